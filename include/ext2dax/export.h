@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* What marks a declaration as part of the library's interface. */
+#ifndef EXT2DAX_EXPORT_H
+#define EXT2DAX_EXPORT_H
+
+#if defined(__GNUC__)
+#define EXT2DAX_API __attribute__((visibility("default")))
+#else
+#define EXT2DAX_API
+#endif
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Making an image: an own mkfs. The same parameters give the same bytes.
+ */
+#ifndef EXT2DAX_FORMAT_H
+#define EXT2DAX_FORMAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "export.h"
+#include "host.h"
+#include "memory.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* All-zero is a good default. */
+struct ext2dax_format_options {
+    size_t size;               /* sizeof of whoever filled it; what lies past it counts as zero */
+    uint32_t block_size;       /* bytes, 1024 … 65536; 0: 4096 */
+    uint32_t blocks_per_group; /* a multiple of 8; 0: the most a bitmap block holds, at most 65528 */
+    uint32_t inodes;           /* at least; 0: one for every 16 KiB of the image, never less than 16 */
+    uint32_t reserved_percent; /* of the blocks, for the superuser; 0 … 50 */
+    uint8_t uuid[16];          /* all zero: a fixed value of this library's */
+    char label[16];            /* not necessarily terminated */
+    int64_t time;              /* recorded as the time of making */
+};
+
+/*
+ * Makes an empty ext2 filesystem (revision 1, sparse_super, filetype, large_file; root and lost+found) over the whole
+ * of `memory` less a last partial block or a last group too small to hold its own metadata. Inode tables, bitmaps and
+ * directories are written, free blocks are not touched. Durable when it returns.
+ *
+ * EINVAL: an option out of range; ENOSPC: too small an image; EOVERFLOW: more than 2^32 - 1 blocks; EROFS: read-only
+ * memory; EIO. `host` is used for its log alone and may be NULL. After a failure the image is not a filesystem.
+ */
+EXT2DAX_API int ext2dax_format(const struct ext2dax_memory *memory, const struct ext2dax_format_options *options,
+                               const struct ext2dax_host *host);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The address space of a POSIX process: a window of virtual addresses shows a file whose blocks lie anywhere in a mapped
+ * image file. Real page faults of this process are resolved by the fault family.
+ *
+ * EXT2DAX_PROCESS_SIGSEGV: armed pages are PROT_NONE; the handler resolves in the thread that touched. No privilege and
+ * no helper thread. What this costs a program:
+ * - a system call handed an armed page answers EFAULT, or a short count (touch or populate the pages first);
+ * - a thread that blocks SIGSEGV dies at a touch;
+ * - pages the kernel has pinned (O_DIRECT, vmsplice, io_uring) outlive a truncate: use ext2dax_pin() for those;
+ * - windows are not inherited by a child process: its touch dies.
+ */
+#ifndef EXT2DAX_HOSTED_PROCESS_H
+#define EXT2DAX_HOSTED_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../address_space.h"
+#include "../export.h"
+#include "../inode.h"
+#include "../lock.h"
+#include "../memory.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ext2dax_process;
+
+enum ext2dax_process_way { EXT2DAX_PROCESS_SIGSEGV };
+
+struct ext2dax_process_options {
+    size_t size;
+    enum ext2dax_process_way way;
+    size_t max_mappings; /* live kernel mappings before the oldest are evicted; 0: half of vm.max_map_count */
+};
+
+/*
+ * Makes an address space over memory opened with ext2dax_file_open(…), to be handed to ext2dax_mount() as a plug (the
+ * ctx is the process object). `locks` serve its own registry and page-table lock. The first one made installs the
+ * SIGSEGV handler, the last one closed restores what was there; faults that are not ours go to the handler before.
+ * EINVAL: memory without a file descriptor; ENOMEM; or the system's error.
+ */
+EXT2DAX_API int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_locks locks,
+                                     const struct ext2dax_process_options *options, struct ext2dax_process **process);
+EXT2DAX_API struct ext2dax_address_space ext2dax_process_address_space(struct ext2dax_process *process);
+/* EBUSY while windows exist. Close after ext2dax_unmount(). */
+EXT2DAX_API int ext2dax_process_close(struct ext2dax_process *process);
+
+#define EXT2DAX_MAP_WRITE 0x1u   /* stores allowed; else a store is a SIGSEGV of the program's own */
+#define EXT2DAX_MAP_PRIVATE 0x2u /* copy-on-write: stores stay in this process */
+
+/*
+ * Shows [offset, offset + length) of the file at an address the library chooses (congruent to the offset modulo a
+ * window). `offset` a multiple of the page size. The range may pass the end of file: a touch there is a true SIGBUS with
+ * the address. Holds a reference. EOPNOTSUPP: block size and page size differ, the image cannot be mapped; EINVAL;
+ * EOVERFLOW; EROFS (shared and writable on a read-only mount); ENOMEM.
+ */
+EXT2DAX_API int ext2dax_process_map(struct ext2dax_process *process, struct ext2dax_inode *inode, uint64_t offset,
+                                    uint64_t length, unsigned flags, void **address);
+/* Takes the window that starts at `address` away again. EINVAL: none does. No thread may be touching it. */
+EXT2DAX_API int ext2dax_process_unmap(struct ext2dax_process *process, void *address);
+
+struct ext2dax_process_counters {
+    uintptr_t traps;     /* faults that reached the handler and were ours */
+    uintptr_t mapped;    /* kernel mappings made */
+    uintptr_t revoked;   /* kernel mappings taken away */
+    uintptr_t protections;/* … write-protected */
+    uintptr_t sigbus;    /* pages past the end that were touched */
+    uintptr_t evicted;   /* slabs given up at the mapping limit */
+};
+EXT2DAX_API void ext2dax_process_count(const struct ext2dax_process *process,
+                                       struct ext2dax_process_counters *counters);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mutants: protections of the instrumented core that a test bench can break by name, one at a time, to see its checks
+ * fail. Nothing may run in the core while one is switched on or off.
+ */
+#ifndef EXT2DAX_TESTKIT_MUTANT_H
+#define EXT2DAX_TESTKIT_MUTANT_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How many there are; they are numbered from 0. */
+int ext2dax_mutant_count(void);
+/* "DAX_SEM_FAULT", and what it breaks, in words. NULL for a number that is none. The text is static. */
+const char *ext2dax_mutant_name(int number);
+const char *ext2dax_mutant_text(int number);
+
+/* Breaks this protection alone; "none" mends everything. EINVAL: no such name, and nothing changes. */
+int ext2dax_mutant_activate(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
