@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Atomics: the one place that knows where they come from, libatomic_ops by default, the compiler's builtins with
+ * E2D_ATOMICS_BUILTIN (a build with no headers at all). Only 4-byte and word-sized operations exist here, because some
+ * targets have no others; a 64-bit value is an ext2dax_word64.
+ *
+ * In the instrumented core (E2D_INSTRUMENT) every operation is a yield point: the explorer may run another thread
+ * there.
+ */
+#ifndef E2D_ATOMIC_H
+#define E2D_ATOMIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ext2dax/inode.h"
+
+#include "yield.h"
+
+#if !defined(E2D_ATOMICS_BUILTIN)
+
+#include <atomic_ops.h>
+
+_Static_assert(sizeof(AO_t) == sizeof(uintptr_t), "libatomic_ops' word is not a pointer wide");
+_Static_assert(sizeof(unsigned) == sizeof(uint32_t), "libatomic_ops' int is not 4 bytes");
+
+static inline uint32_t e2d_load32(const uint32_t *at)
+{
+    E2D_YIELD(E2D_YIELD_LOAD, at);
+    return AO_int_load_acquire((const volatile unsigned *)at);
+}
+static inline uint32_t e2d_load32_relaxed(const uint32_t *at)
+{
+    E2D_YIELD(E2D_YIELD_LOAD, at);
+    return AO_int_load((const volatile unsigned *)at);
+}
+static inline void e2d_set32(uint32_t *at, uint32_t value)
+{
+    E2D_YIELD(E2D_YIELD_STORE, at);
+    AO_int_store_release((volatile unsigned *)at, value);
+}
+static inline void e2d_set32_relaxed(uint32_t *at, uint32_t value)
+{
+    E2D_YIELD(E2D_YIELD_STORE, at);
+    AO_int_store((volatile unsigned *)at, value);
+}
+static inline bool e2d_swap32(uint32_t *at, uint32_t from, uint32_t to)
+{
+    E2D_YIELD(E2D_YIELD_STORE, at);
+    return AO_int_compare_and_swap_full((volatile unsigned *)at, from, to) != 0;
+}
+static inline uint32_t e2d_add32(uint32_t *at, uint32_t by)
+{
+    E2D_YIELD(E2D_YIELD_STORE, at);
+    return AO_int_fetch_and_add_full((volatile unsigned *)at, by);
+}
+static inline uintptr_t e2d_load_word(const uintptr_t *at)
+{
+    E2D_YIELD(E2D_YIELD_LOAD, at);
+    return AO_load_acquire((const volatile AO_t *)at);
+}
+static inline void e2d_set_word(uintptr_t *at, uintptr_t value)
+{
+    E2D_YIELD(E2D_YIELD_STORE, at);
+    AO_store_release((volatile AO_t *)at, value);
+}
+/* Counters that only tell: not a yield point. */
+static inline void e2d_count(uintptr_t *at, uintptr_t by)
+{
+    (void)AO_fetch_and_add((volatile AO_t *)at, by);
+}
+static inline uintptr_t e2d_counted(const uintptr_t *at)
+{
+    return AO_load((const volatile AO_t *)at);
+}
+static inline void e2d_barrier_load(void)
+{
+    AO_nop_read();
+}
+static inline void e2d_barrier_full(void)
+{
+    AO_nop_full();
+}
+
+#else
+
+static inline uint32_t e2d_load32(const uint32_t *at)
+{
+    E2D_YIELD(E2D_YIELD_LOAD, at);
+    return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+}
+static inline uint32_t e2d_load32_relaxed(const uint32_t *at)
+{
+    E2D_YIELD(E2D_YIELD_LOAD, at);
+    return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
+static inline void e2d_set32(uint32_t *at, uint32_t value)
+{
+    E2D_YIELD(E2D_YIELD_STORE, at);
+    __atomic_store_n(at, value, __ATOMIC_RELEASE);
+}
+static inline void e2d_set32_relaxed(uint32_t *at, uint32_t value)
+{
+    E2D_YIELD(E2D_YIELD_STORE, at);
+    __atomic_store_n(at, value, __ATOMIC_RELAXED);
+}
+static inline bool e2d_swap32(uint32_t *at, uint32_t from, uint32_t to)
+{
+    E2D_YIELD(E2D_YIELD_STORE, at);
+    return __atomic_compare_exchange_n(at, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+static inline uint32_t e2d_add32(uint32_t *at, uint32_t by)
+{
+    E2D_YIELD(E2D_YIELD_STORE, at);
+    return __atomic_fetch_add(at, by, __ATOMIC_SEQ_CST);
+}
+static inline uintptr_t e2d_load_word(const uintptr_t *at)
+{
+    E2D_YIELD(E2D_YIELD_LOAD, at);
+    return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+}
+static inline void e2d_set_word(uintptr_t *at, uintptr_t value)
+{
+    E2D_YIELD(E2D_YIELD_STORE, at);
+    __atomic_store_n(at, value, __ATOMIC_RELEASE);
+}
+static inline void e2d_count(uintptr_t *at, uintptr_t by)
+{
+    (void)__atomic_fetch_add(at, by, __ATOMIC_RELAXED);
+}
+static inline uintptr_t e2d_counted(const uintptr_t *at)
+{
+    return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
+static inline void e2d_barrier_load(void)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+}
+static inline void e2d_barrier_full(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+#endif
+
+/*
+ * A 64-bit value with one writer at a time (the lock that serialises writers stands where it is declared) and readers
+ * that take no lock. With 8-byte words it is one of them; else readers repeat until no writer came between.
+ */
+static inline uint64_t e2d_load64(const struct ext2dax_word64 *at)
+{
+#if UINTPTR_MAX > 0xFFFFFFFFu
+    return e2d_load_word(&at->low);
+#else
+    uintptr_t before, low, high;
+
+    do {
+        before = e2d_load_word(&at->sequence);
+        low = e2d_load_word(&at->low);
+        high = e2d_load_word(&at->high);
+        e2d_barrier_load();
+    } while ((before & 1) != 0 || e2d_load_word(&at->sequence) != before);
+    return (uint64_t)high << 32 | low;
+#endif
+}
+
+static inline void e2d_set64(struct ext2dax_word64 *at, uint64_t value)
+{
+#if UINTPTR_MAX > 0xFFFFFFFFu
+    e2d_set_word(&at->low, (uintptr_t)value);
+#else
+    e2d_set_word(&at->sequence, at->sequence + 1);
+    e2d_barrier_full();
+    e2d_set_word(&at->low, (uintptr_t)value);
+    e2d_set_word(&at->high, (uintptr_t)(value >> 32));
+    e2d_set_word(&at->sequence, at->sequence + 1);
+#endif
+}
+
+#endif

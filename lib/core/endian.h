@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Between the image's little-endian integers and the processor's. The e2d_load_… are atomic, for fields that another
+ * thread may be storing to; the rest is pure.
+ */
+#ifndef E2D_ENDIAN_H
+#define E2D_ENDIAN_H
+
+#include <stdint.h>
+
+#include "ext2dax/ondisk.h"
+
+#include "atomic.h"
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define E2D_BIG_ENDIAN 1
+#else
+#define E2D_BIG_ENDIAN 0
+#endif
+
+static inline uint16_t e2d_swap_bytes16(uint16_t v)
+{
+    return E2D_BIG_ENDIAN ? (uint16_t)(v << 8 | v >> 8) : v;
+}
+static inline uint32_t e2d_swap_bytes32(uint32_t v)
+{
+    return E2D_BIG_ENDIAN ? v << 24 | (v & 0xFF00u) << 8 | (v >> 8 & 0xFF00u) | v >> 24 : v;
+}
+
+static inline uint16_t e2d_get16(struct ext2dax_le16 v)
+{
+    return e2d_swap_bytes16(v.le);
+}
+static inline uint32_t e2d_get32(struct ext2dax_le32 v)
+{
+    return e2d_swap_bytes32(v.le);
+}
+static inline struct ext2dax_le16 e2d_le16(uint32_t v)
+{
+    struct ext2dax_le16 r = {e2d_swap_bytes16((uint16_t)v)};
+
+    return r;
+}
+static inline struct ext2dax_le32 e2d_le32(uint32_t v)
+{
+    struct ext2dax_le32 r = {e2d_swap_bytes32(v)};
+
+    return r;
+}
+
+static inline uint32_t e2d_load_le32(const struct ext2dax_le32 *at)
+{
+    return e2d_swap_bytes32(e2d_load32(&at->le));
+}
+
+/*
+ * 2 bytes are reached through the aligned 4 that hold them: a target may have no smaller atomics. Whoever stores to a
+ * field that others load uses e2d_store16(), which goes through the same 4 bytes.
+ */
+static inline uint32_t *e2d_around16(const struct ext2dax_le16 *at, unsigned *shift)
+{
+    uintptr_t in = (uintptr_t)at & 2;
+
+    *shift = (in != 0) != E2D_BIG_ENDIAN ? 16 : 0;
+    return (uint32_t *)((uintptr_t)at - in);
+}
+static inline uint16_t e2d_load_le16(const struct ext2dax_le16 *at)
+{
+    unsigned shift;
+    const uint32_t *around = e2d_around16(at, &shift);
+
+    return e2d_swap_bytes16((uint16_t)(e2d_load32(around) >> shift));
+}
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stores into the image, their write-back and the named fences between them. Nothing here decides an order; the callers'
+ * sequence of stores and e2d_order() calls is the order.
+ */
+#include "persist.h"
+
+_Static_assert(E2D_STEP_COUNT <= E2D_STEP_SLOTS, "every step needs its counter");
+
+/* One failed write-back means that no later fence can promise anything: the mount stops changing the image. */
+static void fail(struct ext2dax_mount *m, const void *at, int error)
+{
+    if (e2d_swap32(&m->failed, 0, 1))
+        (void)e2d_complain(m, error, "memory", (uint64_t)((const unsigned char *)at - m->base), "write-back", 0,
+                           "failed; the filesystem is read-only from here on");
+}
+
+int e2d_failed(const struct ext2dax_mount *m)
+{
+    return e2d_load32(&m->failed) != 0 ? -EXT2DAX_EIO : 0;
+}
+
+static void write_back(struct ext2dax_mount *m, const void *at, size_t length)
+{
+    int rc;
+
+    E2D_YIELD(E2D_YIELD_PERSIST, at);
+    rc = m->memory_ops.persist ? m->memory_ops.persist(m->memory_ctx, at, length) : 0;
+    if (rc != 0)
+        fail(m, at, rc);
+}
+
+void e2d_written(struct ext2dax_mount *m, const void *at, size_t length)
+{
+    if (m->ordered)
+        write_back(m, at, length);
+}
+
+void e2d_store8(struct ext2dax_mount *m, uint8_t *at, uint8_t value)
+{
+    *at = value;
+    e2d_written(m, at, 1);
+}
+
+void e2d_store16(struct ext2dax_mount *m, struct ext2dax_le16 *at, uint32_t value)
+{
+    unsigned shift;
+    uint32_t *around = e2d_around16(at, &shift);
+    uint32_t old, new;
+
+    do {
+        old = e2d_load32_relaxed(around);
+        new = (old & ~(0xFFFFu << shift)) | (uint32_t)e2d_swap_bytes16((uint16_t)value) << shift;
+    } while (!e2d_swap32(around, old, new));
+    e2d_written(m, at, sizeof *at);
+}
+
+void e2d_store32(struct ext2dax_mount *m, struct ext2dax_le32 *at, uint32_t value)
+{
+    e2d_put32(at, value);
+    e2d_written(m, at, sizeof *at);
+}
+
+void e2d_copy(struct ext2dax_mount *m, void *to, const void *from, size_t length)
+{
+    memcpy(to, from, length);
+    e2d_written(m, to, length);
+}
+
+void e2d_zero(struct ext2dax_mount *m, void *at, size_t length)
+{
+    int rc;
+
+    if (length == 0)
+        return;
+    if (!m->memory_ops.zero) {
+        memset(at, 0, length);
+        e2d_written(m, at, length);
+        return;
+    }
+    E2D_YIELD(E2D_YIELD_PERSIST, at);
+    rc = m->memory_ops.zero(m->memory_ctx, at, length);
+    if (rc != 0)
+        fail(m, at, rc);
+}
+
+static void fence(struct ext2dax_mount *m, enum e2d_step step)
+{
+    int rc;
+
+    E2D_YIELD(E2D_YIELD_PERSIST, m->base);
+    if (!m->memory_ops.fence)
+        return;
+    e2d_count(&m->counters.fences, 1);
+    e2d_count(&m->step_fences[step], 1);
+    rc = m->memory_ops.fence(m->memory_ctx);
+    if (rc != 0)
+        fail(m, m->base, rc);
+}
+
+int e2d_order(struct ext2dax_mount *m, enum e2d_step step)
+{
+    if (m->ordered)
+        fence(m, step);
+    return e2d_failed(m);
+}
+
+int e2d_flush(struct ext2dax_mount *m, const void *at, size_t length)
+{
+    write_back(m, at, length);
+    fence(m, E2D_STEP_SYNC);
+    return e2d_failed(m);
+}
+
+int e2d_check(struct ext2dax_mount *m, const void *at, size_t length)
+{
+    if (!m->memory_ops.check || m->memory_ops.check(m->memory_ctx, at, length) == 0)
+        return 0;
+    return e2d_complain(m, -EXT2DAX_EIO, "memory", (uint64_t)((const unsigned char *)at - m->base), "range", length,
+                        "cannot be read");
+}
