@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runs of bits, a machine word at a time.
+ *
+ * A word is loaded so that bit k of it is bit `at + k` of the map, on any byte order. Only bytes that hold a bit below
+ * `end` are touched: the last word of a map that is not a multiple of a word long is put together byte by byte. What
+ * lies in it at or behind `end` is masked or clipped by whoever asked.
+ */
+#include "bitmap.h"
+#include "incore.h"
+
+typedef uintptr_t word;
+
+#define WORD_BYTES ((uint32_t)sizeof(word))
+#define WORD_BITS  (WORD_BYTES * 8)
+#define ONES       (~(word)0)
+
+/* The word whose first bit is `at`, a multiple of WORD_BITS below `end`. */
+static inline word word_at(const uint8_t *map, uint32_t at, uint32_t end)
+{
+    const uint8_t *from = map + (at >> 3);
+    uint32_t bytes = (end - at - 1) / 8 + 1;
+    word value = 0;
+    uint32_t i;
+
+#if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_BIG_ENDIAN__
+    if (bytes >= WORD_BYTES) {
+        /* The builtin stays one load in a freestanding build; the map may begin at any address. */
+        __builtin_memcpy(&value, from, sizeof(value));
+        return value;
+    }
+#endif
+    if (bytes > WORD_BYTES)
+        bytes = WORD_BYTES;
+    for (i = 0; i < bytes; i++)
+        value |= (word)from[i] << (8 * i);
+    return value;
+}
+
+/* How many bits are set: sums of two, four and eight neighbours side by side, added up by one multiplication. */
+static inline uint32_t population(word value)
+{
+    value -= (value >> 1) & (ONES / 3);
+    value = (value & (ONES / 5)) + ((value >> 2) & (ONES / 5));
+    value = (value + (value >> 4)) & (ONES / 17);
+    return (uint32_t)((value * (ONES / 255)) >> (WORD_BITS - 8));
+}
+
+/* The number of the lowest bit set: that of the bits below it. */
+static inline uint32_t lowest(word value)
+{
+    return population((value & (0 - value)) - 1);
+}
+
+/* The first bit of [from, end) that is set once the map was exclusive-ored with `flip`. */
+static inline uint32_t find(const uint8_t *map, uint32_t from, uint32_t end, word flip)
+{
+    uint32_t at = from & ~(WORD_BITS - 1);
+    word wanted = ONES << (from & (WORD_BITS - 1));
+
+    while (at < end) {
+        word found = (word_at(map, at, end) ^ flip) & wanted;
+
+        if (found)
+            return e2d_min32(at + lowest(found), end);
+        if (end - at <= WORD_BITS)
+            break;
+        at += WORD_BITS;
+        wanted = ONES;
+    }
+    return end;
+}
+
+uint32_t e2d_next_clear(const uint8_t *map, uint32_t from, uint32_t end)
+{
+    return find(map, from, end, ONES);
+}
+
+uint32_t e2d_next_set(const uint8_t *map, uint32_t from, uint32_t end)
+{
+    return find(map, from, end, 0);
+}
+
+uint32_t e2d_count_clear(const uint8_t *map, uint32_t from, uint32_t end)
+{
+    uint32_t at = from & ~(WORD_BITS - 1);
+    word wanted = ONES << (from & (WORD_BITS - 1));
+    uint32_t clear = 0;
+
+    while (at < end && from < end) {
+        uint32_t left = end - at;
+
+        if (left < WORD_BITS)
+            wanted &= ~(ONES << left);
+        clear += population(~word_at(map, at, end) & wanted);
+        if (left <= WORD_BITS)
+            break;
+        at += WORD_BITS;
+        wanted = ONES;
+    }
+    return clear;
+}
+
+/* The two ends of a run lie in bytes shared with their neighbours; what is between is whole bytes. */
+static inline void fill(uint8_t *map, uint32_t from, uint32_t end, bool set)
+{
+    uint32_t first = from >> 3, last = end >> 3;
+    unsigned head = 0xFFu << (from & 7) & 0xFFu;
+    unsigned tail = ~(0xFFu << (end & 7)) & 0xFFu;
+
+    if (from >= end)
+        return;
+    if (first == last) {
+        head &= tail;
+        tail = 0;
+    }
+    map[first] = (uint8_t)(set ? map[first] | head : map[first] & ~head);
+    if (tail)
+        map[last] = (uint8_t)(set ? map[last] | tail : map[last] & ~tail);
+    if (last > first + 1)
+        memset(map + first + 1, set ? 0xFF : 0, last - first - 1);
+}
+
+void e2d_set_bits(uint8_t *map, uint32_t from, uint32_t end)
+{
+    fill(map, from, end, true);
+}
+
+void e2d_clear_bits(uint8_t *map, uint32_t from, uint32_t end)
+{
+    fill(map, from, end, false);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Groups and their descriptors.
+ *
+ * Validation is one pass, in which nothing is read before its place is known to be inside the image: a group's head is
+ * measured against the group first, and a descriptor lies in the head of a group that was already measured (group 0, or
+ * the first group of its meta group). What passes here is what the zones and every user of a bitmap or table rely on.
+ */
+#include "group.h"
+
+#include "persist.h"
+
+uint32_t e2d_group_first(const struct ext2dax_mount *m, uint32_t group)
+{
+    return m->first_data_block + group * m->blocks_per_group;
+}
+
+uint32_t e2d_group_blocks(const struct ext2dax_mount *m, uint32_t group)
+{
+    return e2d_min32(m->blocks - e2d_group_first(m, group), m->blocks_per_group);
+}
+
+uint32_t e2d_table_blocks(const struct ext2dax_mount *m)
+{
+    /* At most 65535 inodes of at most 64 KiB each. */
+    uint32_t bytes_less_one = m->inodes_per_group * m->inode_size - 1;
+
+    return (bytes_less_one >> m->block_shift) + 1;
+}
+
+static bool is_power_of(uint32_t n, uint32_t base)
+{
+    uint64_t power = base;
+
+    while (power < n)
+        power *= base;
+    return power == n;
+}
+
+bool e2d_has_super(const struct ext2dax_mount *m, uint32_t group)
+{
+    if (!m->sparse_super || group <= 1)
+        return true;
+    return (group & 1) != 0 && (is_power_of(group, 3) || is_power_of(group, 5) || is_power_of(group, 7));
+}
+
+/*
+ * Descriptor blocks below first_meta_group stand, all together, behind each superblock copy. One from there on stands
+ * alone in its meta group (the groups it describes): in the first, the second and the last of them.
+ */
+uint32_t e2d_group_head(const struct ext2dax_mount *m, uint32_t group)
+{
+    bool has_super = e2d_has_super(m, group);
+    uint32_t in_meta_group = ((uint32_t)1 << m->descriptors_shift) - 1;
+    uint32_t place = group & in_meta_group;
+
+    if (m->first_meta_group == UINT32_MAX)
+        return has_super ? 1 + m->descriptor_blocks + m->reserved_descriptors : 0;
+    if (group >> m->descriptors_shift < m->first_meta_group)
+        return has_super ? 1 + m->first_meta_group : 0;
+    return (has_super ? 1u : 0u) + (place <= 1 || place == in_meta_group ? 1u : 0u);
+}
+
+uint32_t e2d_descriptor_block(const struct ext2dax_mount *m, uint32_t group)
+{
+    uint32_t which = group >> m->descriptors_shift;
+    uint32_t home;
+
+    if (which < m->first_meta_group)
+        return m->first_data_block + 1 + which;
+    home = which << m->descriptors_shift;
+    return e2d_group_first(m, home) + (e2d_has_super(m, home) ? 1 : 0);
+}
+
+struct ext2dax_disk_group *e2d_descriptor(const struct ext2dax_mount *m, uint32_t group)
+{
+    struct ext2dax_disk_group *block = e2d_block(m, e2d_descriptor_block(m, group));
+
+    return block + (group & (((uint32_t)1 << m->descriptors_shift) - 1));
+}
+
+static int refuse(struct ext2dax_mount *m, uint32_t group, const char *field, uint32_t value, const char *reason)
+{
+    return e2d_complain(m, -EXT2DAX_EUCLEAN, "group", group, field, value, reason);
+}
+
+/* Is [block, block + count) inside the group and behind its head? */
+static bool behind_head(const struct ext2dax_mount *m, uint32_t group, uint32_t block, uint32_t count)
+{
+    uint32_t first = e2d_group_first(m, group), blocks = e2d_group_blocks(m, group);
+    uint32_t head = e2d_group_head(m, group);
+
+    return block >= first && block - first >= head && block - first < blocks && count <= blocks - (block - first);
+}
+
+static int validate_places(struct ext2dax_mount *m, uint32_t group, const struct ext2dax_disk_group *descriptor)
+{
+    static const char outside[] = "not inside its group, behind the superblock and descriptors";
+    uint32_t block_bitmap = e2d_get32(descriptor->block_bitmap);
+    uint32_t inode_bitmap = e2d_get32(descriptor->inode_bitmap);
+    uint32_t table = e2d_get32(descriptor->inode_table), table_blocks = e2d_table_blocks(m);
+
+    if (!behind_head(m, group, block_bitmap, 1))
+        return refuse(m, group, "block bitmap", block_bitmap, outside);
+    if (!behind_head(m, group, inode_bitmap, 1))
+        return refuse(m, group, "inode bitmap", inode_bitmap, outside);
+    if (!behind_head(m, group, table, table_blocks))
+        return refuse(m, group, "inode table", table, outside);
+    if (block_bitmap == inode_bitmap)
+        return refuse(m, group, "inode bitmap", inode_bitmap, "is the block bitmap too");
+    /* Unsigned: a block below the table wraps to a large distance. */
+    if (block_bitmap - table < table_blocks)
+        return refuse(m, group, "block bitmap", block_bitmap, "lies in the inode table");
+    if (inode_bitmap - table < table_blocks)
+        return refuse(m, group, "inode bitmap", inode_bitmap, "lies in the inode table");
+    return 0;
+}
+
+static int validate_counters(struct ext2dax_mount *m, uint32_t group, const struct ext2dax_disk_group *descriptor)
+{
+    uint32_t free_blocks = e2d_get16(descriptor->free_blocks);
+    uint32_t free_inodes = e2d_get16(descriptor->free_inodes);
+    uint32_t directories = e2d_get16(descriptor->used_dirs);
+    uint32_t metadata = e2d_group_head(m, group) + 2 + e2d_table_blocks(m);
+
+    if (free_blocks > e2d_group_blocks(m, group) - metadata)
+        return refuse(m, group, "free block count", free_blocks, "more than the group has for data");
+    if (free_inodes > m->inodes_per_group)
+        return refuse(m, group, "free inode count", free_inodes, "more than the group has");
+    if (directories > m->inodes_per_group)
+        return refuse(m, group, "directory count", directories, "more than the group has inodes");
+    return 0;
+}
+
+int e2d_groups_validate(struct ext2dax_mount *m)
+{
+    uint32_t in_block = ((uint32_t)1 << m->descriptors_shift) - 1;
+    uint32_t group;
+    int error;
+
+    for (group = 0; group < m->groups; group++) {
+        const struct ext2dax_disk_group *descriptor;
+        uint32_t blocks = e2d_group_blocks(m, group);
+
+        /* Head, bitmaps and table: below 2^28 each, so that the sum does not wrap. */
+        if (e2d_group_head(m, group) + 2 + e2d_table_blocks(m) > blocks)
+            return refuse(m, group, "block count", blocks, "too few for the group's own metadata");
+        if ((group & in_block) == 0) {
+            error = e2d_check(m, e2d_block(m, e2d_descriptor_block(m, group)), m->block_size);
+            if (error)
+                return error;
+        }
+        descriptor = e2d_descriptor(m, group);
+        error = validate_places(m, group, descriptor);
+        if (!error)
+            error = validate_counters(m, group, descriptor);
+        if (error)
+            return error;
+    }
+    return 0;
+}

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The superblock.
+ *
+ * Reading: every field that anything later divides by, shifts by or adds up is bounded here, before its first use, so
+ * that the rest of the core does 32-bit arithmetic on geometry without asking again. What only forbids writing (unknown
+ * read-only features, a later revision, an unclean state) is a warning for a read-only mount and refused by
+ * e2d_super_writable() for others.
+ *
+ * Counters and state: kept in the image, stored under the fs lock. The counts came from the image, so that neither
+ * taking nor giving trusts them: they stay between 0 and what the geometry allows.
+ */
+#include "super.h"
+
+#include "group.h"
+#include "lock.h"
+#include "path.h"
+#include "persist.h"
+#include "zone.h"
+
+#define SUPER_BYTES  ((uint32_t)sizeof(struct ext2dax_disk_super))
+#define SECTOR_SHIFT 9
+#define COUNT16_MAX  0xFFFFu /* a group's counters are 16 bits wide */
+
+_Static_assert(sizeof(struct ext2dax_disk_super) == 1024, "the superblock is 1024 bytes");
+_Static_assert(sizeof(struct ext2dax_disk_group) == 32, "a group descriptor is 32 bytes");
+
+static int refuse(struct ext2dax_mount *m, int error, const char *field, uint64_t value, const char *reason)
+{
+    return e2d_complain(m, error, "superblock", 0, field, value, reason);
+}
+
+static int corrupt(struct ext2dax_mount *m, const char *field, uint64_t value, const char *reason)
+{
+    return refuse(m, -EXT2DAX_EUCLEAN, field, value, reason);
+}
+
+/* ---- the largest file ---- */
+
+/* Pointer blocks that a file of `blocks` blocks without a hole has. */
+static uint64_t tree_overhead(uint32_t pointer_shift, uint64_t blocks)
+{
+    uint64_t rest = blocks > EXT2DAX_DIRECT ? blocks - EXT2DAX_DIRECT : 0;
+    uint64_t overhead = 0;
+    unsigned depth, level;
+
+    for (depth = 1; depth <= E2D_DEPTH_MAX && rest > 0; depth++) {
+        uint64_t here = e2d_min64(rest, (uint64_t)1 << (depth * pointer_shift));
+
+        for (level = 1; level <= depth; level++)
+            overhead += ((here - 1) >> (level * pointer_shift)) + 1;
+        rest -= here;
+    }
+    return overhead;
+}
+
+static uint64_t tree_reach(uint32_t pointer_shift)
+{
+    uint64_t pointers = (uint64_t)1 << pointer_shift;
+
+    return EXT2DAX_DIRECT + pointers + (pointers << pointer_shift) + (pointers << 2 * pointer_shift);
+}
+
+/*
+ * What the tree reaches or, where the sectors of data and pointer blocks would not fit the 32 bits of i_blocks, what is
+ * left of those when the pointer blocks of a file that fills them with data are set aside. (That is how Linux counts;
+ * a few more blocks would fit.)
+ */
+uint64_t e2d_super_max_size(uint32_t block_shift)
+{
+    uint32_t pointer_shift = block_shift - 2;
+    uint64_t countable = UINT32_MAX >> (block_shift - SECTOR_SHIFT);
+    uint64_t blocks = tree_reach(pointer_shift);
+
+    if (blocks + tree_overhead(pointer_shift, blocks) > countable) {
+        blocks = e2d_min64(blocks, countable);
+        blocks -= tree_overhead(pointer_shift, blocks);
+    }
+    return blocks << block_shift;
+}
+
+/* ---- reading ---- */
+
+static const char *feature_reason(uint32_t unknown)
+{
+    if (unknown & 0x4)
+        return "the journal must be replayed first";
+    if (unknown & 0x8)
+        return "is a journal device";
+    if (unknown & 0x1)
+        return "compressed files are not supported";
+    if (unknown & 0x40)
+        return "extents (ext4) are not supported";
+    if (unknown & 0x80)
+        return "64-bit block numbers (ext4) are not supported";
+    if (unknown & 0x200)
+        return "flexible groups (ext4) are not supported";
+    return "features that are not supported";
+}
+
+static int read_features(struct ext2dax_mount *m, bool read_only)
+{
+    uint32_t compat = e2d_get32(m->super->compat);
+    uint32_t unknown = e2d_get32(m->super->incompat) & ~EXT2DAX_INCOMPAT_KNOWN;
+    uint32_t unknown_ro = e2d_get32(m->super->ro_compat) & ~EXT2DAX_RO_COMPAT_KNOWN;
+
+    if (unknown)
+        return refuse(m, -EXT2DAX_EOPNOTSUPP, "incompatible features", unknown, feature_reason(unknown));
+    if (unknown_ro && read_only)
+        e2d_warn(m, "superblock", 0, "read-only features", unknown_ro, "unknown, the image may only be read");
+    if (compat & EXT2DAX_COMPAT_HAS_JOURNAL)
+        e2d_warn(m, "superblock", 0, "compatible features", compat, "the journal is not used");
+    m->sparse_super = (e2d_get32(m->super->ro_compat) & EXT2DAX_RO_COMPAT_SPARSE_SUPER) != 0;
+    m->filetype = (e2d_get32(m->super->incompat) & EXT2DAX_INCOMPAT_FILETYPE) != 0;
+    return 0;
+}
+
+static int read_block_size(struct ext2dax_mount *m)
+{
+    uint32_t log_block = e2d_get32(m->super->log_block_size);
+    uint32_t log_fragment = e2d_get32(m->super->log_frag_size);
+    uint32_t first = e2d_get32(m->super->first_data_block);
+
+    if (log_block > EXT2DAX_MAX_LOG_BLOCK)
+        return corrupt(m, "block size (log2, KiB)", log_block, "larger than 64 KiB");
+    if (log_fragment != log_block)
+        return corrupt(m, "fragment size (log2, KiB)", log_fragment, "differs from the block size");
+    if (first != (log_block == 0 ? 1u : 0u))
+        return corrupt(m, "first data block", first, "must be 1 with blocks of 1 KiB, else 0");
+
+    m->first_data_block = first;
+    m->block_shift = 10 + log_block;
+    m->block_size = (uint32_t)1 << m->block_shift;
+    m->pointer_shift = m->block_shift - 2;
+    m->pointers = m->block_size >> 2;
+    m->max_size = e2d_super_max_size(m->block_shift);
+    m->tree_blocks = tree_reach(m->pointer_shift);
+    return 0;
+}
+
+static int read_blocks(struct ext2dax_mount *m)
+{
+    uint32_t blocks = e2d_get32(m->super->blocks_count);
+    uint32_t per_group = e2d_get32(m->super->blocks_per_group);
+    uint32_t fragments = e2d_get32(m->super->frags_per_group);
+    uint64_t bytes = (uint64_t)blocks << m->block_shift;
+
+    if (blocks <= m->first_data_block)
+        return corrupt(m, "block count", blocks, "not one block behind the first data block");
+    if (per_group == 0 || per_group > e2d_min32(m->block_size * 8, COUNT16_MAX))
+        return corrupt(m, "blocks per group", per_group, "not 1 … what a bitmap block and a 16-bit count hold");
+    if (fragments != per_group)
+        return corrupt(m, "fragments per group", fragments, "differs from the blocks per group");
+    if (bytes > SIZE_MAX)
+        return refuse(m, -EXT2DAX_EOVERFLOW, "image size", bytes, "bytes, more than this machine can address");
+    if (bytes > m->size) {
+        e2d_warn(m, "memory", 0, "size", m->size, "bytes, the image does not fit");
+        return corrupt(m, "image size", bytes, "bytes, more than the memory has: the image is cut short");
+    }
+    m->blocks = blocks;
+    m->blocks_per_group = per_group;
+    m->group_reciprocal = (per_group & (per_group - 1)) ? e2d_reciprocal(per_group) : 0;
+    for (m->group_shift = 0; per_group >> m->group_shift > 1;)
+        m->group_shift++;
+    m->groups = e2d_group_of(m, blocks - 1) + 1;
+    return 0;
+}
+
+static int read_inodes(struct ext2dax_mount *m)
+{
+    uint32_t revision = e2d_get32(m->super->revision);
+    uint32_t inodes = e2d_get32(m->super->inodes_count);
+    uint32_t per_group = e2d_get32(m->super->inodes_per_group);
+    uint32_t size = revision == 0 ? EXT2DAX_INODE_SIZE_REV0 : e2d_get16(m->super->inode_size);
+    uint32_t first = revision == 0 ? EXT2DAX_FIRST_INODE_REV0 : e2d_get32(m->super->first_inode);
+
+    if (size < EXT2DAX_INODE_SIZE_REV0 || size > m->block_size || (size & (size - 1)) != 0)
+        return corrupt(m, "inode size", size, "not a power of two in 128 … block size");
+    if (per_group == 0 || per_group > e2d_min32(m->block_size * 8, COUNT16_MAX))
+        return corrupt(m, "inodes per group", per_group, "not 1 … what a bitmap block and a 16-bit count hold");
+    if (per_group * size < m->block_size)
+        return corrupt(m, "inodes per group", per_group, "do not fill one block of the inode table");
+    if (inodes != (uint64_t)m->groups * per_group)
+        return corrupt(m, "inode count", inodes, "differs from groups times inodes per group");
+    if (first < EXT2DAX_FIRST_INODE_REV0 || first > inodes)
+        return corrupt(m, "first inode", first, "not 11 … inode count");
+
+    m->inodes = inodes;
+    m->inodes_per_group = per_group;
+    m->inode_reciprocal = e2d_reciprocal(per_group);
+    m->inode_size = size;
+    m->first_inode = first;
+    return 0;
+}
+
+static int read_descriptors(struct ext2dax_mount *m)
+{
+    bool meta_bg = (e2d_get32(m->super->incompat) & EXT2DAX_INCOMPAT_META_BG) != 0;
+    bool resize = (e2d_get32(m->super->compat) & EXT2DAX_COMPAT_RESIZE_INODE) != 0;
+    uint32_t reserved = e2d_get16(m->super->reserved_gdt_blocks);
+    uint32_t first_meta = e2d_get32(m->super->first_meta_bg);
+
+    m->descriptors_shift = m->block_shift - 5;
+    m->descriptor_blocks = ((m->groups - 1) >> m->descriptors_shift) + 1;
+    if (reserved != 0 && !resize)
+        return corrupt(m, "reserved descriptor blocks", reserved, "without the feature that uses them");
+    if (reserved > m->pointers)
+        return corrupt(m, "reserved descriptor blocks", reserved, "more than the resize inode can hold");
+    if (meta_bg && first_meta > m->descriptor_blocks)
+        return corrupt(m, "first meta group", first_meta, "behind the last descriptor block");
+    m->reserved_descriptors = meta_bg ? 0 : reserved;
+    m->first_meta_group = meta_bg ? first_meta : UINT32_MAX;
+    return 0;
+}
+
+static int read_counters(struct ext2dax_mount *m)
+{
+    uint32_t free_blocks = e2d_get32(m->super->free_blocks);
+    uint32_t free_inodes = e2d_get32(m->super->free_inodes);
+    uint32_t reserved = e2d_get32(m->super->reserved_blocks);
+
+    if (free_blocks > m->blocks)
+        return corrupt(m, "free block count", free_blocks, "more than there are blocks");
+    if (free_inodes > m->inodes)
+        return corrupt(m, "free inode count", free_inodes, "more than there are inodes");
+    if (reserved > m->blocks)
+        return corrupt(m, "reserved block count", reserved, "more than there are blocks");
+    return 0;
+}
+
+int e2d_super_read(struct ext2dax_mount *m, bool read_only)
+{
+    uint32_t magic, revision;
+    int error;
+
+    if (m->size < EXT2DAX_SUPER_OFFSET + SUPER_BYTES)
+        return e2d_complain(m, -EXT2DAX_EINVAL, "memory", 0, "size", m->size, "bytes, too few for a superblock");
+    m->super = (struct ext2dax_disk_super *)(void *)(m->base + EXT2DAX_SUPER_OFFSET);
+    error = e2d_check(m, m->super, SUPER_BYTES);
+    if (error)
+        return error;
+    magic = e2d_get16(m->super->magic);
+    if (magic != EXT2DAX_SUPER_MAGIC)
+        return refuse(m, -EXT2DAX_EINVAL, "magic number", magic, "not that of ext2");
+    revision = e2d_get32(m->super->revision);
+    if (revision > 1 && read_only)
+        e2d_warn(m, "superblock", 0, "revision", revision, "unknown, the image may only be read");
+
+    error = read_features(m, read_only);
+    if (!error)
+        error = read_block_size(m);
+    if (!error)
+        error = read_blocks(m);
+    if (!error)
+        error = read_inodes(m);
+    if (!error)
+        error = read_descriptors(m);
+    if (!error)
+        error = read_counters(m);
+    return error;
+}
+
+int e2d_super_writable(struct ext2dax_mount *m)
+{
+    uint32_t revision = e2d_get32(m->super->revision);
+    uint32_t unknown = e2d_get32(m->super->ro_compat) & ~EXT2DAX_RO_COMPAT_KNOWN;
+    uint32_t state = e2d_get16(m->super->state);
+    uint32_t free_blocks = e2d_get32(m->super->free_blocks);
+    uint32_t free_inodes = e2d_get32(m->super->free_inodes);
+    uint64_t blocks_sum = 0, inodes_sum = 0;
+    uint32_t group;
+
+    if (revision > 1)
+        return refuse(m, -EXT2DAX_EOPNOTSUPP, "revision", revision, "unknown, may only be mounted read-only");
+    if (unknown)
+        return refuse(m, -EXT2DAX_EOPNOTSUPP, "read-only features", unknown, "unknown, may only be mounted read-only");
+    if (state & EXT2DAX_STATE_ERROR)
+        return corrupt(m, "state", state, "errors were recorded, the image must be checked first");
+    if (!(state & EXT2DAX_STATE_VALID))
+        return corrupt(m, "state", state, "not cleanly unmounted, the image must be checked first");
+
+    for (group = 0; group < m->groups; group++) {
+        const struct ext2dax_disk_group *descriptor = e2d_descriptor(m, group);
+
+        blocks_sum += e2d_get16(descriptor->free_blocks);
+        inodes_sum += e2d_get16(descriptor->free_inodes);
+    }
+    if (free_blocks != blocks_sum) {
+        e2d_warn(m, "groups", m->groups, "sum of free block counts", blocks_sum, "is not what the superblock says");
+        return corrupt(m, "free block count", free_blocks, "differs from the sum over the groups");
+    }
+    if (free_inodes != inodes_sum) {
+        e2d_warn(m, "groups", m->groups, "sum of free inode counts", inodes_sum, "is not what the superblock says");
+        return corrupt(m, "free inode count", free_inodes, "differs from the sum over the groups");
+    }
+    return 0;
+}
+
+/* ---- state ---- */
+
+int e2d_super_mark(struct ext2dax_mount *m, bool clean)
+{
+    struct ext2dax_le16 *at = &m->super->state;
+    uint32_t state;
+    int error;
+
+    e2d_write_lock(m, &m->fs);
+    state = e2d_get16(*at);
+    state = clean ? state | EXT2DAX_STATE_VALID : state & ~EXT2DAX_STATE_VALID;
+    e2d_store16(m, at, state);
+    e2d_write_unlock(m, &m->fs);
+
+    error = e2d_order(m, clean ? E2D_STEP_MARK_CLEAN : E2D_STEP_MARK_DIRTY);
+    /* The mark is durable whatever the order mode: it says whether anything else can be trusted. */
+    if (!error && !m->ordered)
+        error = e2d_flush(m, at, sizeof(*at));
+    return error;
+}
+
+void e2d_super_error(struct ext2dax_mount *m)
+{
+    struct ext2dax_le16 *at = &m->super->state;
+
+    e2d_write_lock(m, &m->fs);
+    if (!m->read_only && !m->frozen && e2d_failed(m) == 0 && !(e2d_get16(*at) & EXT2DAX_STATE_ERROR))
+        e2d_store16(m, at, e2d_get16(*at) | EXT2DAX_STATE_ERROR);
+    e2d_write_unlock(m, &m->fs);
+}
+
+/* ---- counters ---- */
+
+int e2d_super_take_blocks(struct ext2dax_mount *m, uint32_t count)
+{
+    struct ext2dax_le32 *at = &m->super->free_blocks;
+    bool entitled = false, enough, unreserved;
+
+    for (;;) {
+        uint32_t available, reserved;
+
+        e2d_write_lock(m, &m->fs);
+        available = e2d_get32(*at);
+        reserved = e2d_get32(m->super->reserved_blocks);
+        enough = available >= count;
+        unreserved = enough && available - count >= reserved;
+        if (enough && (unreserved || entitled))
+            e2d_store32(m, at, available - count);
+        e2d_write_unlock(m, &m->fs);
+        if (!enough || unreserved || entitled)
+            break;
+        /* Asked without the lock and only where it matters: then everything is looked at again. */
+        if (!m->host_ops.may_use_reserved || !m->host_ops.may_use_reserved(m->host_ctx))
+            return -EXT2DAX_ENOSPC;
+        entitled = true;
+    }
+    return enough ? 0 : -EXT2DAX_ENOSPC;
+}
+
+void e2d_super_give_blocks(struct ext2dax_mount *m, uint32_t count)
+{
+    struct ext2dax_le32 *at = &m->super->free_blocks;
+    uint32_t available;
+
+    e2d_write_lock(m, &m->fs);
+    available = e2d_min32(e2d_get32(*at), m->blocks);
+    e2d_store32(m, at, available + e2d_min32(count, m->blocks - available));
+    e2d_write_unlock(m, &m->fs);
+}
+
+int e2d_super_take_inode(struct ext2dax_mount *m)
+{
+    struct ext2dax_le32 *at = &m->super->free_inodes;
+    uint32_t available;
+
+    e2d_write_lock(m, &m->fs);
+    available = e2d_get32(*at);
+    if (available > 0)
+        e2d_store32(m, at, available - 1);
+    e2d_write_unlock(m, &m->fs);
+    return available > 0 ? 0 : -EXT2DAX_ENOSPC;
+}
+
+void e2d_super_give_inode(struct ext2dax_mount *m)
+{
+    struct ext2dax_le32 *at = &m->super->free_inodes;
+
+    e2d_write_lock(m, &m->fs);
+    if (e2d_get32(*at) < m->inodes)
+        e2d_store32(m, at, e2d_get32(*at) + 1);
+    e2d_write_unlock(m, &m->fs);
+}
+
+/*
+ * Revision 0 becomes revision 1 on the way, since the feature means nothing there. A revision durable before the inode
+ * size it brings into force would make the image unreadable, so that each is flushed before the next; the feature itself
+ * joins the caller's epoch.
+ */
+void e2d_super_large_file(struct ext2dax_mount *m)
+{
+    struct ext2dax_disk_super *super = m->super;
+    uint32_t features;
+
+    e2d_write_lock(m, &m->fs);
+    features = e2d_get32(super->ro_compat);
+    if (!(features & EXT2DAX_RO_COMPAT_LARGE_FILE)) {
+        if (e2d_get32(super->revision) == 0) {
+            e2d_store32(m, &super->first_inode, m->first_inode);
+            e2d_store16(m, &super->inode_size, m->inode_size);
+            (void)e2d_flush(m, &super->first_inode, 8);
+            e2d_store32(m, &super->revision, 1);
+            (void)e2d_flush(m, &super->revision, sizeof(super->revision));
+        }
+        e2d_store32(m, &super->ro_compat, features | EXT2DAX_RO_COMPAT_LARGE_FILE);
+    }
+    e2d_write_unlock(m, &m->fs);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* The superblock: whether it can be, the geometry that follows from it, its counters and its state. */
+#ifndef E2D_SUPER_H
+#define E2D_SUPER_H
+
+#include "incore.h"
+
+/*
+ * Reads and checks the superblock and fills the mount's geometry. `read_only`: what only forbids writing is a warning.
+ * EINVAL: not an image. EUCLEAN, EOPNOTSUPP, EOVERFLOW, EIO. Nothing is stored in the image.
+ */
+int e2d_super_read(struct ext2dax_mount *m, bool read_only);
+
+/* Why the image may not be mounted for writing: 0, EUCLEAN (not cleanly unmounted, errors recorded, counters that
+ * disagree) or EOPNOTSUPP (features, revision). Reported. Descriptors must have been validated. */
+int e2d_super_writable(struct ext2dax_mount *m);
+
+/* The valid bit, durably, with its own fence. Clearing comes before the first change, setting after the last. Takes the
+ * fs lock for the store. EIO. */
+int e2d_super_mark(struct ext2dax_mount *m, bool clean);
+
+/*
+ * Records that corruption was met. Does nothing while read-only, frozen or mounting. Takes the fs lock, under which both
+ * flags are stored too: so that whoever reads without a freeze lock may call it, and nothing changes once it is frozen.
+ */
+void e2d_super_error(struct ext2dax_mount *m);
+
+/*
+ * Takes `count` blocks (or one inode) off the free count before they are looked for, or gives them back. ENOSPC: fewer
+ * are free than asked for, or the rest is reserved and the caller is not entitled. Takes the fs lock.
+ */
+int e2d_super_take_blocks(struct ext2dax_mount *m, uint32_t count);
+void e2d_super_give_blocks(struct ext2dax_mount *m, uint32_t count);
+int e2d_super_take_inode(struct ext2dax_mount *m);
+void e2d_super_give_inode(struct ext2dax_mount *m);
+
+/* Sets the large_file feature if it is not set: the stores join the caller's epoch. Takes the fs lock. */
+void e2d_super_large_file(struct ext2dax_mount *m);
+
+/* The largest size of a file in bytes, from the block size alone. */
+uint64_t e2d_super_max_size(uint32_t block_shift);
+
+#endif
