@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Logical run to physical run. A run is followed from leaf to leaf, across pointer blocks, as long as it stays contiguous
+ * (or a hole) and the caller wants more; a missing subtree is passed over in one step, however much it spans.
+ */
+#include "map.h"
+
+#include "branch.h"
+#include "inode.h"
+#include "lock.h"
+
+/* How many slots from `at` on, at most `max`, continue the run that starts with `block`. */
+static uint32_t follow(const struct ext2dax_le32 *at, uint32_t max, uint32_t block)
+{
+    uint32_t n = 0;
+
+    if (block == 0) {
+        while (n < max && e2d_load_le32(&at[n]) == 0)
+            n++;
+    } else {
+        while (n < max && e2d_load_le32(&at[n]) == block + n)
+            n++;
+    }
+    return n;
+}
+
+int e2d_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct ext2dax_run *run)
+{
+    struct ext2dax_mount *m = inode->mount;
+    struct e2d_leaf leaf;
+    uint64_t length = 0;
+    uint32_t block = 0;
+    int rc;
+
+    if (max == 0)
+        return -EXT2DAX_EINVAL;
+    if (logical >= m->tree_blocks)
+        return -EXT2DAX_EFBIG;
+    max = e2d_min64(max, m->tree_blocks - logical);
+    do {
+        uint32_t most, got, next, index;
+
+        rc = e2d_leaf(inode, logical + length, &leaf);
+        if (rc != 0)
+            break;
+        if (!leaf.slots) {
+            if (length != 0 && block != 0)
+                break;
+            length = leaf.first + leaf.count - logical;
+            continue;
+        }
+        index = (uint32_t)(logical + length - leaf.first);
+        most = (uint32_t)e2d_min64(leaf.count - index, max - length);
+        if (length == 0)
+            block = e2d_load_le32(&leaf.slots[index]);
+        /* Block numbers are 32 bits, and so must a run's last one be: a run never wraps to 0. */
+        next = block == 0 ? 0 : block + (uint32_t)length;
+        if (block != 0)
+            most = e2d_min32(most, UINT32_MAX - next);
+        got = follow(&leaf.slots[index], most, next);
+        length += got;
+        if (got < leaf.count - index)
+            break;
+    } while (length < max);
+    if (rc != 0 && length == 0)
+        return rc;
+
+    run->logical = logical;
+    run->physical = block;
+    run->length = e2d_min64(length, max);
+    if (block == 0)
+        return 0;
+    /* What lies before the first bad pointer is good; the caller meets the bad one when it goes on there. */
+    while (e2d_pointer_check(inode, block, (uint32_t)run->length) != 0) {
+        if (run->length == 1)
+            return -EXT2DAX_EUCLEAN;
+        run->length = 1;
+    }
+    return 0;
+}
+
+int ext2dax_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct ext2dax_run *run)
+{
+    struct ext2dax_mount *m = inode->mount;
+    int rc;
+
+    if (!e2d_is_regular(inode) && !e2d_is_directory(inode))
+        return -EXT2DAX_EINVAL;
+    e2d_read_lock(m, &inode->io);
+    rc = e2d_map(inode, logical, max, run);
+    e2d_read_unlock(m, &inode->io);
+    return rc;
+}
