@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Read and write. The caller's buffer may be a mapped window of this very file, so it is touched under freeze_write and
+ * io only: a fault on it takes neither. That shapes write:
+ *
+ *   into a block that is there   copy in place; then mark the window dirty, after the copy, or a concurrent fsync would
+ *                                clear the mark and lose it
+ *   into a hole, or past the end copy into blocks that nobody points at; then publish. Should a fault have filled the
+ *                                place meanwhile, the blocks go back and the copy is done again, in place
+ *   past the end, but inside the last block: grow first (the rest of the block zeroed), then copy in place
+ *
+ * What remains of a failed write is trimmed: the size ends up at the larger of the old one and what was copied.
+ */
+#include "ext2dax/file.h"
+
+#include "branch.h"
+#include "grow.h"
+#include "inode.h"
+#include "lock.h"
+#include "map.h"
+#include "modify.h"
+#include "persist.h"
+#include "super.h"
+#include "truncate.h"
+#include "window.h"
+
+static const unsigned char zeroes[512];
+
+static size_t copy_out(struct ext2dax_mount *m, void *to, const void *from, size_t bytes)
+{
+    if (m->host_ops.copy_out)
+        return m->host_ops.copy_out(m->host_ctx, to, from, bytes);
+    memcpy(to, from, bytes);
+    return bytes;
+}
+
+static size_t copy_in(struct ext2dax_mount *m, void *to, const void *from, size_t bytes)
+{
+    if (m->host_ops.copy_in)
+        return m->host_ops.copy_in(m->host_ctx, to, from, bytes);
+    memcpy(to, from, bytes);
+    return bytes;
+}
+
+static size_t zero_out(struct ext2dax_mount *m, unsigned char *to, size_t bytes)
+{
+    size_t done = 0, step, got;
+
+    while (done < bytes) {
+        step = (size_t)e2d_min64(sizeof zeroes, bytes - done);
+        got = copy_out(m, to + done, zeroes, step);
+        done += got;
+        if (got < step)
+            break;
+    }
+    return done;
+}
+
+/* ---- read ---- */
+
+int64_t ext2dax_read(struct ext2dax_inode *inode, uint64_t offset, void *buffer, size_t length)
+{
+    struct ext2dax_mount *m = inode->mount;
+    struct ext2dax_run run;
+    uint64_t size, left;
+    size_t done = 0;
+    int rc = 0;
+
+    if (e2d_is_directory(inode))
+        return -EXT2DAX_EISDIR;
+    if (!e2d_is_regular(inode))
+        return -EXT2DAX_EINVAL;
+    if (offset > UINT64_MAX - length || length > INT64_MAX)
+        return -EXT2DAX_EOVERFLOW;
+    e2d_read_lock(m, &inode->io);
+    size = e2d_size(inode);
+    left = offset < size ? e2d_min64(length, size - offset) : 0;
+    while (left != 0) {
+        uint32_t into = (uint32_t)(offset & (m->block_size - 1));
+        size_t step, got;
+
+        rc = e2d_map(inode, offset >> m->block_shift, e2d_blocks_for(m, into + left), &run);
+        if (rc != 0)
+            break;
+        step = (size_t)e2d_min64(left, (run.length << m->block_shift) - into);
+        if (run.physical == 0) {
+            got = zero_out(m, (unsigned char *)buffer + done, step);
+        } else {
+            unsigned char *from = (unsigned char *)e2d_block(m, (uint32_t)run.physical) + into;
+
+            rc = e2d_check(m, from, step);
+            if (rc != 0)
+                break;
+            got = copy_out(m, (unsigned char *)buffer + done, from, step);
+        }
+        done += got;
+        offset += got;
+        left -= got;
+        if (got < step) {
+            rc = -EXT2DAX_EFAULT;
+            break;
+        }
+    }
+    e2d_read_unlock(m, &inode->io);
+    return done != 0 ? (int64_t)done : rc;
+}
+
+int64_t ext2dax_seek(struct ext2dax_inode *inode, uint64_t offset, enum ext2dax_whence whence)
+{
+    struct ext2dax_mount *m = inode->mount;
+    struct ext2dax_run run;
+    uint64_t size, at;
+    int64_t found = -EXT2DAX_ENXIO;
+    int rc;
+
+    if (!e2d_is_regular(inode))
+        return -EXT2DAX_EINVAL;
+    e2d_read_lock(m, &inode->io);
+    size = e2d_size(inode);
+    for (at = offset; at < size; at = (run.logical + run.length) << m->block_shift) {
+        rc = e2d_map(inode, at >> m->block_shift, e2d_blocks_for(m, size) - (at >> m->block_shift), &run);
+        if (rc != 0) {
+            found = rc;
+            goto out;
+        }
+        if ((run.physical != 0) == (whence == EXT2DAX_SEEK_DATA)) {
+            found = (int64_t)at;
+            goto out;
+        }
+    }
+    if (offset < size && whence == EXT2DAX_SEEK_HOLE)
+        found = (int64_t)size;
+out:
+    e2d_read_unlock(m, &inode->io);
+    return found;
+}
+
+/* ---- write ---- */
+
+struct write {
+    struct ext2dax_inode *inode;
+    const unsigned char *from; /* the caller's */
+    uint64_t at, end;          /* bytes of the file still to be written */
+};
+
+static void mark_dirty(struct ext2dax_inode *inode, uint64_t from, uint64_t to)
+{
+    struct ext2dax_mount *m = inode->mount;
+    uint64_t window = e2d_window_of(m, from >> m->block_shift), last = e2d_window_of(m, (to - 1) >> m->block_shift);
+
+    for (; window <= last; window++) {
+        e2d_entry_lock(inode, window);
+        e2d_dirty_mark(inode, window);
+        e2d_entry_unlock(inode, window);
+    }
+}
+
+/* Copies over blocks that are there and below the size. */
+static int overwrite(struct write *write, const struct ext2dax_run *run)
+{
+    struct ext2dax_mount *m = write->inode->mount;
+    uint32_t into = (uint32_t)(write->at & (m->block_size - 1));
+    size_t step, got;
+
+    step = (size_t)e2d_min64(e2d_min64(write->end, e2d_size(write->inode)) - write->at,
+                             (run->length << m->block_shift) - into);
+    got = copy_in(m, (unsigned char *)e2d_block(m, (uint32_t)run->physical) + into, write->from, step);
+    if (got != 0)
+        mark_dirty(write->inode, write->at, write->at + got);
+    write->at += got;
+    write->from += got;
+    return got < step ? -EXT2DAX_EFAULT : 0;
+}
+
+/* Copies the caller's bytes into the plan; returns how many. */
+static uint64_t copy_into(const struct write *write, const struct e2d_plan *plan, uint64_t to)
+{
+    uint64_t at = write->at;
+
+    while (at < to) {
+        size_t length, got;
+        void *block = e2d_plan_at(plan, at, &length);
+
+        length = (size_t)e2d_min64(length, to - at);
+        got = copy_in(plan->inode->mount, block, write->from + (at - write->at), length);
+        e2d_written(plan->inode->mount, block, got);
+        at += got;
+        if (got < length)
+            break;
+    }
+    return at - write->at;
+}
+
+/* Fills (the start of) a hole of at most `blocks`, below or past the end. */
+static int fill(struct write *write, uint64_t blocks)
+{
+    struct ext2dax_inode *inode = write->inode;
+    struct ext2dax_mount *m = inode->mount;
+    uint64_t first = write->at >> m->block_shift, to, copied;
+    struct e2d_plan plan;
+    int rc;
+
+    blocks = e2d_min64(blocks, e2d_blocks_for(m, write->end) - first);
+    rc = e2d_plan_blocks(&plan, inode, first, (uint32_t)e2d_min64(blocks, m->window_blocks), e2d_size(inode), false);
+    while (rc == 0) {
+        to = e2d_min64(write->end, (plan.first + plan.count) << m->block_shift);
+        copied = copy_into(write, &plan, to);
+        if (copied == 0) {
+            e2d_plan_drop(&plan);
+            return -EXT2DAX_EFAULT;
+        }
+        e2d_plan_shorten(&plan, (uint32_t)(e2d_blocks_for(m, write->at + copied) - first));
+        e2d_plan_zero(&plan, write->at, write->at + copied);
+        rc = e2d_plan_publish_growing(&plan, e2d_max64(write->at + copied, e2d_size(inode)));
+        if (rc == 0) {
+            write->from += copied;
+            write->at += copied;
+            return write->at < to ? -EXT2DAX_EFAULT : 0;
+        }
+        /* The pointer blocks may have found the last blocks taken: fewer data blocks leave room for them. */
+        if (rc != -EXT2DAX_ENOSPC || plan.count == 1)
+            e2d_plan_drop(&plan);
+        if (rc == -EXT2DAX_EAGAIN)
+            return 0;
+        if (rc == -EXT2DAX_ENOSPC && plan.count > 1) {
+            e2d_plan_shorten(&plan, plan.count >> 1);
+            rc = 0;
+        }
+    }
+    return rc;
+}
+
+static int write_some(struct write *write)
+{
+    struct ext2dax_inode *inode = write->inode;
+    struct ext2dax_mount *m = inode->mount;
+    uint64_t logical = write->at >> m->block_shift, size = e2d_size(inode);
+    uint64_t blocks = e2d_blocks_for(m, size);
+    uint64_t in_window = m->window_blocks - (logical & (m->window_blocks - 1));
+    struct ext2dax_run run;
+    int rc;
+
+    rc = e2d_map(inode, logical, in_window, &run);
+    if (rc != 0)
+        return rc;
+    if (run.physical == 0)
+        return fill(write, run.length);
+    if (logical >= blocks) {
+        e2d_super_error(m);
+        return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", inode->number, "block pointer", run.physical,
+                            "lies past the end of the file");
+    }
+    run.length = e2d_min64(run.length, blocks - logical);
+    if (write->end > size && logical + run.length == blocks) {
+        rc = e2d_grow_size(inode, e2d_min64(write->end, blocks << m->block_shift));
+        if (rc != 0)
+            return rc;
+    }
+    return overwrite(write, &run);
+}
+
+int64_t ext2dax_write(struct ext2dax_inode *inode, uint64_t offset, const void *buffer, size_t length)
+{
+    struct write write = {inode, buffer, offset, 0};
+    uint64_t old, keep;
+    uint32_t now;
+    int rc;
+
+    if (offset > UINT64_MAX - length || length > INT64_MAX)
+        return -EXT2DAX_EOVERFLOW;
+    rc = e2d_modify_begin(inode, E2D_MODIFY_DATA, &now);
+    if (rc != 0)
+        return rc;
+    old = e2d_size(inode);
+    if ((e2d_load_le32(&inode->disk->flags) & EXT2DAX_FL_APPEND) != 0 && offset != old)
+        rc = -EXT2DAX_EPERM;
+    write.end = offset + length;
+    if (rc == 0 && write.end > old)
+        rc = e2d_may_grow(inode, write.end);
+    while (rc == 0 && write.at < write.end)
+        rc = write_some(&write);
+    keep = write.at == offset ? old : e2d_max64(old, write.at);
+    if (e2d_size(inode) > keep)
+        (void)e2d_shrink(inode, keep, now); /* blocks below the new size that stay are zeroes, never stale */
+    if (write.at != offset)
+        e2d_store_times(inode, now, true);
+    e2d_modify_end(inode);
+    return write.at != offset ? (int64_t)(write.at - offset) : rc;
+}
+
+/* ---- preallocation ---- */
+
+static int back_hole(struct ext2dax_inode *inode, uint64_t first, uint64_t blocks, uint64_t end)
+{
+    struct ext2dax_mount *m = inode->mount;
+    struct e2d_plan plan;
+    int rc;
+
+    rc = e2d_plan_blocks(&plan, inode, first, (uint32_t)e2d_min64(blocks, m->window_blocks),
+                         e2d_max64(end, e2d_size(inode)), false);
+    if (rc != 0)
+        return rc;
+    e2d_plan_zero(&plan, 0, 0);
+    rc = e2d_plan_publish_growing(
+        &plan, e2d_max64(e2d_size(inode), e2d_min64(end, (plan.first + plan.count) << m->block_shift)));
+    if (rc != 0)
+        e2d_plan_drop(&plan);
+    return rc == -EXT2DAX_EAGAIN ? 0 : rc;
+}
+
+int ext2dax_allocate(struct ext2dax_inode *inode, uint64_t offset, uint64_t length, bool keep_size)
+{
+    struct ext2dax_mount *m = inode->mount;
+    struct ext2dax_run run;
+    uint64_t at, end, in_window;
+    uint32_t now;
+    int rc;
+
+    if (length == 0 || offset > UINT64_MAX - length)
+        return length == 0 ? -EXT2DAX_EINVAL : -EXT2DAX_EOVERFLOW;
+    end = offset + length;
+    rc = e2d_modify_begin(inode, E2D_MODIFY_DATA, &now);
+    if (rc != 0)
+        return rc;
+    if (end > e2d_size(inode))
+        rc = keep_size ? -EXT2DAX_EOPNOTSUPP : e2d_may_grow(inode, end);
+    for (at = offset >> m->block_shift; rc == 0 && at < e2d_blocks_for(m, end);) {
+        in_window = m->window_blocks - (at & (m->window_blocks - 1));
+        rc = e2d_map(inode, at, e2d_min64(in_window, e2d_blocks_for(m, end) - at), &run);
+        if (rc == 0 && run.physical == 0)
+            rc = back_hole(inode, at, run.length, end);
+        else
+            at += run.length;
+    }
+    if (rc == 0 && end > e2d_size(inode))
+        rc = e2d_grow_size(inode, end);
+    e2d_store_times(inode, now, true);
+    e2d_modify_end(inode);
+    return rc;
+}
