@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Coming to rest: what freeze and a remount to read-only have in common. */
+#ifndef E2D_FREEZE_H
+#define E2D_FREEZE_H
+
+#include "incore.h"
+
+/*
+ * Write-protects and persists every mapping and everything else. The caller holds both freeze locks exclusively. EBUSY:
+ * a writable pin exists, nothing was done. EIO.
+ */
+int e2d_quiesce(struct ext2dax_mount *m);
+
+#endif
