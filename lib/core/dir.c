@@ -15,8 +15,8 @@
 #include "persist.h"
 #include "super.h"
 
-#define SHORTEST 12u            /* a header and one to four bytes of name */
-#define SIZE_LIMIT 0x7FFFFFFFu  /* bytes: a directory's size has 31 bits */
+#define SHORTEST   12u         /* a header and one to four bytes of name */
+#define SIZE_LIMIT 0x7FFFFFFFu /* bytes: a directory's size has 31 bits */
 
 /* Bytes that an entry with a name of `length` bytes fills. */
 static uint32_t filled(size_t length)

@@ -41,9 +41,9 @@ static enum ext2dax_fault_result enter(struct ext2dax_fault *fault, const struct
     struct ext2dax_mount *m = fault->inode->mount;
     enum ext2dax_fault_result result;
 
-    E2D_YIELD(E2D_YIELD_CALLBACK, fault);
     if (E2D_MUTANT(DAX_SEM_EARLY))
         e2d_dax_read_unlock(fault->inode);
+    E2D_YIELD(E2D_YIELD_CALLBACK, fault);
     result = m->space_ops.map(m->space_ctx, fault, mapping);
     if (E2D_MUTANT(DAX_SEM_EARLY))
         e2d_dax_read_lock(fault->inode);

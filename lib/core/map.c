@@ -9,11 +9,9 @@
 #include "inode.h"
 #include "lock.h"
 
-/* How many slots from `at` on, at most `max`, continue the run that starts with `block`. */
-static uint32_t follow(const struct ext2dax_le32 *at, uint32_t max, uint32_t block)
+/* How many slots from `at` on, at most `max`, continue the run that has `block` at the first; `n` are known to. */
+static uint32_t follow(const struct ext2dax_le32 *at, uint32_t max, uint32_t block, uint32_t n)
 {
-    uint32_t n = 0;
-
     if (block == 0) {
         while (n < max && e2d_load_le32(&at[n]) == 0)
             n++;
@@ -38,7 +36,7 @@ int e2d_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct 
         return -EXT2DAX_EFBIG;
     max = e2d_min64(max, m->tree_blocks - logical);
     do {
-        uint32_t most, got, next, index;
+        uint32_t most, got, next, index, known = 0;
 
         rc = e2d_leaf(inode, logical + length, &leaf);
         if (rc != 0)
@@ -51,13 +49,16 @@ int e2d_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct 
         }
         index = (uint32_t)(logical + length - leaf.first);
         most = (uint32_t)e2d_min64(leaf.count - index, max - length);
-        if (length == 0)
+        /* Read once: were it read again, a fault that fills it meanwhile would leave a run of nothing. */
+        if (length == 0) {
             block = e2d_load_le32(&leaf.slots[index]);
+            known = 1;
+        }
         /* Block numbers are 32 bits, and so must a run's last one be: a run never wraps to 0. */
         next = block == 0 ? 0 : block + (uint32_t)length;
         if (block != 0)
             most = e2d_min32(most, UINT32_MAX - next);
-        got = follow(&leaf.slots[index], most, next);
+        got = follow(&leaf.slots[index], most, next, known);
         length += got;
         if (got < leaf.count - index)
             break;

@@ -365,7 +365,7 @@ int ext2dax_unmount(struct ext2dax_mount *m)
 {
     int error = 0;
 
-    if (m->frozen || in_use(m))
+    if (e2d_load32(&m->frozen) != 0 || in_use(m))
         return -EXT2DAX_EBUSY;
     if (!m->read_only) {
         error = ext2dax_sync(m);

@@ -49,8 +49,9 @@ uint64_t e2d_path_base(const struct ext2dax_mount *m, uint32_t slot)
 }
 
 /*
- * floor(2^32 / d), long division bit by bit; for d = 1, which would need a 33rd bit, 2^32 - 1. Multiplying by it
- * estimates a quotient that is never too large and at most 1 too small, which e2d_divide() mends.
+ * floor(2^32 / d), long division bit by bit; for d = 1, which would need a 33rd bit, 2^32 - 1 (the first subtraction
+ * leaves what the next one starts with). Multiplying by it estimates a quotient that is never too large and at most 1 too
+ * small, which e2d_divide() mends.
  */
 uint32_t e2d_reciprocal(uint32_t d)
 {
@@ -58,8 +59,6 @@ uint32_t e2d_reciprocal(uint32_t d)
     uint32_t quotient = 0;
     unsigned bit;
 
-    if (d == 1)
-        return UINT32_MAX;
     for (bit = 0; bit < 32; bit++) {
         rest <<= 1;
         quotient <<= 1;

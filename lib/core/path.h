@@ -14,11 +14,11 @@
 #define E2D_DEPTH_MAX 3
 
 struct e2d_path {
-    unsigned depth;                       /* pointer blocks on the way */
-    uint32_t slot;                        /* in the inode's block[] */
-    uint32_t index[E2D_DEPTH_MAX];        /* [0]: in the topmost pointer block */
-    uint64_t leaf_first;                  /* first logical block of the pointer array that holds the data pointer */
-    uint32_t leaf_count;                  /* how many pointers that array has (12 for the inode itself) */
+    unsigned depth;                /* pointer blocks on the way */
+    uint32_t slot;                 /* in the inode's block[] */
+    uint32_t index[E2D_DEPTH_MAX]; /* [0]: in the topmost pointer block */
+    uint64_t leaf_first;           /* first logical block of the pointer array that holds the data pointer */
+    uint32_t leaf_count;           /* how many pointers that array has (12 for the inode itself) */
 };
 
 /* False where the tree does not reach `logical`. */

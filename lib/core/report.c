@@ -9,10 +9,10 @@
 
 #include "incore.h"
 
-#define TEXT_OF(number)       #number
-#define DOTTED(a, b, c)       TEXT_OF(a) "." TEXT_OF(b) "." TEXT_OF(c)
-#define LAST_SIGNED_TIME      0x7FFFFFFF /* Linux reads the image's times as signed */
-#define DECIMAL_DIGITS        20         /* of 2^64 - 1 */
+#define TEXT_OF(number)  #number
+#define DOTTED(a, b, c)  TEXT_OF(a) "." TEXT_OF(b) "." TEXT_OF(c)
+#define LAST_SIGNED_TIME 0x7FFFFFFF /* Linux reads the image's times as signed */
+#define DECIMAL_DIGITS   20         /* of 2^64 - 1 */
 
 const char *ext2dax_version(void)
 {

@@ -20,8 +20,9 @@ int e2d_super_writable(struct ext2dax_mount *m);
 int e2d_super_mark(struct ext2dax_mount *m, bool clean);
 
 /*
- * Records that corruption was met. Does nothing while read-only, frozen or mounting. Takes the fs lock, under which both
- * flags are stored too: so that whoever reads without a freeze lock may call it, and nothing changes once it is frozen.
+ * Records that corruption was met. Does nothing while read-only, frozen or mounting, nor after a failed write-back. Takes
+ * the fs lock, under which read_only is stored too, and which the clean mark of a freeze takes after `frozen` was set: so
+ * whoever reads without a freeze lock may call it, and nothing changes in an image at rest.
  */
 void e2d_super_error(struct ext2dax_mount *m);
 

@@ -34,9 +34,9 @@ EXT2DAX_API int ext2dax_host_open(const struct ext2dax_host_options *options, st
 EXT2DAX_API void ext2dax_host_close(struct ext2dax_host *host);
 
 /*
- * True on entering a fault handler, false on leaving; pairs nest. In between, the calling thread's allocations come from
- * the reserve, NULL when it is used up, and what it releases goes back to malloc at a later call outside a handler. What
- * came from the reserve may be released anywhere. Async-signal-safe.
+ * True on entering a fault handler, false on leaving; pairs nest. In between, the calling thread's allocations come
+ * from the reserve, NULL when it is used up, and what it releases goes back to malloc at a later call outside a
+ * handler. What came from the reserve may be released anywhere. Async-signal-safe.
  */
 EXT2DAX_API void ext2dax_host_in_handler(bool in_handler);
 

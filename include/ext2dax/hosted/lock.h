@@ -18,17 +18,17 @@ EXT2DAX_API struct ext2dax_locks ext2dax_locks_none(void);
 
 /*
  * libatomic_ops: the lock is the word itself. First come, first served between readers and writers, so nobody starves;
- * waits by sleeping in the kernel where it can (futex), else by yielding. Usable from a signal handler that interrupted
- * nobody who has or takes the same lock. `held` is exact. Up to 65535 holders and waiters a lock are served in order (255
- * where a word has 32 bits); further ones wait out of turn. Its ops are NULL where the library was built without
- * libatomic_ops.
+ * waits by sleeping in the kernel where it can (futex), else by yielding. Usable from a signal handler that
+ * interrupted nobody who has or takes the same lock. `held` is exact. Up to 65535 holders and waiters a lock are
+ * served in order (255 where a word has 32 bits); further ones wait out of turn. Its ops are NULL where the library
+ * was built without libatomic_ops.
  */
 EXT2DAX_API struct ext2dax_locks ext2dax_locks_atomic_ops(void);
 
 /*
- * POSIX threads: a mutex and a queue of condition variables for each lock, in heap memory (init may answer ENOMEM). First
- * come, first served, and any thread may unlock, neither of which a pthread_rwlock_t promises. `held` is exact. Its ops
- * are NULL where the library was built without it.
+ * POSIX threads: a mutex and a queue of condition variables for each lock, in heap memory (init may answer ENOMEM).
+ * First come, first served, and any thread may unlock, neither of which a pthread_rwlock_t promises. `held` is exact.
+ * Its ops are NULL where the library was built without it.
  */
 EXT2DAX_API struct ext2dax_locks ext2dax_locks_pthread(void);
 

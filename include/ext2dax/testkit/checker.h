@@ -37,9 +37,9 @@ struct ext2dax_finding {
 };
 
 /*
- * Checks the image in [base, base + size): every block owned once, owned means marked, none past the end of its file (one
- * exactly at the end included), no pointer into metadata, i_blocks, free counts of groups and superblock, link counts,
- * directory entries and their types, sizes, bitmap padding. Calls `found` for each thing wrong (NULL: only count).
+ * Checks the image in [base, base + size): every block owned once, owned means marked, none past the end of its file
+ * (one exactly at the end included), no pointer into metadata, i_blocks, free counts of groups and superblock, link
+ * counts, directory entries, their names and types, sizes, bitmap padding, superblock copies. Calls `found` for each thing wrong (NULL: only count).
  * `owners`, where not NULL, has room for one number a block of the image and receives the owner: an inode number or
  * EXT2DAX_OWNER_…. Returns how many findings there were, or a negative EXT2DAX_E…: EINVAL (not an image), EOPNOTSUPP
  * (unknown incompatible features), ENOMEM.
