@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The address space of a process: which windows exist.
+ *
+ * Windows stand in an array sorted by address, so that the handler finds the one that was touched by bisection. It
+ * changes only under both locks; the handler reads it under space, the three ops under table.
+ */
+#include "process.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "ext2dax/error.h"
+#include "ext2dax/hosted/memory.h"
+#include "ext2dax/mount.h"
+#include "ext2dax/ondisk.h"
+
+#define DEFAULT_MAP_COUNT 65530u
+#define LEAST_MAPPINGS    16u /* one instruction may need several slabs at once */
+
+/* Half of what the kernel grants: the program has mappings of its own. */
+static size_t default_mappings(void)
+{
+    char text[32];
+    ssize_t length;
+    unsigned long value = 0;
+    int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        length = read(fd, text, sizeof(text) - 1);
+        close(fd);
+        if (length > 0) {
+            text[length] = '\0';
+            value = strtoul(text, NULL, 10);
+        }
+    }
+    return (value ? value : DEFAULT_MAP_COUNT) / 2;
+}
+
+int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_locks locks,
+                         const struct ext2dax_process_options *options, struct ext2dax_process **process)
+{
+    struct ext2dax_process_options chosen;
+    struct ext2dax_process *made;
+    int error;
+
+    *process = NULL;
+    memset(&chosen, 0, sizeof(chosen));
+    if (options)
+        memcpy(&chosen, options, options->size < sizeof(chosen) ? options->size : sizeof(chosen));
+    if (!locks.ops || chosen.way != EXT2DAX_PROCESS_SIGSEGV || ext2dax_file_descriptor(memory) < 0)
+        return -EXT2DAX_EINVAL;
+
+    made = calloc(1, sizeof(*made));
+    if (!made)
+        return -EXT2DAX_ENOMEM;
+    made->locks = locks;
+    made->memory = *memory;
+    made->descriptor = ext2dax_file_descriptor(memory);
+    made->shared_flags = MAP_SHARED;
+    if (ext2dax_file_kind(memory) == EXT2DAX_FILE_DAX)
+        made->shared_flags = MAP_SHARED_VALIDATE | MAP_SYNC;
+    made->owner = getpid();
+    made->max_mappings = chosen.max_mappings ? chosen.max_mappings : default_mappings();
+    if (made->max_mappings < LEAST_MAPPINGS)
+        made->max_mappings = LEAST_MAPPINGS;
+    atomic_init(&made->low, UINTPTR_MAX);
+
+    error = locks.ops->init(locks.ctx, &made->space, EXT2DAX_LOCK_ADDRESS_SPACE, 0);
+    if (error)
+        goto free_made;
+    error = locks.ops->init(locks.ctx, &made->table, EXT2DAX_LOCK_PAGE_TABLE, 0);
+    if (error)
+        goto destroy_space;
+    error = e2d_signal_add(made);
+    if (error)
+        goto destroy_table;
+    *process = made;
+    return 0;
+
+destroy_table:
+    if (locks.ops->destroy)
+        locks.ops->destroy(locks.ctx, &made->table);
+destroy_space:
+    if (locks.ops->destroy)
+        locks.ops->destroy(locks.ctx, &made->space);
+free_made:
+    free(made);
+    return error;
+}
+
+struct ext2dax_address_space ext2dax_process_address_space(struct ext2dax_process *process)
+{
+    struct ext2dax_address_space space = {&e2d_process_ops, process};
+
+    return space;
+}
+
+int ext2dax_process_close(struct ext2dax_process *process)
+{
+    const struct ext2dax_lock_ops *ops = process->locks.ops;
+    size_t windows;
+
+    e2d_space_share(process);
+    windows = process->window_count;
+    e2d_space_unshare(process);
+    if (windows)
+        return -EXT2DAX_EBUSY;
+    e2d_signal_remove(process);
+    if (ops->destroy) {
+        ops->destroy(process->locks.ctx, &process->table);
+        ops->destroy(process->locks.ctx, &process->space);
+    }
+    free(process->windows);
+    free(process);
+    return 0;
+}
+
+/* The index of the first window whose addresses end above `address`. */
+static size_t place_of(const struct ext2dax_process *process, uintptr_t address)
+{
+    size_t low = 0, high = process->window_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct e2d_process_window *window = process->windows[middle];
+
+        if ((uintptr_t)window->address + window->reserved <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct e2d_process_window *e2d_process_find(const struct ext2dax_process *process, uintptr_t address)
+{
+    size_t place = place_of(process, address);
+    struct e2d_process_window *window = place < process->window_count ? process->windows[place] : NULL;
+
+    if (!window || address < (uintptr_t)window->address ||
+        (address - (uintptr_t)window->address) >> window->page_shift >= window->count)
+        return NULL;
+    return window;
+}
+
+/* Room for one more pointer. The caller holds space and table exclusively. */
+static bool make_room(struct ext2dax_process *process)
+{
+    size_t room = process->window_room ? process->window_room * 2 : 8;
+    struct e2d_process_window **windows;
+
+    if (process->window_count < process->window_room)
+        return true;
+    windows = realloc(process->windows, room * sizeof(struct e2d_process_window *));
+    if (!windows)
+        return false;
+    process->windows = windows;
+    process->window_room = room;
+    return true;
+}
+
+int e2d_process_add(struct ext2dax_process *process, struct ext2dax_inode *inode, unsigned page_shift,
+                    unsigned huge_order, uint64_t first, uint64_t count, unsigned flags, void **address)
+{
+    struct e2d_process_window *window = calloc(1, sizeof(*window));
+    size_t place;
+    int error;
+
+    if (!window)
+        return -EXT2DAX_ENOMEM;
+    window->process = process;
+    window->inode = inode;
+    window->flags = flags;
+    window->page_shift = page_shift;
+    window->huge_order = huge_order;
+    window->first = first;
+    window->count = count;
+    error = e2d_window_open(window);
+    if (error)
+        goto free_window;
+
+    e2d_space_lock(process);
+    e2d_table_lock(process);
+    if (make_room(process)) {
+        place = place_of(process, (uintptr_t)window->address);
+        memmove(process->windows + place + 1, process->windows + place,
+                (process->window_count - place) * sizeof(struct e2d_process_window *));
+        process->windows[place] = window;
+        process->window_count++;
+        process->mappings++;
+        if ((uintptr_t)window->address < atomic_load(&process->low))
+            atomic_store(&process->low, (uintptr_t)window->address);
+        if ((uintptr_t)window->address + window->reserved > atomic_load(&process->high))
+            atomic_store(&process->high, (uintptr_t)window->address + window->reserved);
+        *address = window->address;
+    } else {
+        error = -EXT2DAX_ENOMEM;
+        e2d_window_close(window);
+    }
+    e2d_table_unlock(process);
+    e2d_space_unlock(process);
+    if (!error)
+        return 0;
+
+free_window:
+    free(window);
+    return error;
+}
+
+int e2d_process_remove(struct ext2dax_process *process, void *address, struct ext2dax_inode **inode)
+{
+    struct e2d_process_window *window;
+    size_t place;
+
+    e2d_space_lock(process);
+    e2d_table_lock(process);
+    place = place_of(process, (uintptr_t)address);
+    window = place < process->window_count ? process->windows[place] : NULL;
+    if (window && window->address == (char *)address) {
+        process->window_count--;
+        process->mappings--;
+        memmove(process->windows + place, process->windows + place + 1,
+                (process->window_count - place) * sizeof(struct e2d_process_window *));
+        e2d_window_close(window);
+    } else {
+        window = NULL;
+    }
+    e2d_table_unlock(process);
+    e2d_space_unlock(process);
+    if (!window)
+        return -EXT2DAX_EINVAL;
+    *inode = window->inode;
+    free(window);
+    return 0;
+}
+
+static unsigned log2_of(uint32_t power)
+{
+    unsigned shift = 0;
+
+    while (power >> shift > 1)
+        shift++;
+    return shift;
+}
+
+int ext2dax_process_map(struct ext2dax_process *process, struct ext2dax_inode *inode, uint64_t offset, uint64_t length,
+                        unsigned flags, void **address)
+{
+    const char *disk = (const char *)(const void *)inode->disk;
+    const char *base = process->memory.base;
+    struct ext2dax_statfs figures;
+    struct ext2dax_stat stat;
+    bool stores = (flags & (EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE)) == EXT2DAX_MAP_WRITE;
+    uint64_t pages;
+    int error;
+
+    *address = NULL;
+    if (flags & ~(EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE) || disk < base || disk >= base + process->memory.size)
+        return -EXT2DAX_EINVAL;
+    ext2dax_statfs(inode->mount, &figures);
+    if (figures.block_size != figures.page_size || figures.page_size % (unsigned long)sysconf(_SC_PAGESIZE) != 0)
+        return -EXT2DAX_EOPNOTSUPP;
+    if (length == 0 || offset % figures.page_size != 0 || (inode->mode & EXT2DAX_S_IFMT) != EXT2DAX_S_IFREG)
+        return -EXT2DAX_EINVAL;
+    if (length > UINT64_MAX - offset)
+        return -EXT2DAX_EOVERFLOW;
+    if (stores) {
+        if (figures.read_only)
+            return -EXT2DAX_EROFS;
+        ext2dax_stat(inode, &stat);
+        if (stat.flags & (EXT2DAX_FL_IMMUTABLE | EXT2DAX_FL_APPEND))
+            return -EXT2DAX_EPERM;
+    }
+
+    pages = length / figures.page_size + (length % figures.page_size != 0);
+    ext2dax_inode_hold(inode);
+    error = e2d_process_add(process, inode, log2_of(figures.page_size), log2_of(figures.window_pages),
+                            offset / figures.page_size, pages, flags, address);
+    if (error)
+        ext2dax_inode_put(inode);
+    return error;
+}
+
+int ext2dax_process_unmap(struct ext2dax_process *process, void *address)
+{
+    struct ext2dax_inode *inode;
+    int error = e2d_process_remove(process, address, &inode);
+
+    if (!error)
+        ext2dax_inode_put(inode);
+    return error;
+}
+
+void ext2dax_process_count(const struct ext2dax_process *process, struct ext2dax_process_counters *counters)
+{
+    counters->traps = atomic_load(&process->traps);
+    counters->mapped = atomic_load(&process->mapped);
+    counters->revoked = atomic_load(&process->revoked);
+    counters->protections = atomic_load(&process->protections);
+    counters->sigbus = atomic_load(&process->sigbus);
+    counters->evicted = atomic_load(&process->evicted);
+}

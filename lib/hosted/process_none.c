@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* The address space of a process where the fault family is left out: the same functions, and no windows. */
+#include "ext2dax/hosted/process.h"
+
+#include <string.h>
+
+#include "ext2dax/error.h"
+
+int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_locks locks,
+                         const struct ext2dax_process_options *options, struct ext2dax_process **process)
+{
+    (void)memory;
+    (void)locks;
+    (void)options;
+    *process = NULL;
+    return -EXT2DAX_EOPNOTSUPP;
+}
+
+struct ext2dax_address_space ext2dax_process_address_space(struct ext2dax_process *process)
+{
+    struct ext2dax_address_space space = {NULL, NULL};
+
+    (void)process;
+    return space;
+}
+
+int ext2dax_process_close(struct ext2dax_process *process)
+{
+    (void)process;
+    return -EXT2DAX_EOPNOTSUPP;
+}
+
+int ext2dax_process_map(struct ext2dax_process *process, struct ext2dax_inode *inode, uint64_t offset, uint64_t length,
+                        unsigned flags, void **address)
+{
+    (void)process;
+    (void)inode;
+    (void)offset;
+    (void)length;
+    (void)flags;
+    *address = NULL;
+    return -EXT2DAX_EOPNOTSUPP;
+}
+
+int ext2dax_process_unmap(struct ext2dax_process *process, void *address)
+{
+    (void)process;
+    (void)address;
+    return -EXT2DAX_EOPNOTSUPP;
+}
+
+void ext2dax_process_count(const struct ext2dax_process *process, struct ext2dax_process_counters *counters)
+{
+    (void)process;
+    memset(counters, 0, sizeof(*counters));
+}

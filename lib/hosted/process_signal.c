@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The address space of a process: the SIGSEGV handler.
+ *
+ * It runs in the thread that touched, on top of whatever that thread was doing, so it uses nothing but what a signal
+ * handler may: system calls, atomics, and the locks the process object was given. Those are safe because nobody touches
+ * a window while holding one of them, or any lock of the core below io. Memory the core asks for comes from the
+ * host's reserve meanwhile.
+ *
+ * Which process objects exist stands in a list that only grows: a slot is taken into use with one store, and given up by
+ * clearing it and waiting until no handler is inside. A handler counts itself in before it looks, so it never
+ * holds an object that is being closed.
+ *
+ * A touch that cannot succeed becomes a SIGBUS with the kernel's code and the exact address, queued to the thread itself and
+ * delivered when the handler returns, before the instruction is tried again. Nothing is mapped for it, so a file that
+ * grows a moment later needs nothing taken away. As with the kernel's own, a thread that blocks or ignores
+ * SIGBUS dies of it.
+ */
+#include "process.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "ext2dax/error.h"
+#include "ext2dax/hosted/host.h"
+#include "ext2dax/mount.h"
+
+struct slot {
+    _Atomic(struct ext2dax_process *) process;
+    atomic_uint users;
+    struct slot *next;
+};
+
+static _Atomic(struct slot *) slots;
+
+/* Who adds and removes; never taken by the handler. */
+static atomic_flag changing = ATOMIC_FLAG_INIT;
+static unsigned added;
+
+/* What was there before ours. Written while ours is not installed. */
+static struct sigaction before;
+static atomic_bool before_spent; /* it asked to be called once only, and was */
+
+enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_UNKNOWN };
+enum outcome { OUTCOME_FOREIGN, OUTCOME_DONE, OUTCOME_SIGBUS };
+
+/* What the processor says of the access. */
+static enum access access_of(const ucontext_t *context)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    return context->uc_mcontext.gregs[REG_ERR] & 0x2 ? ACCESS_WRITE : ACCESS_READ;
+#elif defined(__aarch64__)
+    /* A list of tagged records; the one with the syndrome register need not be there. */
+    const unsigned char *at = context->uc_mcontext.__reserved;
+    const unsigned char *end = at + sizeof(context->uc_mcontext.__reserved);
+    struct {
+        uint32_t magic, size;
+        uint64_t syndrome;
+    } record;
+
+    while (at + sizeof(record) <= end) {
+        memcpy(&record, at, sizeof(record));
+        if (record.magic == 0x45535201u)
+            return record.syndrome & 0x40u ? ACCESS_WRITE : ACCESS_READ;
+        if (record.magic == 0 || record.size < 8)
+            break;
+        at += record.size;
+    }
+    return ACCESS_UNKNOWN;
+#else
+    (void)context;
+    return ACCESS_UNKNOWN;
+#endif
+}
+
+/*
+ * Where the processor does not say: a touch of a page that is readable already was a store, or another thread made
+ * it readable a moment ago. Only a store traps again.
+ */
+static bool traps_again(uintptr_t address)
+{
+    static _Thread_local uintptr_t last __attribute__((tls_model("initial-exec")));
+    bool again = last == address;
+
+    last = again ? 0 : address;
+    return again;
+}
+
+/* Asks the core. The caller holds space shared. */
+static enum ext2dax_fault_result ask(struct e2d_process_window *window, uint64_t page, uintptr_t address, bool write,
+                                     enum e2d_page shown, bool try_huge)
+{
+    struct ext2dax_fault fault;
+    enum ext2dax_fault_result result = EXT2DAX_FAULT_FALLBACK;
+
+    memset(&fault, 0, sizeof(fault));
+    fault.inode = window->inode;
+    fault.page = page;
+    fault.mapping_first = window->first;
+    fault.mapping_count = window->count;
+    fault.address = address;
+    fault.write = write;
+    fault.shared = !(window->flags & EXT2DAX_MAP_PRIVATE);
+    fault.cookie = window;
+
+    ext2dax_host_in_handler(true);
+    if (try_huge && (fault.shared || !write))
+        result = ext2dax_pmd_fault(&fault);
+    if (result == EXT2DAX_FAULT_FALLBACK) {
+        if (fault.shared && write && shown == E2D_PAGE_READ)
+            result = ext2dax_pfn_mkwrite(&fault);
+        else if (fault.shared && write && shown == E2D_PAGE_ZERO)
+            result = ext2dax_mkwrite(&fault);
+        else
+            result = ext2dax_fault(&fault);
+    }
+    ext2dax_host_in_handler(false);
+    return result;
+}
+
+/* One try; RETRY where the filesystem is frozen. The caller holds space shared. */
+static enum ext2dax_fault_result resolve(struct e2d_process_window *window, uintptr_t address, enum access access,
+                                         bool *foreign)
+{
+    uint64_t page = window->first + ((address - (uintptr_t)window->address) >> window->page_shift);
+    bool write = access == ACCESS_WRITE, try_huge;
+    enum e2d_page shown = e2d_window_look(window, page, &try_huge);
+
+    if (access == ACCESS_UNKNOWN && (shown == E2D_PAGE_ZERO || shown == E2D_PAGE_READ)) {
+        if (!traps_again(address))
+            return EXT2DAX_FAULT_NOPAGE;
+        write = true;
+    }
+    *foreign = write && !(window->flags & EXT2DAX_MAP_WRITE);
+    if (*foreign)
+        return EXT2DAX_FAULT_NOPAGE;
+    if (shown == E2D_PAGE_ASIDE)
+        return e2d_window_restore(window, page);
+    /* Another thread was faster. */
+    if (shown == E2D_PAGE_COPY || shown == E2D_PAGE_WRITE || (!write && shown != E2D_PAGE_NONE))
+        return EXT2DAX_FAULT_NOPAGE;
+    return ask(window, page, address, write, shown, try_huge);
+}
+
+static enum outcome serve(struct ext2dax_process *process, uintptr_t address, enum access access)
+{
+    bool foreign = true;
+
+    /* Looked at first, so that a crash inside our own calls is not a deadlock as well. */
+    if (address < atomic_load(&process->low) || address >= atomic_load(&process->high) || process->owner != getpid())
+        return OUTCOME_FOREIGN;
+    for (;;) {
+        struct e2d_process_window *window;
+        struct ext2dax_mount *mount = NULL;
+        enum ext2dax_fault_result result = EXT2DAX_FAULT_NOPAGE;
+
+        e2d_space_share(process);
+        window = e2d_process_find(process, address);
+        if (window) {
+            mount = window->inode->mount;
+            result = resolve(window, address, access, &foreign);
+        }
+        e2d_space_unshare(process);
+        if (!window || foreign)
+            return OUTCOME_FOREIGN;
+        if (result == EXT2DAX_FAULT_RETRY) {
+            ext2dax_wait_thaw(mount);
+            continue;
+        }
+        atomic_fetch_add_explicit(&process->traps, 1, memory_order_relaxed);
+        if (result == EXT2DAX_FAULT_NOPAGE)
+            return OUTCOME_DONE;
+        atomic_fetch_add_explicit(&process->sigbus, 1, memory_order_relaxed);
+        return OUTCOME_SIGBUS;
+    }
+}
+
+static enum outcome serve_any(uintptr_t address, enum access access)
+{
+    enum outcome outcome = OUTCOME_FOREIGN;
+
+    for (struct slot *slot = atomic_load(&slots); slot && outcome == OUTCOME_FOREIGN; slot = slot->next) {
+        struct ext2dax_process *process;
+
+        atomic_fetch_add(&slot->users, 1);
+        process = atomic_load(&slot->process);
+        if (process)
+            outcome = serve(process, address, access);
+        atomic_fetch_sub(&slot->users, 1);
+    }
+    return outcome;
+}
+
+static void raise_sigbus(void *address, ucontext_t *context)
+{
+    struct sigaction current;
+    siginfo_t info;
+
+    if (sigismember(&context->uc_sigmask, SIGBUS) == 1 ||
+        (sigaction(SIGBUS, NULL, &current) == 0 && current.sa_handler == SIG_IGN)) {
+        memset(&current, 0, sizeof(current));
+        current.sa_handler = SIG_DFL;
+        sigaction(SIGBUS, &current, NULL);
+        sigdelset(&context->uc_sigmask, SIGBUS);
+    }
+    memset(&info, 0, sizeof(info));
+    info.si_signo = SIGBUS;
+    info.si_code = BUS_ADRERR;
+    info.si_addr = address;
+    if (syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), SIGBUS, &info) != 0)
+        raise(SIGBUS);
+}
+
+/* Hands the signal to whoever had it before, as the kernel would have: with that handler's mask and flags. */
+static void pass_on(int number, siginfo_t *info, void *context)
+{
+    ucontext_t *interrupted = context;
+    struct sigaction action = before;
+    bool sent = info->si_code <= 0; /* by a process; else the processor's own, which cannot be ignored */
+    bool once = ((unsigned)action.sa_flags & SA_RESETHAND) != 0;
+    sigset_t mask;
+
+    if (once && atomic_exchange(&before_spent, true))
+        action.sa_handler = SIG_DFL;
+    if (action.sa_handler == SIG_IGN && sent)
+        return;
+    if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) {
+        memset(&action, 0, sizeof(action));
+        action.sa_handler = SIG_DFL;
+        sigaction(number, &action, NULL);
+        sigdelset(&interrupted->uc_sigmask, number);
+        if (sent)
+            raise(number); /* pending until we return; an access is simply tried again, and dies */
+        return;
+    }
+    sigorset(&mask, &interrupted->uc_sigmask, &action.sa_mask);
+    if (!(action.sa_flags & SA_NODEFER))
+        sigaddset(&mask, number);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+    if (action.sa_flags & SA_SIGINFO)
+        action.sa_sigaction(number, info, context);
+    else
+        action.sa_handler(number);
+}
+
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    enum outcome outcome = OUTCOME_FOREIGN;
+
+    if (info->si_code > 0)
+        outcome = serve_any((uintptr_t)info->si_addr, access_of(context));
+    if (outcome == OUTCOME_SIGBUS)
+        raise_sigbus(info->si_addr, context);
+    errno = saved;
+    if (outcome == OUTCOME_FOREIGN)
+        pass_on(number, info, context);
+}
+
+static bool is_ours(const struct sigaction *action)
+{
+    return action->sa_flags & SA_SIGINFO && action->sa_sigaction == on_fault;
+}
+
+static int install(void)
+{
+    struct sigaction ours, current;
+
+    if (sigaction(SIGSEGV, NULL, &current) != 0)
+        return -errno;
+    if (is_ours(&current))
+        return 0;
+    before = current;
+    atomic_store(&before_spent, false);
+    memset(&ours, 0, sizeof(ours));
+    ours.sa_sigaction = on_fault;
+    ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    sigfillset(&ours.sa_mask);
+    return sigaction(SIGSEGV, &ours, NULL) == 0 ? 0 : -errno;
+}
+
+/* Unless somebody installed another one meanwhile: that one may call ours, which then still passes on. */
+static void uninstall(void)
+{
+    struct sigaction current;
+
+    if (sigaction(SIGSEGV, NULL, &current) != 0 || !is_ours(&current))
+        return;
+    current = before;
+    if (atomic_load(&before_spent)) {
+        memset(&current, 0, sizeof(current));
+        current.sa_handler = SIG_DFL;
+    }
+    sigaction(SIGSEGV, &current, NULL);
+}
+
+static void lock_changing(void)
+{
+    while (atomic_flag_test_and_set(&changing))
+        sched_yield();
+}
+
+int e2d_signal_add(struct ext2dax_process *process)
+{
+    struct slot *slot;
+    int error = 0;
+
+    lock_changing();
+    for (slot = atomic_load(&slots); slot && atomic_load(&slot->process); slot = slot->next)
+        ;
+    if (!slot) {
+        slot = calloc(1, sizeof(*slot));
+        if (!slot) {
+            error = -EXT2DAX_ENOMEM;
+            goto out;
+        }
+        slot->next = atomic_load(&slots);
+        atomic_store(&slots, slot);
+    }
+    if (added == 0)
+        error = install();
+    if (!error) {
+        atomic_store(&slot->process, process);
+        added++;
+    }
+out:
+    atomic_flag_clear(&changing);
+    return error;
+}
+
+void e2d_signal_remove(struct ext2dax_process *process)
+{
+    struct slot *slot;
+
+    lock_changing();
+    for (slot = atomic_load(&slots); slot && atomic_load(&slot->process) != process; slot = slot->next)
+        ;
+    if (slot) {
+        atomic_store(&slot->process, NULL);
+        while (atomic_load(&slot->users) != 0)
+            sched_yield();
+        if (--added == 0)
+            uninstall();
+    }
+    atomic_flag_clear(&changing);
+}
