@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fixed structures: whether the geometry can be, which blocks are metadata, and at the end whether bitmaps and
+ * counters say what the walk found. Each count is made from the bitmap's bits, each bit judged by the owner map, so a
+ * counter is never compared with another counter alone.
+ */
+#include "check.h"
+
+#include <string.h>
+
+#include "ext2dax/error.h"
+
+#define get16 e2d_audit_get16
+#define get32 e2d_audit_get32
+
+#define XATTR_MAGIC          0xEA020000u
+#define COMPAT_SPARSE_SUPER2 0x200u /* copies in groups that the superblock lists; nobody here makes such images */
+
+static bool bad_geometry(struct e2d_audit *a, const char *what, uint64_t expected, uint64_t found)
+{
+    e2d_audit_report(a, what, 0, 0, expected, found);
+    return false;
+}
+
+static bool read_blocks(struct e2d_audit *a, const struct ext2dax_disk_super *s)
+{
+    uint32_t log = get32(s->log_block_size);
+
+    if (log > EXT2DAX_MAX_LOG_BLOCK)
+        return bad_geometry(a, "superblock: block size", EXT2DAX_MAX_LOG_BLOCK, log);
+    a->block_shift = 10 + log;
+    a->block_size = 1024u << log;
+    a->pointers_shift = a->block_shift - 2;
+    a->first = get32(s->first_data_block);
+    a->blocks = get32(s->blocks_count);
+    if (a->first != (log == 0))
+        return bad_geometry(a, "superblock: first data block", log == 0, a->first);
+    if (a->blocks <= a->first || a->blocks > a->size >> a->block_shift)
+        return bad_geometry(a, "superblock: block count", a->size >> a->block_shift, a->blocks);
+    if (get32(s->log_frag_size) != log)
+        return bad_geometry(a, "superblock: fragment size", log, get32(s->log_frag_size));
+    a->blocks_per_group = get32(s->blocks_per_group);
+    if (a->blocks_per_group == 0 || a->blocks_per_group > 8 * a->block_size)
+        return bad_geometry(a, "superblock: blocks per group", 8 * a->block_size, a->blocks_per_group);
+    a->groups = (a->blocks - a->first - 1) / a->blocks_per_group + 1;
+    return true;
+}
+
+static bool read_inodes(struct e2d_audit *a, const struct ext2dax_disk_super *s)
+{
+    bool classic = get32(s->revision) == 0;
+
+    a->inode_size = classic ? EXT2DAX_INODE_SIZE_REV0 : get16(s->inode_size);
+    a->first_inode = classic ? EXT2DAX_FIRST_INODE_REV0 : get32(s->first_inode);
+    a->inodes_per_group = get32(s->inodes_per_group);
+    a->inodes = get32(s->inodes_count);
+    if (a->inode_size < 128 || a->inode_size > a->block_size || (a->inode_size & (a->inode_size - 1)) != 0)
+        return bad_geometry(a, "superblock: inode size", 128, a->inode_size);
+    if (a->inodes_per_group == 0 || a->inodes_per_group > 8 * a->block_size)
+        return bad_geometry(a, "superblock: inodes per group", 8 * a->block_size, a->inodes_per_group);
+    if (a->inodes != (uint64_t)a->groups * a->inodes_per_group)
+        return bad_geometry(a, "superblock: inode count", (uint64_t)a->groups * a->inodes_per_group, a->inodes);
+    if (a->first_inode < EXT2DAX_FIRST_INODE_REV0 || a->first_inode > a->inodes)
+        return bad_geometry(a, "superblock: first inode", EXT2DAX_FIRST_INODE_REV0, a->first_inode);
+    a->table_blocks = (uint32_t)(((uint64_t)a->inodes_per_group * a->inode_size + a->block_size - 1) >> a->block_shift);
+    return true;
+}
+
+static bool read_descriptors(struct e2d_audit *a, const struct ext2dax_disk_super *s)
+{
+    a->descriptors = a->block_size / (uint32_t)sizeof(struct ext2dax_disk_group);
+    a->descriptor_blocks = (a->groups - 1) / a->descriptors + 1;
+    a->sparse = (get32(s->ro_compat) & EXT2DAX_RO_COMPAT_SPARSE_SUPER) != 0;
+    a->filetype = (get32(s->incompat) & EXT2DAX_INCOMPAT_FILETYPE) != 0;
+    a->meta_groups = (get32(s->incompat) & EXT2DAX_INCOMPAT_META_BG) != 0;
+    a->old_descriptor_blocks = a->descriptor_blocks;
+    a->reserved_descriptors = get16(s->reserved_gdt_blocks);
+    if (a->meta_groups) {
+        a->reserved_descriptors = 0;
+        a->old_descriptor_blocks = get32(s->first_meta_bg);
+        if (a->old_descriptor_blocks > a->descriptor_blocks)
+            return bad_geometry(a, "superblock: first meta group", a->descriptor_blocks, a->old_descriptor_blocks);
+    }
+    if (1ull + a->old_descriptor_blocks + a->reserved_descriptors > e2d_audit_group_blocks(a, 0))
+        return bad_geometry(a, "superblock: descriptors do not fit the first group", e2d_audit_group_blocks(a, 0),
+                            1ull + a->old_descriptor_blocks + a->reserved_descriptors);
+    return true;
+}
+
+int e2d_audit_geometry(struct e2d_audit *a)
+{
+    const struct ext2dax_disk_super *s = (const void *)(a->base + EXT2DAX_SUPER_OFFSET);
+
+    if (a->size < EXT2DAX_SUPER_OFFSET + sizeof(*s) || get16(s->magic) != EXT2DAX_SUPER_MAGIC)
+        return -EXT2DAX_EINVAL;
+    if ((get32(s->incompat) & ~EXT2DAX_INCOMPAT_KNOWN) != 0 || (get32(s->compat) & COMPAT_SPARSE_SUPER2) != 0)
+        return -EXT2DAX_EOPNOTSUPP;
+    a->super = s;
+    return read_blocks(a, s) && read_inodes(a, s) && read_descriptors(a, s) ? 0 : 1;
+}
+
+static bool has_super(const struct e2d_audit *a, uint32_t group)
+{
+    uint32_t base;
+
+    if (!a->sparse || group <= 1)
+        return true;
+    for (base = 3; base <= 7; base += 2) {
+        uint32_t rest = group;
+
+        while (rest % base == 0)
+            rest /= base;
+        if (rest == 1)
+            return true;
+    }
+    return false;
+}
+
+/* The block with copy `which` (0: the first) of the descriptors of a meta group. */
+static uint32_t meta_descriptor_block(const struct e2d_audit *a, uint32_t table, uint32_t which)
+{
+    uint32_t group = table * a->descriptors + (which == 2 ? a->descriptors - 1 : which);
+
+    return e2d_audit_group_first(a, group) + has_super(a, group);
+}
+
+const struct ext2dax_disk_group *e2d_audit_descriptor(const struct e2d_audit *a, uint32_t group)
+{
+    uint32_t table = group / a->descriptors;
+    uint32_t block = table < a->old_descriptor_blocks ? a->first + 1 + table : meta_descriptor_block(a, table, 0);
+
+    if (block >= a->blocks)
+        return NULL;
+    return (const struct ext2dax_disk_group *)e2d_audit_block(a, block) + group % a->descriptors;
+}
+
+static void claim(struct e2d_audit *a, uint64_t block, uint64_t count, uint32_t as)
+{
+    for (; count > 0; count--, block++) {
+        if (block < a->first || block >= a->blocks)
+            e2d_audit_report(a, "metadata outside the image", 0, block, a->blocks, block);
+        else if (a->owner[block] != 0)
+            e2d_audit_report(a, "metadata overlaps metadata", 0, block, 0, a->owner[block]);
+        else
+            a->owner[block] = as;
+    }
+}
+
+/* Superblock copy and descriptors at a group's start. */
+static void claim_head(struct e2d_audit *a, uint32_t group)
+{
+    uint64_t start = e2d_audit_group_first(a, group);
+    bool copy = has_super(a, group);
+    uint32_t place = group % a->descriptors;
+
+    if (copy)
+        claim(a, start, 1, EXT2DAX_OWNER_METADATA);
+    if (a->meta_groups && group / a->descriptors >= a->old_descriptor_blocks) {
+        if (place <= 1 || place == a->descriptors - 1)
+            claim(a, start + copy, 1, EXT2DAX_OWNER_METADATA);
+    } else if (copy) {
+        claim(a, start + 1, a->old_descriptor_blocks, EXT2DAX_OWNER_METADATA);
+        claim(a, start + 1 + a->old_descriptor_blocks, a->reserved_descriptors, E2D_AUDIT_RESERVED);
+    }
+}
+
+static bool in_group(struct e2d_audit *a, uint32_t group, uint32_t block, uint32_t count, const char *what)
+{
+    uint32_t start = e2d_audit_group_first(a, group);
+
+    if (block >= start && (uint64_t)block + count <= (uint64_t)start + e2d_audit_group_blocks(a, group))
+        return true;
+    e2d_audit_report(a, what, 0, group, start, block);
+    return false;
+}
+
+/* What never changes in a copy: who it is, how large, and where the group's structures lie. */
+static void compare_copy(struct e2d_audit *a, uint32_t group)
+{
+    uint32_t start = e2d_audit_group_first(a, group);
+    const struct ext2dax_disk_super *copy = e2d_audit_block(a, start);
+    const struct ext2dax_disk_group *table = e2d_audit_block(a, start + 1);
+    uint32_t tables =
+        a->meta_groups && group / a->descriptors >= a->old_descriptor_blocks ? 0 : a->old_descriptor_blocks;
+    uint32_t i;
+
+    if (get16(copy->magic) != EXT2DAX_SUPER_MAGIC)
+        e2d_audit_report(a, "superblock copy: magic number", 0, start, EXT2DAX_SUPER_MAGIC, get16(copy->magic));
+    else if (get32(copy->blocks_count) != a->blocks)
+        e2d_audit_report(a, "superblock copy: block count", 0, start, a->blocks, get32(copy->blocks_count));
+    else if (get32(copy->inodes_count) != a->inodes)
+        e2d_audit_report(a, "superblock copy: inode count", 0, start, a->inodes, get32(copy->inodes_count));
+    if ((uint64_t)start + 1 + tables > a->blocks)
+        return;
+    for (i = 0; i < a->groups && i / a->descriptors < tables; i++) {
+        const struct ext2dax_disk_group *first = e2d_audit_descriptor(a, i);
+
+        if (get32(table[i].block_bitmap) != get32(first->block_bitmap) ||
+            get32(table[i].inode_bitmap) != get32(first->inode_bitmap) ||
+            get32(table[i].inode_table) != get32(first->inode_table))
+            e2d_audit_report(a, "descriptor copy differs", 0, start + 1, i, i);
+    }
+}
+
+bool e2d_audit_metadata(struct e2d_audit *a)
+{
+    bool usable = true;
+    uint32_t group;
+
+    for (group = 0; group < a->groups; group++) {
+        const struct ext2dax_disk_group *d = e2d_audit_descriptor(a, group);
+
+        claim_head(a, group);
+        if (!d) {
+            e2d_audit_report(a, "group: descriptor outside the image", 0, group, 0, 0);
+            usable = false;
+            continue;
+        }
+        if (in_group(a, group, get32(d->block_bitmap), 1, "group: block bitmap outside its group"))
+            claim(a, get32(d->block_bitmap), 1, EXT2DAX_OWNER_METADATA);
+        else
+            usable = false;
+        if (in_group(a, group, get32(d->inode_bitmap), 1, "group: inode bitmap outside its group"))
+            claim(a, get32(d->inode_bitmap), 1, EXT2DAX_OWNER_METADATA);
+        else
+            usable = false;
+        if (in_group(a, group, get32(d->inode_table), a->table_blocks, "group: inode table outside its group"))
+            claim(a, get32(d->inode_table), a->table_blocks, EXT2DAX_OWNER_METADATA);
+        else
+            usable = false;
+    }
+    for (group = 1; usable && group < a->groups; group++)
+        if (has_super(a, group))
+            compare_copy(a, group);
+    return usable;
+}
+
+/* ---- when every inode was walked ---- */
+
+static void check_counter(struct e2d_audit *a, const char *what, uint32_t group, uint64_t expected, uint64_t found)
+{
+    if (expected != found && (a->flags & EXT2DAX_CHECK_LEAKS_OK) == 0)
+        e2d_audit_report(a, what, 0, group, expected, found);
+}
+
+static void check_padding(struct e2d_audit *a, const char *what, const uint8_t *map, uint32_t group, uint32_t bits)
+{
+    uint32_t all = 8 * a->block_size;
+    uint32_t at = bits;
+    uint64_t together = UINT64_MAX;
+
+    /* Bit by bit up to a whole word: most of a small image's bitmap is padding. */
+    for (; at < all && (at & 63) != 0; at++)
+        if (!e2d_audit_bit(map, at))
+            together = 0;
+    for (; at < all; at += 64) {
+        uint64_t word;
+
+        memcpy(&word, map + (at >> 3), sizeof(word));
+        together &= word;
+    }
+    if (together != UINT64_MAX)
+        e2d_audit_report(a, what, 0, group, 1, 0);
+}
+
+static void check_xattr_block(struct e2d_audit *a, uint32_t block)
+{
+    const struct ext2dax_le32 *header = e2d_audit_block(a, block);
+    uint32_t references = a->xattr_references[block];
+    uint32_t recorded = get32(header[1]);
+
+    if (get32(header[0]) != XATTR_MAGIC || get32(header[2]) != 1)
+        e2d_audit_report(a, "xattr block: header", a->owner[block], block, XATTR_MAGIC, get32(header[0]));
+    else if (recorded < references || (recorded > references && (a->flags & EXT2DAX_CHECK_LEAKS_OK) == 0))
+        e2d_audit_report(a, "xattr block: reference count", a->owner[block], block, references, recorded);
+}
+
+/* The block bitmap of a group against the owner map; leaves the final owners. Returns the free blocks. */
+static uint32_t check_blocks(struct e2d_audit *a, uint32_t group, const uint8_t *map)
+{
+    uint32_t start = e2d_audit_group_first(a, group);
+    uint32_t count = e2d_audit_group_blocks(a, group);
+    uint32_t free = 0;
+    uint32_t i;
+
+    for (i = 0; i < count; i++) {
+        uint32_t *owner = &a->owner[start + i];
+        bool marked = e2d_audit_bit(map, i);
+
+        free += !marked;
+        if (*owner == 0) {
+            if (!marked)
+                continue;
+            *owner = EXT2DAX_OWNER_LEAKED;
+            if ((a->flags & EXT2DAX_CHECK_LEAKS_OK) == 0)
+                e2d_audit_report(a, "block marked used, but nobody's", 0, start + i, 0, 1);
+            continue;
+        }
+        if (!marked)
+            e2d_audit_report(a, *owner >= E2D_AUDIT_RESERVED ? "metadata marked free" : "block in use, but marked free",
+                             *owner >= E2D_AUDIT_RESERVED ? 0 : *owner, start + i, 1, 0);
+        if (*owner == E2D_AUDIT_RESERVED)
+            *owner = EXT2DAX_OWNER_METADATA;
+        if (a->xattr_references[start + i] != 0)
+            check_xattr_block(a, start + i);
+    }
+    check_padding(a, "group: padding of the block bitmap", map, group, count);
+    return free;
+}
+
+static uint32_t check_inodes(struct e2d_audit *a, uint32_t group, const uint8_t *map, uint32_t *directories)
+{
+    uint32_t free = 0;
+    uint32_t i;
+
+    *directories = 0;
+    for (i = 0; i < a->inodes_per_group; i++) {
+        uint32_t number = group * a->inodes_per_group + i + 1;
+        const struct ext2dax_disk_inode *inode;
+
+        if (!e2d_audit_bit(map, i)) {
+            free++;
+            continue;
+        }
+        inode = e2d_audit_inode_at(a, number);
+        *directories += (get16(inode->mode) & EXT2DAX_S_IFMT) == EXT2DAX_S_IFDIR && e2d_audit_in_use(a, number, inode);
+    }
+    check_padding(a, "group: padding of the inode bitmap", map, group, a->inodes_per_group);
+    return free;
+}
+
+void e2d_audit_totals(struct e2d_audit *a)
+{
+    uint64_t free_blocks = 0, free_inodes = 0;
+    uint32_t state = get16(a->super->state);
+    uint32_t group;
+
+    for (group = 0; group < a->first; group++)
+        a->owner[group] = EXT2DAX_OWNER_METADATA;
+    for (group = 0; group < a->groups; group++) {
+        const struct ext2dax_disk_group *d = e2d_audit_descriptor(a, group);
+        uint32_t blocks = check_blocks(a, group, e2d_audit_block(a, get32(d->block_bitmap)));
+        uint32_t directories;
+        uint32_t inodes = check_inodes(a, group, e2d_audit_block(a, get32(d->inode_bitmap)), &directories);
+
+        check_counter(a, "group: free block count", group, blocks, get16(d->free_blocks));
+        check_counter(a, "group: free inode count", group, inodes, get16(d->free_inodes));
+        check_counter(a, "group: directory count", group, directories, get16(d->used_dirs));
+        free_blocks += blocks;
+        free_inodes += inodes;
+    }
+    check_counter(a, "superblock: free block count", 0, free_blocks, get32(a->super->free_blocks));
+    check_counter(a, "superblock: free inode count", 0, free_inodes, get32(a->super->free_inodes));
+    if (get32(a->super->reserved_blocks) > a->blocks)
+        e2d_audit_report(a, "superblock: reserved block count", 0, 0, a->blocks, get32(a->super->reserved_blocks));
+    if ((state & EXT2DAX_STATE_VALID) == 0 && (a->flags & (EXT2DAX_CHECK_MOUNTED | EXT2DAX_CHECK_LEAKS_OK)) == 0)
+        e2d_audit_report(a, "superblock: not marked clean", 0, 0, EXT2DAX_STATE_VALID, state);
+    if ((state & EXT2DAX_STATE_ERROR) != 0)
+        e2d_audit_report(a, "superblock: marked as having errors", 0, 0, 0, state);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The checker's entry points. One pass over the metadata claims its blocks, one over the inodes claims theirs and
+ * parses directories, one over the bitmaps compares: linear in blocks and inodes, with one allocation, so that it can
+ * be called after every step of a long exploration.
+ */
+#include "check.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ext2dax/error.h"
+
+void e2d_audit_report(struct e2d_audit *a, const char *what, uint32_t inode, uint64_t block, uint64_t expected,
+                      uint64_t found)
+{
+    struct ext2dax_finding finding = {what, inode, block, expected, found};
+
+    if (a->findings < INT_MAX)
+        a->findings++;
+    if (a->found)
+        a->found(a->arg, &finding);
+}
+
+/* One piece of zeroed memory for everything; large ones come untouched from the system. */
+static void *scratch(struct e2d_audit *a, uint32_t *owners)
+{
+    uint32_t slots = 64;
+    size_t names, inodes, blocks;
+    char *memory;
+
+    while (slots < a->inodes && slots < 1u << 16)
+        slots *= 2;
+    names = (size_t)slots * sizeof(*a->names);
+    inodes = ((size_t)a->inodes + 1) * sizeof(*a->inode);
+    blocks = (size_t)a->blocks * sizeof(uint32_t);
+    memory = calloc(1, names + inodes + blocks + (owners ? 0 : blocks));
+    if (!memory)
+        return NULL;
+    a->names = (void *)memory;
+    a->names_mask = slots - 1;
+    a->inode = (void *)(memory + names);
+    a->xattr_references = (void *)(memory + names + inodes);
+    a->owner = owners ? owners : (void *)(memory + names + inodes + blocks);
+    if (owners)
+        memset(owners, 0, blocks);
+    return memory;
+}
+
+int ext2dax_check_image(const void *base, size_t size, unsigned flags,
+                        void (*found)(void *arg, const struct ext2dax_finding *finding), void *arg, uint32_t *owners)
+{
+    struct e2d_audit a = {.base = base, .size = size, .flags = flags, .found = found, .arg = arg};
+    int error = e2d_audit_geometry(&a);
+    void *memory;
+
+    if (error < 0)
+        return error;
+    if (error > 0)
+        return a.findings;
+    memory = scratch(&a, owners);
+    if (!memory)
+        return -EXT2DAX_ENOMEM;
+    if (e2d_audit_metadata(&a)) {
+        e2d_audit_inodes(&a);
+        e2d_audit_links(&a);
+        e2d_audit_totals(&a);
+    }
+    if (a.names_own)
+        free(a.names);
+    free(memory);
+    return a.no_memory ? -EXT2DAX_ENOMEM : a.findings;
+}
+
+/* Geometry alone, for a look at one inode. */
+static const struct ext2dax_disk_inode *look(struct e2d_audit *a, const void *base, size_t size, uint32_t number)
+{
+    memset(a, 0, sizeof(*a));
+    a->base = base;
+    a->size = size;
+    return e2d_audit_geometry(a) == 0 ? e2d_audit_inode_at(a, number) : NULL;
+}
+
+uint32_t ext2dax_check_block(const void *base, size_t size, uint32_t inode, uint64_t logical)
+{
+    struct e2d_audit a;
+    const struct ext2dax_disk_inode *in = look(&a, base, size, inode);
+    uint64_t place = logical - EXT2DAX_DIRECT;
+    uint32_t block;
+    unsigned level;
+
+    if (!in)
+        return 0;
+    if (logical < EXT2DAX_DIRECT) {
+        block = e2d_audit_get32(in->block[logical]);
+        return e2d_audit_in_image(&a, block) ? block : 0;
+    }
+    for (level = 1; level <= 3 && place >> (level * a.pointers_shift) != 0; level++)
+        place -= (uint64_t)1 << (level * a.pointers_shift);
+    if (level > 3)
+        return 0;
+    block = e2d_audit_get32(in->block[EXT2DAX_DIRECT + level - 1]);
+    while (level > 0 && e2d_audit_in_image(&a, block)) {
+        const struct ext2dax_le32 *slots = e2d_audit_block(&a, block);
+
+        level--;
+        block = e2d_audit_get32(slots[place >> (level * a.pointers_shift) & ((1u << a.pointers_shift) - 1)]);
+    }
+    return e2d_audit_in_image(&a, block) ? block : 0;
+}
+
+uint64_t ext2dax_check_size(const void *base, size_t size, uint32_t inode)
+{
+    struct e2d_audit a;
+    const struct ext2dax_disk_inode *in = look(&a, base, size, inode);
+
+    return in ? e2d_audit_inode_size(in) : 0;
+}
+
+int ext2dax_finding_text(const struct ext2dax_finding *finding, char *buffer, size_t size)
+{
+    char inode[32] = "";
+
+    if (finding->inode != 0)
+        (void)snprintf(inode, sizeof(inode), "inode %lu: ", (unsigned long)finding->inode);
+    return snprintf(buffer, size, "%s%s (at %llu, expected %llu, found %llu)", inode, finding->what,
+                    (unsigned long long)finding->block, (unsigned long long)finding->expected,
+                    (unsigned long long)finding->found);
+}

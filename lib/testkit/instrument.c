@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The two ends that the instrumented core leaves open: where it yields, and which of its protections is broken. Both are
+ * plain variables, because they change only while nothing runs in the core.
+ */
+#include "instrument.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "ext2dax/error.h"
+#include "ext2dax/testkit/mutant.h"
+
+enum e2d_mutant e2d_mutant_active = E2D_MUTANT_NONE;
+void (*e2d_yield_hook)(enum e2d_yield_kind kind, const volatile void *at);
+
+/* By enum e2d_mutant, less the first, which is none. */
+static const struct {
+    const char *name, *text;
+} mutants[] = {
+#define MUTANT_ROW(name, text) {#name, text},
+    E2D_MUTANTS(MUTANT_ROW)
+#undef MUTANT_ROW
+};
+
+void e2d_yield_point(enum e2d_yield_kind kind, const volatile void *at)
+{
+    if (e2d_yield_hook)
+        e2d_yield_hook(kind, at);
+}
+
+int ext2dax_mutant_count(void)
+{
+    return E2D_MUTANT_COUNT - 1;
+}
+
+const char *ext2dax_mutant_name(int number)
+{
+    return number >= 0 && number < ext2dax_mutant_count() ? mutants[number].name : NULL;
+}
+
+const char *ext2dax_mutant_text(int number)
+{
+    return number >= 0 && number < ext2dax_mutant_count() ? mutants[number].text : NULL;
+}
+
+int ext2dax_mutant_activate(const char *name)
+{
+    if (strcmp(name, "none") == 0) {
+        e2d_mutant_active = E2D_MUTANT_NONE;
+        return 0;
+    }
+    for (int i = 0; i < ext2dax_mutant_count(); i++) {
+        if (strcmp(name, mutants[i].name) == 0) {
+            e2d_mutant_active = (enum e2d_mutant)(i + 1);
+            return 0;
+        }
+    }
+    return -EXT2DAX_EINVAL;
+}

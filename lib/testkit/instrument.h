@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* What a bench of this project hangs into the instrumented core. */
+#ifndef E2D_TESTKIT_INSTRUMENT_H
+#define E2D_TESTKIT_INSTRUMENT_H
+
+#include "yield.h"
+
+/*
+ * Called at every yield point of the core, with whatever locks the core holds there: a schedule explorer runs another
+ * thread from it. `at` is what is about to be touched, for telling apart steps that cannot matter to each other. NULL, as
+ * it is at first: nothing. Set while nothing runs in the core.
+ */
+extern void (*e2d_yield_hook)(enum e2d_yield_kind kind, const volatile void *at);
+
+#endif
