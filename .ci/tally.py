@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""Adds up what meson test wrote: one run's JSON log into a file of totals, or the totals into the last line.
+
+    tally.py STAGE LOG EXPECTED_SKIPS TOTALS    appends "passed failed skipped"; ends 1 if anything failed
+    tally.py --sum TOTALS                       prints "N passed, N failed, N skipped"
+"""
+
+import fnmatch
+import json
+import pathlib
+import subprocess
+import sys
+
+GOOD = ("OK", "EXPECTEDFAIL")
+
+
+def expected(path):
+    """The skips that count here: a line may name a command, and then expects the skip only where the command fails."""
+    for line in pathlib.Path(path).read_text().splitlines():
+        if line and not line.startswith("#"):
+            stage, test, why, *possible = (part.strip() for part in line.split("|", 3))
+            if not why:
+                sys.exit("%s: a skip without a reason: %s" % (path, line))
+            if not possible or subprocess.run(possible[0], shell=True, stderr=subprocess.DEVNULL).returncode != 0:
+                yield stage, test
+
+
+def reason(test):
+    said = (test.get("stdout") or "") + (test.get("stderr") or "")
+    lines = [line for line in said.splitlines() if "skip" in line.lower()] or said.splitlines() or ["no reason given"]
+    return lines[-1].strip()
+
+
+def add(stage, log, skips, totals):
+    passed, skipped, bad = 0, 0, []
+    try:
+        tests = [json.loads(line) for line in pathlib.Path(log).read_text().splitlines()]
+    except OSError as error:
+        tests = []
+        bad.append("no log: %s" % error)
+    allowed = list(expected(skips))
+    for test in tests:
+        name = test["name"].split(" / ", 1)[-1]
+        if test["result"] in GOOD:
+            passed += 1
+        elif test["result"] != "SKIP":
+            bad.append("%s: %s" % (test["name"], test["result"]))
+        elif any(fnmatch.fnmatch(stage, s) and fnmatch.fnmatch(name, t) for s, t in allowed):
+            skipped += 1
+            print("%s: skipped, as expected: %s (%s)" % (stage, test["name"], reason(test)))
+        else:
+            skipped += 1
+            bad.append("%s: skipped, and nothing expects it: %s" % (test["name"], reason(test)))
+    if not tests:
+        bad.append("not one test ran")
+    for line in bad:
+        print("%s: %s" % (stage, line))
+    with open(totals, "a") as out:
+        out.write("%d %d %d\n" % (passed, len(bad), skipped))
+    return 1 if bad else 0
+
+
+def total(totals):
+    rows = [tuple(map(int, line.split())) for line in pathlib.Path(totals).read_text().splitlines()]
+    print("%d passed, %d failed, %d skipped" % tuple(sum(row[i] for row in rows) for i in range(3)))
+    return 0
+
+
+def main():
+    sys.exit(total(sys.argv[2]) if sys.argv[1] == "--sum" else add(*sys.argv[1:]))
+
+
+main()
