@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * put and get: files in and out, holes staying holes.
+ *
+ * put writes only what the host file has as data (SEEK_DATA), into blocks allocated before, so that no store through
+ * the window can run out of space. It counts the blocks it will need, pointer blocks included, before it changes
+ * anything. Should it fail all the same, a file it created is removed again; one it was replacing is left empty, since its
+ * old blocks may be in use by then.
+ */
+#include "mapper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BUFFER ((size_t)1 << 20)
+
+/* The next stretch of data of a host file at or behind *from: [*from, *to). False: none, or errno is set. */
+static bool host_data(int descriptor, uint64_t size, uint64_t *from, uint64_t *to)
+{
+    errno = 0;
+    if (*from >= size)
+        return false;
+    off_t data = lseek(descriptor, (off_t)*from, SEEK_DATA);
+    if (data < 0 && errno == EINVAL) {
+        /* A filesystem that knows no holes. */
+        errno = 0;
+        *to = size;
+        return true;
+    }
+    if (data < 0) {
+        if (errno == ENXIO)
+            errno = 0;
+        return false;
+    }
+    off_t hole = lseek(descriptor, data, SEEK_HOLE);
+    if (hole < 0)
+        return false;
+    *from = (uint64_t)data;
+    *to = (uint64_t)hole < size ? (uint64_t)hole : size;
+    return *from < *to;
+}
+
+/* How many of the tree's blocks of one kind, each covering `span` blocks from `start` on, the run touches anew. */
+static uint64_t touched(uint64_t first, uint64_t last, uint64_t start, uint64_t span, uint64_t *next)
+{
+    if (last < start)
+        return 0;
+    uint64_t low = first < start ? 0 : (first - start) / span;
+    uint64_t high = (last - start) / span;
+    low = low < *next ? *next : low;
+    if (high < low)
+        return 0;
+    *next = high + 1;
+    return high - low + 1;
+}
+
+/* The blocks a copy of the host file takes: data, and the pointer blocks of all three levels. */
+static int blocks_needed(int descriptor, uint64_t size, uint64_t block, uint64_t *needed, uint64_t *bytes)
+{
+    uint64_t p = block / 4, from = 0, to;
+    uint64_t next[4] = {0, 0, 0, 0};
+
+    *needed = 0;
+    *bytes = 0;
+    while (host_data(descriptor, size, &from, &to)) {
+        uint64_t first = from / block, last = (to - 1) / block;
+        *needed += touched(first, last, 0, 1, &next[0]);
+        *needed += touched(first, last, EXT2DAX_DIRECT, p, &next[1]);
+        *needed += touched(first, last, EXT2DAX_DIRECT + p, p * p, &next[2]);
+        *needed += touched(first, last, EXT2DAX_DIRECT + p + p * p, p * p * p, &next[3]);
+        *bytes += to - from;
+        from = to;
+    }
+    return errno;
+}
+
+struct put {
+    struct image *image;
+    struct ext2dax_inode *inode;
+    const char *path;
+    const char *host_path;
+    int host;
+    uint64_t size;  /* of the host file */
+    uint64_t bytes; /* of data in it */
+};
+
+static int host_read(const struct put *put, uint64_t offset, void *buffer, size_t bytes)
+{
+    size_t have = 0;
+
+    while (have < bytes) {
+        ssize_t got = pread(put->host, (char *)buffer + have, bytes - have, (off_t)(offset + have));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return system_failed(put->image->path, errno, "put %s", put->host_path);
+        if (!got)
+            return say_failed(put->image->path, "put %s: the file has become shorter", put->host_path);
+        have += (size_t)got;
+    }
+    return 0;
+}
+
+static int put_stretch(struct put *put, struct view *view, unsigned char *buffer, uint64_t from, uint64_t to,
+                       struct progress *progress, uint64_t *done)
+{
+    if (view->mapped) {
+        int error = ext2dax_allocate(put->inode, from, to - from, false);
+        if (error)
+            return image_failed(put->image, error, "put %s", put->path);
+    }
+    while (from < to) {
+        size_t part = to - from < BUFFER ? (size_t)(to - from) : BUFFER;
+        if (interrupted)
+            return say_failed(put->image->path, "put %s: interrupted", put->path);
+        int code = host_read(put, from, buffer, part);
+        if (code)
+            return code;
+        int error = view_write(view, from, buffer, part);
+        if (error)
+            return image_failed(put->image, error, "put %s", put->path);
+        from += part;
+        *done += part;
+        progress_step(progress, *done);
+    }
+    return 0;
+}
+
+/* Fills the file, which is all hole. Its size is set first: whole windows below it get whole regions. */
+static int put_data(struct put *put)
+{
+    struct view view;
+    struct progress progress;
+    uint64_t from = 0, to, done = 0;
+    unsigned char *buffer = malloc(BUFFER);
+
+    if (!buffer)
+        return image_failed(put->image, -EXT2DAX_ENOMEM, "put %s", put->path);
+    view_open(&view, put->image, put->inode, put->path, true);
+    progress_start(&progress, put->path, put->bytes);
+    int error = ext2dax_truncate(put->inode, put->size);
+    int code = error ? image_failed(put->image, error, "put %s", put->path) : 0;
+    while (!code && host_data(put->host, put->size, &from, &to)) {
+        code = put_stretch(put, &view, buffer, from, to, &progress, &done);
+        from = to;
+    }
+    if (!code && errno)
+        code = system_failed(put->image->path, errno, "put %s", put->host_path);
+    progress_end(&progress);
+    view_close(&view);
+    if (!code) {
+        error = ext2dax_fsync(put->inode);
+        code = error ? image_failed(put->image, error, "put %s", put->path) : 0;
+    }
+    free(buffer);
+    return code;
+}
+
+static int put_fits(struct put *put, const struct ext2dax_stat *replaced)
+{
+    uint64_t block = put->image->figures.block_size, needed;
+    uint64_t available =
+        geteuid() == 0 ? put->image->figures.free_blocks : put->image->figures.available_blocks;
+
+    if (put->size > put->image->figures.max_file_size)
+        return image_failed(put->image, -EXT2DAX_EFBIG, "put %s", put->path);
+    int error = blocks_needed(put->host, put->size, block, &needed, &put->bytes);
+    if (error)
+        return system_failed(put->image->path, error, "put %s", put->host_path);
+    if (replaced)
+        available += replaced->sectors / (block / 512);
+    if (needed > available)
+        return say_failed(put->image->path, "put %s: %s: %llu blocks needed, %llu free", put->path,
+                          ext2dax_strerror(-EXT2DAX_ENOSPC), (unsigned long long)needed,
+                          (unsigned long long)available);
+    return 0;
+}
+
+static int put_new(struct put *put, const struct stat *host)
+{
+    struct ext2dax_inode *directory = NULL;
+    const char *name;
+    size_t length;
+
+    int code = put_fits(put, NULL);
+    if (code)
+        return code;
+    int error = image_parent(put->image, put->path, &directory, &name, &length);
+    if (!error)
+        error = ext2dax_create(directory, name, length, (uint16_t)(host->st_mode & 0777), geteuid(), getegid(),
+                               &put->inode);
+    if (error) {
+        code = image_failed(put->image, error, "put %s", put->path);
+    } else {
+        code = put_data(put);
+        ext2dax_inode_put(put->inode);
+        if (code) {
+            error = ext2dax_unlink(directory, name, length);
+            if (error)
+                image_failed(put->image, error, "remove what was put of %s", put->path);
+        }
+    }
+    if (directory)
+        ext2dax_inode_put(directory);
+    return code;
+}
+
+static int put_over(struct put *put)
+{
+    struct ext2dax_stat figures;
+
+    int code = image_file(put->image, "put", put->path, &put->inode);
+    if (code)
+        return code;
+    ext2dax_stat(put->inode, &figures);
+    code = put_fits(put, &figures);
+    if (!code) {
+        /* The size first: whether it can be that large is found out while its bytes are still there. */
+        int error = ext2dax_truncate(put->inode, put->size);
+        if (!error && put->size)
+            error = ext2dax_punch(put->inode, 0, put->size);
+        if (error)
+            code = image_failed(put->image, error, "put %s", put->path);
+        else
+            code = put_data(put);
+        if (!error && code)
+            ext2dax_truncate(put->inode, 0);
+    }
+    ext2dax_inode_put(put->inode);
+    return code;
+}
+
+/* Is the host file the image itself? Copying one into the other would never end well. */
+static bool is_image(const struct image *image, const struct stat *host)
+{
+    struct stat own;
+    int descriptor = ext2dax_file_descriptor(&image->memory);
+
+    return descriptor >= 0 && !fstat(descriptor, &own) && own.st_dev == host->st_dev && own.st_ino == host->st_ino;
+}
+
+int command_put(const struct request *request)
+{
+    struct image image;
+    struct stat host;
+    struct put put = {.image = &image, .host_path = request->args[0], .path = request->args[1]};
+
+    put.host = open(put.host_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (put.host < 0)
+        return system_failed(request->image, errno, "put %s", put.host_path);
+    int code = 0;
+    if (fstat(put.host, &host))
+        code = system_failed(request->image, errno, "put %s", put.host_path);
+    else if (S_ISDIR(host.st_mode))
+        code = system_failed(request->image, EISDIR, "put %s", put.host_path);
+    else if (!S_ISREG(host.st_mode))
+        code = say_failed(request->image, "put %s: not a regular file", put.host_path);
+    if (code) {
+        close(put.host);
+        return code;
+    }
+    put.size = (uint64_t)host.st_size;
+
+    code = image_open(&image, request, true);
+    if (!code && is_image(&image, &host))
+        code = say_failed(image.path, "put %s: is the image itself", put.host_path);
+    if (!code) {
+        struct ext2dax_inode *there;
+        int error = ext2dax_lookup_path(image.mount, put.path, strlen(put.path), 0, &there);
+        if (!error)
+            ext2dax_inode_put(there);
+        if (!error)
+            code = put_over(&put);
+        else if (error == -EXT2DAX_ENOENT)
+            code = put_new(&put, &host);
+        else
+            code = image_failed(&image, error, "put %s", put.path);
+    }
+    close(put.host);
+    return image_close(&image, code);
+}
+
+struct get {
+    struct image *image;
+    struct ext2dax_inode *inode;
+    const char *path;
+    const char *host_path; /* for messages */
+    int host;
+    bool stream; /* not seekable: holes are written as zeroes */
+};
+
+static int host_write(const struct get *get, const void *buffer, size_t bytes, uint64_t offset)
+{
+    size_t done = 0;
+
+    while (done < bytes) {
+        const char *from = (const char *)buffer + done;
+        ssize_t put = get->stream ? write(get->host, from, bytes - done)
+                                  : pwrite(get->host, from, bytes - done, (off_t)(offset + done));
+        if (put < 0 && errno == EINTR && !interrupted)
+            continue;
+        if (put < 0)
+            return system_failed(get->image->path, errno, "get %s: write to %s", get->path, get->host_path);
+        done += (size_t)put;
+    }
+    return 0;
+}
+
+/* The bytes [from, to), which are all data, or all hole and then zeroes. */
+static int get_stretch(struct get *get, struct view *view, unsigned char *buffer, uint64_t from, uint64_t to, bool hole,
+                       struct progress *progress)
+{
+    if (hole)
+        memset(buffer, 0, BUFFER);
+    while (from < to) {
+        size_t part = to - from < BUFFER ? (size_t)(to - from) : BUFFER;
+        if (interrupted)
+            return say_failed(get->image->path, "get %s: interrupted", get->path);
+        if (!hole) {
+            int error = view_read(view, from, buffer, part);
+            if (error)
+                return image_failed(get->image, error, "get %s: at byte %llu", get->path, (unsigned long long)from);
+        }
+        int code = host_write(get, buffer, part, from);
+        if (code)
+            return code;
+        from += part;
+        progress_step(progress, from);
+    }
+    return 0;
+}
+
+static int get_data(struct get *get)
+{
+    struct ext2dax_stat figures;
+    struct view view;
+    struct progress progress;
+    uint64_t at = 0;
+    int code = 0;
+    unsigned char *buffer = malloc(BUFFER);
+
+    if (!buffer)
+        return image_failed(get->image, -EXT2DAX_ENOMEM, "get %s", get->path);
+    ext2dax_stat(get->inode, &figures);
+    view_open(&view, get->image, get->inode, get->path, false);
+    progress_start(&progress, get->path, figures.size);
+    while (!code && at < figures.size) {
+        int64_t data = ext2dax_seek(get->inode, at, EXT2DAX_SEEK_DATA);
+        if (data == -EXT2DAX_ENXIO)
+            data = (int64_t)figures.size;
+        int64_t hole = data;
+        if (data >= 0 && (uint64_t)data < figures.size)
+            hole = ext2dax_seek(get->inode, (uint64_t)data, EXT2DAX_SEEK_HOLE);
+        if (data < 0 || hole < 0) {
+            code = image_failed(get->image, (int)(data < 0 ? data : hole), "get %s", get->path);
+            break;
+        }
+        if (get->stream)
+            code = get_stretch(get, &view, buffer, at, (uint64_t)data, true, &progress);
+        if (!code)
+            code = get_stretch(get, &view, buffer, (uint64_t)data, (uint64_t)hole, false, &progress);
+        at = (uint64_t)hole;
+    }
+    if (!code && !get->stream && ftruncate(get->host, (off_t)figures.size))
+        code = system_failed(get->image->path, errno, "get %s: write to %s", get->path, get->host_path);
+    progress_end(&progress);
+    view_close(&view);
+    free(buffer);
+    return code;
+}
+
+/* Opens the host file; nothing of it is cut off before it is known not to be the image. */
+static int get_target(struct get *get, bool *created)
+{
+    struct stat host;
+
+    *created = false;
+    get->host = open(get->host_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (get->host >= 0)
+        *created = true;
+    else if (errno == EEXIST)
+        get->host = open(get->host_path, O_WRONLY | O_CLOEXEC);
+    if (get->host < 0 || fstat(get->host, &host))
+        return system_failed(get->image->path, errno, "get %s: write to %s", get->path, get->host_path);
+    if (is_image(get->image, &host))
+        return say_failed(get->image->path, "get %s: write to %s: is the image itself", get->path, get->host_path);
+    get->stream = !S_ISREG(host.st_mode);
+    if (!get->stream && ftruncate(get->host, 0))
+        return system_failed(get->image->path, errno, "get %s: write to %s", get->path, get->host_path);
+    return 0;
+}
+
+int command_get(const struct request *request)
+{
+    struct image image;
+    struct get get = {.image = &image, .path = request->args[0], .host_path = request->args[1], .host = -1};
+    bool to_stdout = !get.host_path || !strcmp(get.host_path, "-");
+    bool created = false;
+
+    int code = image_open(&image, request, false);
+    if (!code)
+        code = image_file(&image, "get", get.path, &get.inode);
+    if (!code && to_stdout) {
+        get.host = STDOUT_FILENO;
+        get.host_path = "standard output";
+        get.stream = true;
+    } else if (!code) {
+        code = get_target(&get, &created);
+    }
+    if (!code)
+        code = get_data(&get);
+    if (get.inode)
+        ext2dax_inode_put(get.inode);
+    if (!to_stdout && get.host >= 0 && close(get.host) && !code)
+        code = system_failed(image.path, errno, "get %s: write to %s", get.path, get.host_path);
+    if (code && created)
+        unlink(get.host_path);
+    return image_close(&image, code);
+}

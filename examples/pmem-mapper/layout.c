@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * map: where a file lies: extents, holes, and which of its windows one huge page can map.
+ *
+ * A window counts when it lies wholly below the end of file, and as huge when one extent covers it at a place in memory
+ * that is aligned to a window. Windows exist only where the block is the page: with any other block size no fault
+ * is served, and both counts are 0.
+ */
+#include "mapper.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+struct layout {
+    uint64_t size;   /* bytes */
+    uint64_t blocks; /* up to the end of file */
+    uint64_t block_size;
+    uint64_t window; /* blocks of a window; 0: no windows with this block size */
+    uint64_t windows, huge_windows;
+    uint64_t extents, holes, data; /* runs, runs, blocks */
+    struct runs runs;
+};
+
+/* The whole windows of a run that lie below the last whole window of the file, where memory is aligned too. */
+static void huge_in(const struct layout *layout, const struct ext2dax_run *run, uint64_t *first, uint64_t *end)
+{
+    uint64_t window = layout->window;
+
+    *first = *end = 0;
+    if (!window || !run->physical || (run->physical - run->logical) % window)
+        return;
+    *first = (run->logical + window - 1) / window;
+    *end = (run->logical + run->length) / window;
+    if (*end > layout->windows)
+        *end = layout->windows;
+    if (*end < *first)
+        *end = *first;
+}
+
+static int layout_read(struct layout *layout, struct image *image, struct ext2dax_inode *inode)
+{
+    const struct ext2dax_statfs *figures = &image->figures;
+    struct ext2dax_stat stat;
+
+    memset(layout, 0, sizeof(*layout));
+    ext2dax_stat(inode, &stat);
+    layout->size = stat.size;
+    layout->block_size = figures->block_size;
+    layout->blocks = (stat.size + figures->block_size - 1) / figures->block_size;
+    layout->window = figures->block_size == figures->page_size ? figures->window_pages : 0;
+    layout->windows = layout->window ? layout->blocks / layout->window : 0;
+    int error = runs_collect(&layout->runs, inode, 0, layout->blocks);
+    for (size_t i = 0; i < layout->runs.count; i++) {
+        const struct ext2dax_run *run = &layout->runs.list[i];
+        uint64_t first, end;
+        huge_in(layout, run, &first, &end);
+        layout->huge_windows += end - first;
+        layout->extents += run->physical != 0;
+        layout->holes += run->physical == 0;
+        layout->data += run->physical ? run->length : 0;
+    }
+    return error;
+}
+
+static void print_json(const struct layout *layout)
+{
+    const char *comma = "";
+
+    printf("{\"size\": %llu, \"block_size\": %llu, \"extents\": [", (unsigned long long)layout->size,
+           (unsigned long long)layout->block_size);
+    for (size_t i = 0; i < layout->runs.count; i++) {
+        const struct ext2dax_run *run = &layout->runs.list[i];
+        if (!run->physical)
+            continue;
+        printf("%s\n  {\"logical\": %llu, \"physical\": %llu, \"length\": %llu}", comma,
+               (unsigned long long)run->logical, (unsigned long long)run->physical, (unsigned long long)run->length);
+        comma = ",";
+    }
+    comma = "";
+    printf("], \"holes\": [");
+    for (size_t i = 0; i < layout->runs.count; i++) {
+        const struct ext2dax_run *run = &layout->runs.list[i];
+        if (run->physical)
+            continue;
+        printf("%s\n  {\"logical\": %llu, \"length\": %llu}", comma, (unsigned long long)run->logical,
+               (unsigned long long)run->length);
+        comma = ",";
+    }
+    printf("], \"huge_windows\": %llu, \"windows\": %llu}\n", (unsigned long long)layout->huge_windows,
+           (unsigned long long)layout->windows);
+}
+
+/* How a cell of the strip looks. Blocks and colour are for terminals that say they take UTF-8. */
+enum look { HOLE, PARTLY, DATA, HUGE, LOOKS };
+static const char *const plain[LOOKS] = {".", "+", "#", "H"};
+static const char *const fancy[LOOKS] = {"\033[90m░", "\033[33m▒", "\033[36m▓", "\033[32m█"};
+
+static bool terminal_is_fancy(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    const char *locale = NULL, *term = getenv("TERM");
+
+    for (unsigned i = 0; i < 3 && (!locale || !*locale); i++)
+        locale = getenv(names[i]);
+    return isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") && locale &&
+           (strstr(locale, "UTF-8") || strstr(locale, "utf8"));
+}
+
+static unsigned terminal_columns(void)
+{
+    struct winsize window;
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) || window.ws_col < 20)
+        return 80;
+    return window.ws_col > 200 ? 200 : window.ws_col;
+}
+
+/* Adds [first, end) blocks to what each cell has of a kind. Cell c begins at block c * blocks / cells, rounded down. */
+static void spread(uint64_t *cells, unsigned count, uint64_t blocks, uint64_t first, uint64_t end)
+{
+    uint64_t whole = blocks / count, rest = blocks % count;
+
+    for (unsigned c = 0; c < count; c++) {
+        uint64_t from = whole * c + rest * c / count, to = whole * (c + 1) + rest * (c + 1) / count;
+        if (from >= end)
+            break;
+        from = from < first ? first : from;
+        to = to > end ? end : to;
+        if (from < to)
+            cells[c] += to - from;
+    }
+}
+
+static void print_strip(const struct layout *layout)
+{
+    uint64_t data[200] = {0}, huge[200] = {0};
+    unsigned columns = terminal_columns();
+    unsigned cells = layout->blocks < columns ? (unsigned)layout->blocks : columns;
+    bool is_fancy = terminal_is_fancy();
+    const char *const *looks = is_fancy ? fancy : plain;
+
+    if (!cells)
+        return;
+    for (size_t i = 0; i < layout->runs.count; i++) {
+        const struct ext2dax_run *run = &layout->runs.list[i];
+        uint64_t first, end;
+        if (!run->physical)
+            continue;
+        spread(data, cells, layout->blocks, run->logical, run->logical + run->length);
+        huge_in(layout, run, &first, &end);
+        spread(huge, cells, layout->blocks, first * layout->window, end * layout->window);
+    }
+    for (unsigned c = 0; c < cells; c++) {
+        uint64_t rest = layout->blocks % cells;
+        uint64_t whole = layout->blocks / cells + rest * (c + 1) / cells - rest * c / cells;
+        enum look look = !data[c] ? HOLE : data[c] < whole ? PARTLY : huge[c] < whole ? DATA : HUGE;
+        fputs(looks[look], stdout);
+    }
+    printf("%s\n%s hole%s  %s part data%s  %s data%s  %s huge window%s\n", is_fancy ? "\033[0m" : "", looks[HOLE],
+           is_fancy ? "\033[0m" : "", looks[PARTLY], is_fancy ? "\033[0m" : "", looks[DATA],
+           is_fancy ? "\033[0m" : "", looks[HUGE], is_fancy ? "\033[0m" : "");
+}
+
+static void print_table(const struct layout *layout, const char *path)
+{
+    printf("%s: %llu bytes in blocks of %llu: %llu data, %llu extents, %llu holes; %llu of %llu windows huge\n", path,
+           (unsigned long long)layout->size, (unsigned long long)layout->block_size, (unsigned long long)layout->data,
+           (unsigned long long)layout->extents, (unsigned long long)layout->holes,
+           (unsigned long long)layout->huge_windows, (unsigned long long)layout->windows);
+    if (layout->runs.count)
+        printf("%14s %12s %14s\n", "logical", "physical", "length");
+    for (size_t i = 0; i < layout->runs.count; i++) {
+        const struct ext2dax_run *run = &layout->runs.list[i];
+        uint64_t first, end;
+        huge_in(layout, run, &first, &end);
+        printf("%14llu ", (unsigned long long)run->logical);
+        if (run->physical)
+            printf("%12llu", (unsigned long long)run->physical);
+        else
+            printf("%12s", "hole");
+        printf(" %14llu", (unsigned long long)run->length);
+        if (end > first)
+            printf("  %llu huge", (unsigned long long)(end - first));
+        putchar('\n');
+    }
+    print_strip(layout);
+}
+
+int command_map(const struct request *request)
+{
+    struct image image;
+    struct layout layout;
+    struct ext2dax_inode *inode;
+    const char *path = request->args[0];
+
+    int code = image_open(&image, request, false);
+    if (!code)
+        code = image_file(&image, "map", path, &inode);
+    if (!code) {
+        int error = layout_read(&layout, &image, inode);
+        if (error)
+            code = image_failed(&image, error, "map %s", path);
+        else if (request->json)
+            print_json(&layout);
+        else
+            print_table(&layout, path);
+        runs_free(&layout.runs);
+        ext2dax_inode_put(inode);
+    }
+    return image_close(&image, code);
+}

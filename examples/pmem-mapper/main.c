@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/* pmem-mapper: files of ext2 images mapped into this process. The command line; each command has a file of its own. */
+#include "mapper.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { TAKES_BLOCK_SIZE = 1, TAKES_JSON = 2, TAKES_THREADS = 4 };
+
+#define MOST_ARGUMENTS 4
+
+static const struct command {
+    const char *name;
+    unsigned least, most; /* arguments, the image included */
+    unsigned takes;
+    int (*run)(const struct request *request);
+} commands[] = {
+    {"format", 2, 2, TAKES_BLOCK_SIZE, command_format},
+    {"ls", 1, 2, 0, command_ls},
+    {"put", 3, 3, 0, command_put},
+    {"get", 2, 3, 0, command_get},
+    {"map", 2, 2, TAKES_JSON, command_map},
+    {"truncate", 3, 3, 0, command_truncate},
+    {"punch", 4, 4, 0, command_punch},
+    {"race", 2, 2, TAKES_THREADS, command_race},
+    {"demo", 0, 1, 0, command_demo},
+};
+
+static const char help[] =
+    "Usage: pmem-mapper COMMAND ... [OPTION ...]\n"
+    "Maps files of an ext2 image into this process: page faults are resolved by libext2dax.\n"
+    "\n"
+    "  format IMAGE SIZE            make an empty image; a file that is there is formatted over\n"
+    "           --block-size N      1024, 2048 ... 65536 (4096)\n"
+    "  ls IMAGE [PATH]              inode, mode, links, owner, group, size, mtime (UTC) and name\n"
+    "  put IMAGE HOSTFILE PATH      copy a file in, creating or replacing PATH\n"
+    "  get IMAGE PATH [HOSTFILE]    copy a file out, to standard output without HOSTFILE or with -\n"
+    "  map IMAGE PATH               extents, holes and huge windows, and a picture of them:\n"
+    "           --json              {\"size\",\"block_size\",\"extents\",\"holes\",\"huge_windows\",\"windows\"}, in blocks\n"
+    "  truncate IMAGE PATH SIZE     set the size\n"
+    "  punch IMAGE PATH OFFSET LENGTH\n"
+    "                               make a hole\n"
+    "  race IMAGE PATH              threads load and store through mappings of PATH while another truncates,\n"
+    "                               extends and punches it, and a second file (PATH.second, removed again) takes\n"
+    "                               its blocks; PATH is created where it is missing, its contents are lost\n"
+    "           --threads N         1 to 64 (4)\n"
+    "           --seconds S         1 to 86400 (5)\n"
+    "  demo [IMAGE]                 all of it, on a new image, which it leaves to look at\n"
+    "\n"
+    "  --lock none|atomic_ops|pthread   how threads exclude each other (the best this build has)\n"
+    "  --fault sigsegv                  how this process learns of page faults\n"
+    "  --help, --version\n"
+    "\n"
+    "A window is 2 MiB of a file (blocks and pages of 4 KiB); it is huge when one aligned run of blocks backs it.\n"
+    "put counts the blocks it needs first; failing later all the same, it removes the file it created, or leaves the one\n"
+    "it was replacing empty. Sizes take the suffixes K, M, G and T. Exit status: 0 done, 1 failed, 2 usage.\n";
+
+static int usage(const char *what, const char *why)
+{
+    fprintf(stderr, "pmem-mapper: %s: %s\nTry 'pmem-mapper --help'.\n", what, why);
+    return EXIT_USAGE;
+}
+
+static int option_number(const char *name, const char *text, uint64_t least, uint64_t most, uint64_t *value)
+{
+    char why[96];
+
+    if (!number_parse(text, value) && *value >= least && *value <= most)
+        return 0;
+    snprintf(why, sizeof(why), "'%.20s' is not a number from %llu to %llu", text, (unsigned long long)least,
+             (unsigned long long)most);
+    return usage(name, why);
+}
+
+static int option_lock(struct request *request, const char *text)
+{
+    char why[96];
+
+    request->locks = ext2dax_locks_by_name(text);
+    if (request->locks.ops)
+        return 0;
+    snprintf(why, sizeof(why), "'%.40s' is not a lock backend of this build", text);
+    return usage("--lock", why);
+}
+
+static int option_fault(const char *text)
+{
+    if (!strcmp(text, "sigsegv"))
+        return 0;
+    return usage("--fault", !strcmp(text, "userfaultfd") ? "userfaultfd is not in this build"
+                                                         : "takes sigsegv or userfaultfd");
+}
+
+/* One option that takes a value; `takes` collects which commands it is for. */
+static int option_value(struct request *request, const char *name, const char *text, unsigned *takes)
+{
+    uint64_t value;
+    int code;
+
+    if (!strcmp(name, "--lock"))
+        return option_lock(request, text);
+    if (!strcmp(name, "--fault"))
+        return option_fault(text);
+    if (!strcmp(name, "--block-size")) {
+        code = option_number(name, text, 1024, 65536, &value);
+        if (code)
+            return code;
+        if (value & (value - 1))
+            return usage(name, "not a power of two");
+        request->block_size = (uint32_t)value;
+        *takes |= TAKES_BLOCK_SIZE;
+        return 0;
+    }
+    bool threads = !strcmp(name, "--threads");
+    code = option_number(name, text, 1, threads ? 64 : 86400, &value);
+    if (code)
+        return code;
+    *(threads ? &request->threads : &request->seconds) = (unsigned)value;
+    *takes |= TAKES_THREADS;
+    return 0;
+}
+
+static bool wants_value(const char *name)
+{
+    static const char *const names[] = {"--lock", "--fault", "--block-size", "--threads", "--seconds"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (!strcmp(name, names[i]))
+            return true;
+    return false;
+}
+
+/* Splits the command line into options and arguments. Options may stand anywhere up to "--". */
+static int parse(struct request *request, char **argv, const char **arguments, unsigned *count, unsigned *takes)
+{
+    bool options = true;
+
+    for (char **at = argv; *at; at++) {
+        char name[32];
+        if (!options || (*at)[0] != '-' || !(*at)[1]) {
+            if (*count > MOST_ARGUMENTS)
+                return usage(*at, "too many arguments");
+            arguments[(*count)++] = *at;
+            continue;
+        }
+        if (!strcmp(*at, "--")) {
+            options = false;
+            continue;
+        }
+        if (!strcmp(*at, "--json")) {
+            request->json = true;
+            *takes |= TAKES_JSON;
+            continue;
+        }
+        size_t length = strcspn(*at, "=");
+        snprintf(name, sizeof(name), "%.*s", (int)(length < sizeof(name) ? length : 0), *at);
+        if (!wants_value(name))
+            return usage(*at, "unknown option");
+        const char *text = (*at)[length] ? *at + length + 1 : *++at;
+        if (!text)
+            return usage(name, "wants a value");
+        int code = option_value(request, name, text, takes);
+        if (code)
+            return code;
+    }
+    return 0;
+}
+
+static int finish(int code)
+{
+    errno = 0;
+    if (fflush(stdout) || ferror(stdout))
+        return system_failed(NULL, errno ? errno : EIO, "standard output");
+    return code;
+}
+
+static const struct command *command_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (!strcmp(commands[i].name, name))
+            return &commands[i];
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    const char *arguments[MOST_ARGUMENTS + 2] = {NULL};
+    unsigned count = 0, takes = 0;
+    struct request request = {.program = argc ? argv[0] : "pmem-mapper",
+                              .locks = ext2dax_locks_default(),
+                              .block_size = 4096,
+                              .threads = 4,
+                              .seconds = 5};
+
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+        if (!strcmp(argv[i], "--help")) {
+            fputs(help, stdout);
+            return finish(0);
+        }
+        if (!strcmp(argv[i], "--version")) {
+            printf("pmem-mapper %s\n", ext2dax_version());
+            return finish(0);
+        }
+    }
+    if (argc < 2) {
+        fputs(help, stderr);
+        return EXIT_USAGE;
+    }
+    int code = parse(&request, argv + 1, arguments, &count, &takes);
+    if (code)
+        return code;
+    if (!count)
+        return usage("no command", "name one");
+    const struct command *command = command_named(arguments[0]);
+    if (!command)
+        return usage(arguments[0], "unknown command");
+    if (count - 1 < command->least || count - 1 > command->most)
+        return usage(command->name, count - 1 < command->least ? "too few arguments" : "too many arguments");
+    if (takes & ~command->takes)
+        return usage(command->name, "an option that this command does not take");
+    if (!request.locks.ops)
+        return usage("--lock", "this build has no lock backend");
+    if (command->run == command_race && request.locks.ops == ext2dax_locks_none().ops)
+        return usage("race", "threads need locks: --lock none is for one thread");
+    request.image = arguments[1];
+    request.args = arguments + 2;
+    signals_install();
+    return finish(command->run(&request));
+}

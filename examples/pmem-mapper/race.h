@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * race: what its three files share. race.c sets up and reports, race_mapper.c loads and stores, race_changer.c takes
+ * blocks away. Why a correct library cannot produce a violation is argued at the top of race_mapper.c.
+ */
+#ifndef PMEM_MAPPER_RACE_H
+#define PMEM_MAPPER_RACE_H
+
+#include "mapper.h"
+
+#include <pthread.h>
+
+/* A word that is stored says whose it is: | tag 8 | place in the file / 8, 27 | generation 29 |. Zero is never stored. */
+#define TAG_FIRST 0xA5u
+#define TAG_SECOND 0x5Bu
+#define GENERATION_BITS 29
+#define PLACE_BITS 27
+
+/* The unit in which generations are kept; every size and offset the changer uses is a multiple. */
+#define CHUNK 512u
+
+#define RECENT 256 /* stores that other threads look at again */
+#define SHOWN 8    /* violations described */
+#define IDLE UINT32_MAX
+
+struct violation {
+    const char *what;
+    uint64_t offset, found;
+};
+
+struct race;
+
+struct mapper {
+    struct race *race;
+    pthread_t thread;
+    unsigned index;
+    void *window;            /* its own mapping of the whole range */
+    _Atomic uint32_t storing; /* the generation of the store under way, or IDLE */
+    uint64_t random;
+    uint64_t sigbus;
+};
+
+struct race {
+    struct image *image;
+    const char *path;
+    uint64_t bytes; /* the range raced over, from the start of the file */
+    uint64_t page;  /* bytes */
+    unsigned threads;
+    struct mapper *mappers;
+    atomic_bool stop;
+
+    struct ext2dax_inode *first, *second;
+
+    /* See race_mapper.c. */
+    _Atomic uint32_t generation;
+    _Atomic uint32_t *floor; /* for each chunk */
+    _Atomic uint32_t changes;
+    _Atomic uint64_t low, high; /* the file's size is not below low, nor above high */
+    _Atomic uint64_t recent[RECENT];
+
+    uint64_t truncates, reused;
+    atomic_uint violations;
+    struct violation shown[SHOWN];
+};
+
+static inline uint64_t race_word(unsigned tag, uint64_t offset, uint32_t generation)
+{
+    return (uint64_t)tag << (GENERATION_BITS + PLACE_BITS) | (offset / 8) << GENERATION_BITS | generation;
+}
+
+static inline unsigned word_tag(uint64_t word)
+{
+    return (unsigned)(word >> (GENERATION_BITS + PLACE_BITS));
+}
+
+static inline uint64_t word_offset(uint64_t word)
+{
+    return (word >> GENERATION_BITS & (((uint64_t)1 << PLACE_BITS) - 1)) * 8;
+}
+
+static inline uint32_t word_generation(uint64_t word)
+{
+    return (uint32_t)(word & (((uint32_t)1 << GENERATION_BITS) - 1));
+}
+
+static inline uint64_t race_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+void race_violation(struct race *race, const char *what, uint64_t offset, uint64_t found);
+void *race_mapper(void *mapper);
+/* Until the time is over or `interrupted`; an exit code. */
+int race_changer(struct race *race, struct ext2dax_inode *directory, const char *second, double seconds);
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The thread that takes blocks away: it truncates, extends and punches the raced file, and lets a second file take the
+ * blocks that became free. Nobody else touches the second file, so each of its words must stay what it was: a mapper
+ * whose store still reaches a freed block is seen there.
+ */
+#include "race.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct changer {
+    struct race *race;
+    struct ext2dax_inode *directory;
+    const char *name; /* of the second file */
+    uint64_t random;
+    uint64_t size;       /* of the raced file */
+    uint64_t taken;      /* of the second file */
+    uint32_t round;      /* what its words hold as generation */
+    uint64_t *buffer;    /* as long as the range raced over */
+    void *window;        /* on the second file */
+    unsigned char *bits; /* one for each block of the image: scratch */
+};
+
+static void nap(long microseconds)
+{
+    struct timespec time = {.tv_nsec = microseconds * 1000};
+    nanosleep(&time, NULL);
+}
+
+static int failed(struct changer *changer, int error, const char *what)
+{
+    return error ? image_failed(changer->race->image, error, "race %s: %s", changer->race->path, what) : 0;
+}
+
+/* Begins a change: from here on stores carry the new generation, and older ones have landed. */
+static void change_begin(struct race *race)
+{
+    uint32_t generation = atomic_fetch_add(&race->generation, 1) + 1;
+
+    for (unsigned i = 0; i < race->threads; i++)
+        while (atomic_load(&race->mappers[i].storing) < generation)
+            sched_yield();
+}
+
+/* Ends it: [from, to) has been discarded. */
+static void change_end(struct race *race, uint64_t from, uint64_t to)
+{
+    uint32_t generation = atomic_load(&race->generation);
+
+    for (uint64_t chunk = from / CHUNK; chunk < to / CHUNK; chunk++)
+        atomic_store_explicit(&race->floor[chunk], generation, memory_order_release);
+    atomic_store(&race->generation, generation + 1);
+}
+
+static void set_bound(struct race *race, _Atomic uint64_t *bound, uint64_t size)
+{
+    atomic_store(bound, size);
+    atomic_fetch_add(&race->changes, 1);
+}
+
+static int resize(struct changer *changer, uint64_t size)
+{
+    struct race *race = changer->race;
+    bool down = size < changer->size;
+    uint64_t end = (changer->size + race->page - 1) & ~(race->page - 1);
+
+    change_begin(race);
+    set_bound(race, down ? &race->low : &race->high, size);
+    int error = ext2dax_truncate(race->first, size);
+    if (!error) {
+        set_bound(race, down ? &race->high : &race->low, size);
+        change_end(race, down ? size : changer->size, down ? race->bytes : size > end ? size : end);
+        changer->size = size;
+        race->truncates++;
+    }
+    return failed(changer, error, "truncate");
+}
+
+/* Stays clear of the last page where that is cut: what becomes of its bytes behind the end is nobody's promise. */
+static int punch(struct changer *changer)
+{
+    struct race *race = changer->race;
+    uint64_t from = race_random(&changer->random) % race->bytes & ~(uint64_t)(CHUNK - 1);
+    uint64_t length = race_random(&changer->random) % (race->bytes / 4) & ~(uint64_t)(CHUNK - 1);
+
+    uint64_t end = changer->size & ~(race->page - 1);
+
+    if (from >= end)
+        return 0;
+    if (length > end - from)
+        length = end - from;
+    change_begin(race);
+    int error = ext2dax_punch(race->first, from, length);
+    if (!error)
+        change_end(race, from, from + length);
+    return failed(changer, error, "punch");
+}
+
+/* How many blocks two lists of runs share. */
+static uint64_t shared_blocks(struct changer *changer, const struct runs *a, const struct runs *b)
+{
+    unsigned char *bits = changer->bits;
+    uint64_t shared = 0;
+
+    for (size_t i = 0; i < a->count; i++)
+        for (uint64_t n = 0; a->list[i].physical && n < a->list[i].length; n++)
+            bits[(a->list[i].physical + n) / 8] |= (unsigned char)(1u << (a->list[i].physical + n) % 8);
+    for (size_t i = 0; i < b->count; i++)
+        for (uint64_t n = 0; b->list[i].physical && n < b->list[i].length; n++)
+            shared += bits[(b->list[i].physical + n) / 8] >> (b->list[i].physical + n) % 8 & 1;
+    for (size_t i = 0; i < a->count; i++)
+        for (uint64_t n = 0; a->list[i].physical && n < a->list[i].length; n++)
+            bits[(a->list[i].physical + n) / 8] = 0;
+    return shared;
+}
+
+/* Fills the second file with `bytes` of its words: through a window, or by write. */
+static int second_fill(struct changer *changer, uint64_t bytes)
+{
+    struct race *race = changer->race;
+
+    changer->round = (changer->round + 1) & (((uint32_t)1 << GENERATION_BITS) - 1);
+    for (uint64_t i = 0; i < bytes / 8; i++)
+        changer->buffer[i] = race_word(TAG_SECOND, i * 8, changer->round);
+    if (!bytes)
+        return 0;
+    int error = 0;
+    if (changer->round & 1) {
+        int64_t done = ext2dax_write(race->second, 0, changer->buffer, (size_t)bytes);
+        error = done < 0 ? (int)done : (uint64_t)done < bytes ? -EXT2DAX_ENOSPC : 0;
+    } else {
+        error = ext2dax_truncate(race->second, bytes);
+        if (!error && !guarded_copy(changer->window, changer->buffer, (size_t)bytes))
+            error = -EXT2DAX_ENOSPC;
+    }
+    changer->taken = error ? 0 : bytes;
+    return failed(changer, error, "fill the second file");
+}
+
+static int second_check(struct changer *changer)
+{
+    struct race *race = changer->race;
+    uint64_t done = 0;
+    int64_t got = 1;
+
+    for (; done < changer->taken && got > 0; done += got > 0 ? (uint64_t)got : 0)
+        got = ext2dax_read(race->second, done, (char *)changer->buffer + done, (size_t)(changer->taken - done));
+    if (got <= 0 && done < changer->taken)
+        return failed(changer, got ? (int)got : -EXT2DAX_EIO, "read the second file");
+    for (uint64_t i = 0; i < changer->taken / 8; i++)
+        if (changer->buffer[i] != race_word(TAG_SECOND, i * 8, changer->round))
+            race_violation(race, "word of the second file changed", i * 8, changer->buffer[i]);
+    return 0;
+}
+
+static int second_map(struct changer *changer)
+{
+    struct race *race = changer->race;
+    return ext2dax_process_map(race->image->process, race->second, 0, race->bytes, EXT2DAX_MAP_WRITE, &changer->window);
+}
+
+static void second_drop(struct changer *changer)
+{
+    struct race *race = changer->race;
+
+    if (changer->window)
+        ext2dax_process_unmap(race->image->process, changer->window);
+    changer->window = NULL;
+    if (!race->second)
+        return;
+    ext2dax_unlink(changer->directory, changer->name, strlen(changer->name));
+    ext2dax_inode_put(race->second);
+    race->second = NULL;
+}
+
+static int second_make(struct changer *changer)
+{
+    struct race *race = changer->race;
+
+    int error = ext2dax_create(changer->directory, changer->name, strlen(changer->name), 0600, 0, 0, &race->second);
+    if (error) {
+        race->second = NULL;
+        return image_failed(race->image, error, "race %s: make the second file %s", race->path, changer->name);
+    }
+    return failed(changer, second_map(changer), "map the second file");
+}
+
+/* Gives the second file's blocks back: by truncating it, or by removing it and making it anew. */
+static int second_empty(struct changer *changer)
+{
+    changer->taken = 0;
+    if (race_random(&changer->random) & 1)
+        return failed(changer, ext2dax_truncate(changer->race->second, 0), "empty the second file");
+    second_drop(changer);
+    return second_make(changer);
+}
+
+static int collect(struct changer *changer, struct runs *runs, struct ext2dax_inode *inode, uint64_t from, uint64_t to)
+{
+    uint64_t block = changer->race->image->figures.block_size;
+    return failed(changer, runs_collect(runs, inode, (from + block - 1) / block, (to + block - 1) / block), "map");
+}
+
+/* One round; `before` has the blocks that the second file gave back in the round before, and gets this round's. */
+static int round_once(struct changer *changer, struct runs *before)
+{
+    struct race *race = changer->race;
+    struct runs freed = {0}, taken = {0};
+    uint64_t old = changer->size, size = race_random(&changer->random) % race->bytes & ~(uint64_t)(CHUNK - 1);
+
+    if (race_random(&changer->random) % 4 == 0)
+        size &= ~(race->page - 1);
+    size = size < old ? size : 0;
+    int code = collect(changer, &freed, race->first, 0, old);
+    if (code)
+        goto out;
+    race->reused += shared_blocks(changer, before, &freed);
+    runs_free(&freed);
+    code = collect(changer, &freed, race->first, size, old);
+    if (!code)
+        code = resize(changer, size);
+    if (!code)
+        code = second_fill(changer, (old - size) & ~(race->page - 1));
+    if (!code)
+        code = collect(changer, &taken, race->second, 0, changer->taken);
+    if (code)
+        goto out;
+    race->reused += shared_blocks(changer, &freed, &taken);
+    nap(200);
+    code = resize(changer, size + ((race->bytes - size) / 2 & ~(uint64_t)(CHUNK - 1)));
+    nap(500);
+    if (!code)
+        code = punch(changer);
+    nap(200);
+    if (!code)
+        code = second_check(changer);
+    if (!code)
+        code = second_empty(changer);
+    if (!code)
+        code = resize(changer, race->bytes);
+    nap(1000);
+    if (!code && race_random(&changer->random) % 8 == 0)
+        code = failed(changer, ext2dax_fsync(race->first), "fsync");
+out:
+    runs_free(before);
+    runs_free(&freed);
+    *before = taken;
+    return code;
+}
+
+int race_changer(struct race *race, struct ext2dax_inode *directory, const char *second, double seconds)
+{
+    struct changer changer = {
+        .race = race, .directory = directory, .name = second, .random = 0x9E3779B97F4A7C15u, .size = race->bytes};
+    struct runs before = {0};
+    struct progress progress;
+    double start = seconds_now(), passed = 0;
+
+    changer.buffer = malloc((size_t)race->bytes);
+    changer.bits = calloc(1, (size_t)(race->image->figures.blocks / 8 + 1));
+    int code = changer.buffer && changer.bits ? second_make(&changer) : failed(&changer, -EXT2DAX_ENOMEM, "start");
+    progress_start(&progress, "race", (uint64_t)(seconds * 1000));
+    while (!code && passed < seconds && !interrupted) {
+        code = round_once(&changer, &before);
+        passed = seconds_now() - start;
+        progress_step(&progress, (uint64_t)(passed * 1000));
+    }
+    progress_end(&progress);
+    runs_free(&before);
+    second_drop(&changer);
+    free(changer.bits);
+    free(changer.buffer);
+    return code;
+}
