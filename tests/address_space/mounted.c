@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+#include "mounted.h"
+
+#include <check.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ext2dax/hosted/host.h"
+#include "ext2dax/hosted/lock.h"
+#include "ext2dax/hosted/memory.h"
+#include "ext2dax/testkit/checker.h"
+
+void mounted_open(struct mounted *m, const struct mounted_options *options)
+{
+    static const struct mounted_options none;
+    const struct mounted_options *o = options ? options : &none;
+    struct ext2dax_format_options format = {.size = sizeof(format), .block_size = o->block_size};
+    struct ext2dax_process_options process = {sizeof(process), EXT2DAX_PROCESS_SIGSEGV, o->max_mappings};
+    struct ext2dax_mount_options mount = {.size = sizeof(mount), .order = o->order};
+    struct ext2dax_plugs plugs;
+
+    memset(m, 0, sizeof(*m));
+    memset(&plugs, 0, sizeof(plugs));
+    ck_assert_int_eq(ext2dax_file_open_anonymous("image", o->size ? o->size : 64u << 20, &m->memory), 0);
+    ck_assert_int_eq(ext2dax_format(&m->memory, &format, NULL), 0);
+    ck_assert_int_eq(ext2dax_host_open(NULL, &m->host), 0);
+    plugs.locks = o->locks ? ext2dax_locks_by_name(o->locks) : ext2dax_locks_default();
+    plugs.memory = m->memory;
+    if (o->memory_ops) {
+        plugs.memory.ops = o->memory_ops;
+        plugs.memory.ctx = m;
+    }
+    plugs.host = m->host;
+    ck_assert_int_eq(ext2dax_process_open(&m->memory, plugs.locks, &process, &m->process), 0);
+    plugs.address_space = ext2dax_process_address_space(m->process);
+    ck_assert_int_eq(ext2dax_mount(&plugs, &mount, &m->mount), 0);
+    ck_assert_int_eq(ext2dax_inode_get(m->mount, EXT2DAX_ROOT_INODE, &m->root), 0);
+}
+
+static void tell(void *arg, const struct ext2dax_finding *finding)
+{
+    char line[200];
+
+    (void)arg;
+    ext2dax_finding_text(finding, line, sizeof(line));
+    fprintf(stderr, "%s\n", line);
+}
+
+void mounted_close(struct mounted *m)
+{
+    ext2dax_inode_put(m->root);
+    ck_assert_int_eq(ext2dax_unmount(m->mount), 0);
+    ck_assert_int_eq(ext2dax_process_close(m->process), 0);
+    ck_assert_int_eq(ext2dax_check_image(m->memory.base, m->memory.size, 0, tell, NULL, NULL), 0);
+    ext2dax_host_close(&m->host);
+    ext2dax_file_close(&m->memory);
+}
+
+struct ext2dax_inode *make_file(struct mounted *m, const char *name, uint64_t size)
+{
+    struct ext2dax_inode *inode;
+
+    ck_assert_int_eq(ext2dax_create(m->root, name, strlen(name), 0644, 0, 0, &inode), 0);
+    ck_assert_int_eq(ext2dax_truncate(inode, size), 0);
+    return inode;
+}
+
+void *map_file(struct mounted *m, struct ext2dax_inode *inode, uint64_t offset, uint64_t length, unsigned flags)
+{
+    void *address;
+
+    ck_assert_int_eq(ext2dax_process_map(m->process, inode, offset, length, flags, &address), 0);
+    return address;
+}
+
+void unmap_file(struct mounted *m, void *address)
+{
+    ck_assert_int_eq(ext2dax_process_unmap(m->process, address), 0);
+}
+
+struct ext2dax_process_counters count(struct mounted *m)
+{
+    struct ext2dax_process_counters counters;
+
+    ext2dax_process_count(m->process, &counters);
+    return counters;
+}
+
+__thread siginfo_t touched;
+static __thread sigjmp_buf touching;
+static __thread volatile sig_atomic_t is_touching;
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    if (!is_touching)
+        _exit(99);
+    touched = *info;
+    siglongjmp(touching, number);
+}
+
+void catch_signals(void)
+{
+    struct sigaction action;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_sigaction = on_signal;
+    action.sa_flags = SA_SIGINFO;
+    sigemptyset(&action.sa_mask);
+    ck_assert_int_eq(sigaction(SIGSEGV, &action, NULL), 0);
+    ck_assert_int_eq(sigaction(SIGBUS, &action, NULL), 0);
+}
+
+int touch(const volatile void *at, bool store)
+{
+    int number;
+
+    memset(&touched, 0, sizeof(touched));
+    number = sigsetjmp(touching, 1);
+    if (number == 0) {
+        is_touching = 1;
+        if (store)
+            *(volatile uint8_t *)(uintptr_t)at = 1;
+        else
+            (void)peek(at);
+    }
+    is_touching = 0;
+    return number;
+}
+
+int touch_word(volatile uint64_t *at, uint64_t store, uint64_t *seen)
+{
+    int number;
+
+    memset(&touched, 0, sizeof(touched));
+    number = sigsetjmp(touching, 1);
+    if (number == 0) {
+        is_touching = 1;
+        *seen = *at;
+        if (store)
+            *at = store;
+    }
+    is_touching = 0;
+    return number;
+}
+
+int in_child(void (*run)(void))
+{
+    struct rlimit none = {0, 0};
+    int status;
+    pid_t child = fork();
+
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        setrlimit(RLIMIT_CORE, &none);
+        signal(SIGSEGV, SIG_DFL);
+        signal(SIGBUS, SIG_DFL);
+        alarm(60);
+        run();
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 1000 + WEXITSTATUS(status);
+}

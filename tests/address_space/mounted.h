@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* A fresh image in an anonymous file, mounted, with the address space of this process: what real faults are tried on. */
+#ifndef MOUNTED_H
+#define MOUNTED_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ext2dax/ext2dax.h"
+#include "ext2dax/hosted/process.h"
+
+#define PAGE 4096u
+#define HUGE (512 * PAGE)
+
+struct mounted {
+    struct ext2dax_memory memory;
+    struct ext2dax_host host;
+    struct ext2dax_process *process;
+    struct ext2dax_mount *mount;
+    struct ext2dax_inode *root;
+};
+
+/* How it is opened; all-zero: 64 MiB, 4 KiB blocks, default locks, the default limit of mappings. */
+struct mounted_options {
+    uint64_t size;
+    uint32_t block_size;
+    size_t max_mappings;
+    const char *locks;
+    enum ext2dax_order order;
+    const struct ext2dax_memory_ops *memory_ops; /* instead of the file's own; ctx is the struct mounted */
+};
+
+void mounted_open(struct mounted *m, const struct mounted_options *options);
+/* Unmounts, has the invariant checker look at the image, and gives everything back. */
+void mounted_close(struct mounted *m);
+
+struct ext2dax_inode *make_file(struct mounted *m, const char *name, uint64_t size);
+void *map_file(struct mounted *m, struct ext2dax_inode *inode, uint64_t offset, uint64_t length, unsigned flags);
+void unmap_file(struct mounted *m, void *address);
+struct ext2dax_process_counters count(struct mounted *m);
+
+/* Touches one byte and tells how that ended: 0, or the signal; its details are in touched. */
+extern __thread siginfo_t touched;
+void catch_signals(void); /* SIGSEGV and SIGBUS; before mounted_open(), so that ours comes on top */
+int touch(const volatile void *at, bool store);
+/* Reads a word into *seen; then stores another, unless that is 0. */
+int touch_word(volatile uint64_t *at, uint64_t store, uint64_t *seen);
+static inline uint8_t peek(const volatile void *at)
+{
+    return *(const volatile uint8_t *)at;
+}
+static inline void poke(volatile void *at, uint8_t byte)
+{
+    *(volatile uint8_t *)at = byte;
+}
+
+/* Runs it in a child process from the start; returns the signal it died of, or 1000 + its exit code. */
+int in_child(void (*run)(void));
+
+#endif

@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: MIT */
+/* Files of a mounted image, touched through windows of this process: real faults, answered by the fault family. */
+#include <check.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ext2dax/hosted/lock.h"
+#include "mounted.h"
+
+static struct mounted m;
+static const char *const lock_names[] = {"atomic_ops", "pthread"};
+
+static void fill(struct ext2dax_inode *inode, uint64_t offset, size_t length, uint8_t byte)
+{
+    uint8_t *bytes = malloc(length);
+
+    ck_assert_ptr_nonnull(bytes);
+    memset(bytes, byte, length);
+    ck_assert_int_eq(ext2dax_write(inode, offset, bytes, length), (int64_t)length);
+    free(bytes);
+}
+
+static uint8_t byte_of(struct ext2dax_inode *inode, uint64_t offset)
+{
+    uint8_t byte = 0xEE;
+
+    ck_assert_int_eq(ext2dax_read(inode, offset, &byte, 1), 1);
+    return byte;
+}
+
+static uint64_t sectors_of(struct ext2dax_inode *inode)
+{
+    struct ext2dax_stat stat;
+
+    ext2dax_stat(inode, &stat);
+    return stat.sectors;
+}
+
+START_TEST(a_window_is_the_file)
+{
+    struct ext2dax_inode *file;
+    uint8_t *at, *part;
+    uint64_t sectors;
+
+    mounted_open(&m, NULL);
+    file = make_file(&m, "f", 40 * PAGE);
+    fill(file, 3 * PAGE, 5 * PAGE, 0x33);
+    at = map_file(&m, file, 0, 40 * PAGE, EXT2DAX_MAP_WRITE);
+    part = map_file(&m, file, 5 * PAGE, 2 * PAGE + 1, 0);
+    ck_assert_uint_eq((uintptr_t)at % HUGE, 0);
+    ck_assert_uint_eq((uintptr_t)part % HUGE, 5 * PAGE);
+
+    /* Read: the block, as a run; zeroes over a hole, without allocating any. */
+    ck_assert_uint_eq(peek(at + 3 * PAGE), 0x33);
+    ck_assert_uint_eq(peek(at + 8 * PAGE - 1), 0x33);
+    ck_assert_uint_eq(count(&m).traps, 1);
+    sectors = sectors_of(file);
+    ck_assert_uint_eq(peek(at + 20 * PAGE + 9), 0);
+    ck_assert_uint_eq(sectors_of(file), sectors);
+
+    /* Stores: to a block, over a zero page, into a hole. */
+    poke(at + 4 * PAGE, 0x44);
+    ck_assert_uint_eq(byte_of(file, 4 * PAGE), 0x44);
+    poke(at + 20 * PAGE + 9, 0x55);
+    ck_assert_uint_eq(byte_of(file, 20 * PAGE + 9), 0x55);
+    ck_assert_uint_gt(sectors_of(file), sectors);
+    poke(at + 39 * PAGE + 1, 0x66);
+    ck_assert_uint_eq(byte_of(file, 39 * PAGE + 1), 0x66);
+    ck_assert_uint_eq(byte_of(file, 39 * PAGE), 0);
+
+    /* One file, whoever looks: the other window, write, read. */
+    poke(at + 6 * PAGE, 0x77);
+    ck_assert_uint_eq(peek(part + PAGE), 0x77);
+    fill(file, 7 * PAGE, 1, 0x88);
+    ck_assert_uint_eq(peek(part + 2 * PAGE), 0x88);
+    ck_assert_uint_eq(peek(at + 7 * PAGE), 0x88);
+    /* A hole that is written to under a zero page. */
+    ck_assert_uint_eq(peek(at + 30 * PAGE), 0);
+    fill(file, 30 * PAGE, 1, 0x99);
+    ck_assert_uint_eq(peek(at + 30 * PAGE), 0x99);
+    unmap_file(&m, part);
+    unmap_file(&m, at);
+    ck_assert_int_eq(ext2dax_process_unmap(m.process, at), -EXT2DAX_EINVAL);
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+}
+END_TEST
+
+START_TEST(truncate_and_punch_revoke)
+{
+    struct ext2dax_inode *file, *thief;
+    uint8_t *at;
+
+    catch_signals();
+    mounted_open(&m, NULL);
+    file = make_file(&m, "f", 0);
+    fill(file, 0, 32 * PAGE, 0x11);
+    at = map_file(&m, file, 0, 64 * PAGE, EXT2DAX_MAP_WRITE);
+    for (unsigned i = 0; i < 32; i++)
+        poke(at + i * PAGE + 1, 0x22);
+    ck_assert_int_eq(ext2dax_truncate(file, 10 * PAGE + 5), 0);
+    /* The blocks belong to another file now. */
+    thief = make_file(&m, "g", 0);
+    fill(thief, 0, 64 * PAGE, 0x99);
+    ck_assert_int_eq(touch(at + 20 * PAGE, false), SIGBUS);
+    ck_assert_int_eq(touch(at + 20 * PAGE, true), SIGBUS);
+    ck_assert_uint_eq(peek(at + 10 * PAGE + 1), 0x22);
+    ck_assert_uint_eq(peek(at + 10 * PAGE + 5), 0);
+    ck_assert_int_eq(ext2dax_punch(file, 2 * PAGE, 3 * PAGE), 0);
+    fill(thief, 64 * PAGE, 64 * PAGE, 0x99);
+    ck_assert_uint_eq(peek(at + 2 * PAGE + 1), 0);
+    ck_assert_uint_eq(peek(at + 4 * PAGE + 1), 0);
+    ck_assert_uint_eq(peek(at + 5 * PAGE + 1), 0x22);
+    poke(at + 3 * PAGE, 0x33);
+    ck_assert_uint_eq(byte_of(file, 3 * PAGE), 0x33);
+    for (unsigned i = 0; i < 128; i++)
+        ck_assert_uint_eq(byte_of(thief, i * PAGE + 1), 0x99);
+    ck_assert_int_eq(ext2dax_truncate(file, 30 * PAGE), 0);
+    ck_assert_uint_eq(peek(at + 20 * PAGE), 0);
+    unmap_file(&m, at);
+    ext2dax_inode_put(thief);
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+}
+END_TEST
+
+/* ---- several threads ---- */
+
+#define STORERS 4
+#define WORDS   (64 * PAGE / sizeof(uint64_t))
+
+static uint8_t *shared_at;
+
+static void *store_every_fourth(void *arg)
+{
+    size_t mine = (size_t)(uintptr_t)arg;
+
+    for (size_t i = mine; i < WORDS; i += STORERS)
+        ((volatile uint64_t *)shared_at)[i] = i * STORERS + mine;
+    return NULL;
+}
+
+START_TEST(no_store_is_lost_in_a_hole)
+{
+    struct mounted_options options = {.locks = lock_names[_i]};
+    static uint64_t words[WORDS];
+    struct ext2dax_inode *file;
+    pthread_t threads[STORERS];
+    size_t lost;
+
+    if (!ext2dax_locks_by_name(options.locks).ops)
+        return;
+    mounted_open(&m, &options);
+    for (unsigned round = 0; round < 20; round++) {
+        file = make_file(&m, "f", 64 * PAGE);
+        shared_at = map_file(&m, file, 0, 64 * PAGE, EXT2DAX_MAP_WRITE);
+        for (size_t i = 0; i < STORERS; i++)
+            ck_assert_int_eq(pthread_create(&threads[i], NULL, store_every_fourth, (void *)i), 0);
+        for (size_t i = 0; i < STORERS; i++)
+            pthread_join(threads[i], NULL);
+        lost = 0;
+        for (size_t i = 0; i < WORDS; i++)
+            lost += ((uint64_t *)shared_at)[i] != i * STORERS + i % STORERS;
+        ck_assert_uint_eq(lost, 0);
+        unmap_file(&m, shared_at);
+        ck_assert_int_eq(ext2dax_read(file, 0, words, sizeof(words)), sizeof(words));
+        for (size_t i = 0; i < WORDS; i++)
+            lost += words[i] != i * STORERS + i % STORERS;
+        ck_assert_uint_eq(lost, 0);
+        ck_assert_int_eq(ext2dax_unlink(m.root, "f", 1), 0);
+        ext2dax_inode_put(file);
+    }
+    mounted_close(&m);
+}
+END_TEST
+
+#define RACED_PAGES 48
+#define OWN_TAG     0xA5A5000000000000u
+#define TAG_MASK    0xFFFF000000000000u
+#define THIEF_TAG   0x5A5A5A5A5A5A5A5Au
+
+static atomic_bool stop;
+static atomic_uint violations, touches, buses;
+
+/* Reads and stores words anywhere in the window; what is read is the file's own or zero. */
+static void *race(void *arg)
+{
+    uint32_t noise = (uint32_t)(uintptr_t)arg;
+
+    while (!atomic_load(&stop)) {
+        volatile uint64_t *word;
+        uint64_t seen = 0;
+        int end;
+
+        noise = noise * 1664525u + 1013904223u;
+        word = (volatile uint64_t *)shared_at + (noise >> 10) % (RACED_PAGES * PAGE / sizeof(uint64_t));
+        end = touch_word(word, (noise & 0x200) ? OWN_TAG | noise : 0, &seen);
+        if (end == 0 && seen != 0 && (seen & TAG_MASK) != OWN_TAG)
+            atomic_fetch_add(&violations, 1);
+        atomic_fetch_add(end == SIGBUS ? &buses : &touches, 1);
+        if (end != 0 && end != SIGBUS)
+            atomic_fetch_add(&violations, 1);
+    }
+    return NULL;
+}
+
+START_TEST(nobody_sees_or_hits_another_files_blocks)
+{
+    struct mounted_options options = {.size = 8u << 20, .locks = lock_names[_i % 2], .max_mappings = _i < 2 ? 0 : 20};
+    struct ext2dax_inode *file, *thief;
+    pthread_t threads[3];
+    uint32_t noise = 7;
+
+    if (!ext2dax_locks_by_name(options.locks).ops)
+        return;
+    catch_signals();
+    mounted_open(&m, &options);
+    file = make_file(&m, "f", RACED_PAGES * PAGE);
+    thief = make_file(&m, "g", 0);
+    shared_at = map_file(&m, file, 0, RACED_PAGES * PAGE, EXT2DAX_MAP_WRITE);
+    atomic_store(&stop, false);
+    violations = touches = buses = 0;
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, race, (void *)(i * 77 + 1)), 0);
+    for (unsigned round = 0; round < 300 || (atomic_load(&buses) == 0 && round < 100000); round++) {
+        uint64_t tags[PAGE / 8], size;
+        unsigned hit = 0;
+
+        noise = noise * 1664525u + 1013904223u;
+        size = (noise >> 8) % (RACED_PAGES * PAGE) & ~7u; /* whole words */
+        if (round % 3 == 0)
+            ck_assert_int_eq(ext2dax_punch(file, size, 5 * PAGE), 0);
+        ck_assert_int_eq(ext2dax_truncate(file, size), 0);
+        for (unsigned i = 0; i < PAGE / 8; i++)
+            tags[i] = THIEF_TAG;
+        for (unsigned i = 0; i < RACED_PAGES; i++)
+            ck_assert_int_eq(ext2dax_write(thief, i * PAGE, tags, PAGE), PAGE);
+        if (round % 4 == 0)
+            ck_assert_int_eq(ext2dax_fsync(file), 0);
+        for (unsigned i = 0; i < RACED_PAGES; i++) {
+            ck_assert_int_eq(ext2dax_read(thief, i * PAGE, tags, PAGE), PAGE);
+            for (unsigned k = 0; k < PAGE / 8; k++)
+                hit += tags[k] != THIEF_TAG;
+        }
+        ck_assert_uint_eq(hit, 0);
+        ck_assert_int_eq(ext2dax_truncate(thief, 0), 0);
+        ck_assert_int_eq(ext2dax_truncate(file, RACED_PAGES * PAGE), 0);
+    }
+    atomic_store(&stop, true);
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_uint_eq(violations, 0);
+    ck_assert_uint_gt(touches, 0);
+    ck_assert_uint_gt(buses, 0);
+    unmap_file(&m, shared_at);
+    ext2dax_inode_put(thief);
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+}
+END_TEST
+
+/* ---- fsync and freeze ---- */
+
+static unsigned persisted_pages;
+static uint8_t *watched;
+
+/* The image's own ctx is needed only by its own table: what is asked here is what would be written back. */
+static int count_persist(void *ctx, const void *at, size_t length)
+{
+    const uint8_t *from = at;
+
+    (void)ctx;
+    if (watched >= from && watched < from + length)
+        persisted_pages++;
+    return 0;
+}
+
+START_TEST(fsync_protects_writes_back_and_asks_again)
+{
+    static const struct ext2dax_memory_ops ops = {.size = sizeof(ops), .persist = count_persist};
+    struct mounted_options options = {.memory_ops = &ops, .order = EXT2DAX_ORDERED};
+    struct ext2dax_process_counters before;
+    struct ext2dax_run run;
+    struct ext2dax_inode *file;
+    uint8_t *at;
+
+    mounted_open(&m, &options);
+    file = make_file(&m, "f", 16 * PAGE);
+    at = map_file(&m, file, 0, 16 * PAGE, EXT2DAX_MAP_WRITE);
+    poke(at + 5 * PAGE, 1);
+    ck_assert_int_eq(ext2dax_map(file, 5, 1, &run), 0);
+    watched = (uint8_t *)m.memory.base + run.physical * PAGE;
+    for (unsigned round = 0; round < 3; round++) {
+        before = count(&m);
+        poke(at + 5 * PAGE, (uint8_t)(round + 2)); /* writable already, but for the rounds after an fsync */
+        ck_assert_uint_eq(count(&m).traps - before.traps, round > 0);
+        persisted_pages = 0;
+        ck_assert_int_eq(ext2dax_fsync(file), 0);
+        ck_assert_uint_gt(persisted_pages, 0);
+        ck_assert_uint_gt(count(&m).protections, before.protections);
+        persisted_pages = 0;
+        ck_assert_int_eq(ext2dax_fsync(file), 0);
+        ck_assert_uint_eq(persisted_pages, 0); /* nothing new */
+        ck_assert_uint_eq(peek(at + 5 * PAGE), round + 2);
+    }
+    unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+}
+END_TEST
+
+static atomic_bool stored;
+
+static void *store_one(void *at)
+{
+    poke(at, 0x5F);
+    atomic_store(&stored, true);
+    return NULL;
+}
+
+START_TEST(a_store_waits_while_frozen)
+{
+    struct ext2dax_inode *file;
+    pthread_t thread;
+    uint8_t *at, *more;
+
+    mounted_open(&m, NULL);
+    file = make_file(&m, "f", 16 * PAGE);
+    at = map_file(&m, file, 0, 16 * PAGE, EXT2DAX_MAP_WRITE);
+    poke(at, 1);
+    ck_assert_int_eq(ext2dax_freeze(m.mount), 0);
+    atomic_store(&stored, false);
+    ck_assert_int_eq(pthread_create(&thread, NULL, store_one, at), 0);
+    ck_assert_uint_eq(peek(at), 1);
+    ck_assert_uint_eq(peek(at + PAGE), 0);
+    usleep(30000);
+    ck_assert(!atomic_load(&stored));
+    ck_assert_uint_eq(peek(at), 1);
+    /* Who waits does not hold the list of windows. */
+    more = map_file(&m, file, 0, PAGE, 0);
+    ck_assert_uint_eq(peek(more), 1);
+    unmap_file(&m, more);
+    ck_assert_int_eq(ext2dax_thaw(m.mount), 0);
+    pthread_join(thread, NULL);
+    ck_assert_uint_eq(peek(at), 0x5F);
+    unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+}
+END_TEST
+
+/* ---- kinds of windows ---- */
+
+START_TEST(private_stores_stay_private)
+{
+    struct ext2dax_inode *file;
+    uint8_t *at, *shared;
+    uint64_t sectors;
+
+    catch_signals();
+    mounted_open(&m, NULL);
+    file = make_file(&m, "f", 20 * PAGE);
+    fill(file, 0, 10 * PAGE, 0x11);
+    at = map_file(&m, file, 0, 20 * PAGE, EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE);
+    shared = map_file(&m, file, 0, 20 * PAGE, EXT2DAX_MAP_WRITE);
+    sectors = sectors_of(file);
+    poke(at + 2 * PAGE, 0x22);
+    poke(at + 15 * PAGE, 0x33);
+    ck_assert_uint_eq(sectors_of(file), sectors);
+    ck_assert_uint_eq(peek(at + 2 * PAGE), 0x22);
+    ck_assert_uint_eq(peek(at + 2 * PAGE + 1), 0x11);
+    ck_assert_uint_eq(byte_of(file, 2 * PAGE), 0x11);
+    ck_assert_uint_eq(byte_of(file, 15 * PAGE), 0);
+    /* The file changes: seen where nothing was stored privately, and only there. */
+    ck_assert_uint_eq(peek(at + 5 * PAGE), 0x11);
+    poke(shared + 5 * PAGE, 0x44);
+    poke(shared + 2 * PAGE, 0x44);
+    ck_assert_uint_eq(peek(at + 5 * PAGE), 0x44);
+    ck_assert_uint_eq(peek(at + 2 * PAGE), 0x22);
+    fill(file, 15 * PAGE, 1, 0x55);
+    ck_assert_uint_eq(peek(at + 15 * PAGE), 0x33);
+    ck_assert_int_eq(ext2dax_punch(file, 0, 5 * PAGE), 0);
+    ck_assert_uint_eq(peek(at + 2 * PAGE), 0x22);
+    ck_assert_uint_eq(peek(at + 3 * PAGE), 0);
+    /* Truncate takes private copies too. */
+    ck_assert_int_eq(ext2dax_truncate(file, 15 * PAGE), 0);
+    ck_assert_int_eq(touch(at + 15 * PAGE, false), SIGBUS);
+    ck_assert_int_eq(ext2dax_truncate(file, 20 * PAGE), 0);
+    ck_assert_uint_eq(peek(at + 15 * PAGE), 0);
+    ck_assert_uint_eq(peek(at + 2 * PAGE), 0x22);
+    unmap_file(&m, shared);
+    unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+}
+END_TEST
+
+START_TEST(aligned_windows_take_one_fault_each)
+{
+    struct ext2dax_process_counters before;
+    struct ext2dax_counters figures;
+    struct ext2dax_inode *file;
+    uint8_t *at;
+
+    mounted_open(&m, NULL);
+    file = make_file(&m, "f", 0);
+    ck_assert_int_eq(ext2dax_allocate(file, 0, 8 * (uint64_t)HUGE, false), 0);
+    at = map_file(&m, file, 0, 8 * (uint64_t)HUGE, EXT2DAX_MAP_WRITE);
+    before = count(&m);
+    for (unsigned i = 0; i < 8 * HUGE / PAGE; i += 3)
+        poke(at + i * PAGE, (uint8_t)(i + 1));
+    ck_assert_uint_eq(count(&m).traps - before.traps, 8);
+    ext2dax_count(m.mount, &figures);
+    ck_assert_uint_eq(figures.huge_mapped, 8);
+    /* Protected whole, and writable whole again. */
+    ck_assert_int_eq(ext2dax_fsync(file), 0);
+    before = count(&m);
+    for (unsigned i = 0; i < 8 * HUGE / PAGE; i += 3)
+        poke(at + i * PAGE + 1, (uint8_t)(i + 1));
+    ck_assert_uint_eq(count(&m).traps - before.traps, 8);
+    unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+}
+END_TEST
+
+START_TEST(a_fragmented_file_is_swept_within_the_limit)
+{
+    struct mounted_options options = {.max_mappings = 64};
+    struct ext2dax_inode *file, *other;
+    uint64_t pages = 3000, wrong = 0;
+    uint8_t *at;
+
+    mounted_open(&m, &options);
+    file = make_file(&m, "f", 0);
+    other = make_file(&m, "g", 0);
+    for (uint64_t i = 0; i < pages; i++) {
+        fill(file, i * PAGE, PAGE, (uint8_t)(i % 251));
+        fill(other, i * PAGE, PAGE, 0xFF);
+    }
+    at = map_file(&m, file, 0, pages * PAGE, EXT2DAX_MAP_WRITE);
+    for (uint64_t i = 0; i < pages; i++)
+        wrong += peek(at + i * PAGE + 7) != i % 251;
+    ck_assert_uint_eq(wrong, 0);
+    for (uint64_t i = pages; i-- > 0;)
+        poke(at + i * PAGE + 8, (uint8_t)(i % 241));
+    ck_assert_uint_gt(count(&m).evicted, 0);
+    for (uint64_t i = 0; i < pages; i++)
+        ck_assert_uint_eq(byte_of(file, i * PAGE + 8), i % 241);
+    unmap_file(&m, at);
+    ext2dax_inode_put(other);
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+}
+END_TEST
+
+START_TEST(a_window_may_be_the_buffer_of_its_own_file)
+{
+    struct ext2dax_inode *file;
+    uint8_t *at;
+
+    mounted_open(&m, NULL);
+    file = make_file(&m, "f", 64 * PAGE);
+    fill(file, 0, 8 * PAGE, 0x12);
+    at = map_file(&m, file, 0, 64 * PAGE, EXT2DAX_MAP_WRITE);
+    ck_assert_int_eq(ext2dax_write(file, 32 * PAGE, at, 8 * PAGE), 8 * PAGE);
+    ck_assert_uint_eq(peek(at + 39 * PAGE), 0x12);
+    ck_assert_int_eq(ext2dax_read(file, 0, at + 50 * PAGE, 8 * PAGE), 8 * PAGE);
+    ck_assert_uint_eq(byte_of(file, 57 * PAGE), 0x12);
+    unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+}
+END_TEST
+
+START_TEST(a_file_without_a_name_lives_while_it_is_mapped)
+{
+    struct ext2dax_statfs before, after;
+    struct ext2dax_inode *file;
+    uint8_t *at;
+
+    mounted_open(&m, NULL);
+    ext2dax_statfs(m.mount, &before);
+    file = make_file(&m, "f", 16 * PAGE);
+    at = map_file(&m, file, 0, 16 * PAGE, EXT2DAX_MAP_WRITE);
+    ck_assert_int_eq(ext2dax_unlink(m.root, "f", 1), 0);
+    ext2dax_inode_put(file);
+    poke(at + 4 * PAGE, 9);
+    ck_assert_uint_eq(peek(at + 4 * PAGE), 9);
+    ck_assert_int_eq(ext2dax_unmount(m.mount), -EXT2DAX_EBUSY);
+    unmap_file(&m, at);
+    ext2dax_statfs(m.mount, &after);
+    ck_assert_uint_eq(after.free_blocks, before.free_blocks);
+    mounted_close(&m);
+}
+END_TEST
+
+START_TEST(what_cannot_be_mapped_is_refused)
+{
+    struct mounted_options small = {.block_size = 1024};
+    struct mounted another;
+    struct ext2dax_inode *file;
+    void *at;
+
+    mounted_open(&m, &small);
+    file = make_file(&m, "f", PAGE);
+    ck_assert_int_eq(ext2dax_process_map(m.process, file, 0, PAGE, 0, &at), -EXT2DAX_EOPNOTSUPP);
+    ck_assert_ptr_null(at);
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+
+    mounted_open(&m, NULL);
+    mounted_open(&another, NULL);
+    file = make_file(&m, "f", PAGE);
+    ck_assert_int_eq(ext2dax_process_map(another.process, file, 0, PAGE, 0, &at), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_process_map(m.process, file, 5, PAGE, 0, &at), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_process_map(m.process, file, 0, 0, 0, &at), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_process_map(m.process, file, 0, PAGE, 0x80, &at), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_process_map(m.process, m.root, 0, PAGE, 0, &at), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_process_map(m.process, file, UINT64_MAX - PAGE + 1, 2 * PAGE, 0, &at),
+                     -EXT2DAX_EOVERFLOW);
+    ck_assert_int_eq(ext2dax_process_map(m.process, file, 0, UINT64_MAX, 0, &at), -EXT2DAX_EOVERFLOW);
+    ck_assert_int_eq(ext2dax_remount(m.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
+    ck_assert_int_eq(ext2dax_process_map(m.process, file, 0, PAGE, EXT2DAX_MAP_WRITE, &at), -EXT2DAX_EROFS);
+    at = map_file(&m, file, 0, PAGE, EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE);
+    poke(at, 3);
+    ck_assert_uint_eq(peek(at), 3);
+    ck_assert_int_eq(ext2dax_process_close(m.process), -EXT2DAX_EBUSY);
+    unmap_file(&m, at);
+    ck_assert_int_eq(ext2dax_remount(m.mount, 0), 0);
+    ext2dax_inode_put(file);
+    mounted_close(&another);
+    mounted_close(&m);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("address space: real faults");
+    TCase *tcase = tcase_create("process");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_set_timeout(tcase, 60);
+    suite_add_tcase(suite, tcase);
+    tcase_add_test(tcase, a_window_is_the_file);
+    tcase_add_test(tcase, truncate_and_punch_revoke);
+    tcase_add_loop_test(tcase, no_store_is_lost_in_a_hole, 0, 2);
+    tcase_add_loop_test(tcase, nobody_sees_or_hits_another_files_blocks, 0, 4);
+    tcase_add_test(tcase, fsync_protects_writes_back_and_asks_again);
+    tcase_add_test(tcase, a_store_waits_while_frozen);
+    tcase_add_test(tcase, private_stores_stay_private);
+    tcase_add_test(tcase, aligned_windows_take_one_fault_each);
+    tcase_add_test(tcase, a_fragmented_file_is_swept_within_the_limit);
+    tcase_add_test(tcase, a_window_may_be_the_buffer_of_its_own_file);
+    tcase_add_test(tcase, a_file_without_a_name_lives_while_it_is_mapped);
+    tcase_add_test(tcase, what_cannot_be_mapped_is_refused);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel allows a process: how many mappings it may have, what a child inherits, where a window may lie. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ext2dax/hosted/lock.h"
+#include "ext2dax/hosted/memory.h"
+#include "ext2dax/hosted/process.h"
+
+#include "plug.h"
+#include "process.h"
+
+static struct plug plug;
+static struct ext2dax_inode file, other;
+
+#define NOPAGE EXT2DAX_FAULT_NOPAGE
+
+/* How many mappings the kernel has of this range, those that may be touched in *open. */
+static unsigned kernel_mappings(const void *at, size_t bytes, unsigned *open)
+{
+    unsigned long low, high;
+    unsigned found = 0;
+    char line[400], may[5];
+    FILE *maps = fopen("/proc/self/maps", "r");
+
+    ck_assert_ptr_nonnull(maps);
+    *open = 0;
+    while (fgets(line, sizeof(line), maps)) {
+        ck_assert_int_eq(sscanf(line, "%lx-%lx %4s", &low, &high, may), 3);
+        if (high <= (uintptr_t)at || low >= (uintptr_t)at + bytes)
+            continue;
+        found++;
+        *open += may[0] == 'r';
+    }
+    fclose(maps);
+    return found;
+}
+
+static struct ext2dax_process_counters counters(void)
+{
+    struct ext2dax_process_counters now;
+
+    ext2dax_process_count(plug.object, &now);
+    return now;
+}
+
+START_TEST(live_mappings_are_capped)
+{
+    const size_t caps[] = {1, 16, 40, 100};
+    unsigned open, entered = 0;
+    struct view view, second;
+
+    for (unsigned c = 0; c < sizeof(caps) / sizeof(caps[0]); c++) {
+        plug_open(&plug, &process_backend, caps[c]);
+        view = view_open(&plug, &file, 3, 400, true, true);
+        second = view_open(&plug, &other, 0, 400, true, true);
+        /* Every page another block, none beside the next; gaps, too. */
+        for (unsigned i = 0; i < 390; i++) {
+            uint64_t page = 3 + i * 7 % 390, block = 1 + page * 2;
+
+            ck_assert_int_eq(enter_data(&view, page, page, 1, block, i & 1), NOPAGE);
+            ck_assert_int_eq(shows(&view, page, block), i & 1 ? 'w' : 'r');
+            if (i % 3 == 0) {
+                ck_assert_int_eq(enter_zero(&second, page, page, 1), NOPAGE);
+                ck_assert_int_eq(shows(&second, page, 0), 'z');
+            }
+            ck_assert_int_eq(shows(&view, page, block), i & 1 ? 'w' : 'r');
+            ck_assert_uint_le(kernel_mappings(view.handle, 401 * PAGE, &open) +
+                                  kernel_mappings(second.handle, 401 * PAGE, &open),
+                              (caps[c] < 16 ? 16 : caps[c]) + 2); /* each window's guard may be one more */
+        }
+        for (uint64_t page = 3; page < 393; page++) {
+            char seen = shows(&view, page, 1 + page * 2);
+
+            ck_assert(seen == 'n' || seen == 'r' || seen == 'w');
+            entered += seen != 'n';
+        }
+        ck_assert_uint_gt(entered, 0);
+        ck_assert_uint_gt(counters().evicted, 0);
+        unmap(&plug, &file, 0, UINT64_MAX, true);
+        unmap(&plug, &other, 0, UINT64_MAX, true);
+        kernel_mappings(view.handle, 401 * PAGE, &open);
+        ck_assert_uint_eq(open, 0);
+        view_close(&second);
+        view_close(&view);
+        plug_close(&plug);
+    }
+}
+END_TEST
+
+START_TEST(the_record_counts_what_the_kernel_has)
+{
+    struct ext2dax_process *process;
+    struct view view;
+    unsigned open, noise = 1, found;
+
+    plug_open(&plug, &process_backend, 100000);
+    process = plug.object;
+    view = view_open(&plug, &file, 5, 300, false, true);
+    for (unsigned i = 0; i < 3000; i++) {
+        uint64_t page, length, run;
+
+        noise = noise * 1664525u + 1013904223u;
+        page = 5 + (noise >> 8) % 300;
+        length = 1 + (noise >> 20) % 9;
+        switch (noise >> 29) {
+        case 0:
+        case 1:
+            unmap(&plug, &file, page, length, noise & 0x100);
+            break;
+        case 2:
+            protect(&plug, &file, page, length, &run);
+            break;
+        case 3:
+            enter_copy(&view, page, page);
+            break;
+        case 4:
+            enter_zero(&view, page, page, length);
+            break;
+        default:
+            enter_data(&view, page, page, length, page, false);
+        }
+        found = kernel_mappings(view.handle, 301 * PAGE, &open);
+        /* The guard is one of the kernel's, and a mapping of the record's that merged is not. */
+        ck_assert_uint_le(found, process->mappings + 1);
+        ck_assert_uint_le(process->mappings, 2 * found + 2);
+    }
+    view_close(&view);
+    ck_assert_uint_eq(process->mappings, 0);
+    plug_close(&plug);
+}
+END_TEST
+
+START_TEST(private_copies_survive_eviction)
+{
+    struct view view;
+
+    plug_open(&plug, &process_backend, 16);
+    view = view_open(&plug, &file, 0, 300, false, true);
+    for (uint64_t page = 0; page < 300; page += 2) {
+        ck_assert_int_eq(enter_copy(&view, page, page), NOPAGE);
+        *((volatile uint8_t *)view.handle + page * PAGE + 100) = (uint8_t)(page / 2);
+    }
+    ck_assert_uint_gt(counters().evicted, 0);
+    /* A plain load: the handler shows an evicted copy again without asking the file, which here could not answer. */
+    for (uint64_t page = 0; page < 300; page += 2) {
+        ck_assert_uint_eq(*((volatile uint8_t *)view.handle + page * PAGE + 100), (uint8_t)(page / 2));
+        ck_assert_uint_eq(*((volatile uint8_t *)view.handle + page * PAGE), mark_of(page));
+    }
+    /* Whatever is asked for such a page, it is the copy that shows. */
+    unmap(&plug, &file, 0, UINT64_MAX, false);
+    ck_assert_int_eq(enter_data(&view, 0, 0, 300, 0, false), NOPAGE);
+    ck_assert_uint_eq(*((volatile uint8_t *)view.handle + 100), 0);
+    ck_assert_uint_eq(*((volatile uint8_t *)view.handle + 50 * PAGE + 100), 25);
+    unmap(&plug, &file, 0, UINT64_MAX, true);
+    ck_assert_int_eq(enter_data(&view, 50, 50, 1, 50, false), NOPAGE);
+    ck_assert_uint_eq(*((volatile uint8_t *)view.handle + 50 * PAGE + 100), 0);
+    view_close(&view);
+    plug_close(&plug);
+}
+END_TEST
+
+/* Takes every mapping the kernel still grants. */
+static void *use_up(size_t *bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *at;
+
+    *bytes = 300000 * page;
+    at = mmap(NULL, *bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ck_assert_ptr_ne(at, MAP_FAILED);
+    for (size_t i = 1; i < 300000; i += 2)
+        if (mprotect(at + i * page, page, PROT_READ) != 0)
+            return at;
+    munmap(at, *bytes);
+    return NULL;
+}
+
+START_TEST(at_the_kernels_limit_nothing_stays_that_was_taken_away)
+{
+    struct view view, private;
+    uint64_t run = 0;
+    size_t bytes;
+    void *filler;
+    bool failed;
+
+    if (getenv("EXT2DAX_UNDER_VALGRIND"))
+        return; /* which has a limit of its own far below */
+    plug_open(&plug, &process_backend, 0);
+    view = view_open(&plug, &file, 0, 300, true, true);
+    private = view_open(&plug, &file, 0, 300, false, true);
+    ck_assert_int_eq(enter_data(&view, 0, 0, 300, 100, true), NOPAGE);
+    ck_assert_int_eq(enter_copy(&private, 7, 107), NOPAGE);
+    *((volatile uint8_t *)private.handle + 7 * PAGE + 9) = 42;
+    filler = use_up(&bytes);
+    failed = filler == NULL;
+    if (!failed) {
+        ck_assert_uint_eq(protect(&plug, &file, 20, 3, &run), 3);
+        ck_assert_uint_eq(run, 20);
+        for (uint64_t page = 20; page < 23; page++)
+            ck_assert(shows(&view, page, page + 100) != 'w');
+        unmap(&plug, &file, 0, UINT64_MAX, false);
+        ck_assert_int_eq(enter_data(&view, 0, 0, 300, 100, true), NOPAGE);
+        unmap(&plug, &file, 33, 1, true);
+        ck_assert_int_eq(shows(&view, 33, 133), 'n');
+        unmap(&plug, &file, 150, 2, true);
+        ck_assert_int_eq(shows(&view, 150, 250), 'n');
+        ck_assert_int_eq(shows(&view, 151, 251), 'n');
+        munmap(filler, bytes);
+    }
+    if (failed)
+        fprintf(stderr, "SKIP: this kernel sets no limit to the mappings of a process that could be reached here\n");
+    ck_assert_uint_eq(*((volatile uint8_t *)private.handle + 7 * PAGE + 9), 42);
+    ck_assert_int_eq(enter_data(&view, 33, 33, 1, 133, true), NOPAGE);
+    ck_assert_int_eq(shows(&view, 33, 133), 'w');
+    view_close(&private);
+    view_close(&view);
+    plug_close(&plug);
+}
+END_TEST
+
+START_TEST(a_map_at_the_kernels_limit_gives_up_the_rest)
+{
+    struct view view;
+    size_t bytes;
+    void *filler;
+
+    if (getenv("EXT2DAX_UNDER_VALGRIND"))
+        return;
+    plug_open(&plug, &process_backend, 0);
+    view = view_open(&plug, &file, 0, 300, true, true);
+    for (uint64_t page = 0; page < 200; page += 2)
+        ck_assert_int_eq(enter_data(&view, page, page, 1, 100 + page, true), NOPAGE);
+    filler = use_up(&bytes);
+    if (filler) {
+        ck_assert_int_eq(enter_data(&view, 250, 250, 1, 350, true), NOPAGE);
+        ck_assert_int_eq(shows(&view, 250, 350), 'w');
+        ck_assert_int_eq(shows(&view, 0, 100), 'n');
+        munmap(filler, bytes);
+    }
+    view_close(&view);
+    plug_close(&plug);
+}
+END_TEST
+
+START_TEST(a_child_inherits_no_part_of_a_window)
+{
+    struct view view, private;
+    uint64_t run;
+    unsigned open;
+    pid_t child;
+    int status;
+
+    plug_open(&plug, &process_backend, 0);
+    view = view_open(&plug, &file, 0, 64, true, true);
+    private = view_open(&plug, &file, 0, 64, false, true);
+    ck_assert_int_eq(enter_data(&view, 0, 0, 40, 100, false), NOPAGE);
+    ck_assert_int_eq(enter_data(&view, 3, 3, 9, 103, true), NOPAGE);
+    ck_assert_int_eq(enter_zero(&view, 50, 50, 5), NOPAGE);
+    ck_assert_int_eq(enter_huge(&view, 57, 200, true), NOPAGE);
+    ck_assert_int_eq(enter_copy(&private, 7, 107), NOPAGE);
+    protect(&plug, &file, 5, 2, &run);
+    unmap(&plug, &file, 20, 5, false);
+    child = fork();
+    if (child == 0)
+        _exit(kernel_mappings(view.handle, 64 * PAGE, &open) + kernel_mappings(private.handle, 64 * PAGE, &open) ? 1
+                                                                                                                 : 0);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    view_close(&private);
+    view_close(&view);
+    plug_close(&plug);
+}
+END_TEST
+
+START_TEST(a_window_lies_where_huge_pages_can)
+{
+    const unsigned huge = 9;
+    const uintptr_t bytes = (uintptr_t)PAGE << huge;
+    struct ext2dax_inode *found;
+    void *address;
+
+    plug_open(&plug, &process_backend, 0);
+    for (uint64_t first = 0; first < 2000; first += 333) {
+        ck_assert_int_eq(e2d_process_add(plug.object, &file, 12, huge, first, 700, EXT2DAX_MAP_WRITE, &address), 0);
+        ck_assert_uint_eq((uintptr_t)address % bytes, first * PAGE % bytes);
+        ck_assert_ptr_nonnull(e2d_process_find(plug.object, (uintptr_t)address));
+        ck_assert_ptr_nonnull(e2d_process_find(plug.object, (uintptr_t)address + 700 * PAGE - 1));
+        ck_assert_ptr_null(e2d_process_find(plug.object, (uintptr_t)address - 1));
+        ck_assert_ptr_null(e2d_process_find(plug.object, (uintptr_t)address + 700 * PAGE));
+        ck_assert_int_eq(e2d_process_remove(plug.object, (char *)address + PAGE, &found), -EXT2DAX_EINVAL);
+        ck_assert_int_eq(e2d_process_remove(plug.object, address, &found), 0);
+    }
+    ck_assert_int_eq(e2d_process_add(plug.object, &file, 12, huge, 0, UINT64_MAX >> 12, 0, &address),
+                     -EXT2DAX_EOVERFLOW);
+    ck_assert_int_eq(e2d_process_add(plug.object, &file, 12, huge, UINT64_MAX >> 12, 2, 0, &address),
+                     -EXT2DAX_EOVERFLOW);
+    ck_assert_int_eq(e2d_process_add(plug.object, &file, 12, huge, 0, (uint64_t)1 << 40, 0, &address),
+                     -EXT2DAX_ENOMEM);
+    plug_close(&plug);
+}
+END_TEST
+
+START_TEST(many_windows_are_told_apart)
+{
+    struct view views[50];
+
+    plug_open(&plug, &process_backend, 0);
+    for (unsigned i = 0; i < 50; i++)
+        views[i] = view_open(&plug, i & 1 ? &file : &other, i, 3, true, true);
+    ck_assert_int_eq(ext2dax_process_close(plug.object), -EXT2DAX_EBUSY);
+    for (unsigned i = 0; i < 50; i++)
+        ck_assert_int_eq(enter_data(&views[i], i + 1, i + 1, 1, 10 * i, true), NOPAGE);
+    for (unsigned i = 0; i < 50; i++)
+        ck_assert_int_eq(shows(&views[i], i + 1, 10 * i), 'w');
+    unmap(&plug, &file, 0, UINT64_MAX, true);
+    for (unsigned i = 0; i < 50; i++)
+        ck_assert_int_eq(shows(&views[i], i + 1, 10 * i), i & 1 ? 'n' : 'w');
+    for (unsigned i = 0; i < 50; i++)
+        view_close(&views[i * 7 % 50]);
+    plug_close(&plug);
+}
+END_TEST
+
+START_TEST(an_older_callers_options_and_wrong_ones)
+{
+    struct ext2dax_process_options options = {sizeof(options), EXT2DAX_PROCESS_SIGSEGV, 16};
+    struct ext2dax_memory heap;
+    struct ext2dax_process *process;
+    struct ext2dax_locks no_locks = {NULL, NULL};
+
+    ck_assert_int_eq(ext2dax_heap_open(1 << 20, &heap), 0);
+    ck_assert_int_eq(ext2dax_process_open(&heap, ext2dax_locks_default(), &options, &process), -EXT2DAX_EINVAL);
+    ck_assert_ptr_null(process);
+    ext2dax_heap_close(&heap);
+    plug_open(&plug, &process_backend, 0);
+    ck_assert_int_eq(ext2dax_process_open(&plug.memory, no_locks, &options, &process), -EXT2DAX_EINVAL);
+    options.size = sizeof(options.size);
+    ck_assert_int_eq(ext2dax_process_open(&plug.memory, ext2dax_locks_default(), &options, &process), 0);
+    ck_assert_uint_gt(process->max_mappings, 16);
+    ck_assert_int_eq(ext2dax_process_close(process), 0);
+    ck_assert_int_eq(ext2dax_process_open(&plug.memory, ext2dax_locks_default(), NULL, &process), 0);
+    ck_assert_int_eq(ext2dax_process_close(process), 0);
+    plug_close(&plug);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("address space: limits");
+    TCase *tcase = tcase_create("process");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_set_timeout(tcase, 60);
+    suite_add_tcase(suite, tcase);
+    tcase_add_test(tcase, live_mappings_are_capped);
+    tcase_add_test(tcase, the_record_counts_what_the_kernel_has);
+    tcase_add_test(tcase, private_copies_survive_eviction);
+    tcase_add_test(tcase, at_the_kernels_limit_nothing_stays_that_was_taken_away);
+    tcase_add_test(tcase, a_map_at_the_kernels_limit_gives_up_the_rest);
+    tcase_add_test(tcase, a_child_inherits_no_part_of_a_window);
+    tcase_add_test(tcase, a_window_lies_where_huge_pages_can);
+    tcase_add_test(tcase, many_windows_are_told_apart);
+    tcase_add_test(tcase, an_older_callers_options_and_wrong_ones);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""What the shared library exports is what symbols.txt lists, which is what the public headers declare.
+
+A line of symbols.txt is a name, and "faults" behind it where a build without the fault family leaves it out.
+    exports.py LIBRARY SYMBOLS INCLUDE FAULTS       compares
+    exports.py --write LIBRARY SYMBOLS INCLUDE      writes the list anew, from a library built with the fault family
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+from report import finish
+
+DECLARED = re.compile(r"^EXT2DAX_API\b[^;(]*?\b(\w+)\(", re.MULTILINE)
+PART_OF_FAULTS = "fault.h"
+
+
+def exported(library):
+    command = ["nm", "-D", "--defined-only", "--format=posix", library]
+    listed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    names = set()
+    for line in listed.stdout.splitlines():
+        name, kind = line.split()[:2]
+        if kind != "A":  # the version node itself
+            names.add(name.split("@")[0])
+    return names
+
+
+def declared(include):
+    """Names in the installed headers of the library, each with the header; the testkit's are another library's."""
+    found = {}
+    for header in sorted(pathlib.Path(include).glob("ext2dax/**/*.h")):
+        if header.parent.name != "testkit":
+            for name in DECLARED.findall(header.read_text()):
+                found[name] = header.name
+    return found
+
+
+def write(library, symbols, include):
+    headers = declared(include)
+    with open(symbols, "w") as out:
+        for name in sorted(exported(library)):
+            out.write(name + (" faults" if headers.get(name) == PART_OF_FAULTS else "") + "\n")
+
+
+def compare(library, symbols, include, faults):
+    listed = {}
+    for line in pathlib.Path(symbols).read_text().splitlines():
+        name, *condition = line.split()
+        listed[name] = condition
+    expected = {name for name, condition in listed.items() if faults or "faults" not in condition}
+    found = exported(library)
+    headers = set(declared(include))
+    finish("exported symbols",
+           ["%s is exported, not beginning with ext2dax_" % n for n in sorted(found) if not n.startswith("ext2dax_")]
+           + ["%s is exported and not in symbols.txt" % n for n in sorted(found - expected)]
+           + ["%s is in symbols.txt and not exported" % n for n in sorted(expected - found)]
+           + ["%s is in symbols.txt and declared in no public header" % n for n in sorted(set(listed) - headers)]
+           + ["%s is declared in a public header and not in symbols.txt" % n for n in sorted(headers - set(listed))])
+
+
+def main():
+    if sys.argv[1] == "--write":
+        write(*sys.argv[2:5])
+    else:
+        compare(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4] == "true")
+
+
+main()

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Somebody else's program finds what is installed, and nothing else is needed to build and run it.
+
+Installs into an empty folder and builds, through pkg-config alone: README's first program against the shared library
+and against the static one, a program without an operating system against the core, a bench against the testkit.
+    install.py SOURCE BUILD PREFIX LIBDIR SOVERSION INSTRUMENTATION -- MESON... -- COMPILER...
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from readme import first_program
+from report import finish, skip
+
+STRICT = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
+BENCH = """#include <ext2dax/testkit/checker.h>
+int main(void)
+{
+    static char nothing[4096];
+    return ext2dax_check_image(nothing, sizeof(nothing), 0, 0, 0, 0) < 0 ? 0 : 1;
+}
+"""
+START = "int bare(void);\nint main(void)\n{\n    return bare();\n}\n"
+
+
+class Outside:
+    """A folder that knows the installed files and nothing of the source tree."""
+
+    def __init__(self, folder, prefix, libdir, compiler):
+        self.folder = pathlib.Path(folder)
+        self.prefix = str(self.folder / "root") + prefix
+        self.libdir = pathlib.Path(self.prefix, libdir)
+        self.compiler = compiler
+        self.environment = dict(os.environ, PKG_CONFIG_PATH=str(self.libdir / "pkgconfig"),
+                                LD_LIBRARY_PATH=str(self.libdir))
+        self.faults = []
+
+    def run(self, what, command, stdin=None):
+        done = subprocess.run(command, input=stdin, env=self.environment, cwd=self.folder, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode != 0:
+            self.faults.append("%s: %s answered %d:\n%s" % (what, " ".join(command), done.returncode, done.stdout))
+        return done.returncode == 0, done.stdout
+
+    def flags(self, package, *wanted):
+        good, text = self.run(package, ["pkg-config", "--define-variable=prefix=" + self.prefix, *wanted, package])
+        return text.split() if good else []
+
+    def build(self, what, package, source, *extra, static=False):
+        program = str(self.folder / what.replace(" ", "-"))
+        libraries = self.flags(package, "--cflags", "--libs", *(["--static"] if static else []))
+        return program, self.run(what, self.compiler + STRICT + ["-x", "c", source, "-x", "none", "-o", program, *extra,
+                                                                 *(["-static"] if static else []), *libraries])[0]
+
+    def build_and_run(self, what, *arguments, **options):
+        program, good = self.build(what, *arguments, **options)
+        return self.run(what, [program])[1] if good else ""
+
+
+def split(words):
+    parts = [[]]
+    for word in words:
+        if word == "--":
+            parts.append([])
+        else:
+            parts[-1].append(word)
+    return parts
+
+
+def main():
+    (source, build, prefix, libdir, soversion, instrumentation), meson, compiler = split(sys.argv[1:])
+    if instrumentation:
+        skip("built with %s: an outside program would need the same" % instrumentation)
+    source = pathlib.Path(source).resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        outside = Outside(folder, prefix, libdir, compiler)
+        outside.run("install", meson + ["install", "-C", build, "--no-rebuild", "--quiet",
+                                        "--destdir", str(outside.folder / "root")])
+        for name, text in {"first.c": first_program(source), "bench.c": BENCH, "start.c": START}.items():
+            (outside.folder / name).write_text(text)
+
+        bare = str(source / "tests/build/bare.c")
+        alone = ["-ffreestanding", "-fno-stack-protector", "-nostdlib", "-static", "-Wl,-e,bare"]
+        said = outside.build_and_run("the first program, shared", "ext2dax", "first.c")
+        again = outside.build_and_run("the first program, static", "ext2dax", "first.c", static=True)
+        outside.build("a program of the core alone", "ext2dax-core", bare, *alone)
+        outside.build_and_run("the same with a start", "ext2dax-core", bare, "start.c", "-fno-builtin")
+        outside.build_and_run("a bench", "ext2dax-testkit", "bench.c")
+        if not said or said != again:
+            outside.faults.append("the first program says %r with one library and %r with the other" % (said, again))
+        needed = outside.flags("ext2dax-core", "--static", "--libs-only-l")
+        needed += outside.flags("ext2dax-core", "--print-requires")
+        if needed != ["-lext2dax-core"]:
+            outside.faults.append("ext2dax-core.pc asks for %s" % " ".join(needed))
+        dynamic = outside.run("soname", ["readelf", "-d", str(outside.libdir / "libext2dax.so")])[1]
+        if "[libext2dax.so.%s]" % soversion not in dynamic:
+            outside.faults.append("the soname is not libext2dax.so." + soversion)
+        print(said, end="")
+        finish("outside programs", outside.faults)
+
+
+main()

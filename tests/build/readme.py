@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: MIT
+"""What README shows as code, so that the tests compile exactly that."""
+
+import re
+
+
+def first_program(source):
+    return re.search(r"^```c\n(.*?)^```$", (source / "README.md").read_text(), re.MULTILINE | re.DOTALL).group(1)
+
+
+def subproject_line(source):
+    return re.search(r"^    (executable\(.*)$", (source / "README.md").read_text(), re.MULTILINE).group(1)

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+#include "bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ext2dax/hosted/lock.h"
+#include "ext2dax/hosted/memory.h"
+#include "ext2dax/testkit/mutant.h"
+
+/* What the host gave out is kept in a list, so that a broken filesystem can be thrown away whole. */
+struct given {
+    struct given *next, *before;
+    max_align_t at[];
+};
+
+static void *take(struct bench *bench, size_t bytes)
+{
+    struct given *given = malloc(sizeof *given + bytes);
+
+    pthread_mutex_lock(&bench->given_mutex);
+    given->before = NULL;
+    given->next = bench->given;
+    if (given->next)
+        given->next->before = given;
+    bench->given = given;
+    pthread_mutex_unlock(&bench->given_mutex);
+    return given->at;
+}
+
+static void give(struct bench *bench, void *at)
+{
+    struct given *given = (struct given *)((char *)at - offsetof(struct given, at));
+
+    pthread_mutex_lock(&bench->given_mutex);
+    if (given->before)
+        given->before->next = given->next;
+    else
+        bench->given = given->next;
+    if (given->next)
+        given->next->before = given->before;
+    pthread_mutex_unlock(&bench->given_mutex);
+    free(given);
+}
+
+static void *host_alloc(void *ctx, size_t bytes)
+{
+    struct bench *bench = ctx;
+
+    if (bench->allocs_left >= 0 && bench->allocs_left-- == 0)
+        return NULL;
+    return take(bench, bytes);
+}
+
+static void host_release(void *ctx, void *at, size_t bytes)
+{
+    (void)bytes;
+    give(ctx, at);
+}
+
+static int64_t host_now(void *ctx)
+{
+    (void)ctx;
+    return 1700000000;
+}
+
+static void host_log(void *ctx, const struct ext2dax_report *report)
+{
+    struct bench *bench = ctx;
+
+    bench->reports++;
+    bench->last = *report;
+}
+
+static void host_panic(void *ctx, const char *file, int line, const char *what)
+{
+    (void)ctx;
+    fprintf(stderr, "%s:%d: %s\n", file, line, what);
+    abort();
+}
+
+static bool host_may_use_reserved(void *ctx)
+{
+    const struct bench *bench = ctx;
+
+    return !bench->nobody;
+}
+
+static const struct ext2dax_host_ops host_ops = {
+    .size = sizeof host_ops,
+    .alloc = host_alloc,
+    .release = host_release,
+    .now = host_now,
+    .log = host_log,
+    .panic = host_panic,
+    .may_use_reserved = host_may_use_reserved,
+};
+
+static int count_fence(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+/* Heap memory with a fence, so that the core counts how often it asks for one. */
+static const struct ext2dax_memory_ops fenced_ops = {.size = sizeof fenced_ops, .fence = count_fence};
+
+void bench_open(struct bench *bench, const struct bench_options *options)
+{
+    struct ext2dax_format_options format = {.size = sizeof format,
+                                            .block_size = options->block_size,
+                                            .reserved_percent = options->reserved_percent,
+                                            .blocks_per_group = options->blocks_per_group,
+                                            .time = 1700000000};
+    struct ext2dax_mount_options mount = {.size = sizeof mount,
+                                          .order = options->order,
+                                          .page_shift = options->page_shift,
+                                          .huge_order = options->huge_order};
+    struct ext2dax_locks locks = options->locks ? ext2dax_locks_by_name(options->locks) : ext2dax_locks_default();
+    struct ext2dax_plugs plugs = {.locks = locks, .host = {&host_ops, bench}};
+    struct ext2dax_statfs figures;
+    unsigned page_shift = options->page_shift ? options->page_shift : 12;
+
+    if (getenv("EXT2DAX_MUTANT"))
+        ck_assert_int_eq(ext2dax_mutant_activate(getenv("EXT2DAX_MUTANT")), 0);
+    memset(bench, 0, sizeof *bench);
+    pthread_mutex_init(&bench->given_mutex, NULL);
+    bench->allocs_left = -1;
+    ck_assert_int_eq(ext2dax_heap_open(options->size, &bench->memory), 0);
+    /* Whatever free blocks held before: nobody may ever see it. */
+    memset(bench->memory.base, 0xA5, bench->memory.size);
+    bench->page_size = 1u << page_shift;
+    bench->model = ext2dax_model_open(&bench->memory, locks, bench->page_size,
+                                      options->huge_order ? options->huge_order : page_shift - 3);
+    ck_assert_ptr_nonnull(bench->model);
+    ck_assert_int_eq(ext2dax_format(&bench->memory, &format, NULL), 0);
+    plugs.memory = bench->memory;
+    plugs.memory.ops = &fenced_ops;
+    plugs.address_space = ext2dax_model_address_space(bench->model);
+    ck_assert_int_eq(ext2dax_mount(&plugs, &mount, &bench->mount), 0);
+    ext2dax_statfs(bench->mount, &figures);
+    bench->block_size = figures.block_size;
+    bench->window_pages = figures.window_pages;
+    ck_assert_int_eq(ext2dax_inode_get(bench->mount, EXT2DAX_ROOT_INODE, &bench->root), 0);
+}
+
+static void print_finding(void *arg, const struct ext2dax_finding *finding)
+{
+    char text[256];
+
+    (void)arg;
+    ext2dax_finding_text(finding, text, sizeof text);
+    fprintf(stderr, "finding: %s\n", text);
+}
+
+static void print_mapping(void *arg, const struct ext2dax_inode *inode, uint64_t page, const char *what)
+{
+    (void)arg;
+    fprintf(stderr, "inode %u page %llu: %s\n", (unsigned)inode->number, (unsigned long long)page, what);
+}
+
+void bench_check(struct bench *bench)
+{
+    ck_assert_int_eq(ext2dax_check_image(bench->memory.base, bench->memory.size,
+                                         EXT2DAX_CHECK_MOUNTED | EXT2DAX_CHECK_UNLINKED_OK, print_finding, NULL, NULL),
+                     0);
+    ck_assert_int_eq(ext2dax_model_check(bench->model, print_mapping, NULL), 0);
+    ck_assert_int_eq(ext2dax_model_complaints(bench->model), 0);
+}
+
+void bench_close(struct bench *bench)
+{
+    ext2dax_inode_put(bench->root);
+    ck_assert_int_eq(ext2dax_unmount(bench->mount), 0);
+    ck_assert_int_eq(
+        ext2dax_check_image(bench->memory.base, bench->memory.size, 0, print_finding, NULL, NULL), 0);
+    ext2dax_model_close(bench->model);
+    ext2dax_heap_close(&bench->memory);
+}
+
+void bench_abandon(struct bench *bench)
+{
+    while (bench->given)
+        give(bench, bench->given->at);
+    ext2dax_model_close(bench->model);
+    ext2dax_heap_close(&bench->memory);
+}
+
+struct ext2dax_inode *bench_create(struct bench *bench, const char *name)
+{
+    struct ext2dax_inode *inode;
+
+    ck_assert_int_eq(ext2dax_create(bench->root, name, strlen(name), 0644, 0, 0, &inode), 0);
+    return inode;
+}
+
+void bench_unlink(struct bench *bench, const char *name)
+{
+    ck_assert_int_eq(ext2dax_unlink(bench->root, name, strlen(name)), 0);
+}
+
+uint64_t bench_free_blocks(struct bench *bench)
+{
+    struct ext2dax_statfs figures;
+
+    ext2dax_statfs(bench->mount, &figures);
+    return figures.free_blocks;
+}
+
+uint64_t bench_size(const struct ext2dax_inode *inode)
+{
+    struct ext2dax_stat figures;
+
+    ext2dax_stat(inode, &figures);
+    return figures.size;
+}
+
+uint64_t bench_physical(struct ext2dax_inode *inode, uint64_t logical)
+{
+    struct ext2dax_run run;
+
+    ck_assert_int_eq(ext2dax_map(inode, logical, 1, &run), 0);
+    return run.physical;
+}
+
+uintptr_t bench_fences(struct bench *bench)
+{
+    struct ext2dax_counters counters;
+
+    ext2dax_count(bench->mount, &counters);
+    return counters.fences;
+}
+
+uint32_t bench_noise(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(*state >> 33);
+}

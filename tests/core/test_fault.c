@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: MIT */
+/* The fault family, entry by entry, over the model address space: results, what is entered, what changes in the file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+#define K1 {.size = 1 << 20, .block_size = 1024, .page_shift = 10, .huge_order = 3}
+#define PAGE 1024u
+#define WINDOW (8 * PAGE)
+
+static struct bench bench;
+static struct ext2dax_inode *file;
+static struct ext2dax_model_map *map;
+
+static void open_with(const struct bench_options *options)
+{
+    bench_open(&bench, options);
+    file = bench_create(&bench, "file");
+    map = ext2dax_model_map(bench.model, file, 0, 64, true, true);
+}
+
+static void setup(void)
+{
+    struct bench_options options = K1;
+
+    open_with(&options);
+}
+
+static void teardown(void)
+{
+    ext2dax_model_unmap(map);
+    ext2dax_inode_put(file);
+    bench_close(&bench);
+}
+
+static enum ext2dax_fault_result fault(struct ext2dax_model_map *in, uint64_t page, bool write)
+{
+    struct ext2dax_fault f;
+
+    ext2dax_model_fault(in, page, write, &f);
+    return ext2dax_fault(&f);
+}
+
+static enum ext2dax_fault_result pmd_fault(struct ext2dax_model_map *in, uint64_t page, bool write,
+                                           enum ext2dax_fallback reason)
+{
+    struct ext2dax_fault f;
+    enum ext2dax_fault_result result;
+
+    ext2dax_model_fault(in, page, write, &f);
+    result = ext2dax_pmd_fault(&f);
+    ck_assert_int_eq(f.reason, reason);
+    return result;
+}
+
+static enum ext2dax_model_kind kind_at(struct ext2dax_model_map *in, uint64_t page)
+{
+    return ext2dax_model_entry(in, page).kind;
+}
+
+static void write_pages(uint64_t page, uint64_t count, int byte)
+{
+    unsigned char *bytes = malloc(count * PAGE);
+
+    memset(bytes, byte, count * PAGE);
+    ck_assert_int_eq(ext2dax_write(file, page * PAGE, bytes, count * PAGE), (int64_t)(count * PAGE));
+    free(bytes);
+}
+
+static int byte_at(struct ext2dax_model_map *in, uint64_t offset)
+{
+    unsigned char byte;
+
+    ck_assert_int_eq(ext2dax_model_read(in, offset, &byte, 1, false, false), EXT2DAX_FAULT_NOPAGE);
+    return byte;
+}
+
+START_TEST(read_enters_a_read_only_run)
+{
+    write_pages(0, 5, 7);
+    ck_assert_int_eq(fault(map, 1, false), EXT2DAX_FAULT_NOPAGE);
+    for (uint64_t page = 1; page < 5; page++) {
+        ck_assert_int_eq(kind_at(map, page), EXT2DAX_MODEL_DATA);
+        ck_assert(!ext2dax_model_entry(map, page).writable);
+        ck_assert_uint_eq(ext2dax_model_entry(map, page).memory_offset, bench_physical(file, page) * PAGE);
+    }
+    bench_check(&bench);
+}
+END_TEST
+
+START_TEST(read_of_a_hole_enters_zero_pages)
+{
+    uint64_t free_blocks;
+
+    ck_assert_int_eq(ext2dax_truncate(file, 20 * PAGE), 0);
+    free_blocks = bench_free_blocks(&bench);
+    ck_assert_int_eq(fault(map, 3, false), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(kind_at(map, 3), EXT2DAX_MODEL_ZERO);
+    ck_assert_int_eq(kind_at(map, 7), EXT2DAX_MODEL_ZERO);
+    ck_assert_int_eq(kind_at(map, 8), EXT2DAX_MODEL_NONE); /* stops at the window */
+    ck_assert_uint_eq(bench_free_blocks(&bench), free_blocks);
+    bench_check(&bench);
+}
+END_TEST
+
+START_TEST(past_the_end_is_sigbus)
+{
+    ck_assert_int_eq(fault(map, 0, false), EXT2DAX_FAULT_SIGBUS);
+    ck_assert_int_eq(ext2dax_truncate(file, PAGE + 1), 0);
+    ck_assert_int_eq(fault(map, 1, true), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(fault(map, 2, false), EXT2DAX_FAULT_SIGBUS);
+    ck_assert_int_eq(fault(map, 2, true), EXT2DAX_FAULT_SIGBUS);
+    bench_check(&bench);
+}
+END_TEST
+
+START_TEST(write_fills_a_hole_and_replaces_every_zero_page)
+{
+    struct ext2dax_model_map *other = ext2dax_model_map(bench.model, file, 0, 64, true, true);
+    struct ext2dax_stat before, after;
+
+    ck_assert_int_eq(ext2dax_truncate(file, 20 * PAGE), 0);
+    ck_assert_int_eq(fault(other, 3, false), EXT2DAX_FAULT_NOPAGE);
+    ext2dax_stat(file, &before);
+    ck_assert_int_eq(fault(map, 3, true), EXT2DAX_FAULT_NOPAGE);
+    ext2dax_stat(file, &after);
+    ck_assert_int_eq(kind_at(map, 3), EXT2DAX_MODEL_DATA);
+    ck_assert(ext2dax_model_entry(map, 3).writable);
+    ck_assert_int_eq(kind_at(other, 3), EXT2DAX_MODEL_NONE);
+    ck_assert_int_eq(kind_at(other, 4), EXT2DAX_MODEL_ZERO);
+    ck_assert_uint_gt(after.sectors, before.sectors);
+    for (unsigned i = 0; i < PAGE; i++)
+        ck_assert_int_eq(byte_at(map, 3 * PAGE + i), 0);
+    bench_check(&bench);
+    ext2dax_model_unmap(other);
+}
+END_TEST
+
+START_TEST(mkwrite_replaces_a_zero_page)
+{
+    struct ext2dax_fault f;
+
+    ck_assert_int_eq(ext2dax_truncate(file, 20 * PAGE), 0);
+    ck_assert_int_eq(fault(map, 3, false), EXT2DAX_FAULT_NOPAGE);
+    ext2dax_model_fault(map, 3, true, &f);
+    ck_assert_int_eq(ext2dax_mkwrite(&f), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(kind_at(map, 3), EXT2DAX_MODEL_DATA);
+    ck_assert(ext2dax_model_entry(map, 3).writable);
+    bench_check(&bench);
+}
+END_TEST
+
+START_TEST(pfn_mkwrite_makes_writable_and_checks_the_size)
+{
+    struct ext2dax_fault f;
+    struct ext2dax_stat figures;
+
+    write_pages(0, 3, 7);
+    ck_assert_int_eq(fault(map, 1, false), EXT2DAX_FAULT_NOPAGE);
+    file->disk->mtime.le = 0;
+    ext2dax_model_fault(map, 1, true, &f);
+    ck_assert_int_eq(ext2dax_pfn_mkwrite(&f), EXT2DAX_FAULT_NOPAGE);
+    ck_assert(ext2dax_model_entry(map, 1).writable);
+    ck_assert(!ext2dax_model_entry(map, 2).writable);
+    ext2dax_stat(file, &figures);
+    ck_assert_int_eq(figures.mtime, 1700000000);
+
+    ext2dax_model_fault(map, 2, true, &f);
+    ck_assert_int_eq(ext2dax_truncate(file, PAGE), 0);
+    ck_assert_int_eq(ext2dax_pfn_mkwrite(&f), EXT2DAX_FAULT_SIGBUS);
+    ck_assert_int_eq(ext2dax_truncate(file, 3 * PAGE), 0);
+    /* The block has gone: nothing is entered, and the access faults again. */
+    ck_assert_int_eq(ext2dax_pfn_mkwrite(&f), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(kind_at(map, 2), EXT2DAX_MODEL_NONE);
+    bench_check(&bench);
+}
+END_TEST
+
+START_TEST(pmd_write_claims_a_whole_region)
+{
+    struct ext2dax_counters counters;
+
+    ck_assert_int_eq(ext2dax_truncate(file, 4 * WINDOW), 0);
+    ck_assert_int_eq(fault(map, 9, false), EXT2DAX_FAULT_NOPAGE); /* a zero page, to be torn down */
+    ck_assert_int_eq(pmd_fault(map, 11, true, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
+    for (uint64_t page = 8; page < 16; page++) {
+        ck_assert(ext2dax_model_entry(map, page).huge);
+        ck_assert(ext2dax_model_entry(map, page).writable);
+        ck_assert_uint_eq(bench_physical(file, page), bench_physical(file, 8) + page - 8);
+        ck_assert_int_eq(byte_at(map, page * PAGE), 0);
+    }
+    ck_assert_uint_eq(bench_physical(file, 8) % 8, 0);
+    ext2dax_count(bench.mount, &counters);
+    ck_assert_uint_eq(counters.huge_mapped, 1);
+    ck_assert_uint_eq(counters.regions_claimed, 1);
+    bench_check(&bench);
+    /* The same window read by another mapping: huge, read-only. */
+    ext2dax_model_unmap(map);
+    map = ext2dax_model_map(bench.model, file, 0, 64, true, true);
+    ck_assert_int_eq(pmd_fault(map, 11, false, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
+    ck_assert(ext2dax_model_entry(map, 8).huge && !ext2dax_model_entry(map, 8).writable);
+    bench_check(&bench);
+}
+END_TEST
+
+START_TEST(small_faults_fill_a_region_in_place)
+{
+    ck_assert_int_eq(ext2dax_truncate(file, 4 * WINDOW), 0);
+    /* In any order, with a neighbour in between: each page of the window goes to its own place of one region. */
+    for (unsigned i = 0; i < 8; i++) {
+        ck_assert_int_eq(fault(map, 8 + i * 3 % 8, true), EXT2DAX_FAULT_NOPAGE);
+        ck_assert_int_eq(fault(map, 16 + i * 5 % 8, true), EXT2DAX_FAULT_NOPAGE);
+    }
+    for (uint64_t window = 1; window < 3; window++) {
+        ck_assert_uint_eq(bench_physical(file, window * 8) % 8, 0);
+        for (uint64_t i = 1; i < 8; i++)
+            ck_assert_uint_eq(bench_physical(file, window * 8 + i), bench_physical(file, window * 8) + i);
+    }
+    ext2dax_model_unmap(map);
+    map = ext2dax_model_map(bench.model, file, 0, 64, true, true);
+    ck_assert_int_eq(pmd_fault(map, 8, true, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
+    bench_check(&bench);
+}
+END_TEST
+
+START_TEST(pmd_falls_back_with_a_reason)
+{
+    struct ext2dax_model_map *private = ext2dax_model_map(bench.model, file, 0, 64, false, true);
+    struct ext2dax_model_map *part = ext2dax_model_map(bench.model, file, 3, 9, true, true);
+    struct ext2dax_fault f;
+    uint64_t free_blocks;
+
+    ck_assert_int_eq(ext2dax_truncate(file, 3 * WINDOW + PAGE), 0);
+    free_blocks = bench_free_blocks(&bench);
+    ck_assert_int_eq(pmd_fault(map, 2, false, EXT2DAX_FALLBACK_HOLE), EXT2DAX_FAULT_FALLBACK);
+    ck_assert_int_eq(pmd_fault(map, 24, true, EXT2DAX_FALLBACK_RANGE), EXT2DAX_FAULT_FALLBACK);
+    ck_assert_int_eq(pmd_fault(part, 4, true, EXT2DAX_FALLBACK_RANGE), EXT2DAX_FAULT_FALLBACK);
+    ck_assert_int_eq(pmd_fault(private, 4, true, EXT2DAX_FALLBACK_PRIVATE), EXT2DAX_FAULT_FALLBACK);
+    ext2dax_model_fault(map, 2, true, &f);
+    f.address += PAGE;
+    ck_assert_int_eq(ext2dax_pmd_fault(&f), EXT2DAX_FAULT_FALLBACK);
+    ck_assert_int_eq(f.reason, EXT2DAX_FALLBACK_ALIGNMENT);
+    ck_assert_int_eq(pmd_fault(map, 40, true, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_SIGBUS);
+    ck_assert_uint_eq(bench_free_blocks(&bench), free_blocks);
+
+    write_pages(1, 1, 7);
+    ck_assert_int_eq(pmd_fault(map, 2, true, EXT2DAX_FALLBACK_HOLE), EXT2DAX_FAULT_FALLBACK);
+    bench_check(&bench);
+    ext2dax_model_unmap(private);
+    ext2dax_model_unmap(part);
+}
+END_TEST
+
+START_TEST(private_writes_copy)
+{
+    struct ext2dax_model_map *private = ext2dax_model_map(bench.model, file, 0, 64, false, true);
+    unsigned char byte = 9;
+
+    write_pages(0, 2, 7);
+    ck_assert_int_eq(ext2dax_truncate(file, 4 * PAGE), 0);
+    ck_assert_int_eq(ext2dax_model_write(private, 1, &byte, 1, true, false), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(ext2dax_model_write(private, 3 * PAGE, &byte, 1, false, false), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(kind_at(private, 0), EXT2DAX_MODEL_COPY);
+    ck_assert_int_eq(kind_at(private, 3), EXT2DAX_MODEL_COPY);
+    ck_assert_int_eq(byte_at(private, 0), 7);
+    ck_assert_int_eq(byte_at(private, 1), 9);
+    ck_assert_int_eq(byte_at(map, 1), 7);
+    ck_assert_uint_eq(bench_physical(file, 3), 0);
+
+    /* Punch leaves private copies alone, truncate does not. */
+    ck_assert_int_eq(ext2dax_punch(file, 0, PAGE), 0);
+    ck_assert_int_eq(kind_at(private, 0), EXT2DAX_MODEL_COPY);
+    ck_assert_int_eq(kind_at(map, 0), EXT2DAX_MODEL_NONE);
+    ck_assert_int_eq(ext2dax_truncate(file, 0), 0);
+    ck_assert_int_eq(kind_at(private, 0), EXT2DAX_MODEL_NONE);
+    bench_check(&bench);
+    ext2dax_model_unmap(private);
+}
+END_TEST
+
+START_TEST(frozen_write_faults_retry)
+{
+    struct ext2dax_model_map *private = ext2dax_model_map(bench.model, file, 0, 64, false, true);
+    struct ext2dax_model_map *reader = ext2dax_model_map(bench.model, file, 0, 64, true, true);
+
+    write_pages(0, 2, 7);
+    ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(ext2dax_freeze(bench.mount), 0);
+    ck_assert_int_eq(ext2dax_freeze(bench.mount), -EXT2DAX_EBUSY);
+    ck_assert(!ext2dax_model_entry(map, 0).writable); /* mapped stores stop too */
+    ck_assert_int_eq(ext2dax_check_image(bench.memory.base, bench.memory.size, 0, NULL, NULL, NULL), 0);
+    ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_RETRY);
+    ck_assert_int_eq(fault(reader, 1, false), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(fault(private, 1, true), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(ext2dax_thaw(bench.mount), 0);
+    ck_assert_int_eq(ext2dax_thaw(bench.mount), -EXT2DAX_EINVAL);
+    ext2dax_wait_thaw(bench.mount);
+    ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_NOPAGE);
+    ck_assert(ext2dax_model_entry(map, 0).writable);
+    bench_check(&bench);
+    ext2dax_model_unmap(private);
+    ext2dax_model_unmap(reader);
+}
+END_TEST
+
+START_TEST(a_last_put_while_frozen_waits_for_thaw)
+{
+    struct ext2dax_inode *gone = bench_create(&bench, "gone");
+    uint64_t free_blocks = bench_free_blocks(&bench);
+
+    ck_assert_int_eq(ext2dax_write(gone, 0, "data", 4), 4);
+    bench_unlink(&bench, "gone");
+    ck_assert_int_eq(ext2dax_freeze(bench.mount), 0);
+    ext2dax_inode_put(gone);
+    ck_assert_uint_lt(bench_free_blocks(&bench), free_blocks);
+    ck_assert_int_eq(ext2dax_thaw(bench.mount), 0);
+    ck_assert_uint_eq(bench_free_blocks(&bench), free_blocks);
+    bench_check(&bench);
+}
+END_TEST
+
+START_TEST(read_only_mounts_refuse_stores)
+{
+    struct ext2dax_model_map *private = ext2dax_model_map(bench.model, file, 0, 64, false, true);
+
+    write_pages(0, 2, 7);
+    ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(ext2dax_remount(bench.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
+    ck_assert(!ext2dax_model_entry(map, 0).writable);
+    ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_SIGBUS);
+    ck_assert_int_eq(fault(private, 0, true), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(ext2dax_truncate(file, 0), -EXT2DAX_EROFS);
+    ck_assert_int_eq(ext2dax_write(file, 0, "x", 1), -EXT2DAX_EROFS);
+    ck_assert_int_eq(ext2dax_remount(bench.mount, 0), 0);
+    ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_NOPAGE);
+    bench_check(&bench);
+    ext2dax_model_unmap(private);
+}
+END_TEST
+
+START_TEST(fsync_write_protects_and_stores_dirty_again)
+{
+    unsigned char byte = 5;
+
+    ck_assert_int_eq(ext2dax_truncate(file, 20 * WINDOW), 0);
+    for (unsigned round = 0; round < 3; round++) {
+        /* More windows than the bounded memory of dirty ones holds. */
+        for (uint64_t window = 0; window < (round == 1 ? 2 : 8); window++)
+            ck_assert_int_eq(ext2dax_model_write(map, window * WINDOW, &byte, 1, false, false), EXT2DAX_FAULT_NOPAGE);
+        ck_assert(ext2dax_model_entry(map, 8).writable);
+        ck_assert_int_eq(ext2dax_fsync(file), 0);
+        for (uint64_t page = 0; page < 64; page++)
+            ck_assert(!ext2dax_model_entry(map, page).writable);
+        bench_check(&bench);
+    }
+}
+END_TEST
+
+START_TEST(dirty_windows_overflow_to_all_of_it)
+{
+    unsigned char byte = 5;
+    struct ext2dax_model_map *whole = ext2dax_model_map(bench.model, file, 0, 160, true, true);
+
+    ck_assert_int_eq(ext2dax_truncate(file, 20 * WINDOW), 0);
+    for (unsigned round = 0; round < 2; round++) {
+        for (uint64_t window = 0; window < 20; window++)
+            ck_assert_int_eq(ext2dax_model_write(whole, window * WINDOW, &byte, 1, false, false), EXT2DAX_FAULT_NOPAGE);
+        ck_assert_int_eq(ext2dax_fsync(file), 0);
+        for (uint64_t page = 0; page < 160; page++)
+            ck_assert(!ext2dax_model_entry(whole, page).writable);
+    }
+    bench_check(&bench);
+    ext2dax_model_unmap(whole);
+}
+END_TEST
+
+START_TEST(pins_keep_blocks)
+{
+    struct ext2dax_pin pin, second;
+    unsigned char *at;
+    size_t length;
+    void *pointer;
+
+    write_pages(0, 12, 7);
+    ck_assert_int_eq(ext2dax_pin(file, 4 * PAGE, 2 * PAGE, false, &pin), 0);
+    ck_assert_int_eq(ext2dax_truncate(file, 5 * PAGE), -EXT2DAX_EBUSY);
+    ck_assert_int_eq(ext2dax_punch(file, 0, 5 * PAGE), -EXT2DAX_EBUSY);
+    ck_assert_uint_eq(bench_size(file), 12 * PAGE);
+    ck_assert_int_eq(ext2dax_punch(file, 0, 4 * PAGE), 0);
+    ck_assert_int_eq(ext2dax_truncate(file, 6 * PAGE), 0);
+    ck_assert_int_eq(ext2dax_pin_pointer(&pin, 4 * PAGE + 5, &pointer, &length), 0);
+    ck_assert_int_eq(*(unsigned char *)pointer, 7);
+    ck_assert_int_eq(ext2dax_pin_pointer(&pin, 3 * PAGE, &pointer, &length), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_pin(file, 0, PAGE, false, &second), -EXT2DAX_ENXIO);
+    ck_assert_int_eq(ext2dax_pin(file, 5 * PAGE, 2 * PAGE, false, &second), -EXT2DAX_EINVAL);
+
+    /* A writable pin fills holes with zeroes and keeps its windows dirty. */
+    ck_assert_int_eq(ext2dax_pin(file, 0, 3 * PAGE, true, &second), 0);
+    ck_assert_int_eq(ext2dax_pin_pointer(&second, PAGE, &pointer, &length), 0);
+    at = pointer;
+    ck_assert_int_eq(at[0], 0);
+    at[0] = 42;
+    ck_assert_int_eq(byte_at(map, PAGE), 42);
+    ck_assert_int_eq(ext2dax_freeze(bench.mount), -EXT2DAX_EBUSY);
+    ck_assert_int_eq(ext2dax_fsync(file), 0);
+    bench_check(&bench);
+    ext2dax_unpin(&second);
+    ext2dax_unpin(&pin);
+    ck_assert_int_eq(ext2dax_truncate(file, 0), 0);
+}
+END_TEST
+
+START_TEST(no_space_is_sigbus_and_no_memory_is_oom)
+{
+    struct ext2dax_inode *hog = bench_create(&bench, "hog");
+    int64_t got;
+    static unsigned char bytes[64 * PAGE];
+
+    ck_assert_int_eq(ext2dax_truncate(file, 64 * PAGE), 0);
+    for (uint64_t at = 0; (got = ext2dax_write(hog, at, bytes, sizeof bytes)) > 0;)
+        at += (uint64_t)got;
+    ck_assert_int_eq(got, -EXT2DAX_ENOSPC);
+    ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_SIGBUS);
+    ck_assert_int_eq(pmd_fault(map, 0, true, EXT2DAX_FALLBACK_NO_REGION), EXT2DAX_FAULT_FALLBACK);
+    bench_check(&bench);
+    bench_unlink(&bench, "hog");
+    ext2dax_inode_put(hog);
+    ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_NOPAGE);
+    bench_check(&bench);
+}
+END_TEST
+
+START_TEST(other_block_sizes_fall_back)
+{
+    struct bench_options options = {.size = 4 << 20, .block_size = 1024};
+    struct ext2dax_fault f;
+
+    teardown();
+    open_with(&options);
+    ck_assert_int_eq(ext2dax_write(file, 0, "data", 4), 4);
+    ext2dax_model_fault(map, 0, false, &f);
+    ck_assert_int_eq(ext2dax_fault(&f), EXT2DAX_FAULT_FALLBACK);
+    ck_assert_int_eq(f.reason, EXT2DAX_FALLBACK_BLOCK_SIZE);
+    ck_assert_int_eq(ext2dax_pmd_fault(&f), EXT2DAX_FAULT_FALLBACK);
+    ck_assert_int_eq(f.reason, EXT2DAX_FALLBACK_BLOCK_SIZE);
+}
+END_TEST
+
+START_TEST(shrinking_zeroes_the_new_tail)
+{
+    unsigned char *block;
+
+    write_pages(0, 3, 7);
+    ck_assert_int_eq(ext2dax_truncate(file, PAGE + 100), 0);
+    block = (unsigned char *)bench.memory.base + bench_physical(file, 1) * PAGE;
+    ck_assert_int_eq(block[99], 7);
+    for (unsigned i = 100; i < PAGE; i++)
+        ck_assert_int_eq(block[i], 0);
+}
+END_TEST
+
+START_TEST(a_write_may_come_from_the_file_itself)
+{
+    unsigned char *own;
+
+    /* The buffer is the very memory that the file's first pages lie in. */
+    write_pages(0, 4, 7);
+    own = (unsigned char *)bench.memory.base + bench_physical(file, 0) * PAGE;
+    ck_assert_int_eq(ext2dax_write(file, 8 * PAGE, own, PAGE), PAGE);
+    ck_assert_int_eq(byte_at(map, 8 * PAGE), 7);
+    bench_check(&bench);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("fault family");
+    TCase *entries = tcase_create("entries");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_checked_fixture(entries, setup, teardown);
+    tcase_add_test(entries, read_enters_a_read_only_run);
+    tcase_add_test(entries, read_of_a_hole_enters_zero_pages);
+    tcase_add_test(entries, past_the_end_is_sigbus);
+    tcase_add_test(entries, write_fills_a_hole_and_replaces_every_zero_page);
+    tcase_add_test(entries, mkwrite_replaces_a_zero_page);
+    tcase_add_test(entries, pfn_mkwrite_makes_writable_and_checks_the_size);
+    tcase_add_test(entries, pmd_write_claims_a_whole_region);
+    tcase_add_test(entries, small_faults_fill_a_region_in_place);
+    tcase_add_test(entries, pmd_falls_back_with_a_reason);
+    tcase_add_test(entries, private_writes_copy);
+    tcase_add_test(entries, frozen_write_faults_retry);
+    tcase_add_test(entries, a_last_put_while_frozen_waits_for_thaw);
+    tcase_add_test(entries, read_only_mounts_refuse_stores);
+    tcase_add_test(entries, fsync_write_protects_and_stores_dirty_again);
+    tcase_add_test(entries, dirty_windows_overflow_to_all_of_it);
+    tcase_add_test(entries, pins_keep_blocks);
+    tcase_add_test(entries, no_space_is_sigbus_and_no_memory_is_oom);
+    tcase_add_test(entries, other_block_sizes_fall_back);
+    tcase_add_test(entries, shrinking_zeroes_the_new_tail);
+    tcase_add_test(entries, a_write_may_come_from_the_file_itself);
+    suite_add_tcase(suite, entries);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files against a plain array: seeded random reads, writes, truncates, punches, preallocations and mapped accesses, on
+ * every shape of tree the sizes reach, compared byte for byte, with the whole image checked on the way.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+#define STEPS 400
+
+struct shape {
+    const char *name;
+    struct bench_options options;
+    uint64_t reach; /* bytes that the operations range over */
+};
+
+static const struct shape shapes[] = {
+    {"1K blocks and pages, windows of 8", {.size = 4 << 20, .block_size = 1024, .page_shift = 10, .huge_order = 3}, 600 << 10},
+    {"1K blocks under 4K pages", {.size = 8 << 20, .block_size = 1024}, 3 << 20},
+    {"2K blocks under 4K pages", {.size = 16 << 20, .block_size = 2048}, 2 << 20},
+    {"4K blocks and pages", {.size = 32 << 20, .block_size = 4096}, 6 << 20},
+    {"4K blocks and pages, ordered", {.size = 32 << 20, .block_size = 4096, .order = EXT2DAX_ORDERED}, 6 << 20},
+    {"8K blocks under 4K pages", {.size = 32 << 20, .block_size = 8192}, 3 << 20},
+    {"16K blocks and pages", {.size = 64 << 20, .block_size = 16384, .page_shift = 14, .huge_order = 5}, 4 << 20},
+    {"64K blocks and pages", {.size = 64 << 20, .block_size = 65536, .page_shift = 16, .huge_order = 4}, 4 << 20},
+    {"almost full", {.size = 512 << 10, .block_size = 1024, .page_shift = 10, .huge_order = 3}, 900 << 10},
+};
+
+struct play {
+    struct bench bench;
+    struct ext2dax_inode *inode;
+    struct ext2dax_model_map *map;
+    unsigned char *expected; /* zeroes past the size */
+    unsigned char *buffer;
+    uint64_t size, reach;
+    uint64_t noise;
+    unsigned full; /* calls that ran out of space */
+};
+
+static uint64_t below(struct play *play, uint64_t end)
+{
+    return end == 0 ? 0 : (((uint64_t)bench_noise(&play->noise) << 20) ^ bench_noise(&play->noise)) % end;
+}
+
+/* Offsets cluster around block and tree boundaries, where mistakes are. */
+static uint64_t some_offset(struct play *play)
+{
+    uint64_t block = play->bench.block_size, offset = below(play, play->reach);
+
+    switch (below(play, 4)) {
+    case 0:
+        return offset / block * block;
+    case 1:
+        offset = (12 + below(play, 3) * (block / 4)) * block + below(play, 3) - 1;
+        return offset < play->reach ? offset : below(play, play->reach);
+    default:
+        return offset;
+    }
+}
+
+static uint64_t some_length(struct play *play, uint64_t offset)
+{
+    uint64_t most = play->reach - offset, length = 1 + below(play, below(play, 3) == 0 ? most : play->bench.block_size * 3);
+
+    return length < most ? length : most;
+}
+
+static void fill_buffer(struct play *play, uint64_t length)
+{
+    unsigned char byte = (unsigned char)(1 + below(play, 255));
+
+    for (uint64_t i = 0; i < length; i++)
+        play->buffer[i] = (unsigned char)(byte + i * 7);
+}
+
+static void written(struct play *play, uint64_t offset, uint64_t length)
+{
+    memcpy(play->expected + offset, play->buffer, length);
+    if (offset + length > play->size)
+        play->size = offset + length;
+}
+
+static void do_write(struct play *play)
+{
+    uint64_t offset = some_offset(play), length = some_length(play, offset);
+    int64_t got;
+
+    fill_buffer(play, length);
+    got = ext2dax_write(play->inode, offset, play->buffer, length);
+    if (got == -EXT2DAX_ENOSPC) {
+        play->full++;
+        return;
+    }
+    ck_assert_int_gt(got, 0);
+    ck_assert_uint_le((uint64_t)got, length);
+    play->full += (uint64_t)got < length;
+    written(play, offset, (uint64_t)got);
+}
+
+static void do_truncate(struct play *play)
+{
+    uint64_t size = below(play, 8) == 0 ? 0 : some_offset(play);
+
+    ck_assert_int_eq(ext2dax_truncate(play->inode, size), 0);
+    if (size < play->size)
+        memset(play->expected + size, 0, play->size - size);
+    play->size = size;
+}
+
+static void do_punch(struct play *play)
+{
+    uint64_t offset = some_offset(play), length = some_length(play, offset), end = offset + length;
+
+    ck_assert_int_eq(ext2dax_punch(play->inode, offset, length), 0);
+    if (offset < play->size)
+        memset(play->expected + offset, 0, (end < play->size ? end : play->size) - offset);
+}
+
+static void do_allocate(struct play *play)
+{
+    uint64_t offset = some_offset(play), length = some_length(play, offset);
+    int rc = ext2dax_allocate(play->inode, offset, length, false);
+
+    if (rc == -EXT2DAX_ENOSPC)
+        play->full++;
+    else
+        ck_assert_int_eq(rc, 0);
+    play->size = bench_size(play->inode);
+}
+
+static void do_mapped(struct play *play, bool write)
+{
+    uint64_t offset, length;
+    bool huge = below(play, 2) != 0;
+    enum ext2dax_fault_result result;
+
+    if (!play->map || play->size == 0)
+        return;
+    offset = below(play, play->size);
+    length = 1 + below(play, play->bench.page_size * 2);
+    if (length > play->size - offset)
+        length = play->size - offset;
+    if (!write) {
+        ck_assert_int_eq(ext2dax_model_read(play->map, offset, play->buffer, length, huge, false), EXT2DAX_FAULT_NOPAGE);
+        ck_assert_mem_eq(play->buffer, play->expected + offset, length);
+        return;
+    }
+    fill_buffer(play, length);
+    result = ext2dax_model_write(play->map, offset, play->buffer, length, huge, false);
+    if (result == EXT2DAX_FAULT_SIGBUS) {
+        /* No space; some pages of the store may have gone through. */
+        play->full++;
+        ck_assert_int_eq(ext2dax_read(play->inode, offset, play->expected + offset, length), (int64_t)length);
+        return;
+    }
+    ck_assert_int_eq(result, EXT2DAX_FAULT_NOPAGE);
+    written(play, offset, length);
+}
+
+/* A mapped store past the end, in the last page, which must never show. */
+static void do_stray_store(struct play *play)
+{
+    uint64_t page = play->bench.page_size, into = play->size % page;
+
+    if (!play->map || into == 0)
+        return;
+    fill_buffer(play, page);
+    if (ext2dax_model_write(play->map, play->size - 1, play->buffer, page - into + 1, false, false) == EXT2DAX_FAULT_NOPAGE)
+        play->expected[play->size - 1] = play->buffer[0];
+}
+
+static void compare(struct play *play)
+{
+    ck_assert_uint_eq(bench_size(play->inode), play->size);
+    memset(play->buffer, 0xEE, play->size + 1);
+    ck_assert_int_eq(ext2dax_read(play->inode, 0, play->buffer, play->size + 1), (int64_t)play->size);
+    for (uint64_t i = 0; i < play->size; i++) {
+        if (play->buffer[i] != play->expected[i])
+            ck_abort_msg("byte %llu is %#x, not %#x", (unsigned long long)i, play->buffer[i], play->expected[i]);
+    }
+}
+
+static void step(struct play *play)
+{
+    switch (below(play, 13)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+        do_write(play);
+        break;
+    case 4:
+        do_truncate(play);
+        break;
+    case 5:
+        do_punch(play);
+        break;
+    case 6:
+        do_allocate(play);
+        break;
+    case 7:
+        ck_assert_int_eq(ext2dax_fsync(play->inode), 0);
+        break;
+    case 8:
+        do_stray_store(play);
+        break;
+    case 9:
+    case 10:
+        do_mapped(play, true);
+        break;
+    default:
+        do_mapped(play, false);
+        break;
+    }
+}
+
+START_TEST(random_operations)
+{
+    const struct shape *shape = &shapes[_i];
+    struct play play = {.reach = shape->reach, .noise = 20261122u + (uint64_t)_i};
+    uint64_t free_blocks;
+
+    bench_open(&play.bench, &shape->options);
+    free_blocks = bench_free_blocks(&play.bench);
+    play.expected = calloc(1, play.reach + 1);
+    play.buffer = malloc(play.reach + play.bench.page_size * 2 + 1);
+    play.inode = bench_create(&play.bench, "file");
+    if (play.bench.block_size == play.bench.page_size)
+        play.map = ext2dax_model_map(play.bench.model, play.inode, 0, play.reach / play.bench.page_size + 1, true, true);
+    for (unsigned i = 0; i < STEPS; i++) {
+        step(&play);
+        if (i % 8 == 0) {
+            compare(&play);
+            bench_check(&play.bench);
+        }
+    }
+    compare(&play);
+    printf("%s: %u steps, %u out of space\n", shape->name, STEPS, play.full);
+
+    if (play.map)
+        ext2dax_model_unmap(play.map);
+    bench_unlink(&play.bench, "file");
+    ext2dax_inode_put(play.inode);
+    ck_assert_uint_eq(bench_free_blocks(&play.bench), free_blocks);
+    bench_close(&play.bench);
+    free(play.buffer);
+    free(play.expected);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("files");
+    TCase *random = tcase_create("random operations");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_set_timeout(random, 120);
+    tcase_add_loop_test(random, random_operations, 0, (int)(sizeof shapes / sizeof shapes[0]));
+    suite_add_tcase(suite, random);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

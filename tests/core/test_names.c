@@ -1,0 +1,743 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names on real images: what lookup and readdir say is what debugfs says, and after every create and unlink e2fsck has
+ * nothing to say.
+ */
+#include "names_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ext2dax/hosted/lock.h"
+#include "ext2dax/testkit/checker.h"
+
+static struct fixture f;
+
+static void close_fixture(void)
+{
+    fixture_close(&f);
+}
+
+/* ---- looking ---- */
+
+/* One line of debugfs' "ls -p": /inode/mode/uid/gid/name/size/. */
+struct listed {
+    FILE *lines;
+    struct ext2dax_inode *directory;
+    unsigned seen;
+};
+
+static int compare_entry(void *arg, const struct ext2dax_entry *entry)
+{
+    struct listed *listed = arg;
+    char line[512], name[300];
+    unsigned number, mode;
+
+    do {
+        ck_assert_ptr_nonnull(fgets(line, sizeof(line), listed->lines));
+    } while (line[0] != '/' || strncmp(line, "/0/", 3) == 0); /* unused entries are listed as inode 0 */
+    ck_assert_int_eq(sscanf(line, "/%u/%o/%*u/%*u/%299[^/]/", &number, &mode, name), 3);
+    ck_assert_uint_eq(entry->number, number);
+    ck_assert_uint_eq(entry->name_length, strlen(name));
+    ck_assert_mem_eq(entry->name, name, entry->name_length);
+    listed->seen++;
+    return 0;
+}
+
+/* Every entry of a directory, in debugfs' order, and every name looked up. */
+static unsigned agree(const char *path)
+{
+    struct ext2dax_inode *directory = find(&f, path), *inode;
+    struct listed listed = {NULL, directory, 0};
+    char line[512], name[300];
+    unsigned number, mode;
+
+    ck_assert_int_eq(run(&f, "PATH=$PATH:/usr/sbin:/sbin; debugfs -R 'ls -p %s' %s", path, f.path), 0);
+    snprintf(name, sizeof(name), "%s.out", f.path);
+    listed.lines = fopen(name, "r");
+    ck_assert_ptr_nonnull(listed.lines);
+    ck_assert_int_eq(ext2dax_readdir(directory, 0, compare_entry, &listed), 0);
+    while (fgets(line, sizeof(line), listed.lines))
+        ck_assert(line[0] != '/' || strncmp(line, "/0/", 3) == 0);
+
+    rewind(listed.lines);
+    while (fgets(line, sizeof(line), listed.lines)) {
+        if (sscanf(line, "/%u/%o/%*u/%*u/%299[^/]/", &number, &mode, name) != 3 || number == 0)
+            continue;
+        ck_assert_int_eq(ext2dax_lookup(directory, name, strlen(name), &inode), 0);
+        ck_assert_uint_eq(inode->number, number);
+        ck_assert_uint_eq(inode->mode, mode);
+        ext2dax_inode_put(inode);
+    }
+    fclose(listed.lines);
+    ext2dax_inode_put(directory);
+    return listed.seen;
+}
+
+static const unsigned agree_blocks[] = {1024, 2048, 4096, 65536};
+
+START_TEST(test_agrees_with_debugfs)
+{
+    struct fixture tree;
+
+    fixture_name(&tree);
+    ck_assert_int_eq(
+        run(&tree,
+            "set -e; mkdir -p %s.d/sub/deeper %s.d/many; cd %s.d; echo hello >plain; mkfifo pipe; ln plain "
+            "sub/hard; ln -s plain fast; ln -s $(printf 'sub/%%0200d' 7) slow; "
+            "i=0; while [ $i -lt 300 ]; do : >many/a-name-of-some-length-$i; i=$((i+1)); done",
+            tree.path, tree.path, tree.path),
+        0);
+    fixture_open(&f, 16384, "-b %u -N 1024 -d %s.d", agree_blocks[_i], tree.path);
+    fixture_mount(&f);
+    ck_assert_uint_eq(agree("/"), 9);
+    ck_assert_uint_eq(agree("/sub"), 4);
+    ck_assert_uint_eq(agree("/sub/deeper"), 2);
+    ck_assert_uint_eq(agree("/many"), 302);
+    check_clean(&f);
+    fixture_close(&tree);
+}
+END_TEST
+
+/* What a cookie remembers while names come and go around it. */
+struct listing {
+    unsigned char seen[400];
+    unsigned stop_after;
+    uint64_t cookie;
+};
+
+static int note(void *arg, const struct ext2dax_entry *entry)
+{
+    struct listing *listing = arg;
+    unsigned number;
+    char name[16] = "";
+
+    listing->cookie = entry->cookie;
+    memcpy(name, entry->name, entry->name_length < 15 ? entry->name_length : 15);
+    if (sscanf(name, "stay%u", &number) == 1)
+        listing->seen[number]++;
+    return --listing->stop_after == 0 ? 77 : 0;
+}
+
+START_TEST(test_cookies)
+{
+    struct listing listing = {.cookie = 0};
+    struct ext2dax_inode *root;
+    uint32_t state = 1;
+    char name[32];
+    unsigned i, turn = 0;
+    int answer;
+
+    fixture_open(&f, 4096, "-b 1024 -N 1024");
+    fixture_mount(&f);
+    root = find(&f, "/");
+    for (i = 0; i < 400; i++) {
+        snprintf(name, sizeof(name), "%s%u", i % 2 == 0 ? "stay" : "goes", i);
+        create(root, name);
+    }
+    do {
+        listing.stop_after = 1 + noise(&state) % 5;
+        answer = ext2dax_readdir(root, listing.cookie, note, &listing);
+        ck_assert(answer == 0 || answer == 77);
+        for (i = 0; i < 3; i++) {
+            snprintf(name, sizeof(name), "goes%u", (noise(&state) % 200) * 2 + 1);
+            if (try_unlink(root, name) != 0)
+                create(root, name);
+        }
+        snprintf(name, sizeof(name), "new%u", turn++);
+        create(root, name);
+    } while (answer != 0);
+    for (i = 0; i < 400; i++)
+        ck_assert_uint_eq(listing.seen[i], i % 2 == 0);
+    listing.stop_after = 1;
+    ck_assert_int_eq(ext2dax_readdir(root, UINT64_MAX, note, &listing), 0);
+    ck_assert_uint_eq(listing.stop_after, 1);
+    ext2dax_inode_put(root);
+    check_clean(&f);
+}
+END_TEST
+
+static int walk(const char *path, unsigned flags)
+{
+    struct ext2dax_inode *inode;
+    int error = ext2dax_lookup_path(f.mount, path, strlen(path), flags, &inode);
+    int number;
+
+    if (error != 0) {
+        ck_assert_ptr_null(inode);
+        return error;
+    }
+    number = (int)inode->number;
+    ext2dax_inode_put(inode);
+    return number;
+}
+
+START_TEST(test_paths)
+{
+    struct fixture tree;
+    char target[300], path[700];
+    struct ext2dax_inode *link;
+    int plain;
+
+    fixture_name(&tree);
+    ck_assert_int_eq(
+        run(&tree,
+            "set -e; mkdir -p %s.d/a/b; cd %s.d; : >plain; : >a/b/leaf; ln -s b a/fast; ln -s /a/b/leaf abs; ln -s "
+            "../plain a/up; ln -s a/$(printf '%%0100d' 0 | sed 's,0,./,g')b/leaf slow; "
+            "ln -s loop loop; ln -s / root; "
+            "ln -s plain l1; i=1; while [ $i -le 41 ]; do ln -s l$i l$((i+1)); i=$((i+1)); done",
+            tree.path, tree.path),
+        0);
+    fixture_open(&f, 4096, "-b 1024 -d %s.d", tree.path);
+    fixture_mount(&f);
+    plain = walk("/plain", 0);
+    ck_assert_int_gt(plain, 10);
+    ck_assert_int_eq(walk("", 0), 2);
+    ck_assert_int_eq(walk("///", 0), 2);
+    ck_assert_int_eq(walk("plain", 0), plain);
+    ck_assert_int_eq(walk("//a//..//plain/", 0), plain);
+    ck_assert_int_eq(walk("/../../a/./up", 0), plain);
+    ck_assert_int_eq(walk("/a/up", 0), plain);
+    ck_assert_int_ne(walk("/a/up", EXT2DAX_NO_FOLLOW), plain);
+    ck_assert_int_eq(walk("/root/root/a/up", EXT2DAX_NO_FOLLOW), walk("/a/up", EXT2DAX_NO_FOLLOW));
+    ck_assert_int_eq(walk("/a/fast/leaf", 0), walk("/a/b/leaf", 0));
+    ck_assert_int_eq(walk("/abs", 0), walk("/a/b/leaf", 0));
+    ck_assert_int_eq(walk("/slow", 0), walk("/a/b/leaf", 0));
+    ck_assert_int_eq(walk("/l40", 0), plain);
+    ck_assert_int_eq(walk("/l41", 0), -EXT2DAX_ELOOP);
+    ck_assert_int_eq(walk("/loop", 0), -EXT2DAX_ELOOP);
+    ck_assert_int_gt(walk("/loop", EXT2DAX_NO_FOLLOW), 10);
+    ck_assert_int_eq(walk("/plain/x", 0), -EXT2DAX_ENOTDIR);
+    ck_assert_int_eq(walk("/a/none/x", 0), -EXT2DAX_ENOENT);
+    ck_assert_int_eq(walk("/a", 0x80), -EXT2DAX_EINVAL);
+    memset(path, 'n', 256);
+    path[256] = '\0';
+    ck_assert_int_eq(walk(path, 0), -EXT2DAX_ENAMETOOLONG);
+    ck_assert_int_eq(ext2dax_lookup_path(f.mount, "a\0b", 3, 0, &link), -EXT2DAX_EINVAL);
+
+    ck_assert_int_eq(ext2dax_lookup_path(f.mount, "slow", 4, EXT2DAX_NO_FOLLOW, &link), 0);
+    ck_assert_int_gt(ext2dax_readlink(link, target, sizeof(target)), 100);
+    ck_assert_mem_eq(target, "a/./.", 5);
+    ck_assert_int_gt(ext2dax_readlink(link, NULL, 0), 100);
+    ext2dax_inode_put(link);
+    ck_assert_int_eq(ext2dax_lookup_path(f.mount, "/a/up", 5, EXT2DAX_NO_FOLLOW, &link), 0);
+    memset(target, 'x', sizeof(target));
+    ck_assert_int_eq(ext2dax_readlink(link, target, 4), 8);
+    ck_assert_mem_eq(target, "../px", 5);
+    ext2dax_inode_put(link);
+    link = find(&f, "/plain");
+    ck_assert_int_eq(ext2dax_readlink(link, target, 4), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_readdir(link, 0, note, NULL), -EXT2DAX_ENOTDIR);
+    ck_assert_int_eq(try_create(link, "x"), -EXT2DAX_ENOTDIR);
+    ck_assert_int_eq(try_unlink(link, "x"), -EXT2DAX_ENOTDIR);
+    ext2dax_inode_put(link);
+
+    /* No memory at every step of a path with links. */
+    for (long n = 0;; n++) {
+        int number;
+
+        f.allocs_left = n;
+        number = walk("/root/slow", 0);
+        if (f.allocs_left >= 0)
+            break;
+        ck_assert_int_eq(number, -EXT2DAX_ENOMEM);
+    }
+    f.allocs_left = -1;
+    fixture_close(&tree);
+}
+END_TEST
+
+/* ---- changing ---- */
+
+static void name_of(char *name, unsigned i)
+{
+    int length = snprintf(name, 256, "%05u-", i);
+
+    memset(name + length, 'a' + (int)(i % 26), 180);
+    name[length + 180] = '\0';
+}
+
+/*
+ * 1 KiB blocks hold five of these names: 1,500 need direct, indirect and double indirect blocks of the directory. 64 KiB
+ * blocks have entries whose length does not fit its 16 bits.
+ */
+static const char *const thousands_images[] = {"-b 1024 -O none,filetype", "-b 1024 -O none", "-b 65536"};
+
+START_TEST(test_thousands)
+{
+    enum { COUNT = 1500 };
+    static unsigned order[COUNT];
+    struct ext2dax_inode *directory;
+    uint64_t free_before;
+    uint32_t state = 7;
+    char name[256];
+    unsigned i;
+
+    fixture_open(&f, 16384, "-N 2048 %s", thousands_images[_i]);
+    fixture_mount(&f);
+    directory = find(&f, "/lost+found");
+    free_before = free_inodes(&f);
+    for (i = 0; i < COUNT; i++) {
+        name_of(name, i);
+        create(directory, name);
+        order[i] = i;
+    }
+    ck_assert_uint_gt(ext2dax_check_size(f.base, f.size, directory->number), (_i == 2 ? 4 * 64 : 12 + 256 + 1) * 1024);
+    ck_assert_uint_eq(count_entries(directory), COUNT);
+    ck_assert_uint_eq(free_inodes(&f), free_before - COUNT);
+    check_clean(&f);
+    ck_assert_uint_eq(agree("/lost+found"), COUNT + 2);
+
+    for (i = COUNT - 1; i > 0; i--) {
+        unsigned j = noise(&state) % (i + 1), swap = order[i];
+
+        order[i] = order[j];
+        order[j] = swap;
+    }
+    for (i = 0; i < COUNT; i++) {
+        name_of(name, order[i]);
+        ck_assert_int_eq(try_unlink(directory, name), 0);
+        ck_assert(!exists(directory, name));
+        if (i == COUNT / 2) {
+            ck_assert_uint_eq(count_entries(directory), COUNT - (i + 1) + (i + 2) / 3);
+            check_clean(&f);
+        }
+        if (i % 3 == 0)
+            create(directory, name);
+    }
+    for (i = 0; i < COUNT; i += 3) {
+        name_of(name, order[i]);
+        ck_assert_int_eq(try_unlink(directory, name), 0);
+    }
+    ck_assert_uint_eq(count_entries(directory), 0);
+    ck_assert_uint_eq(free_inodes(&f), free_before);
+    ext2dax_inode_put(directory);
+    check_clean(&f);
+}
+END_TEST
+
+static int check_type(void *arg, const struct ext2dax_entry *entry)
+{
+    if (entry->name[0] != '.' && entry->name[0] != 'l')
+        ck_assert_uint_eq(entry->type, *(uint8_t *)arg);
+    return 0;
+}
+
+static const char *const length_images[] = {"-b 1024 -N 600",      "-b 4096 -N 600 -I 256",  "-b 65536 -N 600",
+                                            "-b 1024 -r 0 -N 600", "-b 2048 -N 600 -O none", "-b 4096"};
+
+START_TEST(test_every_length)
+{
+    struct ext2dax_inode *root, *inode;
+    struct ext2dax_stat figures;
+    char name[258];
+    uint8_t type;
+    size_t length;
+    unsigned turn;
+
+    fixture_open(&f, _i == 2 ? 65536 : 4096, "%s", length_images[_i]);
+    if (_i == 5)
+        fixture_format(&f, 1024, 600);
+    fixture_mount(&f);
+    root = find(&f, "/");
+    memset(name, 'n', sizeof(name));
+    ck_assert_int_eq(ext2dax_create(root, name, 256, 0, 0, 0, &inode), -EXT2DAX_ENAMETOOLONG);
+    ck_assert_int_eq(ext2dax_create(root, name, 0, 0, 0, 0, &inode), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_create(root, "a/b", 3, 0, 0, 0, &inode), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_create(root, "a\0b", 3, 0, 0, 0, &inode), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_unlink(root, name, 256), -EXT2DAX_ENAMETOOLONG);
+    ck_assert_int_eq(ext2dax_lookup(root, "", 0, &inode), -EXT2DAX_EINVAL);
+    for (turn = 0; turn < 3; turn++) {
+        for (length = 1; length <= 255; length++) {
+            if (turn != 0 && length % 2 == 0)
+                continue;
+            ck_assert_int_eq(ext2dax_create(root, name, length, 0xF1ED, 0x12345, 0x54321, &inode), 0);
+            ext2dax_stat(inode, &figures);
+            ck_assert_uint_eq(figures.mode, EXT2DAX_S_IFREG | 0x1ED);
+            ck_assert_uint_eq(figures.uid, 0x12345);
+            ck_assert_uint_eq(figures.gid, 0x54321);
+            ck_assert_uint_eq(figures.links, 1);
+            ck_assert_uint_eq(figures.size, 0);
+            ck_assert_int_eq(figures.ctime, 1700000000);
+            ext2dax_inode_put(inode);
+            ck_assert_int_eq(ext2dax_create(root, name, length, 0, 0, 0, &inode), -EXT2DAX_EEXIST);
+        }
+        ck_assert_uint_eq(count_entries(root), 255 + 1);
+        check_clean(&f);
+        for (length = 1; length <= 255; length += 2)
+            ck_assert_int_eq(ext2dax_unlink(root, name, length), 0);
+        ck_assert_uint_eq(count_entries(root), 127 + 1);
+        check_clean(&f);
+    }
+    type = (uint8_t)(_i == 3 || _i == 4 ? EXT2DAX_FT_UNKNOWN : EXT2DAX_FT_REG);
+    ck_assert_int_eq(ext2dax_readdir(root, 0, check_type, &type), 0);
+    agree("/");
+    ext2dax_inode_put(root);
+    check_clean(&f);
+}
+END_TEST
+
+START_TEST(test_generation)
+{
+    static const unsigned char zeroes[128];
+    struct ext2dax_inode *root, *inode;
+    uint32_t before, number;
+
+    fixture_open(&f, 1024, "-b 1024 -I 256");
+    fixture_mount(&f);
+    root = find(&f, "/");
+    create(root, "a");
+    inode = find(&f, "/a");
+    number = inode->number;
+    ext2dax_inode_put(inode);
+    before = raw32(raw_inode(&f, number)->generation);
+    ck_assert_int_eq(try_unlink(root, "a"), 0);
+    ck_assert_uint_ne(raw32(raw_inode(&f, number)->dtime), 0);
+    memset(raw_inode(&f, number)->block, 0xFF, 60);
+    memset(raw_inode(&f, number) + 1, 0xFF, 128);
+    create(root, "b");
+    inode = find(&f, "/b");
+    ck_assert_uint_eq(inode->number, number);
+    ck_assert_uint_eq(raw32(inode->disk->generation), before + 1);
+    ck_assert_uint_eq(raw32(inode->disk->dtime), 0);
+    ck_assert_mem_eq(inode->disk + 1, zeroes, sizeof(zeroes));
+    ext2dax_inode_put(inode);
+    ext2dax_inode_put(root);
+    check_clean(&f);
+}
+END_TEST
+
+START_TEST(test_hard_links)
+{
+    struct fixture tree;
+    struct ext2dax_inode *root, *sub, *file, *again;
+    struct ext2dax_stat figures;
+    uint64_t free_before;
+
+    fixture_name(&tree);
+    ck_assert_int_eq(
+        run(&tree,
+            "set -e; mkdir -p %s.d/sub; cd %s.d; dd if=/dev/zero of=one bs=1k count=400 status=none; ln one "
+            "two; ln one sub/three",
+            tree.path, tree.path),
+        0);
+    fixture_open(&f, 4096, "-b 1024 -d %s.d", tree.path);
+    fixture_mount(&f);
+    root = find(&f, "/");
+    sub = find(&f, "/sub");
+    file = find(&f, "/one");
+    free_before = free_inodes(&f);
+    ck_assert_int_eq(try_unlink(sub, "three"), 0);
+    check_clean(&f);
+    ck_assert_int_eq(try_unlink(root, "one"), 0);
+    ext2dax_stat(file, &figures);
+    ck_assert_uint_eq(figures.links, 1);
+    check_clean(&f);
+
+    /* The last name of an open file: the file stays whole until it is put, out of reach by name and by number. */
+    ck_assert_int_eq(try_unlink(root, "two"), 0);
+    ck_assert_uint_eq(free_inodes(&f), free_before);
+    ck_assert_int_eq(ext2dax_inode_get(f.mount, file->number, &again), -EXT2DAX_ENOENT);
+    ext2dax_stat(file, &figures);
+    ck_assert_uint_eq(figures.links, 0);
+    ck_assert_uint_eq(figures.size, 400 * 1024);
+    ck_assert_int_eq(ext2dax_unmount(f.mount), -EXT2DAX_EBUSY);
+    ext2dax_inode_put(file);
+    ck_assert_uint_eq(free_inodes(&f), free_before + 1);
+    ext2dax_inode_put(sub);
+    ext2dax_inode_put(root);
+    check_clean(&f);
+    fixture_close(&tree);
+}
+END_TEST
+
+/* ---- what is refused ---- */
+
+START_TEST(test_refusals)
+{
+    struct ext2dax_inode *root, *dir, *file;
+
+    fixture_open(&f, 1024, "-b 1024");
+    fixture_mount(&f);
+    root = find(&f, "/");
+    dir = find(&f, "/lost+found");
+    create(dir, "file");
+    file = find(&f, "/lost+found/file");
+    ck_assert_int_eq(try_unlink(root, "lost+found"), -EXT2DAX_EISDIR);
+    ck_assert_int_eq(try_unlink(root, "."), -EXT2DAX_EISDIR);
+    ck_assert_int_eq(try_unlink(root, ".."), -EXT2DAX_EISDIR);
+    ck_assert_int_eq(try_unlink(root, "none"), -EXT2DAX_ENOENT);
+    ck_assert_int_eq(try_create(root, "."), -EXT2DAX_EEXIST);
+    ck_assert_int_eq(try_create(root, "lost+found"), -EXT2DAX_EEXIST);
+
+    dir->disk->flags = raw_le32(EXT2DAX_FL_IMMUTABLE);
+    ck_assert_int_eq(try_create(dir, "new"), -EXT2DAX_EPERM);
+    ck_assert_int_eq(try_unlink(dir, "file"), -EXT2DAX_EPERM);
+    dir->disk->flags = raw_le32(EXT2DAX_FL_APPEND);
+    ck_assert_int_eq(try_create(dir, "new"), 0);
+    ck_assert_int_eq(try_unlink(dir, "new"), -EXT2DAX_EPERM);
+    dir->disk->flags = raw_le32(0);
+    file->disk->flags = raw_le32(EXT2DAX_FL_APPEND);
+    ck_assert_int_eq(try_unlink(dir, "file"), -EXT2DAX_EPERM);
+    file->disk->flags = raw_le32(EXT2DAX_FL_IMMUTABLE);
+    ck_assert_int_eq(try_unlink(dir, "file"), -EXT2DAX_EPERM);
+    file->disk->flags = raw_le32(0);
+
+    dir->disk->links = raw_le16(0);
+    ck_assert_int_eq(try_create(dir, "newer"), -EXT2DAX_ENOENT);
+    dir->disk->links = raw_le16(2);
+    ck_assert_uint_eq(f.reports, 0);
+    check_clean(&f);
+    ext2dax_inode_put(file);
+    ext2dax_inode_put(dir);
+    ext2dax_inode_put(root);
+    fixture_unmount(&f);
+
+    ck_assert_int_eq(fixture_try_mount(&f, ext2dax_locks_none(), EXT2DAX_MOUNT_READ_ONLY), 0);
+    root = find(&f, "/lost+found");
+    ck_assert_int_eq(try_create(root, "newer"), -EXT2DAX_EROFS);
+    ck_assert_int_eq(try_unlink(root, "new"), -EXT2DAX_EROFS);
+    ck_assert(exists(root, "new"));
+    ext2dax_inode_put(root);
+    check_clean(&f);
+}
+END_TEST
+
+START_TEST(test_no_inodes)
+{
+    struct ext2dax_inode *root;
+    uint64_t count, i;
+    char name[32];
+
+    fixture_open(&f, 24576, "-b 1024 -N 48 -g 8192");
+    fixture_mount(&f);
+    root = find(&f, "/");
+    count = free_inodes(&f);
+    ck_assert_uint_gt(count, 16);
+    for (i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "f%u", (unsigned)i);
+        create(root, name);
+    }
+    ck_assert_uint_eq(free_inodes(&f), 0);
+    ck_assert_int_eq(try_create(root, "one-more"), -EXT2DAX_ENOSPC);
+    ck_assert(!exists(root, "one-more"));
+    check_clean(&f);
+    ck_assert_int_eq(try_unlink(root, "f3"), 0);
+    create(root, "one-more");
+    ck_assert_int_eq(try_create(root, "two-more"), -EXT2DAX_ENOSPC);
+    ck_assert_uint_eq(f.reports, 0);
+    ext2dax_inode_put(root);
+    check_clean(&f);
+}
+END_TEST
+
+/* Fills the image through a file until no block is left. */
+static void fill(struct ext2dax_inode *root)
+{
+    static const char block[1024] = {1};
+    struct ext2dax_inode *file;
+    struct ext2dax_statfs figures;
+    int64_t wrote;
+    uint64_t at = 0;
+
+    ck_assert_int_eq(ext2dax_create(root, "fill", 4, 0600, 0, 0, &file), 0);
+    do {
+        wrote = ext2dax_write(file, at, block, sizeof(block));
+        at += sizeof(block);
+    } while (wrote == sizeof(block));
+    ck_assert_int_eq(wrote, -EXT2DAX_ENOSPC);
+    ext2dax_statfs(f.mount, &figures);
+    ck_assert_uint_eq(figures.free_blocks, 0);
+    ext2dax_inode_put(file);
+}
+
+START_TEST(test_no_blocks)
+{
+    struct ext2dax_inode *root;
+    unsigned i, entries;
+    uint64_t inodes;
+    char name[256];
+
+    fixture_open(&f, 1024, "-b 1024 -N 256");
+    fixture_mount(&f);
+    root = find(&f, "/");
+    fill(root);
+    for (i = 0;; i++) {
+        int error;
+
+        name_of(name, i);
+        entries = count_entries(root);
+        inodes = free_inodes(&f);
+        error = try_create(root, name);
+        if (error == -EXT2DAX_ENOSPC)
+            break;
+        ck_assert_int_eq(error, 0);
+    }
+    ck_assert_uint_gt(inodes, 0);
+    ck_assert_uint_eq(free_inodes(&f), inodes);
+    ck_assert_uint_eq(count_entries(root), entries);
+    ck_assert_uint_eq(f.reports, 0);
+    check_clean(&f);
+    ck_assert_int_eq(try_unlink(root, "fill"), 0);
+    create(root, name);
+    ext2dax_inode_put(root);
+    check_clean(&f);
+}
+END_TEST
+
+/* Growing fails after the block was found: it goes back, and so does the mark of the index. */
+START_TEST(test_no_sectors)
+{
+    struct ext2dax_statfs before, after;
+    struct ext2dax_inode *root;
+    struct ext2dax_le32 sectors;
+    char name[256];
+    unsigned i;
+
+    fixture_open(&f, 1024, "-b 1024");
+    fixture_mount(&f);
+    root = find(&f, "/");
+    for (i = 0; i < 5; i++) {
+        name_of(name, i);
+        create(root, name);
+    }
+    name_of(name, i);
+    sectors = root->disk->sectors;
+    root->disk->sectors = raw_le32(UINT32_MAX);
+    root->disk->flags = raw_le32(EXT2DAX_FL_INDEX);
+    ext2dax_statfs(f.mount, &before);
+    ck_assert_int_eq(try_create(root, name), -EXT2DAX_EFBIG);
+    ext2dax_statfs(f.mount, &after);
+    ck_assert_uint_eq(after.free_blocks, before.free_blocks);
+    ck_assert_uint_eq(after.free_inodes, before.free_inodes);
+    ck_assert_uint_eq(raw32(root->disk->flags), EXT2DAX_FL_INDEX);
+    root->disk->sectors = sectors;
+    create(root, name);
+    ck_assert_uint_eq(raw32(root->disk->flags), 0);
+    ext2dax_inode_put(root);
+    check_clean(&f);
+}
+END_TEST
+
+/* A block past the directory's end would be found by growing: corruption. */
+START_TEST(test_block_past_the_end)
+{
+    struct ext2dax_inode *root;
+    char name[256];
+    unsigned i;
+
+    fixture_open(&f, 1024, "-b 1024");
+    fixture_mount(&f);
+    root = find(&f, "/");
+    for (i = 0; i < 5; i++) {
+        name_of(name, i);
+        create(root, name);
+    }
+    name_of(name, i);
+    root->disk->block[1] = root->disk->block[0];
+    ck_assert_int_eq(try_create(root, name), -EXT2DAX_EUCLEAN);
+    ck_assert_uint_ge(f.reports, 1);
+    root->disk->block[1] = raw_le32(0);
+    ck_assert(!exists(root, name));
+    ext2dax_inode_put(root);
+}
+END_TEST
+
+/* Where types are not recorded, their byte is the high one of a name's length, and no name is that long. */
+START_TEST(test_type_without_types)
+{
+    struct ext2dax_inode *root, *inode;
+
+    fixture_open(&f, 1024, "-b 1024 -O none");
+    fixture_mount(&f);
+    root = find(&f, "/");
+    ck_assert(exists(root, "lost+found"));
+    raw_block(&f, root->number, 0)[24 + 7] = EXT2DAX_FT_DIR;
+    ck_assert_int_eq(ext2dax_lookup(root, "lost+found", 10, &inode), -EXT2DAX_EUCLEAN);
+    ext2dax_inode_put(root);
+}
+END_TEST
+
+START_TEST(test_no_memory)
+{
+    struct ext2dax_inode *root;
+    unsigned made = 0;
+    char name[256];
+    long n;
+
+    fixture_open(&f, 2048, "-b 1024 -N 256");
+    fixture_mount(&f);
+    root = find(&f, "/");
+    /* Twelve names, so that the directory grows in some; each is tried with every allocation failing once. */
+    while (made < 12) {
+        name_of(name, made);
+        for (n = 0;; n++) {
+            uint64_t inodes = free_inodes(&f);
+            int error;
+
+            f.allocs_left = n;
+            error = try_create(root, name);
+            if (error == 0)
+                break;
+            ck_assert_int_eq(error, -EXT2DAX_ENOMEM);
+            f.allocs_left = -1;
+            ck_assert_uint_eq(free_inodes(&f), inodes);
+            ck_assert(!exists(root, name));
+            check_clean(&f);
+        }
+        ck_assert_int_gt(n, 0);
+        f.allocs_left = -1;
+        made++;
+    }
+    f.allocs_left = 0;
+    ck_assert_int_eq(try_unlink(root, name), -EXT2DAX_ENOMEM);
+    f.allocs_left = -1;
+    ck_assert(exists(root, name));
+    ext2dax_inode_put(root);
+    check_clean(&f);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("names");
+    TCase *looking = tcase_create("looking");
+    TCase *changing = tcase_create("changing");
+    TCase *refused = tcase_create("refused");
+    SRunner *runner;
+    int failed;
+
+    if (!fixture_tools())
+        return 77;
+    tcase_add_checked_fixture(looking, NULL, close_fixture);
+    tcase_add_loop_test(looking, test_agrees_with_debugfs, 0, 4);
+    tcase_add_test(looking, test_cookies);
+    tcase_add_test(looking, test_paths);
+    tcase_add_checked_fixture(changing, NULL, close_fixture);
+    tcase_add_loop_test(changing, test_thousands, 0, 3);
+    tcase_add_loop_test(changing, test_every_length, 0, 6);
+    tcase_add_test(changing, test_generation);
+    tcase_add_test(changing, test_hard_links);
+    tcase_add_checked_fixture(refused, NULL, close_fixture);
+    tcase_add_test(refused, test_refusals);
+    tcase_add_test(refused, test_no_inodes);
+    tcase_add_test(refused, test_no_blocks);
+    tcase_add_test(refused, test_no_sectors);
+    tcase_add_test(refused, test_block_past_the_end);
+    tcase_add_test(refused, test_type_without_types);
+    tcase_add_test(refused, test_no_memory);
+    suite_add_tcase(suite, looking);
+    suite_add_tcase(suite, changing);
+    suite_add_tcase(suite, refused);
+    tcase_set_timeout(looking, 60);
+    tcase_set_timeout(changing, 60);
+    tcase_set_timeout(refused, 60);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Directories that cannot be: each is reported and answered with EUCLEAN, and no byte of the image but the superblock's
+ * error bit changes. The directory's block is the image's last, so that a look past it leaves the memory.
+ */
+#include "names_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "ext2dax/hosted/lock.h"
+#include "ext2dax/testkit/checker.h"
+
+#define BLOCK 1024u
+
+static struct fixture f, tree;
+static unsigned char *pristine;
+static uint32_t directory_number;
+
+/* A directory "d" of one block with entries of several lengths, moved to the last block of the image; and "e", empty. */
+static void open_fixture(void)
+{
+    struct ext2dax_inode *inode;
+    unsigned char *bitmap;
+    uint32_t blocks, old;
+    int error;
+
+    fixture_name(&tree);
+    error = run(&tree,
+                "set -e; mkdir -p %s.d/d %s.d/e; cd %s.d/d; : >a; : >bcd; : >a-longer-name; mkdir sub; ln -s a link; : "
+                ">f1; : >f2; : >f3",
+                tree.path, tree.path, tree.path);
+    ck_assert_int_eq(error, 0);
+    fixture_open(&f, 256, "-b 1024 -N 64 -O none,filetype -d %s.d", tree.path);
+    fixture_mount(&f);
+    inode = find(&f, "/d");
+    directory_number = inode->number;
+    ext2dax_inode_put(inode);
+    fixture_unmount(&f);
+
+    blocks = (uint32_t)(f.size / BLOCK);
+    old = raw32(raw_inode(&f, directory_number)->block[0]);
+    memcpy(f.base + f.size - BLOCK, f.base + (size_t)old * BLOCK, BLOCK);
+    raw_inode(&f, directory_number)->block[0] = raw_le32(blocks - 1);
+    bitmap = f.base + (size_t)raw32(((struct ext2dax_disk_group *)(void *)(f.base + 2048))->block_bitmap) * BLOCK;
+    bitmap[(old - 1) / 8] = (unsigned char)(bitmap[(old - 1) / 8] & ~(1u << (old - 1) % 8));
+    bitmap[(blocks - 2) / 8] = (unsigned char)(bitmap[(blocks - 2) / 8] | 1u << (blocks - 2) % 8);
+    check_clean(&f);
+    fixture_mount(&f);
+    pristine = malloc(f.size);
+    ck_assert_ptr_nonnull(pristine);
+    memcpy(pristine, f.base, f.size);
+}
+
+static void close_fixture(void)
+{
+    memcpy(f.base, pristine, f.size);
+    free(pristine);
+    fixture_close(&f);
+    fixture_close(&tree);
+}
+
+static unsigned char *block(void)
+{
+    return f.base + f.size - BLOCK;
+}
+
+static void put16(unsigned char *at, unsigned value)
+{
+    at[0] = (unsigned char)value;
+    at[1] = (unsigned char)(value >> 8);
+}
+
+static int ignore(void *arg, const struct ext2dax_entry *entry)
+{
+    ck_assert_uint_ne(entry->number, 0);
+    ck_assert_uint_ge(entry->name_length, 1);
+    ck_assert_uint_le(entry->name_length, 255);
+    ck_assert_ptr_null(memchr(entry->name, '/', entry->name_length));
+    ++*(unsigned *)arg;
+    return 0;
+}
+
+/* ---- one field at a time ---- */
+
+/* Offsets in the block: "." at 0, ".." at 12, the first name at 24. */
+static void no_length(void)
+{
+    put16(block() + 24 + 4, 0);
+}
+static void short_length(void)
+{
+    put16(block() + 24 + 4, 8);
+}
+static void odd_length(void)
+{
+    put16(block() + 24 + 4, 14);
+}
+static void long_length(void)
+{
+    put16(block() + 24 + 4, 1024);
+}
+static void whole_length(void)
+{
+    put16(block() + 24 + 4, 0xFFFF);
+}
+static void long_name(void)
+{
+    block()[24 + 6] = 250;
+}
+static void empty_name(void)
+{
+    block()[24 + 6] = 0;
+}
+static void number_past_end(void)
+{
+    put16(block() + 24, 65);
+}
+static void number_huge(void)
+{
+    memset(block() + 24, 0xFF, 4);
+}
+static void number_reserved(void)
+{
+    put16(block() + 24, 7);
+}
+/* The last entry gives up `bytes`, of which an unused entry is made where they are enough for one. */
+static void split_last(unsigned bytes)
+{
+    unsigned at = 0, length;
+
+    while (at + (length = block()[at + 4] | (unsigned)block()[at + 5] << 8) < BLOCK)
+        at += length;
+    put16(block() + at + 4, length - bytes);
+    if (bytes >= 8)
+        memset(block() + BLOCK - bytes, 0, 8);
+    if (bytes >= 8)
+        put16(block() + BLOCK - bytes + 4, bytes);
+}
+static void gap_at_the_end(void)
+{
+    split_last(4);
+}
+static void short_unused(void)
+{
+    split_last(8);
+}
+static void short_pair(void)
+{
+    split_last(20);
+    put16(block() + BLOCK - 20 + 4, 8);
+    memset(block() + BLOCK - 12, 0, 8);
+    put16(block() + BLOCK - 12 + 4, 12);
+}
+static void odd_pair(void)
+{
+    split_last(30);
+}
+static void size_odd(void)
+{
+    raw_inode(&f, directory_number)->size = raw_le32(BLOCK + 4);
+}
+static void size_zero(void)
+{
+    raw_inode(&f, directory_number)->size = raw_le32(0);
+}
+static void size_negative(void)
+{
+    raw_inode(&f, directory_number)->size = raw_le32(0x80000000u);
+}
+static void hole(void)
+{
+    memcpy(f.base, block(), BLOCK); /* block 0 would pass for a directory's */
+    raw_inode(&f, directory_number)->size = raw_le32(2 * BLOCK);
+}
+static void in_metadata(void)
+{
+    raw_inode(&f, directory_number)->block[0] = raw_le32(1);
+}
+static void past_the_image(void)
+{
+    raw_inode(&f, directory_number)->block[0] = raw_le32(0x00FFFFFF);
+}
+
+/* A hole or a bad size behind the first block shows only to whoever looks that far. */
+static const struct {
+    const char *what;
+    void (*break_it)(void);
+} broken[] = {{"length 0", no_length},
+              {"length 8", short_length},
+              {"length not a multiple of 4", odd_length},
+              {"length past the block", long_length},
+              {"length 65535", whole_length},
+              {"name longer than the entry", long_name},
+              {"no name", empty_name},
+              {"inode number one past the last", number_past_end},
+              {"inode number 2^32 - 1", number_huge},
+              {"reserved inode", number_reserved},
+              {"entries end before the block", gap_at_the_end},
+              {"odd size", size_odd},
+              {"unused entry of 8 bytes", short_unused},
+              {"unused entry of 8 bytes before another", short_pair},
+              {"two lengths not multiples of 4", odd_pair},
+              {"size 0", size_zero},
+              {"size 2^31", size_negative},
+              {"hole", hole},
+              {"pointer to the superblock", in_metadata},
+              {"pointer past the image", past_the_image}};
+
+/* The image is as it was, but for the superblock's error bit; the error was reported. */
+static void unchanged(const unsigned char *before)
+{
+    struct ext2dax_disk_super *super = (void *)(f.base + EXT2DAX_SUPER_OFFSET);
+    struct ext2dax_le16 state = super->state,
+                        was = ((const struct ext2dax_disk_super *)(const void *)(before + 1024))->state;
+
+    ck_assert_uint_ge(f.reports, 1);
+    ck_assert_int_eq(f.last.error, -EXT2DAX_EUCLEAN);
+    ck_assert_ptr_nonnull(f.last.reason);
+    ck_assert_uint_eq(((unsigned char *)&state)[0], ((unsigned char *)&was)[0] | EXT2DAX_STATE_ERROR);
+    super->state = was;
+    ck_assert(memcmp(f.base, before, f.size) == 0);
+    super->state = state;
+}
+
+START_TEST(test_fields)
+{
+    struct ext2dax_inode *directory, *inode;
+    unsigned char *before = malloc(f.size);
+    unsigned seen = 0;
+
+    ck_assert_ptr_nonnull(before);
+    broken[_i].break_it();
+    memcpy(before, f.base, f.size);
+    directory = find(&f, "/d");
+    ck_assert_int_eq(ext2dax_readdir(directory, 0, ignore, &seen), -EXT2DAX_EUCLEAN);
+    if (broken[_i].break_it != hole)
+        ck_assert_uint_eq(seen, 0);
+    unchanged(before);
+    ck_assert_int_eq(ext2dax_lookup(directory, "none", 4, &inode), -EXT2DAX_EUCLEAN);
+    ck_assert_ptr_null(inode);
+    ck_assert_int_eq(try_create(directory, "new"), -EXT2DAX_EUCLEAN);
+    ck_assert_int_eq(try_unlink(directory, "none"), -EXT2DAX_EUCLEAN);
+    unchanged(before);
+    ext2dax_inode_put(directory);
+    free(before);
+}
+END_TEST
+
+START_TEST(test_names_with_slashes)
+{
+    struct ext2dax_inode *directory = find(&f, "/d");
+    unsigned seen = 0;
+
+    block()[24 + 8] = _i == 0 ? '/' : '\0';
+    ck_assert_int_eq(ext2dax_readdir(directory, 0, ignore, &seen), -EXT2DAX_EUCLEAN);
+    ck_assert_uint_eq(seen, 0);
+    ext2dax_inode_put(directory);
+}
+END_TEST
+
+START_TEST(test_entry_of_a_free_inode)
+{
+    struct ext2dax_inode *directory = find(&f, "/d"), *inode = find(&f, "/d/f1");
+    uint32_t number = inode->number;
+
+    ext2dax_inode_put(inode);
+    raw_inode(&f, number)->links = raw_le16(0);
+    ck_assert_int_eq(ext2dax_lookup(directory, "f1", 2, &inode), -EXT2DAX_EUCLEAN);
+    ck_assert_int_eq(try_unlink(directory, "f1"), -EXT2DAX_EUCLEAN);
+    ck_assert_uint_ge(f.reports, 2);
+    ext2dax_inode_put(directory);
+}
+END_TEST
+
+/* Links lost while the inode is held: the count is not taken below 0. */
+START_TEST(test_no_links)
+{
+    struct ext2dax_inode *directory = find(&f, "/d"), *held = find(&f, "/d/f1");
+
+    held->disk->links = raw_le16(0);
+    ck_assert_int_eq(try_unlink(directory, "f1"), -EXT2DAX_EUCLEAN);
+    ck_assert_int_eq(held->disk->links.le, 0);
+    held->disk->links = raw_le16(1);
+    ext2dax_inode_put(held);
+    ext2dax_inode_put(directory);
+}
+END_TEST
+
+/* An inode in use that its bitmap calls free already is not counted twice. */
+START_TEST(test_freed_twice)
+{
+    struct ext2dax_disk_group *group = (void *)(f.base + 2048);
+    unsigned char *bitmap = f.base + (size_t)raw32(group->inode_bitmap) * BLOCK;
+    struct ext2dax_inode *directory = find(&f, "/d"), *inode = find(&f, "/d/f1");
+    uint64_t inodes = free_inodes(&f);
+    uint32_t number = inode->number;
+
+    ext2dax_inode_put(inode);
+    bitmap[(number - 1) / 8] = (unsigned char)(bitmap[(number - 1) / 8] & ~(1u << (number - 1) % 8));
+    ck_assert_int_eq(try_unlink(directory, "f1"), 0);
+    ck_assert_uint_eq(free_inodes(&f), inodes);
+    ck_assert_uint_ge(f.reports, 1);
+    ext2dax_inode_put(directory);
+}
+END_TEST
+
+/* "." and ".." are never a file's, whatever the image says. */
+START_TEST(test_dots)
+{
+    struct ext2dax_inode *directory = find(&f, "/d"), *inode = find(&f, "/d/f1");
+
+    block()[0] = (unsigned char)inode->number;
+    ext2dax_inode_put(inode);
+    ck_assert_int_eq(try_unlink(directory, "."), -EXT2DAX_EISDIR);
+    block()[8] = 'x';
+    ck_assert_int_eq(try_unlink(directory, "."), -EXT2DAX_EISDIR);
+    ck_assert_int_eq(try_create(directory, "."), -EXT2DAX_EEXIST);
+    ext2dax_inode_put(directory);
+}
+END_TEST
+
+/* Two names and a count of one: the second unlink finds the inode gone, or somebody else's; never freed twice. */
+START_TEST(test_too_few_links)
+{
+    struct ext2dax_inode *directory = find(&f, "/d"), *held = NULL;
+    uint64_t inodes = free_inodes(&f);
+    unsigned at, length;
+
+    /* f2's entry names f1's inode too. */
+    for (at = 0; at < BLOCK; at += length) {
+        length = block()[at + 4] | (unsigned)block()[at + 5] << 8;
+        if (block()[at + 6] == 2 && memcmp(block() + at + 8, "f2", 2) == 0) {
+            held = find(&f, "/d/f1");
+            block()[at] = (unsigned char)held->number;
+        }
+    }
+    ck_assert_ptr_nonnull(held);
+    if (_i == 0)
+        ext2dax_inode_put(held);
+    ck_assert_int_eq(try_unlink(directory, "f1"), 0);
+    ck_assert_int_eq(try_unlink(directory, "f2"), -EXT2DAX_EUCLEAN);
+    if (_i == 1)
+        ext2dax_inode_put(held);
+    ck_assert_uint_eq(free_inodes(&f), inodes + 1);
+    ext2dax_inode_put(directory);
+}
+END_TEST
+
+START_TEST(test_links)
+{
+    static const uint32_t sizes[] = {0, 60, 5000, 1};
+    struct ext2dax_disk_inode *disk;
+    struct ext2dax_inode *link;
+    char buffer[64];
+
+    ck_assert_int_eq(ext2dax_lookup_path(f.mount, "/d/link", 7, EXT2DAX_NO_FOLLOW, &link), 0);
+    disk = link->disk;
+    ext2dax_inode_put(link);
+    disk->size = raw_le32(sizes[_i]);
+    if (_i == 3) {
+        disk->sectors = raw_le32(2); /* slow, without a block */
+        disk->block[0] = raw_le32(0);
+    }
+    ck_assert_int_eq(ext2dax_lookup_path(f.mount, "/d/link", 7, EXT2DAX_NO_FOLLOW, &link), 0);
+    ck_assert_int_eq(ext2dax_readlink(link, buffer, sizeof(buffer)), -EXT2DAX_EUCLEAN);
+    ext2dax_inode_put(link);
+    ck_assert_int_eq(ext2dax_lookup_path(f.mount, "/d/link", 7, 0, &link), -EXT2DAX_EUCLEAN);
+    ck_assert_ptr_null(link);
+}
+END_TEST
+
+/* ---- inode bitmaps ---- */
+
+START_TEST(test_inode_bitmap)
+{
+    struct ext2dax_disk_group *group = (void *)(f.base + 2048);
+    unsigned char *bitmap = f.base + (size_t)raw32(group->inode_bitmap) * BLOCK;
+    struct ext2dax_inode *directory = find(&f, "/d");
+    unsigned char *before = malloc(f.size);
+    uint32_t number;
+
+    ck_assert_ptr_nonnull(before);
+    if (_i == 0) {
+        memset(bitmap, 0xFF, 8); /* the descriptor still counts free ones */
+    } else if (_i == 1) {
+        memset(bitmap, 0xFF, 8);
+        bitmap[0] = 0x7F; /* inode 8: free, but reserved */
+    } else {
+        for (number = 12; (bitmap[(number - 1) / 8] >> (number - 1) % 8 & 1) != 0; number++)
+            ;
+        raw_inode(&f, number)->links = raw_le16(1); /* free, but with a name somewhere */
+    }
+    memcpy(before, f.base, f.size);
+    ck_assert_int_eq(try_create(directory, "new"), -EXT2DAX_EUCLEAN);
+    unchanged(before);
+    ck_assert(!exists(directory, "new"));
+    ext2dax_inode_put(directory);
+    free(before);
+}
+END_TEST
+
+/* ---- memory that cannot be read ---- */
+
+START_TEST(test_poison)
+{
+    struct ext2dax_disk_group *group = (void *)(f.base + 2048);
+    struct ext2dax_inode *directory = find(&f, "/d"), *link, *inode;
+    unsigned char *bitmap = f.base + (size_t)raw32(group->inode_bitmap) * BLOCK;
+    unsigned char *before = malloc(f.size);
+    unsigned seen = 0;
+    uint32_t number;
+    char buffer[4];
+
+    ck_assert_ptr_nonnull(before);
+    ck_assert_int_eq(ext2dax_lookup_path(f.mount, "/d/link", 7, EXT2DAX_NO_FOLLOW, &link), 0);
+    memcpy(before, f.base, f.size);
+
+    f.poison = block() + BLOCK - 1;
+    ck_assert_int_eq(ext2dax_readdir(directory, 0, ignore, &seen), -EXT2DAX_EIO);
+    ck_assert_uint_eq(seen, 0);
+    ck_assert_int_eq(ext2dax_lookup(directory, "a", 1, &inode), -EXT2DAX_EIO);
+    ck_assert_int_eq(try_create(directory, "new"), -EXT2DAX_EIO);
+    ck_assert_int_eq(try_unlink(directory, "a"), -EXT2DAX_EIO);
+    f.poison = (const unsigned char *)link->disk->block;
+    ck_assert_int_eq(ext2dax_readlink(link, buffer, sizeof(buffer)), -EXT2DAX_EIO);
+    f.poison = bitmap;
+    ck_assert_int_eq(try_create(directory, "new"), -EXT2DAX_EIO);
+    for (number = 12; (bitmap[(number - 1) / 8] >> (number - 1) % 8 & 1) != 0; number++)
+        ;
+    f.poison = (const unsigned char *)raw_inode(&f, number);
+    ck_assert_int_eq(try_create(directory, "new"), -EXT2DAX_EIO);
+    f.poison = NULL;
+    ck_assert(memcmp(f.base, before, f.size) == 0);
+    ext2dax_inode_put(link);
+    ext2dax_inode_put(directory);
+    free(before);
+}
+END_TEST
+
+/* ---- noise ---- */
+
+#define FUZZ_TURNS 3000
+
+/*
+ * Damages the block in a few places and does everything that can be done. Whatever it answers, no byte outside the
+ * directory's, the inode table's and the counters' blocks may have changed; a call that reads changes nothing.
+ */
+START_TEST(test_fuzz)
+{
+    static const char *const names[] = {"a", "bcd", "a-longer-name", "sub", "link", "f1", "f2", "f3", ".", "new"};
+    uint32_t state = 0x9E3779B9u + (uint32_t)_i;
+    unsigned turn, clean = 0, dirty = 0;
+
+    for (turn = 0; turn < FUZZ_TURNS; turn++) {
+        struct ext2dax_inode *directory, *inode;
+        unsigned i, seen = 0, bites = 1 + noise(&state) % 4;
+        int error;
+
+        memcpy(f.base, pristine, f.size);
+        for (i = 0; i < bites; i++) {
+            /* Mostly where the entries are; the tail is one long entry. */
+            unsigned at = noise(&state) % (noise(&state) % 8 == 0 ? BLOCK : 160);
+
+            block()[at] = (unsigned char)(noise(&state) % 3 == 0 ? noise(&state) % 64 : noise(&state));
+        }
+        directory = find(&f, "/d");
+        error = ext2dax_readdir(directory, 0, ignore, &seen);
+        ck_assert(error == 0 || error == -EXT2DAX_EUCLEAN);
+        error == 0 ? clean++ : dirty++;
+        for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            error = ext2dax_lookup(directory, names[i], strlen(names[i]), &inode);
+            ck_assert(error == 0 || error == -EXT2DAX_EUCLEAN || error == -EXT2DAX_ENOENT);
+            if (error == 0)
+                ext2dax_inode_put(inode);
+        }
+        for (i = 0; i < 4; i++) {
+            const char *name = names[noise(&state) % 10];
+
+            error = noise(&state) % 2 == 0 ? try_create(directory, name) : try_unlink(directory, name);
+            ck_assert(error == 0 || error == -EXT2DAX_EUCLEAN || error == -EXT2DAX_ENOENT || error == -EXT2DAX_EEXIST ||
+                      error == -EXT2DAX_EISDIR || error == -EXT2DAX_ENOSPC);
+        }
+        ext2dax_inode_put(directory);
+    }
+    ck_assert_uint_gt(clean, FUZZ_TURNS / 20);
+    ck_assert_uint_gt(dirty, FUZZ_TURNS / 20);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("hostile directories");
+    TCase *hostile = tcase_create("hostile");
+    SRunner *runner;
+    int failed;
+
+    if (!fixture_tools())
+        return 77;
+    tcase_add_checked_fixture(hostile, open_fixture, close_fixture);
+    tcase_add_loop_test(hostile, test_fields, 0, (int)(sizeof(broken) / sizeof(broken[0])));
+    tcase_add_loop_test(hostile, test_names_with_slashes, 0, 2);
+    tcase_add_test(hostile, test_entry_of_a_free_inode);
+    tcase_add_test(hostile, test_no_links);
+    tcase_add_test(hostile, test_freed_twice);
+    tcase_add_test(hostile, test_dots);
+    tcase_add_loop_test(hostile, test_too_few_links, 0, 2);
+    tcase_add_loop_test(hostile, test_links, 0, 4);
+    tcase_add_loop_test(hostile, test_inode_bitmap, 0, 3);
+    tcase_add_test(hostile, test_poison);
+    tcase_add_loop_test(hostile, test_fuzz, 0, 2);
+    suite_add_tcase(suite, hostile);
+    tcase_set_timeout(hostile, 120);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The core's mkfs. Three judges: this file (sizes, refusals, what is stored when), e2fsck over a sweep of shapes
+ * ("e2fsck" as the argument), and Linux, which mounts the image and works in it ("linux").
+ */
+#include <check.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ext2dax/error.h"
+#include "ext2dax/format.h"
+#include "ext2dax/ondisk.h"
+#include "ext2dax/testkit/checker.h"
+
+#include "outside.h"
+
+static const uint32_t block_sizes[] = {1024, 2048, 4096, 8192, 16384, 32768, 65536};
+#define BLOCK_SIZES (sizeof(block_sizes) / sizeof(block_sizes[0]))
+
+static uint32_t get32(struct ext2dax_le32 v)
+{
+    const uint8_t *p = (const uint8_t *)&v;
+
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+static uint32_t get16(struct ext2dax_le16 v)
+{
+    const uint8_t *p = (const uint8_t *)&v;
+
+    return (uint32_t)(p[0] | p[1] << 8);
+}
+
+static const struct ext2dax_disk_super *super_of(const void *base)
+{
+    return (const void *)((const uint8_t *)base + EXT2DAX_SUPER_OFFSET);
+}
+
+/* ---- memory that watches ---- */
+
+/*
+ * `durable` holds what was written back, `base` what was stored. The op number `fail_at` (from 1) answers EIO, and
+ * nothing after it may reach the memory.
+ */
+struct watch {
+    uint8_t *base, *durable;
+    size_t size;
+    unsigned ops, fences, fail_at;
+    uint64_t touched;    /* bytes zeroed or written back */
+    bool magic_too_soon; /* seen in the primary superblock before the last epoch */
+    uint8_t *before_magic;
+};
+
+static bool has_magic(const void *base)
+{
+    return get16(super_of(base)->magic) == EXT2DAX_SUPER_MAGIC;
+}
+
+static int op(struct watch *w)
+{
+    w->ops++;
+    if (w->fences == 1 && has_magic(w->base))
+        w->magic_too_soon = true;
+    return w->ops == w->fail_at ? -EXT2DAX_EIO : 0;
+}
+static int watch_zero(void *ctx, void *at, size_t length)
+{
+    struct watch *w = ctx;
+    size_t offset = (size_t)((uint8_t *)at - w->base);
+
+    ck_assert_uint_le(offset, w->size);
+    ck_assert_uint_le(length, w->size - offset);
+    memset(at, 0, length);
+    if (w->durable)
+        memset(w->durable + offset, 0, length);
+    w->touched += length;
+    return op(w);
+}
+static int watch_persist(void *ctx, const void *at, size_t length)
+{
+    struct watch *w = ctx;
+    size_t offset = (size_t)((const uint8_t *)at - w->base);
+
+    ck_assert_uint_le(offset, w->size);
+    ck_assert_uint_le(length, w->size - offset);
+    if (w->durable)
+        memcpy(w->durable + offset, at, length);
+    w->touched += length;
+    return op(w);
+}
+static int watch_fence(void *ctx)
+{
+    struct watch *w = ctx;
+    int error = op(w);
+
+    w->fences++;
+    if (w->fences == 2 && w->before_magic)
+        memcpy(w->before_magic, w->durable, w->size);
+    return error;
+}
+static int watch_check(void *ctx, const void *at, size_t length)
+{
+    (void)at;
+    (void)length;
+    return op(ctx);
+}
+
+static const struct ext2dax_memory_ops watch_ops = {sizeof(watch_ops), watch_zero, watch_persist, watch_fence,
+                                                    watch_check};
+static const struct ext2dax_memory_ops plain_ops = {.size = sizeof(plain_ops)};
+
+static struct ext2dax_memory plain(void *base, size_t size)
+{
+    struct ext2dax_memory memory = {&plain_ops, NULL, base, size, 0};
+
+    return memory;
+}
+
+static void *filled(size_t size, int byte)
+{
+    void *memory = aligned_alloc(4096, (size + 4095) & ~(size_t)4095);
+
+    ck_assert_ptr_nonnull(memory);
+    memset(memory, byte, size);
+    return memory;
+}
+
+static bool all_are(const uint8_t *at, size_t length, uint8_t byte)
+{
+    return length == 0 || (at[0] == byte && memcmp(at, at + 1, length - 1) == 0);
+}
+
+static int make(void *base, size_t size, uint32_t block_size, uint32_t blocks_per_group, uint32_t inodes)
+{
+    struct ext2dax_format_options options = {.size = sizeof(options),
+                                             .block_size = block_size,
+                                             .blocks_per_group = blocks_per_group,
+                                             .inodes = inodes,
+                                             .reserved_percent = 5};
+    struct ext2dax_memory memory = plain(base, size);
+
+    return ext2dax_format(&memory, &options, NULL);
+}
+
+static void show(void *arg, const struct ext2dax_finding *finding)
+{
+    char line[256];
+
+    (void)arg;
+    (void)ext2dax_finding_text(finding, line, sizeof(line));
+    puts(line);
+}
+
+/* ---- what this file judges ---- */
+
+START_TEST(the_smallest_image_holds_just_its_metadata)
+{
+    uint32_t block_size = block_sizes[_i];
+    /* boot block, superblock, descriptors, bitmaps, table, two directories; a table of 16 inodes is 2K */
+    uint32_t smallest = block_size == 1024 ? 9 : 7;
+    size_t size = (size_t)smallest * block_size;
+    uint8_t *image = filled(size, 0x5A);
+
+    ck_assert_int_eq(make(image, size - 1, block_size, 0, 0), -EXT2DAX_ENOSPC);
+    ck_assert(all_are(image, size, 0x5A));
+    ck_assert_int_eq(make(image, size, block_size, 0, 0), 0);
+    ck_assert_int_eq(ext2dax_check_image(image, size, 0, show, NULL, NULL), 0);
+    ck_assert_uint_eq(get32(super_of(image)->free_blocks), 0);
+    free(image);
+}
+END_TEST
+
+START_TEST(the_same_call_makes_the_same_bytes_and_free_blocks_are_not_touched)
+{
+    static const size_t shapes[][4] = {{1024, 9000, 0, 0}, {1024, 300, 64, 0},  {2048, 777, 256, 40},
+                                       {4096, 500, 0, 0},  {4096, 500, 128, 0}, {65536, 40, 16, 0}};
+    uint32_t block_size = (uint32_t)shapes[_i][0];
+    size_t size = shapes[_i][1] * block_size + 99;
+    uint8_t *one = filled(size, 0x11);
+    uint8_t *two = filled(size, 0xEE);
+    uint32_t *owners = calloc(shapes[_i][1], sizeof(*owners));
+    uint32_t block, free_blocks = 0;
+
+    ck_assert_int_eq(make(one, size, block_size, (uint32_t)shapes[_i][2], (uint32_t)shapes[_i][3]), 0);
+    ck_assert_int_eq(make(two, size, block_size, (uint32_t)shapes[_i][2], (uint32_t)shapes[_i][3]), 0);
+    ck_assert_int_eq(ext2dax_check_image(one, size, 0, show, NULL, owners), 0);
+    for (block = 0; block < get32(super_of(one)->blocks_count); block++) {
+        const uint8_t *a = one + (size_t)block * block_size;
+        const uint8_t *b = two + (size_t)block * block_size;
+
+        if (owners[block] != EXT2DAX_OWNER_FREE) {
+            ck_assert_msg(memcmp(a, b, block_size) == 0, "block %u differs", block);
+            continue;
+        }
+        free_blocks++;
+        ck_assert_msg(all_are(a, block_size, 0x11) && all_are(b, block_size, 0xEE), "free block %u was written", block);
+    }
+    ck_assert_uint_eq(free_blocks, get32(super_of(one)->free_blocks));
+    ck_assert(all_are(one + (size_t)block * block_size, size - (size_t)block * block_size, 0x11));
+    free(owners);
+    free(one);
+    free(two);
+}
+END_TEST
+
+START_TEST(options_stand_in_the_superblock)
+{
+    size_t size = 4096 * 1000 + 4095;
+    uint8_t *image = filled(size, 0);
+    struct ext2dax_memory memory = plain(image, size);
+    struct ext2dax_format_options options = {.size = sizeof(options),
+                                             .block_size = 1024,
+                                             .blocks_per_group = 1024,
+                                             .inodes = 333,
+                                             .reserved_percent = 7,
+                                             .uuid = {1, 2, 3, 4},
+                                             .label = "sixteen letters",
+                                             .time = 0xFFFFFFFF};
+    const struct ext2dax_disk_super *super = super_of(image);
+    uint32_t blocks;
+
+    options.label[15] = '!';
+    ck_assert_int_eq(ext2dax_format(&memory, &options, NULL), 0);
+    ck_assert_int_eq(ext2dax_check_image(image, size, 0, show, NULL, NULL), 0);
+    blocks = get32(super->blocks_count);
+    ck_assert_uint_eq(blocks, 4003); /* the last group has 930 blocks and keeps them; the partial block goes */
+    ck_assert_uint_eq(get32(super->log_block_size), 0);
+    ck_assert_uint_eq(get32(super->blocks_per_group), 1024);
+    ck_assert_uint_ge(get32(super->inodes_count), 333);
+    ck_assert_uint_lt(get32(super->inodes_count), 333 + 4 * 8);
+    ck_assert_uint_eq(get32(super->reserved_blocks), blocks * 7 / 100);
+    ck_assert_int_eq(memcmp(super->uuid, options.uuid, 16), 0);
+    ck_assert_int_eq(memcmp(super->volume_name, "sixteen letters!", 16), 0);
+    ck_assert_uint_eq(get32(super->mkfs_time), 0xFFFFFFFF);
+    ck_assert_uint_eq(get32(super->revision), 1);
+    ck_assert_uint_eq(get16(super->state), EXT2DAX_STATE_VALID);
+    ck_assert_uint_eq(get32(super->incompat), EXT2DAX_INCOMPAT_FILETYPE);
+    ck_assert_uint_eq(get32(super->ro_compat), EXT2DAX_RO_COMPAT_SPARSE_SUPER | EXT2DAX_RO_COMPAT_LARGE_FILE);
+
+    /* A caller compiled against a shorter struct, or none at all: the defaults, and a uuid all the same. */
+    options.size = offsetof(struct ext2dax_format_options, blocks_per_group);
+    ck_assert_int_eq(ext2dax_format(&memory, &options, NULL), 0);
+    ck_assert_uint_eq(get32(super->blocks_per_group), 8192);
+    ck_assert_uint_eq(get32(super->reserved_blocks), 0);
+    ck_assert_int_eq(ext2dax_format(&memory, NULL, NULL), 0);
+    ck_assert_uint_eq(get32(super->log_block_size), 2);
+    ck_assert_int_ne(super->uuid[0], 0);
+    free(image);
+}
+END_TEST
+
+START_TEST(a_last_group_too_small_for_its_metadata_is_left_out)
+{
+    /* 1K blocks, groups of 256: group 1 has a superblock copy, group 2 none. */
+    static const struct {
+        uint32_t blocks, kept;
+    } shapes[] = {{257, 257}, {258, 257}, {262, 257}, {263, 263}, {513, 513}, {514, 513}, {516, 513}, {517, 517}};
+    unsigned i;
+
+    for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        size_t size = (size_t)shapes[i].blocks * 1024;
+        uint8_t *image = filled(size, 0x77);
+
+        ck_assert_int_eq(make(image, size, 1024, 256, 16), 0);
+        ck_assert_msg(get32(super_of(image)->blocks_count) == shapes[i].kept, "of %u blocks %u were kept",
+                      shapes[i].blocks, get32(super_of(image)->blocks_count));
+        ck_assert_int_eq(ext2dax_check_image(image, size, 0, show, NULL, NULL), 0);
+        free(image);
+    }
+}
+END_TEST
+
+static int reports;
+static char report_line[256];
+static void take_report(void *ctx, const struct ext2dax_report *report)
+{
+    (void)ctx;
+    reports++;
+    (void)ext2dax_report_text(report, report_line, sizeof(report_line));
+}
+
+START_TEST(what_cannot_be_is_refused_by_name_and_changes_nothing)
+{
+    static const struct ext2dax_host_ops host_ops = {.size = sizeof(host_ops), .log = take_report};
+    struct ext2dax_host host = {&host_ops, NULL};
+    size_t size = 1 << 20, i;
+    uint8_t *image = filled(size, 0x33);
+    static const struct {
+        struct ext2dax_format_options options;
+        int error;
+    } cases[] = {
+        {{.block_size = 512}, EXT2DAX_EINVAL},
+        {{.block_size = 131072}, EXT2DAX_EINVAL},
+        {{.block_size = 3072}, EXT2DAX_EINVAL},
+        {{.block_size = UINT32_MAX}, EXT2DAX_EINVAL},
+        {{.blocks_per_group = 100}, EXT2DAX_EINVAL},
+        {{.block_size = 1024, .blocks_per_group = 8200}, EXT2DAX_EINVAL},
+        {{.block_size = 65536, .blocks_per_group = 65536}, EXT2DAX_EINVAL},
+        {{.block_size = 1024, .blocks_per_group = 8}, EXT2DAX_EINVAL},
+        {{.reserved_percent = 51}, EXT2DAX_EINVAL},
+        {{.time = -1}, EXT2DAX_EINVAL},
+        {{.time = 0x100000000}, EXT2DAX_EINVAL},
+        {{.inodes = UINT32_MAX}, EXT2DAX_EINVAL},
+        {{.block_size = 1024, .inodes = 8192}, EXT2DAX_ENOSPC},
+    };
+    struct ext2dax_memory memory = plain(image, size);
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ext2dax_format_options options = cases[i].options;
+
+        options.size = sizeof(options);
+        reports = 0;
+        ck_assert_msg(ext2dax_format(&memory, &options, &host) == -cases[i].error, "case %zu", i);
+        ck_assert_msg(reports == 1, "case %zu: %d reports", i, reports);
+    }
+    memory.flags = EXT2DAX_MEMORY_READ_ONLY;
+    ck_assert_int_eq(ext2dax_format(&memory, NULL, &host), -EXT2DAX_EROFS);
+    memory = plain(image + 4, size - 4);
+    ck_assert_int_eq(ext2dax_format(&memory, NULL, &host), -EXT2DAX_EINVAL);
+    memory = plain(NULL, size);
+    ck_assert_int_eq(ext2dax_format(&memory, NULL, &host), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_format(NULL, NULL, NULL), -EXT2DAX_EINVAL);
+    memory = plain(image, 0);
+    ck_assert_int_eq(ext2dax_format(&memory, NULL, &host), -EXT2DAX_ENOSPC);
+#if SIZE_MAX > 0xFFFFFFFFu
+    /* Refused before the first look at the memory, which has not these sizes. */
+    {
+        struct ext2dax_format_options options = {.size = sizeof(options), .block_size = 1024};
+
+        memory = plain(image, (size_t)1 << 42);
+        ck_assert_int_eq(ext2dax_format(&memory, &options, &host), -EXT2DAX_EOVERFLOW);
+        memory = plain(image, ((size_t)1 << 42) - 1024); /* block numbers suffice, descriptors outgrow a group */
+        ck_assert_int_eq(ext2dax_format(&memory, &options, &host), -EXT2DAX_EOVERFLOW);
+        ck_assert_str_ne(report_line, "");
+    }
+#endif
+    ck_assert(all_are(image, size, 0x33));
+    free(image);
+}
+END_TEST
+
+START_TEST(the_magic_number_comes_last_and_everything_is_written_back)
+{
+    size_t size = 2000 * 1024, i;
+    struct watch w = {.base = filled(size, 0x44), .durable = filled(size, 0x44), .size = size};
+    struct ext2dax_memory memory = {&watch_ops, &w, w.base, size, 0};
+    struct ext2dax_format_options options = {.size = sizeof(options), .block_size = 1024, .blocks_per_group = 512};
+    unsigned changed = 0;
+
+    /* Over an older filesystem, so that there is a magic number to come too soon. */
+    ck_assert_int_eq(make(w.base, size, 1024, 0, 0), 0);
+    memcpy(w.durable, w.base, size);
+    w.before_magic = filled(size, 0);
+    ck_assert_int_eq(ext2dax_format(&memory, &options, NULL), 0);
+    ck_assert_uint_eq(w.fences, 3);
+    ck_assert(!w.magic_too_soon);
+    ck_assert_int_eq(memcmp(w.base, w.durable, size), 0);
+    ck_assert(!has_magic(w.before_magic));
+    for (i = 0; i < size; i++)
+        changed += w.before_magic[i] != w.durable[i];
+    ck_assert_uint_eq(changed, 2 * 3); /* in groups 0, 1 and 3 */
+    ck_assert_int_eq(ext2dax_check_image(w.base, size, 0, show, NULL, NULL), 0);
+    free(w.base);
+    free(w.durable);
+    free(w.before_magic);
+}
+END_TEST
+
+START_TEST(failing_memory_leaves_no_filesystem)
+{
+    size_t size = 1100 * 1024;
+    struct watch w = {.base = filled(size, 0), .size = size};
+    struct ext2dax_memory memory = {&watch_ops, &w, w.base, size, 0};
+    struct ext2dax_format_options options = {.size = sizeof(options), .block_size = 1024, .blocks_per_group = 512};
+    unsigned n, all;
+
+    ck_assert_int_eq(ext2dax_format(&memory, &options, NULL), 0);
+    all = w.ops;
+    ck_assert_uint_gt(all, 15);
+    for (n = 1; n <= all; n++) {
+        w.ops = w.fences = 0;
+        w.fail_at = n;
+        ck_assert_int_eq(make(w.base, size, 1024, 0, 0), 0);
+        ck_assert_msg(ext2dax_format(&memory, &options, NULL) == -EXT2DAX_EIO, "operation %u failed unnoticed", n);
+        /* The last two are the magic number's own write-back and fence: stored, but nobody may rely on it. */
+        if (n > 1 && n + 3 < all)
+            ck_assert_msg(!has_magic(w.base), "operation %u failed, but the image looks like a filesystem", n);
+    }
+    free(w.base);
+}
+END_TEST
+
+START_TEST(a_large_image_costs_its_metadata_alone)
+{
+    size_t size = ((size_t)17 << 30) + 12345;
+    uint8_t *image = sizeof(size_t) > 4
+                         ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+                         : MAP_FAILED;
+    struct watch w = {.base = image, .size = size};
+    struct ext2dax_memory memory = {&watch_ops, &w, image, size, 0};
+    struct ext2dax_format_options options = {.size = sizeof(options), .block_size = 16384, .inodes = 4096};
+    uint64_t metadata;
+
+    if (image == MAP_FAILED) {
+        puts("no 17 GiB of address space: not tried");
+        return;
+    }
+    ck_assert_int_eq(ext2dax_format(&memory, &options, NULL), 0);
+    ck_assert_int_eq(ext2dax_check_image(image, size, 0, show, NULL, NULL), 0);
+    metadata = get32(super_of(image)->blocks_count) - get32(super_of(image)->free_blocks);
+    ck_assert_uint_le(w.touched, 2 * metadata * 16384);
+    ck_assert_uint_lt(w.touched, 4 << 20);
+    (void)munmap(image, size);
+}
+END_TEST
+
+/* ---- what e2fsck judges ---- */
+
+static unsigned judged;
+
+static void judge(size_t size, uint32_t block_size, uint32_t blocks_per_group, uint32_t inodes)
+{
+    struct outside_image image = outside_open(size);
+    int error = make(image.base, size, block_size, blocks_per_group, inodes);
+
+    if (error == 0) {
+        judged++;
+        ck_assert_msg(ext2dax_check_image(image.base, size, 0, show, NULL, NULL) == 0 &&
+                          outside_e2fsck(&image, true) == 0,
+                      "%zu bytes, blocks of %u, %u a group, %u inodes", size, block_size, blocks_per_group, inodes);
+    } else {
+        ck_assert_int_eq(error, -EXT2DAX_ENOSPC);
+    }
+    outside_close(&image);
+}
+
+START_TEST(e2fsck_passes_every_block_size)
+{
+    static const uint32_t blocks[] = {7, 8, 9, 10, 11, 16, 64, 100, 257, 1000};
+    unsigned i;
+
+    judged = 0;
+    for (i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
+        judge((size_t)blocks[i] * block_sizes[_i] + 511, block_sizes[_i], 0, 0);
+    ck_assert_uint_ge(judged, 8);
+}
+END_TEST
+
+START_TEST(e2fsck_passes_sizes_around_group_boundaries)
+{
+    static const uint32_t groups[] = {1, 2, 3, 5};
+    static const int beside[] = {-1, 0, 1, 2, 4, 37, 69};
+    unsigned g, d;
+
+    judged = 0;
+    for (g = 0; g < sizeof(groups) / sizeof(groups[0]); g++)
+        for (d = 0; d < sizeof(beside) / sizeof(beside[0]); d++) {
+            judge((size_t)((int)(groups[g] * 8192) + 1 + beside[d]) * 1024, 1024, 0, 0);
+            judge((size_t)((int)(groups[g] * 128) + beside[d]) * 4096, 4096, 128, 0);
+        }
+    ck_assert_uint_eq(judged, 56);
+}
+END_TEST
+
+START_TEST(e2fsck_passes_odd_groups_and_inode_counts)
+{
+    static const uint32_t per_group[] = {24, 32, 64, 256};
+    static const uint32_t inodes[] = {1, 17, 100, 2000};
+    unsigned g, i;
+
+    judged = 0;
+    for (g = 0; g < sizeof(per_group) / sizeof(per_group[0]); g++)
+        for (i = 40; i <= 300; i += 26) {
+            judge((size_t)i * 1024, 1024, per_group[g], 16);
+            judge((size_t)i * 2048, 2048, per_group[g], 16);
+            judge((size_t)i * 65536, 65536, per_group[g], 16);
+        }
+    for (i = 0; i < sizeof(inodes) / sizeof(inodes[0]); i++)
+        for (g = 0; g < BLOCK_SIZES; g++)
+            judge((size_t)2000 * block_sizes[g], block_sizes[g], 1024, inodes[i]);
+    judge((size_t)70000 * 16384, 16384, 0, 64);
+    ck_assert_uint_ge(judged, 140);
+}
+END_TEST
+
+START_TEST(debugfs_and_dumpe2fs_read_it)
+{
+    struct outside_image image = outside_open((size_t)300 * block_sizes[_i]);
+
+    ck_assert_int_eq(make(image.base, image.size, block_sizes[_i], 0, 0), 0);
+    ck_assert_int_eq(outside_run("dumpe2fs %s 2>/dev/null | grep -q 'Filesystem state: *clean'", image.path), 0);
+    ck_assert_int_eq(outside_run("debugfs -R 'ls -l /lost+found' %s 2>/dev/null | grep -q ' 40700 '", image.path), 0);
+    outside_close(&image);
+}
+END_TEST
+
+/* ---- what Linux judges ---- */
+
+static char mount_point[] = "/tmp/ext2dax-mount-XXXXXX";
+
+START_TEST(linux_works_in_it)
+{
+    struct outside_image image = outside_open((size_t)9001 * block_sizes[_i]);
+
+    ck_assert_int_eq(make(image.base, image.size, block_sizes[_i], 2048, 0), 0);
+    ck_assert_int_eq(outside_run("mount -t ext2 -o loop %s %s", image.path, mount_point), 0);
+    ck_assert_int_eq(outside_run("cd %s && mkdir -p a/b/c && head -c 300000 /dev/zero | tr '\\0' x >a/b/x && "
+                                 "for i in 1 2 3 4 5 6 7 8 9; do ln -s some/where a/link$i; cp a/b/x a/$i; done && "
+                                 "rm a/3 a/5 && ln a/1 one && truncate -s 100000 a/2",
+                                 mount_point),
+                     0);
+    ck_assert_int_eq(outside_run("umount %s", mount_point), 0);
+    ck_assert_int_eq(outside_e2fsck(&image, true), 0);
+    ck_assert_int_eq(ext2dax_check_image(image.base, image.size, 0, show, NULL, NULL), 0);
+    outside_close(&image);
+}
+END_TEST
+
+static int skip(const char *reason)
+{
+    printf("skipped: %s\n", reason);
+    return OUTSIDE_SKIPPED;
+}
+
+int main(int argc, char **argv)
+{
+    const char *part = argc > 1 ? argv[1] : "core";
+    Suite *suite = suite_create("format");
+    TCase *tests = tcase_create(part);
+    SRunner *runner;
+    int failures;
+
+    tcase_set_timeout(tests, 120);
+    if (strcmp(part, "e2fsck") == 0) {
+        if (!outside_has("e2fsck") || !outside_has("debugfs") || !outside_has("dumpe2fs"))
+            return skip("e2fsprogs is not installed; nothing else judged the images");
+        tcase_add_loop_test(tests, e2fsck_passes_every_block_size, 0, BLOCK_SIZES);
+        tcase_add_test(tests, e2fsck_passes_sizes_around_group_boundaries);
+        tcase_add_test(tests, e2fsck_passes_odd_groups_and_inode_counts);
+        tcase_add_loop_test(tests, debugfs_and_dumpe2fs_read_it, 0, BLOCK_SIZES);
+    } else if (strcmp(part, "linux") == 0) {
+        struct outside_image image = outside_open(1 << 20);
+        bool can = geteuid() == 0 && outside_has("e2fsck") && mkdtemp(mount_point) &&
+                   make(image.base, image.size, 1024, 0, 0) == 0 &&
+                   outside_run("mount -t ext2 -o loop %s %s 2>/dev/null && umount %s", image.path, mount_point,
+                               mount_point) == 0;
+
+        outside_close(&image);
+        if (!can) {
+            (void)rmdir(mount_point);
+            return skip("no loop mounts for this user on this system, or no e2fsck");
+        }
+        tcase_add_loop_test(tests, linux_works_in_it, 0, 3);
+    } else {
+        tcase_add_loop_test(tests, the_smallest_image_holds_just_its_metadata, 0, BLOCK_SIZES);
+        tcase_add_loop_test(tests, the_same_call_makes_the_same_bytes_and_free_blocks_are_not_touched, 0, 6);
+        tcase_add_test(tests, options_stand_in_the_superblock);
+        tcase_add_test(tests, a_last_group_too_small_for_its_metadata_is_left_out);
+        tcase_add_test(tests, what_cannot_be_is_refused_by_name_and_changes_nothing);
+        tcase_add_test(tests, the_magic_number_comes_last_and_everything_is_written_back);
+        tcase_add_test(tests, failing_memory_leaves_no_filesystem);
+        tcase_add_test(tests, a_large_image_costs_its_metadata_alone);
+    }
+    suite_add_tcase(suite, tests);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    if (strcmp(part, "linux") == 0) {
+        (void)outside_run("umount %s 2>/dev/null", mount_point); /* a test that failed left it mounted */
+        (void)rmdir(mount_point);
+    }
+    return failures != 0;
+}

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""Bad input: one line "pmem-mapper: IMAGE: what: why", exit 1, and not a byte of the image changed."""
+
+import fcntl
+import os
+import random
+import shutil
+import struct
+import sys
+
+from bench import MAPPER, check, digest, done, fsck, main, mke2fs, need, refused, run
+
+CHANGES = (("put", "image", "host", "/new"), ("put", "image", "host", "/file"), ("truncate", "image", "/file", "1"),
+           ("punch", "image", "/file", "0", "1"), ("race", "image", "/file", "--seconds", "1"))
+READS = (("ls", "image"), ("get", "image", "/file", "out"), ("map", "image", "/file"), ("map", "image", "/file", "--json"))
+
+
+def good():
+    """A fresh image with a file and a directory, and a host file."""
+    with open("host", "wb") as file:
+        file.write(random.Random(3).randbytes(100000))
+    if not os.path.exists("master"):
+        os.mkdir("tree")
+        os.mkdir("tree/dir")
+        shutil.copy("host", "tree/file")
+        os.symlink("loop", "tree/loop")
+        os.symlink("nowhere", "tree/dangling")
+        mke2fs("master", 4096, "tree", "8M")
+    for name in ("image", "out"):
+        if os.path.isdir(name):
+            os.rmdir(name)
+        elif os.path.exists(name):
+            os.unlink(name)
+    shutil.copy("master", "image")
+
+
+def patch(offset, form, change):
+    """Edits a field of the superblock; offsets as in the format."""
+    with open("image", "r+b") as file:
+        file.seek(1024 + offset)
+        value, = struct.unpack(form, file.read(struct.calcsize(form)))
+        file.seek(1024 + offset)
+        file.write(struct.pack(form, change(value)))
+
+
+def all_refused(commands, why=None, **options):
+    for command in commands:
+        refused("image", *command, why=why, **options)
+        check(not os.path.exists("out"), "a file was left behind by %r" % (command,))
+
+
+def not_an_image():
+    for content in (b"", b"x", b"#!/bin/sh\n" * 1000, bytes(1 << 20), random.Random(1).randbytes(1 << 20)):
+        good()
+        with open("image", "wb") as file:
+            file.write(content)
+        all_refused(READS + CHANGES)
+
+
+def truncated_image():
+    good()
+    for size in (4 << 20, 5000, 1500, 1024):
+        os.truncate("image", size)
+        all_refused(READS + CHANGES)
+
+
+def missing_image():
+    good()
+    os.unlink("image")
+    all_refused(READS + CHANGES, why="No such file")
+    os.mkdir("image")
+    all_refused(READS + CHANGES)
+
+
+def unknown_features():
+    good()
+    patch(96, "<I", lambda value: value | 0x8000)
+    all_refused(READS + CHANGES, why="feature")
+    good()
+    patch(100, "<I", lambda value: value | 0x4000)
+    all_refused(CHANGES, why="feature")
+    for command in READS:
+        done(*command)
+
+
+def not_cleanly_unmounted():
+    """Readable, and refused for writing."""
+    good()
+    patch(58, "<H", lambda value: value & ~1)
+    all_refused(CHANGES, why="clean")
+    before = digest("image")
+    for command in READS:
+        done(*command)
+    check(digest("image") == before, "reading changed the image")
+
+
+def corrupt_superblocks():
+    for offset, form, value in ((24, "<I", 7), (24, "<I", 0xFFFFFFFF), (32, "<I", 0), (40, "<I", 0), (4, "<I", 0xFFFFFFFF),
+                                (88, "<H", 100), (20, "<I", 5), (0, "<I", 0)):
+        good()
+        patch(offset, form, lambda _, value=value: value)
+        all_refused(READS + CHANGES)
+
+
+def bad_paths():
+    good()
+    for path in ("/dir", "/dir/", "/", "", "/dir/.."):
+        all_refused((("get", "image", path, "out"), ("put", "image", "host", path), ("map", "image", path),
+                     ("truncate", "image", path, "1"), ("punch", "image", path, "0", "1"),
+                     ("race", "image", path, "--seconds", "1")), why="directory")
+    for path in ("/none", "/dir/none", "/none/none", "/dangling"):
+        all_refused((("get", "image", path, "out"), ("map", "image", path), ("truncate", "image", path, "1"),
+                     ("punch", "image", path, "0", "1")))
+    for path in ("/none/new", "/file/new", "/file/", "/new/", "/loop", "/" + "n" * 256, "/dir/" + "n" * 300):
+        all_refused((("put", "image", "host", path), ("race", "image", path, "--seconds", "1")))
+    all_refused((("ls", "image", "/none"), ("ls", "image", "/file/x"), ("get", "image", "/loop", "out")))
+
+
+def bad_host_files():
+    good()
+    for host in ("nothere", "tree", "/dev/null", "image"):
+        refused("image", "put", "image", host, "/new")
+    for host in ("nothere/x", "tree", "image"):
+        refused("image", "get", "image", "/file", host)
+    check(not os.path.exists("nothere"), "made a file")
+
+
+def no_space():
+    """Found out before anything is changed, for a new file and for one that is replaced."""
+    good()
+    with open("big", "wb") as file:
+        for _ in range(9):
+            file.write(random.Random(2).randbytes(1 << 20))
+    refused("image", "put", "image", "big", "/new", why="space")
+    refused("image", "put", "image", "big", "/file", why="space")
+    fsck("image")
+    # Sparse, and fitting although it is larger than the image.
+    with open("large", "wb") as file:
+        file.write(b"begin")
+        file.seek(1 << 30)
+        file.write(b"end")
+    done("put", "image", "large", "/large")
+    done("get", "image", "/large", "out")
+    check(digest("out") == digest("large"), "a file larger than the image")
+    fsck("image")
+
+
+def exactly_full():
+    """The largest file that fits is put; one block more is refused. Pointer blocks are counted right."""
+    good()
+    free = None
+    for blocks in range(1900, 1, -1):
+        with open("fill", "wb") as file:
+            file.truncate(0)
+            file.write(b"f" * 4096 * blocks)
+        result = run("put", "image", "fill", "/fill")
+        if result.code == 0:
+            free = blocks
+            break
+        check("blocks needed" in result.err, result)
+        needed, there = (int(word) for word in result.err.replace(",", "").split() if word.isdigit())
+        if needed > there + 8:
+            continue
+    check(free and free > 1000, free)
+    fsck("image")
+    done("get", "image", "/fill", "out")
+    check(digest("out") == digest("fill"), "the file that fills the image")
+
+
+def beyond_the_limits():
+    good()
+    for size in (2196873666561, (1 << 63) - 1, 1 << 63, (1 << 64) - 1):
+        refused("image", "truncate", "image", "/file", size)
+    for offset, length in (((1 << 64) - 1, 2), (1, (1 << 64) - 1), (1 << 63, 1 << 63)):
+        refused("image", "punch", "image", "/file", offset, length)
+    refused("image", "punch", "image", "/file", 0, 0)
+    with open("huge", "wb") as file:
+        try:
+            file.truncate(2196873666561)
+        except OSError as error:
+            print("(no host file of 2 TiB here: %s)" % error)
+            return
+    refused("image", "put", "image", "huge", "/new")
+    refused("image", "put", "image", "huge", "/file")
+
+
+def format_leaves_what_is_there():
+    """Too small or too large a size is found out before the file is touched; a new file is not left behind."""
+    good()
+    for size in ("0", "1", "1K", "16K", "17592186044416K", "100000T"):
+        refused("image", "format", "image", size)
+        refused("new", "format", "new", size)
+        check(not os.path.exists("new"), "format %s left a file" % size)
+    refused("image", "format", "image", "32K", "--block-size", "65536")
+    refused("none/image", "format", "none/image", "8M")
+
+
+def in_use():
+    """A second opener waits for nobody: it is told."""
+    good()
+    with open("image", "rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        all_refused(READS + CHANGES + (("format", "image", "8M"),))
+    done("ls", "image")
+
+
+def permissions():
+    """As a user who may not: unreadable image and host file, read-only image."""
+    if os.getuid() != 0:
+        print("(as the user who runs the tests)")
+    user = 65534 if os.getuid() == 0 else None
+    good()
+    try:
+        if run("--version", user=user).code != 0:
+            raise PermissionError
+    except PermissionError:
+        shutil.copy(MAPPER, "mapper")
+        print("(skipped: uid 65534 cannot run %s)" % MAPPER)
+        return
+    os.chmod("image", 0o444)
+    os.chmod("host", 0o444)
+    all_refused(CHANGES, user=user)
+    for command in (READS[0], READS[2], READS[3]):
+        done(*command, user=user)
+    check(done("get", "image", "/file", user=user).out == open("host", "rb").read(), "get from a read-only image")
+    os.chmod("image", 0)
+    all_refused(READS + CHANGES, user=user)
+    os.chmod("image", 0o666)
+    os.chmod("host", 0)
+    refused("image", "put", "image", "host", "/new", user=user, why="denied")
+
+
+need("mke2fs", "e2fsck")
+main(not_an_image, truncated_image, missing_image, unknown_features, not_cleanly_unmounted, corrupt_superblocks,
+     bad_paths, bad_host_files, no_space, exactly_full, beyond_the_limits, format_leaves_what_is_there, in_use,
+     permissions)

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""demo: everything once; the image it leaves is clean, and what it says to try next works."""
+
+import os
+import re
+
+from bench import check, done, fsck, main, need, refused, run
+
+
+def on_an_image_of_its_own():
+    result = done("demo")
+    text = result.out.decode()
+    image = re.search(r"stays in (\S+)\. Try next", text).group(1)
+    try:
+        for word in ("format", "put", "ls", "map", "get", "punch", "truncate", "e2fsck"):
+            check("$ %s%s" % ("" if word == "e2fsck" else "pmem-mapper ", word) in text, "%s\n%s" % (word, text))
+        check("0 violations" in text, text)
+        check(not os.path.exists(image + ".put") and not os.path.exists(image + ".get"), "files left behind")
+        fsck(image)
+        done("map", image, "/race", "--json")
+        done("put", image, os.environ["PMEM_MAPPER"], "/me")
+        done("map", image, "/me")
+        fsck(image)
+    finally:
+        os.unlink(image)
+
+
+def on_a_given_image():
+    done("demo", "given", "--lock", "none")
+    fsck("given")
+    refused("given", "demo", "given", why="exists")
+    check(run("demo", "nowhere/given").code == 1, "a directory that is not there")
+
+
+need("e2fsck")
+main(on_an_image_of_its_own, on_a_given_image)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""race with one lock backend: everything happened, nothing was violated, and the image is clean after.
+
+race.py LOCK SECONDS                 the shipped library
+race.py --broken MUTANT SECONDS      a library with that protection left out reports violations; "none": does not
+"""
+
+import os
+import re
+import sys
+
+from bench import check, done, fsck, main, need, run, skip
+
+
+def counts(result):
+    found = re.fullmatch(rb"(\d+) faults\n(\d+) truncates\n(\d+) reused blocks\n(\d+) SIGBUSes\n(\d+) violations\n",
+                         result.out)
+    check(found, result)
+    return [int(number) for number in found.groups()]
+
+
+def race_is_won():
+    lock, seconds = sys.argv[1:]
+    done("format", "image", "64M")
+    result = run("race", "image", "/file", "--threads", "4", "--seconds", seconds, "--lock", lock)
+    if result.code == 2 and "not a lock backend" in result.err:
+        skip("this build has no lock backend " + lock)
+    if result.code == 1 and "serves no page faults" in result.err:
+        skip("this build serves no page faults")
+    check(result.code == 0, result)
+    numbers = counts(result)
+    print(result.out.decode())
+    check(all(numbers[:4]) and numbers[4] == 0, result)
+    fsck("image")
+    names = done("ls", "image").out.decode()
+    check("second" not in names and "file" in names, names)
+    # On a file that is there, and on an image that is nearly full: less is raced over.
+    result = run("race", "image", "/file", "--threads", "2", "--seconds", "1", "--lock", lock)
+    check(result.code == 0 and counts(result)[4] == 0, result)
+    fsck("image")
+
+
+def race_is_refused():
+    """Where it could not prove anything."""
+    done("format", "small", "256K")
+    result = run("race", "small", "/file", "--seconds", "1")
+    check(result.code == 1 and "space" in result.err, result)
+    fsck("small")
+    done("format", "blocks", "8M", "--block-size", "1024")
+    result = run("race", "blocks", "/file", "--seconds", "1")
+    check(result.code == 1 and "1024" in result.err, result)
+    fsck("blocks")
+
+
+def race_is_lost():
+    mutant, seconds = sys.argv[2:]
+    broken = os.environ["PMEM_MAPPER_BROKEN"]
+    done("format", "image", "64M", mapper=broken)
+    result = run("race", "image", "/file", "--threads", "4", "--seconds", seconds, mapper=broken,
+                 env={"EXT2DAX_MUTANT": mutant})
+    numbers = counts(result)
+    print(result.out.decode(), result.err)
+    if mutant == "none":
+        check(result.code == 0 and numbers[4] == 0, result)
+        fsck("image")
+    else:
+        check(result.code == 1 and numbers[4] > 0, result)
+
+
+need("e2fsck")
+if sys.argv[1] == "--broken":
+    main(race_is_lost)
+else:
+    main(race_is_won, race_is_refused)

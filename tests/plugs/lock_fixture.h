@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of the lock test share: the backend under test with its one lock, and bounded waits for threads. */
+#ifndef LOCK_FIXTURE_H
+#define LOCK_FIXTURE_H
+
+#include <check.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <ext2dax/hosted/lock.h>
+
+#define LIMIT    60 /* seconds for a wait that must end: far more than it needs anywhere */
+#define BACKENDS 3
+
+/* The backend under test and its one lock, between words that must stay as they are. */
+extern struct ext2dax_locks locks;
+extern struct guarded_lock {
+    uintptr_t before;
+    struct ext2dax_lock lock;
+    uintptr_t after;
+} guarded;
+
+/* False where this build has no such backend, or where it knows no threads and the test wants them. */
+bool set_up(int backend, bool threads);
+void tear_down(void);
+
+void nap(long microseconds);
+/* Until *at has come to `value`; a wait that does not end fails the test. */
+void await(int *at, int value, const char *what);
+pthread_t start(void *(*body)(void *), void *arg);
+
+TCase *lock_sharing_case(void);
+TCase *lock_sleeping_case(void);
+
+static inline void read_lock(void)
+{
+    locks.ops->read_lock(locks.ctx, &guarded.lock);
+}
+static inline void read_unlock(void)
+{
+    locks.ops->read_unlock(locks.ctx, &guarded.lock);
+}
+static inline void write_lock(void)
+{
+    locks.ops->write_lock(locks.ctx, &guarded.lock);
+}
+static inline void write_unlock(void)
+{
+    locks.ops->write_unlock(locks.ctx, &guarded.lock);
+}
+static inline bool try_read_lock(void)
+{
+    return locks.ops->try_read_lock(locks.ctx, &guarded.lock);
+}
+static inline bool try_write_lock(void)
+{
+    return locks.ops->try_write_lock(locks.ctx, &guarded.lock);
+}
+static inline bool shared(void)
+{
+    return locks.ops->held(locks.ctx, &guarded.lock, EXT2DAX_LOCK_SHARED);
+}
+static inline bool exclusive(void)
+{
+    return locks.ops->held(locks.ctx, &guarded.lock, EXT2DAX_LOCK_EXCLUSIVE);
+}
+
+static inline int load(int *at)
+{
+    return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+}
+static inline void store(int *at, int value)
+{
+    __atomic_store_n(at, value, __ATOMIC_RELEASE);
+}
+static inline int add(int *at, int by)
+{
+    return __atomic_add_fetch(at, by, __ATOMIC_ACQ_REL);
+}
+
+#endif
