@@ -90,9 +90,9 @@ static bool schedule(void (*first)(void), void (*second)(void), unsigned at)
     e2d_yield_hook = preempt;
     first();
     first_thread = false;
-    e2d_yield_hook = NULL;
     if (meet.started)
         pthread_join(meet.thread, NULL);
+    e2d_yield_hook = NULL;
     pthread_cond_destroy(&meet.changed);
     return meet.started;
 }

@@ -75,6 +75,7 @@ static const struct {
     {"-b 1024 -j -J size=1", 16, false},
     {"-b 1024 -g 512", 64, false},
     {"-b 1024 -N 16", 1, true},
+    {"-b 1024 -N 200", 16, false}, /* more names than inodes */
     {"-b 1024 -O resize_inode -E resize=1000000 -g 2048", 32, false},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -239,6 +240,7 @@ START_TEST(the_flags_allow_what_they_say_and_no_more)
     }
     ck_assert_int_eq(check_for(NULL, EXT2DAX_CHECK_UNLINKED_OK), 1);
     ck_assert_int_eq(check(EXT2DAX_CHECK_LEAKS_OK), 0); /* freeing it was under way */
+    ck_assert_int_eq(check(EXT2DAX_CHECK_LEAKS_OK | EXT2DAX_CHECK_UNLINKED_OK), 0);
 
     /* Unlinking under way: the entry still names an inode without links. */
     memcpy(image, copy, image_size);
@@ -384,15 +386,15 @@ static int make_tree(void)
 {
     return mkdtemp(tree) == NULL
                ? -1
-               : outside_run(
-                     "cd %s && mkdir -p dir/sub many && echo small >small && : >empty && "
-                     "head -c 300000 /dev/zero | tr '\\0' b >big && echo leaf >dir/sub/leaf && "
-                     "ln small hard && mv hard dir/hard && echo h >hard && ln hard dir/hard2 && "
-                     "ln -s target fast && ln -s $(head -c 100 /dev/zero | tr '\\0' t) slow && "
-                     "ln -s $(head -c 59 /dev/zero | tr '\\0' e) edge && mkfifo fifo && "
-                     "for i in $(seq 120); do : >many/some_longer_name_$i; done && truncate -s 3000000000 sparse && "
-                     "echo x | dd of=sparse bs=1 seek=2500000000 conv=notrunc 2>/dev/null",
-                     tree);
+               : outside_run("cd %s && mkdir -p dir/sub many && echo small >small && : >empty && "
+                             "head -c 300000 /dev/zero | tr '\\0' b >big && echo leaf >dir/sub/leaf && "
+                             "ln small hard && mv hard dir/hard && echo h >hard && ln hard dir/hard2 && "
+                             "ln -s target fast && ln -s $(head -c 100 /dev/zero | tr '\\0' t) slow && "
+                             "ln -s $(head -c 59 /dev/zero | tr '\\0' e) edge && mkfifo fifo && "
+                             "for i in $(seq 120); do : >many/some_longer_name_$i; done && "
+                             "for i in $(seq 200); do ln hard many/link_$i; done && truncate -s 3000000000 sparse && "
+                             "echo x | dd of=sparse bs=1 seek=2500000000 conv=notrunc 2>/dev/null",
+                             tree);
 }
 
 int main(void)
