@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Which lock backends this build has: the one place that knows what was left out, so that callers carry no #ifdef. */
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "ext2dax/hosted/lock.h"
 
-#include "lock_misuse.h"
+#include <string.h>
 
 #if !defined(E2D_HAVE_ATOMIC_OPS) || !defined(E2D_HAVE_PTHREAD)
 static const struct ext2dax_locks left_out = {NULL, NULL};
@@ -51,17 +49,4 @@ struct ext2dax_locks ext2dax_locks_default(void)
     if (!locks.ops)
         locks = ext2dax_locks_none();
     return locks;
-}
-
-void e2d_lock_misuse(const char *what)
-{
-    static const char prefix[] = "ext2dax: lock misused: ";
-    ssize_t ignored;
-
-    /* Nothing is left to do where stderr does not take it. */
-    ignored = write(STDERR_FILENO, prefix, sizeof(prefix) - 1);
-    ignored = write(STDERR_FILENO, what, strlen(what));
-    ignored = write(STDERR_FILENO, "\n", 1);
-    (void)ignored;
-    abort();
 }

@@ -4,7 +4,7 @@
  * directory, "..", and a way from the root. An inode's state is looked up in its table whenever an entry names it, so
  * directories may be parsed in any order.
  */
-#include "check.h"
+#include "audit.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
  * owned as any file's) where that is allowed, else a leak. After a crash its blocks may have been freed already and be
  * another's, or not have been marked yet: then it is not walked.
  */
-#include "check.h"
+#include "audit.h"
 
 #define get16 e2d_audit_get16
 #define get32 e2d_audit_get32
@@ -23,49 +23,6 @@ struct walk {
     uint64_t next;  /* of a directory: the logical block that must come next */
     uint64_t owned; /* blocks, pointer blocks included */
 };
-
-const struct ext2dax_disk_inode *e2d_audit_inode_at(const struct e2d_audit *a, uint32_t number)
-{
-    const struct ext2dax_disk_group *d;
-    uint32_t group, table;
-
-    if (number == 0 || number > a->inodes)
-        return NULL;
-    group = (number - 1) / a->inodes_per_group;
-    d = e2d_audit_descriptor(a, group);
-    if (!d)
-        return NULL;
-    table = get32(d->inode_table);
-    if (!e2d_audit_in_image(a, table) || (uint64_t)table + a->table_blocks > a->blocks)
-        return NULL;
-    return (const void *)((const uint8_t *)e2d_audit_block(a, table) +
-                          (size_t)((number - 1) % a->inodes_per_group) * a->inode_size);
-}
-
-uint64_t e2d_audit_inode_size(const struct ext2dax_disk_inode *inode)
-{
-    uint64_t size = get32(inode->size);
-
-    if ((get16(inode->mode) & EXT2DAX_S_IFMT) == EXT2DAX_S_IFREG)
-        size |= (uint64_t)get32(inode->dir_acl) << 32;
-    return size;
-}
-
-bool e2d_audit_inode_marked(const struct e2d_audit *a, uint32_t number)
-{
-    const struct ext2dax_disk_group *d = e2d_audit_descriptor(a, (number - 1) / a->inodes_per_group);
-
-    return e2d_audit_bit(e2d_audit_block(a, get32(d->inode_bitmap)), (number - 1) % a->inodes_per_group);
-}
-
-bool e2d_audit_in_use(const struct e2d_audit *a, uint32_t number, const struct ext2dax_disk_inode *inode)
-{
-    unsigned held = a->flags & (EXT2DAX_CHECK_UNLINKED_OK | EXT2DAX_CHECK_LEAKS_OK);
-
-    if (get16(inode->links) != 0)
-        return true;
-    return held == EXT2DAX_CHECK_UNLINKED_OK && get16(inode->mode) != 0 && e2d_audit_inode_marked(a, number);
-}
 
 /* Enters a block as owned. False: it cannot be, or it is somebody's already; reported. */
 static bool own(struct walk *w, uint32_t block)

@@ -1,138 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fixed structures: whether the geometry can be, which blocks are metadata, and at the end whether bitmaps and
- * counters say what the walk found. Each count is made from the bitmap's bits, each bit judged by the owner map, so a
+ * The fixed structures: which blocks are metadata, and at the end whether bitmaps and counters say what the walk found. Each count is made from the bitmap's bits, each bit judged by the owner map, so a
  * counter is never compared with another counter alone.
  */
-#include "check.h"
+#include "audit.h"
 
 #include <string.h>
 
-#include "ext2dax/error.h"
 
 #define get16 e2d_audit_get16
 #define get32 e2d_audit_get32
 
-#define XATTR_MAGIC          0xEA020000u
-#define COMPAT_SPARSE_SUPER2 0x200u /* copies in groups that the superblock lists; nobody here makes such images */
-
-static bool bad_geometry(struct e2d_audit *a, const char *what, uint64_t expected, uint64_t found)
-{
-    e2d_audit_report(a, what, 0, 0, expected, found);
-    return false;
-}
-
-static bool read_blocks(struct e2d_audit *a, const struct ext2dax_disk_super *s)
-{
-    uint32_t log = get32(s->log_block_size);
-
-    if (log > EXT2DAX_MAX_LOG_BLOCK)
-        return bad_geometry(a, "superblock: block size", EXT2DAX_MAX_LOG_BLOCK, log);
-    a->block_shift = 10 + log;
-    a->block_size = 1024u << log;
-    a->pointers_shift = a->block_shift - 2;
-    a->first = get32(s->first_data_block);
-    a->blocks = get32(s->blocks_count);
-    if (a->first != (log == 0))
-        return bad_geometry(a, "superblock: first data block", log == 0, a->first);
-    if (a->blocks <= a->first || a->blocks > a->size >> a->block_shift)
-        return bad_geometry(a, "superblock: block count", a->size >> a->block_shift, a->blocks);
-    if (get32(s->log_frag_size) != log)
-        return bad_geometry(a, "superblock: fragment size", log, get32(s->log_frag_size));
-    a->blocks_per_group = get32(s->blocks_per_group);
-    if (a->blocks_per_group == 0 || a->blocks_per_group > 8 * a->block_size)
-        return bad_geometry(a, "superblock: blocks per group", 8 * a->block_size, a->blocks_per_group);
-    a->groups = (a->blocks - a->first - 1) / a->blocks_per_group + 1;
-    return true;
-}
-
-static bool read_inodes(struct e2d_audit *a, const struct ext2dax_disk_super *s)
-{
-    bool classic = get32(s->revision) == 0;
-
-    a->inode_size = classic ? EXT2DAX_INODE_SIZE_REV0 : get16(s->inode_size);
-    a->first_inode = classic ? EXT2DAX_FIRST_INODE_REV0 : get32(s->first_inode);
-    a->inodes_per_group = get32(s->inodes_per_group);
-    a->inodes = get32(s->inodes_count);
-    if (a->inode_size < 128 || a->inode_size > a->block_size || (a->inode_size & (a->inode_size - 1)) != 0)
-        return bad_geometry(a, "superblock: inode size", 128, a->inode_size);
-    if (a->inodes_per_group == 0 || a->inodes_per_group > 8 * a->block_size)
-        return bad_geometry(a, "superblock: inodes per group", 8 * a->block_size, a->inodes_per_group);
-    if (a->inodes != (uint64_t)a->groups * a->inodes_per_group)
-        return bad_geometry(a, "superblock: inode count", (uint64_t)a->groups * a->inodes_per_group, a->inodes);
-    if (a->first_inode < EXT2DAX_FIRST_INODE_REV0 || a->first_inode > a->inodes)
-        return bad_geometry(a, "superblock: first inode", EXT2DAX_FIRST_INODE_REV0, a->first_inode);
-    a->table_blocks = (uint32_t)(((uint64_t)a->inodes_per_group * a->inode_size + a->block_size - 1) >> a->block_shift);
-    return true;
-}
-
-static bool read_descriptors(struct e2d_audit *a, const struct ext2dax_disk_super *s)
-{
-    a->descriptors = a->block_size / (uint32_t)sizeof(struct ext2dax_disk_group);
-    a->descriptor_blocks = (a->groups - 1) / a->descriptors + 1;
-    a->sparse = (get32(s->ro_compat) & EXT2DAX_RO_COMPAT_SPARSE_SUPER) != 0;
-    a->filetype = (get32(s->incompat) & EXT2DAX_INCOMPAT_FILETYPE) != 0;
-    a->meta_groups = (get32(s->incompat) & EXT2DAX_INCOMPAT_META_BG) != 0;
-    a->old_descriptor_blocks = a->descriptor_blocks;
-    a->reserved_descriptors = get16(s->reserved_gdt_blocks);
-    if (a->meta_groups) {
-        a->reserved_descriptors = 0;
-        a->old_descriptor_blocks = get32(s->first_meta_bg);
-        if (a->old_descriptor_blocks > a->descriptor_blocks)
-            return bad_geometry(a, "superblock: first meta group", a->descriptor_blocks, a->old_descriptor_blocks);
-    }
-    if (1ull + a->old_descriptor_blocks + a->reserved_descriptors > e2d_audit_group_blocks(a, 0))
-        return bad_geometry(a, "superblock: descriptors do not fit the first group", e2d_audit_group_blocks(a, 0),
-                            1ull + a->old_descriptor_blocks + a->reserved_descriptors);
-    return true;
-}
-
-int e2d_audit_geometry(struct e2d_audit *a)
-{
-    const struct ext2dax_disk_super *s = (const void *)(a->base + EXT2DAX_SUPER_OFFSET);
-
-    if (a->size < EXT2DAX_SUPER_OFFSET + sizeof(*s) || get16(s->magic) != EXT2DAX_SUPER_MAGIC)
-        return -EXT2DAX_EINVAL;
-    if ((get32(s->incompat) & ~EXT2DAX_INCOMPAT_KNOWN) != 0 || (get32(s->compat) & COMPAT_SPARSE_SUPER2) != 0)
-        return -EXT2DAX_EOPNOTSUPP;
-    a->super = s;
-    return read_blocks(a, s) && read_inodes(a, s) && read_descriptors(a, s) ? 0 : 1;
-}
-
-static bool has_super(const struct e2d_audit *a, uint32_t group)
-{
-    uint32_t base;
-
-    if (!a->sparse || group <= 1)
-        return true;
-    for (base = 3; base <= 7; base += 2) {
-        uint32_t rest = group;
-
-        while (rest % base == 0)
-            rest /= base;
-        if (rest == 1)
-            return true;
-    }
-    return false;
-}
-
-/* The block with copy `which` (0: the first) of the descriptors of a meta group. */
-static uint32_t meta_descriptor_block(const struct e2d_audit *a, uint32_t table, uint32_t which)
-{
-    uint32_t group = table * a->descriptors + (which == 2 ? a->descriptors - 1 : which);
-
-    return e2d_audit_group_first(a, group) + has_super(a, group);
-}
-
-const struct ext2dax_disk_group *e2d_audit_descriptor(const struct e2d_audit *a, uint32_t group)
-{
-    uint32_t table = group / a->descriptors;
-    uint32_t block = table < a->old_descriptor_blocks ? a->first + 1 + table : meta_descriptor_block(a, table, 0);
-
-    if (block >= a->blocks)
-        return NULL;
-    return (const struct ext2dax_disk_group *)e2d_audit_block(a, block) + group % a->descriptors;
-}
+#define XATTR_MAGIC 0xEA020000u
 
 static void claim(struct e2d_audit *a, uint64_t block, uint64_t count, uint32_t as)
 {
@@ -150,7 +29,7 @@ static void claim(struct e2d_audit *a, uint64_t block, uint64_t count, uint32_t 
 static void claim_head(struct e2d_audit *a, uint32_t group)
 {
     uint64_t start = e2d_audit_group_first(a, group);
-    bool copy = has_super(a, group);
+    bool copy = e2d_audit_has_super(a, group);
     uint32_t place = group % a->descriptors;
 
     if (copy)
@@ -230,7 +109,7 @@ bool e2d_audit_metadata(struct e2d_audit *a)
             usable = false;
     }
     for (group = 1; usable && group < a->groups; group++)
-        if (has_super(a, group))
+        if (e2d_audit_has_super(a, group))
             compare_copy(a, group);
     return usable;
 }

@@ -4,25 +4,13 @@
  * parses directories, one over the bitmaps compares: linear in blocks and inodes, with one allocation, so that it can
  * be called after every step of a long exploration.
  */
-#include "check.h"
+#include "audit.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ext2dax/error.h"
-
-void e2d_audit_report(struct e2d_audit *a, const char *what, uint32_t inode, uint64_t block, uint64_t expected,
-                      uint64_t found)
-{
-    struct ext2dax_finding finding = {what, inode, block, expected, found};
-
-    if (a->findings < INT_MAX)
-        a->findings++;
-    if (a->found)
-        a->found(a->arg, &finding);
-}
 
 /* One piece of zeroed memory for everything; large ones come untouched from the system. */
 static void *scratch(struct e2d_audit *a, uint32_t *owners)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The whole-image checker's rooms: check_super.c (geometry, groups, counters), check_inode.c (inodes and their trees),
- * check_dir.c (entries, names, links), checker.c (the entry points). None of them includes anything of the core's, so
+ * The whole-image checker's rooms, from the ground up: check_geometry.c (where things lie), check_dir.c (entries, names,
+ * links), check_inode.c (inodes and their trees), check_super.c (groups, counters), checker.c (the entry points). None of them includes anything of the core's, so
  * that a misunderstanding of the format in one does not excuse itself in the other.
  *
  * Robustness: nothing from the image is used as an offset before it was compared with the image's size; a block is
  * descended into only by whoever claimed it first, so every walk visits a block once, loops included.
  */
-#ifndef E2D_TESTKIT_CHECK_H
-#define E2D_TESTKIT_CHECK_H
+#ifndef E2D_TESTKIT_AUDIT_H
+#define E2D_TESTKIT_AUDIT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -101,15 +101,28 @@ static inline uint32_t e2d_audit_group_blocks(const struct e2d_audit *a, uint32_
     return left < a->blocks_per_group ? left : a->blocks_per_group;
 }
 
+/* ---- check_geometry.c ---- */
+
 void e2d_audit_report(struct e2d_audit *a, const char *what, uint32_t inode, uint64_t block, uint64_t expected,
                       uint64_t found);
-
-/* ---- check_super.c ---- */
 
 /* Reads the geometry. Negative: not an image that can be checked; 1: it contradicts itself, reported; 0: usable. */
 int e2d_audit_geometry(struct e2d_audit *a);
 /* NULL where a meta group's descriptor block would lie outside the image. */
 const struct ext2dax_disk_group *e2d_audit_descriptor(const struct e2d_audit *a, uint32_t group);
+/* Has the group a copy of the superblock? */
+bool e2d_audit_has_super(const struct e2d_audit *a, uint32_t group);
+/* The block with copy `which` (0: the first) of the descriptors of a meta group. */
+uint32_t e2d_audit_meta_descriptor(const struct e2d_audit *a, uint32_t table, uint32_t which);
+/* Where an inode lies; NULL: no such inode, or its table cannot be. Needs the geometry alone. */
+const struct ext2dax_disk_inode *e2d_audit_inode_at(const struct e2d_audit *a, uint32_t number);
+uint64_t e2d_audit_inode_size(const struct ext2dax_disk_inode *inode);
+bool e2d_audit_inode_marked(const struct e2d_audit *a, uint32_t number);
+/* Does it count as a file: links, or held without any where that is allowed? */
+bool e2d_audit_in_use(const struct e2d_audit *a, uint32_t number, const struct ext2dax_disk_inode *inode);
+
+/* ---- check_super.c ---- */
+
 /* Claims every metadata block. False: descriptors are such that inodes cannot be looked at, reported. */
 bool e2d_audit_metadata(struct e2d_audit *a);
 /* Bitmaps against owners, paddings, counters, xattr references, state. Completes the owner map. */
@@ -117,12 +130,6 @@ void e2d_audit_totals(struct e2d_audit *a);
 
 /* ---- check_inode.c ---- */
 
-/* Where an inode lies; NULL: no such inode, or its table cannot be. Needs the geometry alone. */
-const struct ext2dax_disk_inode *e2d_audit_inode_at(const struct e2d_audit *a, uint32_t number);
-uint64_t e2d_audit_inode_size(const struct ext2dax_disk_inode *inode);
-bool e2d_audit_inode_marked(const struct e2d_audit *a, uint32_t number);
-/* Does it count as a file: links, or held without any where that is allowed? */
-bool e2d_audit_in_use(const struct e2d_audit *a, uint32_t number, const struct ext2dax_disk_inode *inode);
 /* Every inode, and every block below it; parses directories on the way. */
 void e2d_audit_inodes(struct e2d_audit *a);
 
