@@ -19,7 +19,7 @@ extern "C" {
 
 #define EXT2DAX_EPERM 1        /* append-only or immutable file */
 #define EXT2DAX_ENOENT 2       /* no such name, or an inode that is free or being freed */
-#define EXT2DAX_EIO 5          /* the memory backend failed: poison, a failed write-back */
+#define EXT2DAX_EIO 5          /* the memory backend failed: poison; or a write-back has failed, and nothing may change */
 #define EXT2DAX_ENXIO 6        /* seek past the last data; a read-only pin over a hole */
 #define EXT2DAX_EAGAIN 11      /* the filesystem is frozen and the caller may not wait here */
 #define EXT2DAX_ENOMEM 12      /* the host had no memory; nothing changed */
@@ -31,7 +31,7 @@ extern "C" {
 #define EXT2DAX_EINVAL 22      /* an argument no caller should pass; not an ext2 image */
 #define EXT2DAX_EFBIG 27       /* past the largest size this image can hold */
 #define EXT2DAX_ENOSPC 28      /* no free block or inode */
-#define EXT2DAX_EROFS 30       /* mounted read-only, or gone read-only after a failed write-back */
+#define EXT2DAX_EROFS 30       /* mounted read-only */
 #define EXT2DAX_EMLINK 31      /* no further link fits the link count */
 #define EXT2DAX_ENAMETOOLONG 36
 #define EXT2DAX_ENOTEMPTY 39

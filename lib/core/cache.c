@@ -9,6 +9,7 @@
 #include "inode.h"
 #include "lock.h"
 #include "persist.h"
+#include "super.h"
 #include "truncate.h"
 #include "window.h"
 
@@ -107,6 +108,8 @@ static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *s
         }
     }
     e2d_write_unlock(m, &m->cache_lock);
+    if (rc == -EXT2DAX_EUCLEAN)
+        e2d_super_error(m); /* not under the cache lock */
     if (rc == 0)
         *inode = there ? there : made;
     if (rc == 0 && !there)

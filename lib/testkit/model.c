@@ -405,6 +405,17 @@ void ext2dax_model_fault(struct ext2dax_model_map *map, uint64_t page, bool writ
     fault->cookie = map;
 }
 
+#if defined(E2D_NO_FAULTS)
+/* A core without the fault family has nothing to answer with. */
+static enum ext2dax_fault_result trap(struct ext2dax_model_map *map, uint64_t page, bool write, bool huge)
+{
+    (void)map;
+    (void)page;
+    (void)write;
+    (void)huge;
+    return EXT2DAX_FAULT_FALLBACK;
+}
+#else
 /* One trap, answered by the entry point a kernel would choose. */
 static enum ext2dax_fault_result trap(struct ext2dax_model_map *map, uint64_t page, bool write, bool huge)
 {
@@ -425,6 +436,7 @@ static enum ext2dax_fault_result trap(struct ext2dax_model_map *map, uint64_t pa
         return ext2dax_mkwrite(&fault);
     return ext2dax_fault(&fault);
 }
+#endif
 
 /* Copies through the entry if it allows the access; false: it traps. */
 static bool access_page(struct ext2dax_model_map *map, uint64_t page, size_t from, size_t length, void *to,

@@ -87,6 +87,17 @@ static bool host_may_use_reserved(void *ctx)
     return !bench->nobody;
 }
 
+static size_t host_copy_in(void *ctx, void *to, const void *from, size_t bytes)
+{
+    struct bench *bench = ctx;
+
+    if (bytes > bench->copy_left)
+        bytes = bench->copy_left;
+    bench->copy_left -= bytes;
+    memcpy(to, from, bytes);
+    return bytes;
+}
+
 static const struct ext2dax_host_ops host_ops = {
     .size = sizeof host_ops,
     .alloc = host_alloc,
@@ -94,6 +105,7 @@ static const struct ext2dax_host_ops host_ops = {
     .now = host_now,
     .log = host_log,
     .panic = host_panic,
+    .copy_in = host_copy_in,
     .may_use_reserved = host_may_use_reserved,
 };
 
@@ -127,6 +139,7 @@ void bench_open(struct bench *bench, const struct bench_options *options)
     memset(bench, 0, sizeof *bench);
     pthread_mutex_init(&bench->given_mutex, NULL);
     bench->allocs_left = -1;
+    bench->copy_left = SIZE_MAX;
     ck_assert_int_eq(ext2dax_heap_open(options->size, &bench->memory), 0);
     /* Whatever free blocks held before: nobody may ever see it. */
     memset(bench->memory.base, 0xA5, bench->memory.size);
@@ -173,8 +186,7 @@ void bench_close(struct bench *bench)
 {
     ext2dax_inode_put(bench->root);
     ck_assert_int_eq(ext2dax_unmount(bench->mount), 0);
-    ck_assert_int_eq(
-        ext2dax_check_image(bench->memory.base, bench->memory.size, 0, print_finding, NULL, NULL), 0);
+    ck_assert_int_eq(ext2dax_check_image(bench->memory.base, bench->memory.size, 0, print_finding, NULL, NULL), 0);
     ext2dax_model_close(bench->model);
     ext2dax_heap_close(&bench->memory);
 }

@@ -26,6 +26,7 @@ struct bench {
     uint32_t block_size, page_size;
     unsigned window_pages;
     long allocs_left; /* allocations until one fails, once; negative: never */
+    size_t copy_left; /* bytes until the caller's buffer of a write can no longer be touched; SIZE_MAX: always */
     unsigned reports;
     struct ext2dax_report last;
     struct given *given; /* what the host gave out */

@@ -5,8 +5,11 @@
 
 #include "bench.h"
 
-#define K1 {.size = 1 << 20, .block_size = 1024, .page_shift = 10, .huge_order = 3}
-#define PAGE 1024u
+#define K1                                                                                                             \
+    {                                                                                                                  \
+        .size = 1 << 20, .block_size = 1024, .page_shift = 10, .huge_order = 3                                         \
+    }
+#define PAGE   1024u
 #define WINDOW (8 * PAGE)
 
 static struct bench bench;

@@ -18,7 +18,9 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-    {"1K blocks and pages, windows of 8", {.size = 4 << 20, .block_size = 1024, .page_shift = 10, .huge_order = 3}, 600 << 10},
+    {"1K blocks and pages, windows of 8",
+     {.size = 4 << 20, .block_size = 1024, .page_shift = 10, .huge_order = 3},
+     600 << 10},
     {"1K blocks under 4K pages", {.size = 8 << 20, .block_size = 1024}, 3 << 20},
     {"2K blocks under 4K pages", {.size = 16 << 20, .block_size = 2048}, 2 << 20},
     {"4K blocks and pages", {.size = 32 << 20, .block_size = 4096}, 6 << 20},
@@ -63,7 +65,8 @@ static uint64_t some_offset(struct play *play)
 
 static uint64_t some_length(struct play *play, uint64_t offset)
 {
-    uint64_t most = play->reach - offset, length = 1 + below(play, below(play, 3) == 0 ? most : play->bench.block_size * 3);
+    uint64_t most = play->reach - offset,
+             length = 1 + below(play, below(play, 3) == 0 ? most : play->bench.block_size * 3);
 
     return length < most ? length : most;
 }
@@ -144,7 +147,8 @@ static void do_mapped(struct play *play, bool write)
     if (length > play->size - offset)
         length = play->size - offset;
     if (!write) {
-        ck_assert_int_eq(ext2dax_model_read(play->map, offset, play->buffer, length, huge, false), EXT2DAX_FAULT_NOPAGE);
+        ck_assert_int_eq(ext2dax_model_read(play->map, offset, play->buffer, length, huge, false),
+                         EXT2DAX_FAULT_NOPAGE);
         ck_assert_mem_eq(play->buffer, play->expected + offset, length);
         return;
     }
@@ -168,7 +172,8 @@ static void do_stray_store(struct play *play)
     if (!play->map || into == 0)
         return;
     fill_buffer(play, page);
-    if (ext2dax_model_write(play->map, play->size - 1, play->buffer, page - into + 1, false, false) == EXT2DAX_FAULT_NOPAGE)
+    if (ext2dax_model_write(play->map, play->size - 1, play->buffer, page - into + 1, false, false) ==
+        EXT2DAX_FAULT_NOPAGE)
         play->expected[play->size - 1] = play->buffer[0];
 }
 
@@ -228,8 +233,9 @@ START_TEST(random_operations)
     play.expected = calloc(1, play.reach + 1);
     play.buffer = malloc(play.reach + play.bench.page_size * 2 + 1);
     play.inode = bench_create(&play.bench, "file");
-    if (play.bench.block_size == play.bench.page_size)
-        play.map = ext2dax_model_map(play.bench.model, play.inode, 0, play.reach / play.bench.page_size + 1, true, true);
+    if (BENCH_FAULTS && play.bench.block_size == play.bench.page_size)
+        play.map =
+            ext2dax_model_map(play.bench.model, play.inode, 0, play.reach / play.bench.page_size + 1, true, true);
     for (unsigned i = 0; i < STEPS; i++) {
         step(&play);
         if (i % 8 == 0) {
