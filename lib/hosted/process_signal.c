@@ -16,7 +16,7 @@
  * grows a moment later needs nothing taken away. As with the kernel's own, a thread that blocks or ignores
  * SIGBUS dies of it.
  */
-#include "process.h"
+#include "process_state.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -132,14 +132,16 @@ static enum ext2dax_fault_result resolve(struct e2d_process_window *window, uint
     bool write = access == ACCESS_WRITE, try_huge;
     enum e2d_page shown = e2d_window_look(window, page, &try_huge);
 
+    *foreign = false;
     if (access == ACCESS_UNKNOWN && (shown == E2D_PAGE_ZERO || shown == E2D_PAGE_READ)) {
         if (!traps_again(address))
             return EXT2DAX_FAULT_NOPAGE;
         write = true;
     }
-    *foreign = write && !(window->flags & EXT2DAX_MAP_WRITE);
-    if (*foreign)
+    if (write && !(window->flags & EXT2DAX_MAP_WRITE)) {
+        *foreign = true;
         return EXT2DAX_FAULT_NOPAGE;
+    }
     if (shown == E2D_PAGE_ASIDE)
         return e2d_window_restore(window, page);
     /* Another thread was faster. */
@@ -150,7 +152,7 @@ static enum ext2dax_fault_result resolve(struct e2d_process_window *window, uint
 
 static enum outcome serve(struct ext2dax_process *process, uintptr_t address, enum access access)
 {
-    bool foreign = true;
+    bool foreign = false;
 
     /* Looked at first, so that a crash inside our own calls is not a deadlock as well. */
     if (address < atomic_load(&process->low) || address >= atomic_load(&process->high) || process->owner != getpid())
@@ -197,56 +199,78 @@ static enum outcome serve_any(uintptr_t address, enum access access)
     return outcome;
 }
 
+/* Ends as it would without any handler: at once where the signal is sent, at the next try where an access raised it. */
+static void end_by_default(int number, ucontext_t *interrupted, bool send)
+{
+    struct sigaction action;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = SIG_DFL;
+    sigaction(number, &action, NULL);
+    sigdelset(&interrupted->uc_sigmask, number);
+    if (send)
+        raise(number); /* pending until we return */
+}
+
+/* Calls a handler as the kernel would have: with its mask. */
+static void call(const struct sigaction *action, int number, siginfo_t *info, void *context)
+{
+    ucontext_t *interrupted = context;
+    sigset_t mask;
+
+    sigorset(&mask, &interrupted->uc_sigmask, &action->sa_mask);
+    if (!(action->sa_flags & SA_NODEFER))
+        sigaddset(&mask, number);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+    if (action->sa_flags & SA_SIGINFO)
+        action->sa_sigaction(number, info, context);
+    else
+        action->sa_handler(number);
+}
+
+/*
+ * Queued with the kernel's code it is delivered before anything else that the thread does. Where that is not to be had
+ * (a sandbox refuses; Valgrind takes it for a crash of its own, and delivers other codes late), the handler is called
+ * from here.
+ */
 static void raise_sigbus(void *address, ucontext_t *context)
 {
-    struct sigaction current;
+    struct sigaction action;
     siginfo_t info;
 
-    if (sigismember(&context->uc_sigmask, SIGBUS) == 1 ||
-        (sigaction(SIGBUS, NULL, &current) == 0 && current.sa_handler == SIG_IGN)) {
-        memset(&current, 0, sizeof(current));
-        current.sa_handler = SIG_DFL;
-        sigaction(SIGBUS, &current, NULL);
-        sigdelset(&context->uc_sigmask, SIGBUS);
+    memset(&action, 0, sizeof(action));
+    sigaction(SIGBUS, NULL, &action);
+    if (sigismember(&context->uc_sigmask, SIGBUS) == 1 || action.sa_handler == SIG_IGN) {
+        action.sa_handler = SIG_DFL;
+        end_by_default(SIGBUS, context, false);
     }
     memset(&info, 0, sizeof(info));
     info.si_signo = SIGBUS;
     info.si_code = BUS_ADRERR;
     info.si_addr = address;
-    if (syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), SIGBUS, &info) != 0)
-        raise(SIGBUS);
+    if (!e2d_under_valgrind() && syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), SIGBUS, &info) == 0)
+        return;
+    if (action.sa_handler == SIG_DFL)
+        end_by_default(SIGBUS, context, true);
+    else
+        call(&action, SIGBUS, &info, context);
 }
 
-/* Hands the signal to whoever had it before, as the kernel would have: with that handler's mask and flags. */
+/* Hands the signal to whoever had it before. */
 static void pass_on(int number, siginfo_t *info, void *context)
 {
-    ucontext_t *interrupted = context;
     struct sigaction action = before;
     bool sent = info->si_code <= 0; /* by a process; else the processor's own, which cannot be ignored */
     bool once = ((unsigned)action.sa_flags & SA_RESETHAND) != 0;
-    sigset_t mask;
 
     if (once && atomic_exchange(&before_spent, true))
         action.sa_handler = SIG_DFL;
     if (action.sa_handler == SIG_IGN && sent)
         return;
-    if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) {
-        memset(&action, 0, sizeof(action));
-        action.sa_handler = SIG_DFL;
-        sigaction(number, &action, NULL);
-        sigdelset(&interrupted->uc_sigmask, number);
-        if (sent)
-            raise(number); /* pending until we return; an access is simply tried again, and dies */
-        return;
-    }
-    sigorset(&mask, &interrupted->uc_sigmask, &action.sa_mask);
-    if (!(action.sa_flags & SA_NODEFER))
-        sigaddset(&mask, number);
-    sigprocmask(SIG_SETMASK, &mask, NULL);
-    if (action.sa_flags & SA_SIGINFO)
-        action.sa_sigaction(number, info, context);
+    if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)
+        end_by_default(number, context, sent);
     else
-        action.sa_handler(number);
+        call(&action, number, info, context);
 }
 
 static void on_fault(int number, siginfo_t *info, void *context)
@@ -256,11 +280,12 @@ static void on_fault(int number, siginfo_t *info, void *context)
 
     if (info->si_code > 0)
         outcome = serve_any((uintptr_t)info->si_addr, access_of(context));
+    errno = saved;
     if (outcome == OUTCOME_SIGBUS)
         raise_sigbus(info->si_addr, context);
-    errno = saved;
     if (outcome == OUTCOME_FOREIGN)
         pass_on(number, info, context);
+    errno = saved;
 }
 
 static bool is_ours(const struct sigaction *action)

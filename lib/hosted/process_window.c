@@ -13,7 +13,7 @@
  * Kernel mappings are counted from the record (where one begins), which the kernel can only undercut by merging. At the
  * limit the slab entered first is armed again, with one call.
  */
-#include "process.h"
+#include "process_state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -220,8 +220,8 @@ static void arm(struct e2d_process_window *window, uint64_t low, uint64_t high, 
     }
     if (copies)
         /* Only gives memory back: a copy is written whole before it is shown. */
-        (void)fallocate(window->copies, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                        (off_t)(low << window->page_shift), (off_t)((high - low) << window->page_shift));
+        (void)fallocate(window->copies, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(low << window->page_shift),
+                        (off_t)((high - low) << window->page_shift));
 }
 
 /* Gives up the slab entered first. False: there is none. */
@@ -595,6 +595,7 @@ static char *reserve(size_t bytes, uint64_t offset, size_t align, size_t guard)
     if (before < align)
         munmap(start + before + bytes + guard, align - before);
     (void)madvise(start + before, bytes + guard, MADV_DONTFORK);
+    e2d_touches_are_meant(start + before, bytes);
     e2d_touch_is_meant(start + before, bytes);
     return start + before;
 }
@@ -602,13 +603,15 @@ static char *reserve(size_t bytes, uint64_t offset, size_t align, size_t guard)
 int e2d_window_open(struct e2d_process_window *window)
 {
     size_t guard = (size_t)sysconf(_SC_PAGESIZE), align = (size_t)1 << (window->huge_order + window->page_shift);
-    uint64_t slabs = ((window->first + window->count - 1) >> window->huge_order) - (window->first >> window->huge_order) + 1;
+    uint64_t slabs =
+        ((window->first + window->count - 1) >> window->huge_order) - (window->first >> window->huge_order) + 1;
     uint64_t most = (SIZE_MAX / 2 >> window->page_shift) - 2 * ((uint64_t)align >> window->page_shift);
 
     if (window->count > most || window->first > UINT64_MAX / 2 >> window->page_shift)
         return -EXT2DAX_EOVERFLOW;
     window->record = (size_t)slabs * sizeof(struct e2d_slab) + (size_t)window->count;
-    window->slabs = mmap(NULL, window->record, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    window->slabs =
+        mmap(NULL, window->record, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (window->slabs == MAP_FAILED)
         return -EXT2DAX_ENOMEM;
     window->pages = (uint8_t *)(window->slabs + slabs);
@@ -634,6 +637,7 @@ fail:
 void e2d_window_close(struct e2d_process_window *window)
 {
     unmap_window(window, 0, window->count, true);
+    e2d_touches_are_not_meant(window->address, bytes_of(window, window->count));
     (void)munmap(window->address, window->reserved); /* at the kernel's limit it stays armed */
     munmap(window->slabs, window->record);
     if (window->copies >= 0)

@@ -12,7 +12,7 @@
 #include "ext2dax/hosted/process.h"
 #include "ext2dax/testkit/model.h"
 
-#include "process.h"
+#include "process_state.h"
 
 /* ---- the process: a system call that is handed an armed page answers EFAULT, and traps nothing ---- */
 
@@ -95,8 +95,8 @@ static void process_write(struct view *view, uint64_t page, unsigned at, uint8_t
     *((volatile uint8_t *)process_at(view, page) + at) = byte;
 }
 
-const struct backend process_backend = {"process",        process_open,     process_close,    process_map, process_unmap,
-                                        process_readable, process_writable, process_read,     process_write};
+const struct backend process_backend = {"process",        process_open,     process_close, process_map,  process_unmap,
+                                        process_readable, process_writable, process_read,  process_write};
 
 /* ---- the model ---- */
 
@@ -145,8 +145,7 @@ static uint8_t model_read(struct view *view, uint64_t page, unsigned at)
 
 static void model_write(struct view *view, uint64_t page, unsigned at, uint8_t byte)
 {
-    ck_assert_int_eq(ext2dax_model_write(view->handle, page * PAGE + at, &byte, 1, false, false),
-                     EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(ext2dax_model_write(view->handle, page * PAGE + at, &byte, 1, false, false), EXT2DAX_FAULT_NOPAGE);
 }
 
 const struct backend model_backend = {"model",        model_open,     model_close, model_map,  model_unmap,
@@ -243,7 +242,8 @@ enum ext2dax_fault_result enter_copy(struct view *view, uint64_t page, uint64_t 
 
 enum ext2dax_fault_result enter_huge(struct view *view, uint64_t page, uint64_t block, bool writable)
 {
-    struct ext2dax_mapping run = {EXT2DAX_MAPPING_DATA, page & ~(uint64_t)(HUGE - 1), HUGE, block * PAGE, writable, true};
+    struct ext2dax_mapping run = {
+        EXT2DAX_MAPPING_DATA, page & ~(uint64_t)(HUGE - 1), HUGE, block * PAGE, writable, true};
 
     return enter(view, page, writable, &run);
 }

@@ -36,7 +36,7 @@ struct backend {
     void (*unmap)(struct view *view);
     bool (*readable)(struct view *view, uint64_t page);
     bool (*writable)(struct view *view, uint64_t page);
-    uint8_t (*read)(struct view *view, uint64_t page, unsigned at); /* of a readable page */
+    uint8_t (*read)(struct view *view, uint64_t page, unsigned at);             /* of a readable page */
     void (*write)(struct view *view, uint64_t page, unsigned at, uint8_t byte); /* … writable */
 };
 

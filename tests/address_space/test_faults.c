@@ -6,13 +6,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ext2dax/hosted/lock.h"
+#include "ext2dax/testkit/mutant.h"
+
+#include "../../lib/testkit/instrument.h" /* not by its folder, which has a check.h */
 #include "mounted.h"
 
 static struct mounted m;
 static const char *const lock_names[] = {"atomic_ops", "pthread"};
+
+/* Elsewhere the processor does not tell a store from a load, and finding out takes more traps. */
+#if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__)
+#define TELLS_STORES true
+#else
+#define TELLS_STORES false
+#endif
 
 static void fill(struct ext2dax_inode *inode, uint64_t offset, size_t length, uint8_t byte)
 {
@@ -208,12 +219,75 @@ static void *race(void *arg)
     return NULL;
 }
 
+/* Lets another thread in where a lookup is done and its mapping is not yet there, or a revocation is about to begin. */
+static void dawdle(enum e2d_yield_kind kind, const volatile void *at)
+{
+    static atomic_uint turn;
+    const struct timespec moment = {0, 50000};
+
+    (void)at;
+    if (kind == E2D_YIELD_CALLBACK && atomic_fetch_add(&turn, 1) % 4 == 0)
+        nanosleep(&moment, NULL);
+}
+
+static bool write_all(struct ext2dax_inode *inode, const void *page)
+{
+    for (unsigned i = 0; i < RACED_PAGES; i++)
+        if (ext2dax_write(inode, i * PAGE, page, PAGE) != PAGE)
+            return false;
+    return true;
+}
+
+static unsigned count_hits(struct ext2dax_inode *inode)
+{
+    uint64_t tags[PAGE / 8];
+    unsigned hits = 0;
+
+    for (unsigned i = 0; i < RACED_PAGES; i++) {
+        if (ext2dax_read(inode, i * PAGE, tags, PAGE) != PAGE)
+            return 1;
+        for (unsigned k = 0; k < PAGE / 8; k++)
+            hits += tags[k] != THIEF_TAG;
+    }
+    return hits;
+}
+
+/* Takes blocks away from the raced file and gives them to another one, again and again. True: nobody noticed. */
+static bool run_race(struct ext2dax_inode *file, struct ext2dax_inode *thief, unsigned rounds)
+{
+    uint64_t tags[PAGE / 8];
+    pthread_t threads[3];
+    uint32_t noise = 7;
+    bool good = true;
+
+    for (unsigned i = 0; i < PAGE / 8; i++)
+        tags[i] = THIEF_TAG;
+    atomic_store(&stop, false);
+    violations = touches = buses = 0;
+    e2d_yield_hook = dawdle;
+    for (size_t i = 0; i < 3; i++)
+        pthread_create(&threads[i], NULL, race, (void *)(i * 77 + 1));
+    for (unsigned round = 0; good && (round < rounds || (buses == 0 && round < 100000)); round++) {
+        uint64_t size;
+
+        noise = noise * 1664525u + 1013904223u;
+        size = (noise >> 8) % (RACED_PAGES * PAGE) & ~7u; /* whole words */
+        good = (round % 3 || ext2dax_punch(file, size, 5 * PAGE) == 0) && ext2dax_truncate(file, size) == 0;
+        good = good && write_all(thief, tags) && (round % 4 || ext2dax_fsync(file) == 0) && count_hits(thief) == 0;
+        good = good && ext2dax_truncate(thief, 0) == 0 && ext2dax_truncate(file, RACED_PAGES * PAGE) == 0;
+        good = good && atomic_load(&violations) == 0;
+    }
+    atomic_store(&stop, true);
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    e2d_yield_hook = NULL;
+    return good && violations == 0 && touches > 0 && buses > 0;
+}
+
 START_TEST(nobody_sees_or_hits_another_files_blocks)
 {
     struct mounted_options options = {.size = 8u << 20, .locks = lock_names[_i % 2], .max_mappings = _i < 2 ? 0 : 20};
     struct ext2dax_inode *file, *thief;
-    pthread_t threads[3];
-    uint32_t noise = 7;
 
     if (!ext2dax_locks_by_name(options.locks).ops)
         return;
@@ -222,44 +296,37 @@ START_TEST(nobody_sees_or_hits_another_files_blocks)
     file = make_file(&m, "f", RACED_PAGES * PAGE);
     thief = make_file(&m, "g", 0);
     shared_at = map_file(&m, file, 0, RACED_PAGES * PAGE, EXT2DAX_MAP_WRITE);
-    atomic_store(&stop, false);
-    violations = touches = buses = 0;
-    for (size_t i = 0; i < 3; i++)
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, race, (void *)(i * 77 + 1)), 0);
-    for (unsigned round = 0; round < 300 || (atomic_load(&buses) == 0 && round < 100000); round++) {
-        uint64_t tags[PAGE / 8], size;
-        unsigned hit = 0;
-
-        noise = noise * 1664525u + 1013904223u;
-        size = (noise >> 8) % (RACED_PAGES * PAGE) & ~7u; /* whole words */
-        if (round % 3 == 0)
-            ck_assert_int_eq(ext2dax_punch(file, size, 5 * PAGE), 0);
-        ck_assert_int_eq(ext2dax_truncate(file, size), 0);
-        for (unsigned i = 0; i < PAGE / 8; i++)
-            tags[i] = THIEF_TAG;
-        for (unsigned i = 0; i < RACED_PAGES; i++)
-            ck_assert_int_eq(ext2dax_write(thief, i * PAGE, tags, PAGE), PAGE);
-        if (round % 4 == 0)
-            ck_assert_int_eq(ext2dax_fsync(file), 0);
-        for (unsigned i = 0; i < RACED_PAGES; i++) {
-            ck_assert_int_eq(ext2dax_read(thief, i * PAGE, tags, PAGE), PAGE);
-            for (unsigned k = 0; k < PAGE / 8; k++)
-                hit += tags[k] != THIEF_TAG;
-        }
-        ck_assert_uint_eq(hit, 0);
-        ck_assert_int_eq(ext2dax_truncate(thief, 0), 0);
-        ck_assert_int_eq(ext2dax_truncate(file, RACED_PAGES * PAGE), 0);
-    }
-    atomic_store(&stop, true);
-    for (size_t i = 0; i < 3; i++)
-        pthread_join(threads[i], NULL);
-    ck_assert_uint_eq(violations, 0);
-    ck_assert_uint_gt(touches, 0);
-    ck_assert_uint_gt(buses, 0);
+    ck_assert(run_race(file, thief, getenv("EXT2DAX_UNDER_VALGRIND") ? 5 : 60));
     unmap_file(&m, shared_at);
     ext2dax_inode_put(thief);
     ext2dax_inode_put(file);
     mounted_close(&m);
+}
+END_TEST
+
+static const char *const mutants[] = {"DAX_SEM_FAULT", "DAX_SEM_TRUNCATE"};
+static const char *mutant;
+
+static void race_with_a_mutant(void)
+{
+    struct mounted_options options = {.size = 8u << 20};
+    struct ext2dax_inode *file, *thief;
+
+    catch_signals();
+    mounted_open(&m, &options);
+    file = make_file(&m, "f", RACED_PAGES * PAGE);
+    thief = make_file(&m, "g", 0);
+    shared_at = map_file(&m, file, 0, RACED_PAGES * PAGE, EXT2DAX_MAP_WRITE);
+    ext2dax_mutant_activate(mutant);
+    child_exit(run_race(file, thief, 3000) ? 0 : 1);
+}
+
+START_TEST(the_race_notices_a_broken_core)
+{
+    if (getenv("EXT2DAX_UNDER_VALGRIND"))
+        return; /* which runs one thread at a time */
+    mutant = mutants[_i];
+    ck_assert_int_ne(in_child(race_with_a_mutant), 1000);
 }
 END_TEST
 
@@ -297,7 +364,7 @@ START_TEST(fsync_protects_writes_back_and_asks_again)
     for (unsigned round = 0; round < 3; round++) {
         before = count(&m);
         poke(at + 5 * PAGE, (uint8_t)(round + 2)); /* writable already, but for the rounds after an fsync */
-        ck_assert_uint_eq(count(&m).traps - before.traps, round > 0);
+        ck_assert(!TELLS_STORES || count(&m).traps - before.traps == (round > 0));
         persisted_pages = 0;
         ck_assert_int_eq(ext2dax_fsync(file), 0);
         ck_assert_uint_gt(persisted_pages, 0);
@@ -421,7 +488,7 @@ START_TEST(aligned_windows_take_one_fault_each)
     before = count(&m);
     for (unsigned i = 0; i < 8 * HUGE / PAGE; i += 3)
         poke(at + i * PAGE + 1, (uint8_t)(i + 1));
-    ck_assert_uint_eq(count(&m).traps - before.traps, 8);
+    ck_assert(!TELLS_STORES || count(&m).traps - before.traps == 8);
     unmap_file(&m, at);
     ext2dax_inode_put(file);
     mounted_close(&m);
@@ -521,8 +588,7 @@ START_TEST(what_cannot_be_mapped_is_refused)
     ck_assert_int_eq(ext2dax_process_map(m.process, file, 0, 0, 0, &at), -EXT2DAX_EINVAL);
     ck_assert_int_eq(ext2dax_process_map(m.process, file, 0, PAGE, 0x80, &at), -EXT2DAX_EINVAL);
     ck_assert_int_eq(ext2dax_process_map(m.process, m.root, 0, PAGE, 0, &at), -EXT2DAX_EINVAL);
-    ck_assert_int_eq(ext2dax_process_map(m.process, file, UINT64_MAX - PAGE + 1, 2 * PAGE, 0, &at),
-                     -EXT2DAX_EOVERFLOW);
+    ck_assert_int_eq(ext2dax_process_map(m.process, file, UINT64_MAX - PAGE + 1, 2 * PAGE, 0, &at), -EXT2DAX_EOVERFLOW);
     ck_assert_int_eq(ext2dax_process_map(m.process, file, 0, UINT64_MAX, 0, &at), -EXT2DAX_EOVERFLOW);
     ck_assert_int_eq(ext2dax_remount(m.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
     ck_assert_int_eq(ext2dax_process_map(m.process, file, 0, PAGE, EXT2DAX_MAP_WRITE, &at), -EXT2DAX_EROFS);
@@ -551,6 +617,7 @@ int main(void)
     tcase_add_test(tcase, truncate_and_punch_revoke);
     tcase_add_loop_test(tcase, no_store_is_lost_in_a_hole, 0, 2);
     tcase_add_loop_test(tcase, nobody_sees_or_hits_another_files_blocks, 0, 4);
+    tcase_add_loop_test(tcase, the_race_notices_a_broken_core, 0, (int)(sizeof(mutants) / sizeof(mutants[0])));
     tcase_add_test(tcase, fsync_protects_writes_back_and_asks_again);
     tcase_add_test(tcase, a_store_waits_while_frozen);
     tcase_add_test(tcase, private_stores_stay_private);
@@ -559,7 +626,7 @@ int main(void)
     tcase_add_test(tcase, a_window_may_be_the_buffer_of_its_own_file);
     tcase_add_test(tcase, a_file_without_a_name_lives_while_it_is_mapped);
     tcase_add_test(tcase, what_cannot_be_mapped_is_refused);
-    srunner_run_all(runner, CK_ENV);
+    srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -6,7 +6,7 @@
  * EXT2DAX_PROCESS_SIGSEGV: armed pages are PROT_NONE; the handler resolves in the thread that touched. No privilege and
  * no helper thread. What this costs a program:
  * - a system call handed an armed page answers EFAULT, or a short count (touch or populate the pages first);
- * - a thread that blocks SIGSEGV dies at a touch;
+ * - a thread that blocks SIGSEGV dies at a touch; one that blocks or ignores SIGBUS dies at a touch past the end;
  * - pages the kernel has pinned (O_DIRECT, vmsplice, io_uring) outlive a truncate: use ext2dax_pin() for those;
  * - windows are not inherited by a child process: its touch dies.
  */
@@ -33,7 +33,8 @@ enum ext2dax_process_way { EXT2DAX_PROCESS_SIGSEGV };
 struct ext2dax_process_options {
     size_t size;
     enum ext2dax_process_way way;
-    size_t max_mappings; /* live kernel mappings before the oldest are evicted; 0: half of vm.max_map_count */
+    /* Live kernel mappings before the oldest are evicted; 0: half of vm.max_map_count. Never less than 16. */
+    size_t max_mappings;
 };
 
 /*
@@ -55,7 +56,7 @@ EXT2DAX_API int ext2dax_process_close(struct ext2dax_process *process);
  * Shows [offset, offset + length) of the file at an address the library chooses (congruent to the offset modulo a
  * window). `offset` a multiple of the page size. The range may pass the end of file: a touch there is a true SIGBUS with
  * the address. Holds a reference. EOPNOTSUPP: block size and page size differ, the image cannot be mapped; EINVAL;
- * EOVERFLOW; EROFS (shared and writable on a read-only mount); ENOMEM.
+ * EOVERFLOW; EROFS (shared and writable on a read-only mount), EPERM (… of an immutable or append-only file); ENOMEM.
  */
 EXT2DAX_API int ext2dax_process_map(struct ext2dax_process *process, struct ext2dax_inode *inode, uint64_t offset,
                                     uint64_t length, unsigned flags, void **address);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside the address space of a process: what process.c, process_window.c and process_signal.c share.
+ * Inside the address space of a process: what process.c, process_signal.c, process_registry.c and process_window.c share,
+ * each standing on those behind it.
  *
  * Two locks. `space` (the mmap lock) guards which windows exist: the fault handler holds it shared while it resolves, who
  * adds or removes a window holds it exclusively. `table` (the page-table lock) guards what a window's pages show: every
@@ -10,8 +11,8 @@
  * Glossary: window: a range of addresses that shows part of a file; slab: one aligned huge page of a file within
  * a window, the unit of eviction; armed: mapped without any permission, so that a touch traps.
  */
-#ifndef E2D_HOSTED_PROCESS_H
-#define E2D_HOSTED_PROCESS_H
+#ifndef E2D_HOSTED_PROCESS_STATE_H
+#define E2D_HOSTED_PROCESS_STATE_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -32,16 +33,43 @@
 #include <valgrind/memcheck.h>
 #endif
 #endif
-#if defined(VALGRIND_MAKE_MEM_DEFINED)
+#if defined(VALGRIND_DISABLE_ADDR_ERROR_REPORTING_IN_RANGE)
+static inline void e2d_touches_are_meant(const void *at, size_t bytes)
+{
+    (void)VALGRIND_DISABLE_ADDR_ERROR_REPORTING_IN_RANGE(at, bytes);
+}
+static inline void e2d_touches_are_not_meant(const void *at, size_t bytes)
+{
+    (void)VALGRIND_ENABLE_ADDR_ERROR_REPORTING_IN_RANGE(at, bytes);
+}
+/* For system calls that are handed one. */
 static inline void e2d_touch_is_meant(const void *at, size_t bytes)
 {
     (void)VALGRIND_MAKE_MEM_DEFINED(at, bytes);
 }
+static inline bool e2d_under_valgrind(void)
+{
+    return RUNNING_ON_VALGRIND;
+}
 #else
+static inline void e2d_touches_are_meant(const void *at, size_t bytes)
+{
+    (void)at;
+    (void)bytes;
+}
+static inline void e2d_touches_are_not_meant(const void *at, size_t bytes)
+{
+    (void)at;
+    (void)bytes;
+}
 static inline void e2d_touch_is_meant(const void *at, size_t bytes)
 {
     (void)at;
     (void)bytes;
+}
+static inline bool e2d_under_valgrind(void)
+{
+    return false;
 }
 #endif
 
@@ -129,7 +157,7 @@ static inline void e2d_table_unlock(struct ext2dax_process *process)
     process->locks.ops->write_unlock(process->locks.ctx, &process->table);
 }
 
-/* ---- process.c ---- */
+/* ---- process_registry.c ---- */
 
 /* The window that shows the address, or NULL. The caller holds space. */
 struct e2d_process_window *e2d_process_find(const struct ext2dax_process *process, uintptr_t address);
