@@ -147,8 +147,25 @@ static int check(const struct demo *demo)
     return 0;
 }
 
+/* Why there can be no race, or NULL. */
+static const char *no_race(const struct demo *demo)
+{
+    struct request request = *demo->request;
+    struct image image;
+
+    if (request.locks.ops == ext2dax_locks_none().ops)
+        return "it needs a lock backend other than none";
+    request.image = demo->image;
+    int code = image_open(&image, &request, false);
+    bool serves = image.process;
+    image_close(&image, code);
+    return serves ? NULL : "this build serves no page faults";
+}
+
 static int run_steps(const struct demo *demo)
 {
+    const char *reason;
+
     int code = step(demo, "format", command_format, SIZE, NULL, NULL);
 
     if (!code)
@@ -167,8 +184,8 @@ static int run_steps(const struct demo *demo)
         code = step(demo, "truncate", command_truncate, "/file", "5500000", NULL);
     if (!code)
         code = step(demo, "map", command_map, "/file", NULL, NULL);
-    if (!code && demo->request->locks.ops == ext2dax_locks_none().ops)
-        printf("\n(no race: it needs a lock backend other than none)\n");
+    if (!code && (reason = no_race(demo)) != NULL)
+        printf("\n(no race: %s)\n", reason);
     else if (!code)
         code = step(demo, "race", command_race, "/race", NULL, NULL);
     if (!code)

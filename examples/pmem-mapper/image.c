@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void image_keep_report(void *arg, const struct ext2dax_report *report)
@@ -97,7 +98,8 @@ int image_open(struct image *image, const struct request *request, bool writable
         return system_failed(image->path, -error, writable ? "open for writing" : "open");
     image->memory_open = true;
 
-    struct ext2dax_host_options host_options = {.size = sizeof(host_options), .log = image_keep_report, .log_arg = image};
+    struct ext2dax_host_options host_options = {
+        .size = sizeof(host_options), .log = image_keep_report, .log_arg = image};
     error = ext2dax_host_open(&host_options, &image->host);
     if (error)
         return image_failed(image, error, "open");
@@ -178,4 +180,12 @@ int image_parent(struct image *image, const char *path, struct ext2dax_inode **d
     if (!*length)
         return -EXT2DAX_EISDIR;
     return ext2dax_lookup_path(image->mount, path, (size_t)(*name - path), 0, directory);
+}
+
+bool image_is(const struct image *image, const struct stat *host)
+{
+    struct stat own;
+    int descriptor = ext2dax_file_descriptor(&image->memory);
+
+    return descriptor >= 0 && !fstat(descriptor, &own) && own.st_dev == host->st_dev && own.st_ino == host->st_ino;
 }

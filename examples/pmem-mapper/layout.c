@@ -96,15 +96,17 @@ static void print_json(const struct layout *layout)
 /* How a cell of the strip looks. Blocks and colour are for terminals that say they take UTF-8. */
 enum look { HOLE, PARTLY, DATA, HUGE, LOOKS };
 static const char *const plain[LOOKS] = {".", "+", "#", "H"};
-static const char *const fancy[LOOKS] = {"\033[90m░", "\033[33m▒", "\033[36m▓", "\033[32m█"};
+static const char *const fancy[LOOKS] = {"░", "▒", "▓", "█"};
+static const char *const colours[LOOKS] = {"\033[90m", "\033[33m", "\033[36m", "\033[32m"};
+static const char *const names[LOOKS] = {"hole", "part data", "data", "huge window"};
 
 static bool terminal_is_fancy(void)
 {
-    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    static const char *const variables[] = {"LC_ALL", "LC_CTYPE", "LANG"};
     const char *locale = NULL, *term = getenv("TERM");
 
     for (unsigned i = 0; i < 3 && (!locale || !*locale); i++)
-        locale = getenv(names[i]);
+        locale = getenv(variables[i]);
     return isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") && locale &&
            (strstr(locale, "UTF-8") || strstr(locale, "utf8"));
 }
@@ -141,6 +143,7 @@ static void print_strip(const struct layout *layout)
     unsigned cells = layout->blocks < columns ? (unsigned)layout->blocks : columns;
     bool is_fancy = terminal_is_fancy();
     const char *const *looks = is_fancy ? fancy : plain;
+    enum look last = LOOKS;
 
     if (!cells)
         return;
@@ -157,11 +160,15 @@ static void print_strip(const struct layout *layout)
         uint64_t rest = layout->blocks % cells;
         uint64_t whole = layout->blocks / cells + rest * (c + 1) / cells - rest * c / cells;
         enum look look = !data[c] ? HOLE : data[c] < whole ? PARTLY : huge[c] < whole ? DATA : HUGE;
+        if (is_fancy && look != last)
+            fputs(colours[look], stdout);
         fputs(looks[look], stdout);
+        last = look;
     }
-    printf("%s\n%s hole%s  %s part data%s  %s data%s  %s huge window%s\n", is_fancy ? "\033[0m" : "", looks[HOLE],
-           is_fancy ? "\033[0m" : "", looks[PARTLY], is_fancy ? "\033[0m" : "", looks[DATA],
-           is_fancy ? "\033[0m" : "", looks[HUGE], is_fancy ? "\033[0m" : "");
+    fputs(is_fancy ? "\033[0m\n" : "\n", stdout);
+    for (unsigned i = 0; i < LOOKS; i++)
+        printf("%s%s%s %s%s", is_fancy ? colours[i] : "", looks[i], is_fancy ? "\033[0m" : "", names[i],
+               i + 1 < LOOKS ? "  " : "\n");
 }
 
 static void print_table(const struct layout *layout, const char *path)

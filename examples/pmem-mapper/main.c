@@ -37,7 +37,8 @@ static const char help[] =
     "  put IMAGE HOSTFILE PATH      copy a file in, creating or replacing PATH\n"
     "  get IMAGE PATH [HOSTFILE]    copy a file out, to standard output without HOSTFILE or with -\n"
     "  map IMAGE PATH               extents, holes and huge windows, and a picture of them:\n"
-    "           --json              {\"size\",\"block_size\",\"extents\",\"holes\",\"huge_windows\",\"windows\"}, in blocks\n"
+    "           --json              {\"size\",\"block_size\",\"extents\",\"holes\",\"huge_windows\",\"windows\"}, in "
+    "blocks\n"
     "  truncate IMAGE PATH SIZE     set the size\n"
     "  punch IMAGE PATH OFFSET LENGTH\n"
     "                               make a hole\n"
@@ -53,7 +54,8 @@ static const char help[] =
     "  --help, --version\n"
     "\n"
     "A window is 2 MiB of a file (blocks and pages of 4 KiB); it is huge when one aligned run of blocks backs it.\n"
-    "put counts the blocks it needs first; failing later all the same, it removes the file it created, or leaves the one\n"
+    "put counts the blocks it needs first; failing later all the same, it removes the file it created, or leaves the "
+    "one\n"
     "it was replacing empty. Sizes take the suffixes K, M, G and T. Exit status: 0 done, 1 failed, 2 usage.\n";
 
 static int usage(const char *what, const char *why)
@@ -88,8 +90,8 @@ static int option_fault(const char *text)
 {
     if (!strcmp(text, "sigsegv"))
         return 0;
-    return usage("--fault", !strcmp(text, "userfaultfd") ? "userfaultfd is not in this build"
-                                                         : "takes sigsegv or userfaultfd");
+    return usage("--fault",
+                 !strcmp(text, "userfaultfd") ? "userfaultfd is not in this build" : "takes sigsegv or userfaultfd");
 }
 
 /* One option that takes a value; `takes` collects which commands it is for. */

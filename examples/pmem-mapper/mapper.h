@@ -43,7 +43,7 @@ int command_punch(const struct request *request);
 int command_race(const struct request *request);
 int command_demo(const struct request *request);
 
-/* number.c: "4096", "64K", "1G" (binary suffixes K, M, G, T); ERANGE where it does not fit 64 bits, EINVAL otherwise. */
+/* number.c: "4096", "64K", "1G" (K, M, G and T are binary); ERANGE where it does not fit 64 bits, else EINVAL. */
 int number_parse(const char *text, uint64_t *value);
 /* A SIZE, OFFSET or LENGTH argument; says what is wrong and returns an exit code, 0 if nothing is. */
 int number_argument(const struct request *request, const char *what, const char *text, uint64_t *value);
@@ -71,7 +71,7 @@ int image_close(struct image *image, int code);
 /* The log hook of such an image's host: `image` remembers the last error and the last warning. */
 void image_keep_report(void *image, const struct ext2dax_report *report);
 
-/* "pmem-mapper: IMAGE: what: why" on stderr; the why is the library's last report of that error, else the error's text. */
+/* "pmem-mapper: IMAGE: what: why" on stderr. Why: the library's last report of that error, else the error's text. */
 int image_failed(struct image *image, int error, const char *format, ...) PRINTF_LIKE(3, 4);
 /* The same for an error of the system, a positive errno. */
 int system_failed(const char *image_path, int number, const char *format, ...) PRINTF_LIKE(3, 4);
@@ -83,6 +83,10 @@ int image_file(struct image *image, const char *verb, const char *path, struct e
 /* The directory that holds the last component of `path`, and that component. 0 or a negative EXT2DAX_E…. */
 int image_parent(struct image *image, const char *path, struct ext2dax_inode **directory, const char **name,
                  size_t *length);
+
+/* Is a host file the image itself? Copying one into the other would never end well. */
+struct stat;
+bool image_is(const struct image *image, const struct stat *host);
 
 /* signals.c: what a stop request and a SIGBUS turn into. */
 extern volatile sig_atomic_t interrupted;
@@ -126,7 +130,7 @@ struct runs {
     struct ext2dax_run *list;
     size_t count, room;
 };
-/* Every run of the blocks [first, end), touching neighbours joined. 0 or a negative EXT2DAX_E…; runs_free() always. */
+/* Every run of the blocks [first, end), neighbours joined. 0 or a negative EXT2DAX_E…; runs_free() in any case. */
 int runs_collect(struct runs *runs, struct ext2dax_inode *inode, uint64_t first, uint64_t end);
 void runs_free(struct runs *runs);
 

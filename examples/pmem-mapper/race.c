@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_BYTES  ((uint64_t)16 << 20)
+#define MOST_BYTES  ((uint64_t)8 << 20)
 #define LEAST_PAGES 64
 
 void race_violation(struct race *race, const char *what, uint64_t offset, uint64_t found)
@@ -56,8 +56,8 @@ static int prepare(struct race *race)
         mapper->index = i;
         mapper->random = 0x2545F4914F6CDD1Du + i;
         atomic_store(&mapper->storing, IDLE);
-        error = ext2dax_process_map(race->image->process, race->first, 0, race->bytes, EXT2DAX_MAP_WRITE,
-                                    &mapper->window);
+        error =
+            ext2dax_process_map(race->image->process, race->first, 0, race->bytes, EXT2DAX_MAP_WRITE, &mapper->window);
         if (error)
             return image_failed(race->image, error, "race %s: map it", race->path);
     }

@@ -10,18 +10,18 @@
 
 #include <pthread.h>
 
-/* A word that is stored says whose it is: | tag 8 | place in the file / 8, 27 | generation 29 |. Zero is never stored. */
-#define TAG_FIRST 0xA5u
-#define TAG_SECOND 0x5Bu
+/* A stored word says whose it is: | tag 8 | place in the file / 8, 27 | generation 29 |. Zero is never stored. */
+#define TAG_FIRST       0xA5u
+#define TAG_SECOND      0x5Bu
 #define GENERATION_BITS 29
-#define PLACE_BITS 27
+#define PLACE_BITS      27
 
 /* The unit in which generations are kept; every size and offset the changer uses is a multiple. */
 #define CHUNK 512u
 
 #define RECENT 256 /* stores that other threads look at again */
-#define SHOWN 8    /* violations described */
-#define IDLE UINT32_MAX
+#define SHOWN  8   /* violations described */
+#define IDLE   UINT32_MAX
 
 struct violation {
     const char *what;
@@ -34,7 +34,7 @@ struct mapper {
     struct race *race;
     pthread_t thread;
     unsigned index;
-    void *window;            /* its own mapping of the whole range */
+    void *window;             /* its own mapping of the whole range */
     _Atomic uint32_t storing; /* the generation of the store under way, or IDLE */
     uint64_t random;
     uint64_t sigbus;
@@ -48,6 +48,7 @@ struct race {
     unsigned threads;
     struct mapper *mappers;
     atomic_bool stop;
+    atomic_bool gathering; /* the changer waits for stores under way: give it the processor */
 
     struct ext2dax_inode *first, *second;
 

@@ -11,6 +11,9 @@
 #include <string.h>
 #include <time.h>
 
+/* What the second file is filled with through a window at the most: its faults queue with those of the mappers. */
+#define FAULTED_MOST ((uint64_t)1 << 20)
+
 struct changer {
     struct race *race;
     struct ext2dax_inode *directory;
@@ -40,9 +43,11 @@ static void change_begin(struct race *race)
 {
     uint32_t generation = atomic_fetch_add(&race->generation, 1) + 1;
 
+    atomic_store(&race->gathering, true);
     for (unsigned i = 0; i < race->threads; i++)
         while (atomic_load(&race->mappers[i].storing) < generation)
             sched_yield();
+    atomic_store(&race->gathering, false);
 }
 
 /* Ends it: [from, to) has been discarded. */
@@ -92,6 +97,8 @@ static int punch(struct changer *changer)
         return 0;
     if (length > end - from)
         length = end - from;
+    if (!length)
+        return 0;
     change_begin(race);
     int error = ext2dax_punch(race->first, from, length);
     if (!error)
@@ -123,6 +130,8 @@ static int second_fill(struct changer *changer, uint64_t bytes)
     struct race *race = changer->race;
 
     changer->round = (changer->round + 1) & (((uint32_t)1 << GENERATION_BITS) - 1);
+    if (!(changer->round & 1) && bytes > FAULTED_MOST)
+        bytes = FAULTED_MOST;
     for (uint64_t i = 0; i < bytes / 8; i++)
         changer->buffer[i] = race_word(TAG_SECOND, i * 8, changer->round);
     if (!bytes)

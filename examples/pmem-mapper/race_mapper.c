@@ -14,14 +14,14 @@
  *                                    came back, or a store went to a page that was taken away)
  *   anything else                    never legal ("foreign": another file's bytes, another place's, or garbage)
  *
- * What is discarded: truncating down to s, everything from s on; extending from s to t, everything from s to t or to the
- * end of the page s lies in (bytes stored behind the end there are dropped; pages behind it took no stores); punching,
- * the range.
+ * What is discarded: truncating down to s, everything from s on; extending from s to t, everything from s to t or to
+ * the end of the page s lies in (bytes stored behind the end there are dropped; pages behind it took no stores);
+ * punching, the range.
  *
  * Lost stores. A thread stores only to words that are its own by index, in order, so the generations stored to a place
- * never fall. A finished store (word w of even generation g) is put in `recent`. Whoever reads that place after finding w there
- * must see generation g or later, or zero if a change discarded it. Such a change began after g was read, so its
- * generation is above g. It is either still running when `generation` is read after the load, or it had raised the
+ * never fall. A finished store (word w of even generation g) is put in `recent`. Whoever finds w there and then reads
+ * its place must see generation g or later, or zero if a change discarded it. Such a change began after g was read, so
+ * its generation is above g. It is either still running when `generation` is read after the load, or it had raised the
  * floor above g before. So zero with an even generation and, read after that, a floor not above g, is a lost store.
  *
  * The end of file. `low` and `high` bound the size: a shrinking change lowers `low` before and `high` after, a growing
@@ -30,6 +30,8 @@
  * cannot have met the end of file, one to a page at or behind `high` must have. Here a SIGBUS is expected, and counted.
  */
 #include "race.h"
+
+#include <sched.h>
 
 static uint64_t pages_below(const struct race *race, uint64_t size)
 {
@@ -128,18 +130,20 @@ static void look_again(struct mapper *mapper)
         race_violation(race, "lost store", word_offset(word), word);
 }
 
-/* Half of the accesses go to the pages around the end, where truncating and faulting meet. */
+/* Half of the accesses go to the pages around the end, where truncating and faulting meet; few go far past it. */
 static uint64_t choose_offset(struct mapper *mapper)
 {
     struct race *race = mapper->race;
     uint64_t random = race_random(&mapper->random);
-    uint64_t pages = race->bytes / race->page, page = (random >> 8) % pages;
+    uint64_t pages = race->bytes / race->page, end = atomic_load(&race->low) / race->page, page;
 
     if (random & 1) {
-        uint64_t end = atomic_load(&race->low) / race->page + (random >> 1 & 15);
-        page = end < 8 ? end : end - 8;
-        page = page < pages ? page : pages - 1;
+        page = end + (random >> 4 & 15);
+        page = page < 8 ? 0 : page - 8;
+    } else {
+        page = (random >> 8) % (random & 14 ? end + 1 : pages);
     }
+    page = page < pages ? page : pages - 1;
     return page * race->page + (random >> 40) % (race->page / 8) * 8;
 }
 
@@ -151,6 +155,8 @@ void *race_mapper(void *arg)
 
     while (!atomic_load_explicit(&race->stop, memory_order_relaxed)) {
         uint64_t offset = choose_offset(mapper);
+        if (atomic_load_explicit(&race->gathering, memory_order_relaxed))
+            sched_yield();
         switch (race_random(&mapper->random) & 3) {
         case 0:
             load(mapper, offset, &value);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Signals. A store or load through a window raises SIGBUS where the page lies past the end of the file, where no block
- * could be had, or where the image itself could not be read: an ordinary answer, so accesses go through the guards here.
+ * could be had, or where the image could not be read: an ordinary answer, so accesses go through the guards here.
  *
  * Leaving the handler by siglongjmp is safe: the signal is raised by the access itself, in code of ours that holds no
  * lock, never inside the library. SA_NODEFER keeps the signal mask as it was, so that the jump need not restore it.

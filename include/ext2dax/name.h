@@ -53,7 +53,11 @@ EXT2DAX_API int ext2dax_readdir(struct ext2dax_inode *directory, uint64_t cookie
 EXT2DAX_API int ext2dax_create(struct ext2dax_inode *directory, const char *name, size_t length, uint16_t mode,
                                uint32_t uid, uint32_t gid, struct ext2dax_inode **inode);
 
-/* Removes a name of a file that is not a directory (EISDIR). The last name gone, the file lives until its last put. */
+/*
+ * Removes a name of a file that is not a directory (EISDIR). The last name gone, the file lives until its last put. ENOENT,
+ * EROFS; EPERM: the directory or the file is immutable or append-only; EUCLEAN, ENOMEM: nothing has changed. EIO: the name
+ * may be gone.
+ */
 EXT2DAX_API int ext2dax_unlink(struct ext2dax_inode *directory, const char *name, size_t length);
 
 #ifdef __cplusplus

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * put and get: files in and out, holes staying holes.
+ * put: a file in, holes staying holes. Only what the host file has as data (SEEK_DATA) is written, into blocks
+ * allocated before, so that no store through the window can run out of space.
  *
- * put writes only what the host file has as data (SEEK_DATA), into blocks allocated before, so that no store through
- * the window can run out of space. It counts the blocks it will need, pointer blocks included, before it changes
- * anything. Should it fail all the same, a file it created is removed again; one it was replacing is left empty, since its
- * old blocks may be in use by then.
+ * The blocks it will need are counted before anything changes, pointer blocks included. Should it fail all the same, a
+ * file it created is removed again; one it was replacing is left empty, since its old blocks may be in use by then.
  */
 #include "mapper.h"
 
@@ -164,8 +163,7 @@ static int put_data(struct put *put)
 static int put_fits(struct put *put, const struct ext2dax_stat *replaced)
 {
     uint64_t block = put->image->figures.block_size, needed;
-    uint64_t available =
-        geteuid() == 0 ? put->image->figures.free_blocks : put->image->figures.available_blocks;
+    uint64_t available = geteuid() == 0 ? put->image->figures.free_blocks : put->image->figures.available_blocks;
 
     if (put->size > put->image->figures.max_file_size)
         return image_failed(put->image, -EXT2DAX_EFBIG, "put %s", put->path);
@@ -176,8 +174,7 @@ static int put_fits(struct put *put, const struct ext2dax_stat *replaced)
         available += replaced->sectors / (block / 512);
     if (needed > available)
         return say_failed(put->image->path, "put %s: %s: %llu blocks needed, %llu free", put->path,
-                          ext2dax_strerror(-EXT2DAX_ENOSPC), (unsigned long long)needed,
-                          (unsigned long long)available);
+                          ext2dax_strerror(-EXT2DAX_ENOSPC), (unsigned long long)needed, (unsigned long long)available);
     return 0;
 }
 
@@ -235,15 +232,6 @@ static int put_over(struct put *put)
     return code;
 }
 
-/* Is the host file the image itself? Copying one into the other would never end well. */
-static bool is_image(const struct image *image, const struct stat *host)
-{
-    struct stat own;
-    int descriptor = ext2dax_file_descriptor(&image->memory);
-
-    return descriptor >= 0 && !fstat(descriptor, &own) && own.st_dev == host->st_dev && own.st_ino == host->st_ino;
-}
-
 int command_put(const struct request *request)
 {
     struct image image;
@@ -267,7 +255,7 @@ int command_put(const struct request *request)
     put.size = (uint64_t)host.st_size;
 
     code = image_open(&image, request, true);
-    if (!code && is_image(&image, &host))
+    if (!code && image_is(&image, &host))
         code = say_failed(image.path, "put %s: is the image itself", put.host_path);
     if (!code) {
         struct ext2dax_inode *there;
@@ -282,143 +270,5 @@ int command_put(const struct request *request)
             code = image_failed(&image, error, "put %s", put.path);
     }
     close(put.host);
-    return image_close(&image, code);
-}
-
-struct get {
-    struct image *image;
-    struct ext2dax_inode *inode;
-    const char *path;
-    const char *host_path; /* for messages */
-    int host;
-    bool stream; /* not seekable: holes are written as zeroes */
-};
-
-static int host_write(const struct get *get, const void *buffer, size_t bytes, uint64_t offset)
-{
-    size_t done = 0;
-
-    while (done < bytes) {
-        const char *from = (const char *)buffer + done;
-        ssize_t put = get->stream ? write(get->host, from, bytes - done)
-                                  : pwrite(get->host, from, bytes - done, (off_t)(offset + done));
-        if (put < 0 && errno == EINTR && !interrupted)
-            continue;
-        if (put < 0)
-            return system_failed(get->image->path, errno, "get %s: write to %s", get->path, get->host_path);
-        done += (size_t)put;
-    }
-    return 0;
-}
-
-/* The bytes [from, to), which are all data, or all hole and then zeroes. */
-static int get_stretch(struct get *get, struct view *view, unsigned char *buffer, uint64_t from, uint64_t to, bool hole,
-                       struct progress *progress)
-{
-    if (hole)
-        memset(buffer, 0, BUFFER);
-    while (from < to) {
-        size_t part = to - from < BUFFER ? (size_t)(to - from) : BUFFER;
-        if (interrupted)
-            return say_failed(get->image->path, "get %s: interrupted", get->path);
-        if (!hole) {
-            int error = view_read(view, from, buffer, part);
-            if (error)
-                return image_failed(get->image, error, "get %s: at byte %llu", get->path, (unsigned long long)from);
-        }
-        int code = host_write(get, buffer, part, from);
-        if (code)
-            return code;
-        from += part;
-        progress_step(progress, from);
-    }
-    return 0;
-}
-
-static int get_data(struct get *get)
-{
-    struct ext2dax_stat figures;
-    struct view view;
-    struct progress progress;
-    uint64_t at = 0;
-    int code = 0;
-    unsigned char *buffer = malloc(BUFFER);
-
-    if (!buffer)
-        return image_failed(get->image, -EXT2DAX_ENOMEM, "get %s", get->path);
-    ext2dax_stat(get->inode, &figures);
-    view_open(&view, get->image, get->inode, get->path, false);
-    progress_start(&progress, get->path, figures.size);
-    while (!code && at < figures.size) {
-        int64_t data = ext2dax_seek(get->inode, at, EXT2DAX_SEEK_DATA);
-        if (data == -EXT2DAX_ENXIO)
-            data = (int64_t)figures.size;
-        int64_t hole = data;
-        if (data >= 0 && (uint64_t)data < figures.size)
-            hole = ext2dax_seek(get->inode, (uint64_t)data, EXT2DAX_SEEK_HOLE);
-        if (data < 0 || hole < 0) {
-            code = image_failed(get->image, (int)(data < 0 ? data : hole), "get %s", get->path);
-            break;
-        }
-        if (get->stream)
-            code = get_stretch(get, &view, buffer, at, (uint64_t)data, true, &progress);
-        if (!code)
-            code = get_stretch(get, &view, buffer, (uint64_t)data, (uint64_t)hole, false, &progress);
-        at = (uint64_t)hole;
-    }
-    if (!code && !get->stream && ftruncate(get->host, (off_t)figures.size))
-        code = system_failed(get->image->path, errno, "get %s: write to %s", get->path, get->host_path);
-    progress_end(&progress);
-    view_close(&view);
-    free(buffer);
-    return code;
-}
-
-/* Opens the host file; nothing of it is cut off before it is known not to be the image. */
-static int get_target(struct get *get, bool *created)
-{
-    struct stat host;
-
-    *created = false;
-    get->host = open(get->host_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (get->host >= 0)
-        *created = true;
-    else if (errno == EEXIST)
-        get->host = open(get->host_path, O_WRONLY | O_CLOEXEC);
-    if (get->host < 0 || fstat(get->host, &host))
-        return system_failed(get->image->path, errno, "get %s: write to %s", get->path, get->host_path);
-    if (is_image(get->image, &host))
-        return say_failed(get->image->path, "get %s: write to %s: is the image itself", get->path, get->host_path);
-    get->stream = !S_ISREG(host.st_mode);
-    if (!get->stream && ftruncate(get->host, 0))
-        return system_failed(get->image->path, errno, "get %s: write to %s", get->path, get->host_path);
-    return 0;
-}
-
-int command_get(const struct request *request)
-{
-    struct image image;
-    struct get get = {.image = &image, .path = request->args[0], .host_path = request->args[1], .host = -1};
-    bool to_stdout = !get.host_path || !strcmp(get.host_path, "-");
-    bool created = false;
-
-    int code = image_open(&image, request, false);
-    if (!code)
-        code = image_file(&image, "get", get.path, &get.inode);
-    if (!code && to_stdout) {
-        get.host = STDOUT_FILENO;
-        get.host_path = "standard output";
-        get.stream = true;
-    } else if (!code) {
-        code = get_target(&get, &created);
-    }
-    if (!code)
-        code = get_data(&get);
-    if (get.inode)
-        ext2dax_inode_put(get.inode);
-    if (!to_stdout && get.host >= 0 && close(get.host) && !code)
-        code = system_failed(image.path, errno, "get %s: write to %s", get.path, get.host_path);
-    if (code && created)
-        unlink(get.host_path);
     return image_close(&image, code);
 }
