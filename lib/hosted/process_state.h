@@ -73,6 +73,17 @@ static inline bool e2d_under_valgrind(void)
 }
 #endif
 
+#if defined(__SANITIZE_THREAD__)
+#define E2D_RACE_DETECTOR 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define E2D_RACE_DETECTOR 1
+#endif
+#endif
+#if !defined(E2D_RACE_DETECTOR)
+#define E2D_RACE_DETECTOR 0
+#endif
+
 /* What a page of a window shows. From ZERO to COPY each is stronger than the one before and never replaced by it. */
 enum e2d_page {
     E2D_PAGE_NONE,  /* armed */

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "ext2dax/error.h"
@@ -186,9 +187,22 @@ static void record_armed(struct e2d_process_window *window, uint64_t low, uint64
 
 /* ---- kernel mappings ---- */
 
+/*
+ * Replaces the mappings of a range. To a race detector mmap() is a store to every byte of it, which any touch by another
+ * thread would race with; here it is how page-table entries change under the feet of whoever touches.
+ */
+static bool replace_mapping(char *at, size_t bytes, int flags, int descriptor, uint64_t offset)
+{
+#if E2D_RACE_DETECTOR
+    return (void *)syscall(SYS_mmap, at, bytes, PROT_NONE, flags | MAP_FIXED, descriptor, (off_t)offset) != MAP_FAILED;
+#else
+    return mmap(at, bytes, PROT_NONE, flags | MAP_FIXED, descriptor, (off_t)offset) != MAP_FAILED;
+#endif
+}
+
 static bool put_armed(char *at, size_t bytes)
 {
-    if (mmap(at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+    if (!replace_mapping(at, bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))
         return false;
     /* Unmarked it would be inherited by a child, as armed as here, where nobody resolves. */
     (void)madvise(at, bytes, MADV_DONTFORK);
@@ -255,13 +269,13 @@ static bool try_enter(struct e2d_process_window *window, uint64_t low, uint64_t 
 {
     bool image = page == E2D_PAGE_READ || page == E2D_PAGE_WRITE;
     bool stores = page == E2D_PAGE_WRITE || page == E2D_PAGE_COPY;
-    int flags = MAP_FIXED | (image            ? window->process->shared_flags
-                             : descriptor < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
-                                              : MAP_SHARED);
+    int flags = image            ? window->process->shared_flags
+                : descriptor < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+                                 : MAP_SHARED;
     char *at = address_of(window, low);
     size_t bytes = bytes_of(window, high - low);
 
-    if (mmap(at, bytes, PROT_NONE, flags, descriptor, (off_t)offset) == MAP_FAILED) {
+    if (!replace_mapping(at, bytes, flags, descriptor, offset)) {
         /* The limit is looked at before anything is replaced; a file system that refuses comes later. */
         if (errno != ENOMEM)
             arm(window, low, high, false);

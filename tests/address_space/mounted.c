@@ -144,9 +144,9 @@ int touch_word(volatile uint64_t *at, uint64_t store, uint64_t *seen)
     number = sigsetjmp(touching, 1);
     if (number == 0) {
         is_touching = 1;
-        *seen = *at;
+        *seen = __atomic_load_n(at, __ATOMIC_RELAXED);
         if (store)
-            *at = store;
+            __atomic_store_n(at, store, __ATOMIC_RELAXED);
     }
     is_touching = 0;
     VALGRIND_ENABLE_ERROR_REPORTING;
