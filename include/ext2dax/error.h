@@ -17,28 +17,28 @@
 extern "C" {
 #endif
 
-#define EXT2DAX_EPERM 1        /* append-only or immutable file */
-#define EXT2DAX_ENOENT 2       /* no such name, or an inode that is free or being freed */
-#define EXT2DAX_EIO 5          /* the memory backend failed: poison; or a write-back has failed, and nothing may change */
-#define EXT2DAX_ENXIO 6        /* seek past the last data; a read-only pin over a hole */
-#define EXT2DAX_EAGAIN 11      /* the filesystem is frozen and the caller may not wait here */
-#define EXT2DAX_ENOMEM 12      /* the host had no memory; nothing changed */
-#define EXT2DAX_EFAULT 14      /* the caller's buffer could not be read or written at all */
-#define EXT2DAX_EBUSY 16       /* pinned, still referenced, or already open elsewhere */
-#define EXT2DAX_EEXIST 17      /* the name exists */
-#define EXT2DAX_ENOTDIR 20     /* a path leads through something that is not a directory */
-#define EXT2DAX_EISDIR 21      /* a directory where a file was wanted */
-#define EXT2DAX_EINVAL 22      /* an argument no caller should pass; not an ext2 image */
-#define EXT2DAX_EFBIG 27       /* past the largest size this image can hold */
-#define EXT2DAX_ENOSPC 28      /* no free block or inode */
-#define EXT2DAX_EROFS 30       /* mounted read-only */
-#define EXT2DAX_EMLINK 31      /* no further link fits the link count */
+#define EXT2DAX_EPERM        1 /* append-only or immutable file */
+#define EXT2DAX_ENOENT       2 /* no such name, or an inode that is free or being freed */
+#define EXT2DAX_EIO          5 /* the memory backend failed: poison; or a write-back has failed, and nothing may change */
+#define EXT2DAX_ENXIO        6  /* seek past the last data; a read-only pin over a hole */
+#define EXT2DAX_EAGAIN       11 /* the filesystem is frozen and the caller may not wait here */
+#define EXT2DAX_ENOMEM       12 /* the host had no memory; nothing changed */
+#define EXT2DAX_EFAULT       14 /* the caller's buffer could not be read or written at all */
+#define EXT2DAX_EBUSY        16 /* pinned, still referenced, or already open elsewhere */
+#define EXT2DAX_EEXIST       17 /* the name exists */
+#define EXT2DAX_ENOTDIR      20 /* a path leads through something that is not a directory */
+#define EXT2DAX_EISDIR       21 /* a directory where a file was wanted */
+#define EXT2DAX_EINVAL       22 /* an argument no caller should pass; not an ext2 image */
+#define EXT2DAX_EFBIG        27 /* past the largest size this image can hold */
+#define EXT2DAX_ENOSPC       28 /* no free block or inode */
+#define EXT2DAX_EROFS        30 /* mounted read-only */
+#define EXT2DAX_EMLINK       31 /* no further link fits the link count */
 #define EXT2DAX_ENAMETOOLONG 36
-#define EXT2DAX_ENOTEMPTY 39
-#define EXT2DAX_ELOOP 40       /* too many symbolic links in a path */
-#define EXT2DAX_EOVERFLOW 75   /* offset + length does not fit, or an image larger than this target addresses */
-#define EXT2DAX_EOPNOTSUPP 95  /* not something ext2 can hold, or a feature this build leaves out */
-#define EXT2DAX_EUCLEAN 117    /* the image contradicts itself (corruption), or was not cleanly unmounted */
+#define EXT2DAX_ENOTEMPTY    39
+#define EXT2DAX_ELOOP        40  /* too many symbolic links in a path */
+#define EXT2DAX_EOVERFLOW    75  /* offset + length does not fit, or an image larger than this target addresses */
+#define EXT2DAX_EOPNOTSUPP   95  /* not something ext2 can hold, or a feature this build leaves out */
+#define EXT2DAX_EUCLEAN      117 /* the image contradicts itself (corruption), or was not cleanly unmounted */
 
 /* A short English phrase for an error, negative or positive; never NULL, "unknown error" for a number not above. */
 EXT2DAX_API const char *ext2dax_strerror(int error);

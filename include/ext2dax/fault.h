@@ -39,7 +39,7 @@ struct ext2dax_fault {
     uint64_t mapping_count; /* how many it shows */
     uintptr_t address;      /* of the access; PMD faults want it congruent to the page modulo a huge page */
     bool write;
-    bool shared; /* false: a private (copy-on-write) mapping */
+    bool shared;  /* false: a private (copy-on-write) mapping */
     void *cookie; /* the embedder's, for its `map` */
 
     enum ext2dax_fallback reason; /* answer: why FALLBACK */

@@ -45,8 +45,8 @@ struct ext2dax_memory_ops {
 struct ext2dax_memory {
     const struct ext2dax_memory_ops *ops;
     void *ctx;
-    void *base;     /* at least 8-byte aligned; huge mappings and whole-region allocation need it aligned to a huge page */
-    size_t size;    /* bytes */
+    void *base;  /* at least 8-byte aligned; huge mappings and whole-region allocation need it aligned to a huge page */
+    size_t size; /* bytes */
     unsigned flags; /* EXT2DAX_MEMORY_… */
 };
 

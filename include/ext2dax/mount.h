@@ -44,8 +44,8 @@ enum ext2dax_order {
 
 /* All-zero is a good default: 4 KiB pages, 2 MiB windows, read-write, order by the memory's kind. */
 struct ext2dax_mount_options {
-    size_t size;         /* sizeof of whoever filled it; what lies past it counts as zero */
-    unsigned flags;      /* EXT2DAX_MOUNT_… */
+    size_t size;    /* sizeof of whoever filled it; what lies past it counts as zero */
+    unsigned flags; /* EXT2DAX_MOUNT_… */
     enum ext2dax_order order;
     unsigned page_shift; /* log2 of the page size in bytes, 10 … 16; 0: 12 */
     unsigned huge_order; /* log2 of the pages of a window; 0: page_shift - 3 */

@@ -19,27 +19,27 @@ struct ext2dax_le32 {
     uint32_t le;
 };
 
-#define EXT2DAX_SUPER_OFFSET 1024u /* bytes from the start of the image, whatever the block size */
-#define EXT2DAX_SUPER_MAGIC 0xEF53u
-#define EXT2DAX_STATE_VALID 0x1u
-#define EXT2DAX_STATE_ERROR 0x2u
-#define EXT2DAX_ROOT_INODE 2u
-#define EXT2DAX_RESIZE_INODE 7u
+#define EXT2DAX_SUPER_OFFSET     1024u /* bytes from the start of the image, whatever the block size */
+#define EXT2DAX_SUPER_MAGIC      0xEF53u
+#define EXT2DAX_STATE_VALID      0x1u
+#define EXT2DAX_STATE_ERROR      0x2u
+#define EXT2DAX_ROOT_INODE       2u
+#define EXT2DAX_RESIZE_INODE     7u
 #define EXT2DAX_FIRST_INODE_REV0 11u
-#define EXT2DAX_INODE_SIZE_REV0 128u
-#define EXT2DAX_MAX_LOG_BLOCK 6u /* 64 KiB */
+#define EXT2DAX_INODE_SIZE_REV0  128u
+#define EXT2DAX_MAX_LOG_BLOCK    6u /* 64 KiB */
 
-#define EXT2DAX_COMPAT_HAS_JOURNAL 0x4u
-#define EXT2DAX_COMPAT_EXT_ATTR 0x8u
-#define EXT2DAX_COMPAT_RESIZE_INODE 0x10u
-#define EXT2DAX_COMPAT_DIR_INDEX 0x20u
+#define EXT2DAX_COMPAT_HAS_JOURNAL     0x4u
+#define EXT2DAX_COMPAT_EXT_ATTR        0x8u
+#define EXT2DAX_COMPAT_RESIZE_INODE    0x10u
+#define EXT2DAX_COMPAT_DIR_INDEX       0x20u
 #define EXT2DAX_RO_COMPAT_SPARSE_SUPER 0x1u
-#define EXT2DAX_RO_COMPAT_LARGE_FILE 0x2u
-#define EXT2DAX_RO_COMPAT_BTREE_DIR 0x4u
-#define EXT2DAX_RO_COMPAT_KNOWN 0x7u
-#define EXT2DAX_INCOMPAT_FILETYPE 0x2u
-#define EXT2DAX_INCOMPAT_META_BG 0x10u
-#define EXT2DAX_INCOMPAT_KNOWN 0x12u
+#define EXT2DAX_RO_COMPAT_LARGE_FILE   0x2u
+#define EXT2DAX_RO_COMPAT_BTREE_DIR    0x4u
+#define EXT2DAX_RO_COMPAT_KNOWN        0x7u
+#define EXT2DAX_INCOMPAT_FILETYPE      0x2u
+#define EXT2DAX_INCOMPAT_META_BG       0x10u
+#define EXT2DAX_INCOMPAT_KNOWN         0x12u
 
 struct ext2dax_disk_super {
     struct ext2dax_le32 inodes_count;
@@ -106,23 +106,23 @@ struct ext2dax_disk_group {
 };
 
 #define EXT2DAX_DIRECT 12u
-#define EXT2DAX_IND 12u  /* slot of the single indirect pointer */
-#define EXT2DAX_DIND 13u /* of the double */
-#define EXT2DAX_TIND 14u /* of the triple */
-#define EXT2DAX_SLOTS 15u
+#define EXT2DAX_IND    12u /* slot of the single indirect pointer */
+#define EXT2DAX_DIND   13u /* of the double */
+#define EXT2DAX_TIND   14u /* of the triple */
+#define EXT2DAX_SLOTS  15u
 
-#define EXT2DAX_FL_SYNC 0x8u
+#define EXT2DAX_FL_SYNC      0x8u
 #define EXT2DAX_FL_IMMUTABLE 0x10u
-#define EXT2DAX_FL_APPEND 0x20u
-#define EXT2DAX_FL_INDEX 0x1000u /* the directory has a hash-tree index */
+#define EXT2DAX_FL_APPEND    0x20u
+#define EXT2DAX_FL_INDEX     0x1000u /* the directory has a hash-tree index */
 
-#define EXT2DAX_S_IFMT 0xF000u
-#define EXT2DAX_S_IFIFO 0x1000u
-#define EXT2DAX_S_IFCHR 0x2000u
-#define EXT2DAX_S_IFDIR 0x4000u
-#define EXT2DAX_S_IFBLK 0x6000u
-#define EXT2DAX_S_IFREG 0x8000u
-#define EXT2DAX_S_IFLNK 0xA000u
+#define EXT2DAX_S_IFMT   0xF000u
+#define EXT2DAX_S_IFIFO  0x1000u
+#define EXT2DAX_S_IFCHR  0x2000u
+#define EXT2DAX_S_IFDIR  0x4000u
+#define EXT2DAX_S_IFBLK  0x6000u
+#define EXT2DAX_S_IFREG  0x8000u
+#define EXT2DAX_S_IFLNK  0xA000u
 #define EXT2DAX_S_IFSOCK 0xC000u
 
 struct ext2dax_disk_inode {
@@ -151,11 +151,11 @@ struct ext2dax_disk_inode {
     struct ext2dax_le32 os2;
 };
 
-#define EXT2DAX_NAME_MAX 255u
+#define EXT2DAX_NAME_MAX      255u
 #define EXT2DAX_DIRENT_HEADER 8u
 
 struct ext2dax_disk_dirent {
-    struct ext2dax_le32 inode; /* 0: an unused entry */
+    struct ext2dax_le32 inode;  /* 0: an unused entry */
     struct ext2dax_le16 length; /* of the whole entry, a multiple of 4; with 64 KiB blocks 65535 means 65536 */
     uint8_t name_length;
     uint8_t type; /* EXT2DAX_FT_… with the filetype feature, else the name length's high byte */
@@ -163,13 +163,13 @@ struct ext2dax_disk_dirent {
 };
 
 #define EXT2DAX_FT_UNKNOWN 0u
-#define EXT2DAX_FT_REG 1u
-#define EXT2DAX_FT_DIR 2u
-#define EXT2DAX_FT_CHR 3u
-#define EXT2DAX_FT_BLK 4u
-#define EXT2DAX_FT_FIFO 5u
-#define EXT2DAX_FT_SOCK 6u
-#define EXT2DAX_FT_LNK 7u
+#define EXT2DAX_FT_REG     1u
+#define EXT2DAX_FT_DIR     2u
+#define EXT2DAX_FT_CHR     3u
+#define EXT2DAX_FT_BLK     4u
+#define EXT2DAX_FT_FIFO    5u
+#define EXT2DAX_FT_SOCK    6u
+#define EXT2DAX_FT_LNK     7u
 
 #ifdef __cplusplus
 }

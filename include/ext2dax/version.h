@@ -8,7 +8,7 @@
 #define EXT2DAX_VERSION_MAJOR 0
 #define EXT2DAX_VERSION_MINOR 1
 #define EXT2DAX_VERSION_PATCH 0
-#define EXT2DAX_ABI_VERSION 0 /* the shared library's soversion */
+#define EXT2DAX_ABI_VERSION   0 /* the shared library's soversion */
 
 #ifdef __cplusplus
 extern "C" {

@@ -98,7 +98,7 @@ static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *s
         rc = found(there);
     } else {
         rc = e2d_inode_load(m, number, made);
-        if (rc == 0 && !new && e2d_load_le16(&made->disk->links) == 0)
+        if (rc == 0 && !new &&e2d_load_le16(&made->disk->links) == 0)
             rc = -EXT2DAX_ENOENT;
         if (rc == 0) {
             made->state = (storage ? 0 : E2D_INODE_OWNED) | (new ? E2D_INODE_NAMELESS : 0);

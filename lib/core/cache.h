@@ -5,8 +5,8 @@
 
 #include "incore.h"
 
-#define E2D_INODE_OWNED 0x1u /* the object is the cache's own and is released at the last put */
-#define E2D_INODE_DYING 0x2u /* no name and no reference left: being freed, or queued for it */
+#define E2D_INODE_OWNED    0x1u /* the object is the cache's own and is released at the last put */
+#define E2D_INODE_DYING    0x2u /* no name and no reference left: being freed, or queued for it */
 #define E2D_INODE_NAMELESS 0x4u /* no name: ENOENT to ext2dax_inode_get(), freed at the last put */
 
 /*

@@ -42,12 +42,12 @@ extern enum e2d_mutant e2d_mutant_active;
 void e2d_yield_point(enum e2d_yield_kind kind, const volatile void *at);
 
 #define E2D_YIELD(kind, at) e2d_yield_point((kind), (at))
-#define E2D_MUTANT(name) (e2d_mutant_active == E2D_MUTANT_##name)
+#define E2D_MUTANT(name)    (e2d_mutant_active == E2D_MUTANT_##name)
 
 #else
 
 #define E2D_YIELD(kind, at) ((void)0)
-#define E2D_MUTANT(name) 0
+#define E2D_MUTANT(name)    0
 
 #endif
 

@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-
 #define get16 e2d_audit_get16
 #define get32 e2d_audit_get32
 

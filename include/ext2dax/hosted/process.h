@@ -49,7 +49,7 @@ EXT2DAX_API struct ext2dax_address_space ext2dax_process_address_space(struct ex
 /* EBUSY while windows exist. Close after ext2dax_unmount(). */
 EXT2DAX_API int ext2dax_process_close(struct ext2dax_process *process);
 
-#define EXT2DAX_MAP_WRITE 0x1u   /* stores allowed; else a store is a SIGSEGV of the program's own */
+#define EXT2DAX_MAP_WRITE   0x1u /* stores allowed; else a store is a SIGSEGV of the program's own */
 #define EXT2DAX_MAP_PRIVATE 0x2u /* copy-on-write: stores stay in this process */
 
 /*
@@ -64,12 +64,12 @@ EXT2DAX_API int ext2dax_process_map(struct ext2dax_process *process, struct ext2
 EXT2DAX_API int ext2dax_process_unmap(struct ext2dax_process *process, void *address);
 
 struct ext2dax_process_counters {
-    uintptr_t traps;     /* faults that reached the handler and were ours */
-    uintptr_t mapped;    /* kernel mappings made */
-    uintptr_t revoked;   /* kernel mappings taken away */
-    uintptr_t protections;/* … write-protected */
-    uintptr_t sigbus;    /* pages past the end that were touched */
-    uintptr_t evicted;   /* slabs given up at the mapping limit */
+    uintptr_t traps;       /* faults that reached the handler and were ours */
+    uintptr_t mapped;      /* kernel mappings made */
+    uintptr_t revoked;     /* kernel mappings taken away */
+    uintptr_t protections; /* … write-protected */
+    uintptr_t sigbus;      /* pages past the end that were touched */
+    uintptr_t evicted;     /* slabs given up at the mapping limit */
 };
 EXT2DAX_API void ext2dax_process_count(const struct ext2dax_process *process,
                                        struct ext2dax_process_counters *counters);
