@@ -17,8 +17,6 @@
 #define SIZE  "64M"
 #define BLOCK ((size_t)4096)
 
-extern char **environ;
-
 struct demo {
     const struct request *request;
     char image[512];
@@ -54,7 +52,7 @@ static int make_image_name(struct demo *demo)
     if (given) {
         if (strlen(given) + sizeof(".get") > sizeof(demo->image))
             return system_failed(given, ENAMETOOLONG, "demo");
-        strcpy(demo->image, given);
+        memcpy(demo->image, given, strlen(given) + 1);
         int made = open(demo->image, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (made < 0)
             return system_failed(given, errno, "demo: wants a new file");

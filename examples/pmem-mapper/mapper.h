@@ -68,8 +68,8 @@ int image_open(struct image *image, const struct request *request, bool writable
 /* Gives everything back; `code` is the command's so far, returned unless closing fails too. */
 int image_close(struct image *image, int code);
 
-/* The log hook of such an image's host: `image` remembers the last error and the last warning. */
-void image_keep_report(void *image, const struct ext2dax_report *report);
+/* The log hook of such an image's host: the image (`arg`) remembers the last error and the last warning. */
+void image_keep_report(void *arg, const struct ext2dax_report *report);
 
 /* "pmem-mapper: IMAGE: what: why" on stderr. Why: the library's last report of that error, else the error's text. */
 int image_failed(struct image *image, int error, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -93,7 +93,7 @@ static inline uint64_t race_random(uint64_t *state)
 }
 
 void race_violation(struct race *race, const char *what, uint64_t offset, uint64_t found);
-void *race_mapper(void *mapper);
+void *race_mapper(void *arg); /* a struct mapper */
 /* Until the time is over or `interrupted`; an exit code. */
 int race_changer(struct race *race, struct ext2dax_inode *directory, const char *second, double seconds);
 

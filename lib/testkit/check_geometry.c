@@ -50,7 +50,7 @@ static bool read_blocks(struct e2d_audit *a, const struct ext2dax_disk_super *s)
         return bad_geometry(a, "superblock: fragment size", log, get32(s->log_frag_size));
     a->blocks_per_group = get32(s->blocks_per_group);
     if (a->blocks_per_group == 0 || a->blocks_per_group > 8 * a->block_size)
-        return bad_geometry(a, "superblock: blocks per group", 8 * a->block_size, a->blocks_per_group);
+        return bad_geometry(a, "superblock: blocks per group", 8ull * a->block_size, a->blocks_per_group);
     a->groups = (a->blocks - a->first - 1) / a->blocks_per_group + 1;
     return true;
 }
@@ -66,7 +66,7 @@ static bool read_inodes(struct e2d_audit *a, const struct ext2dax_disk_super *s)
     if (a->inode_size < 128 || a->inode_size > a->block_size || (a->inode_size & (a->inode_size - 1)) != 0)
         return bad_geometry(a, "superblock: inode size", 128, a->inode_size);
     if (a->inodes_per_group == 0 || a->inodes_per_group > 8 * a->block_size)
-        return bad_geometry(a, "superblock: inodes per group", 8 * a->block_size, a->inodes_per_group);
+        return bad_geometry(a, "superblock: inodes per group", 8ull * a->block_size, a->inodes_per_group);
     if (a->inodes != (uint64_t)a->groups * a->inodes_per_group)
         return bad_geometry(a, "superblock: inode count", (uint64_t)a->groups * a->inodes_per_group, a->inodes);
     if (a->first_inode < EXT2DAX_FIRST_INODE_REV0 || a->first_inode > a->inodes)
