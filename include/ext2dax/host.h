@@ -53,7 +53,8 @@ struct ext2dax_host_ops {
 
     /*
      * The last reference to an inode that lives in the embedder's storage is gone; the core will not touch it again.
-     * Called without locks. NULL where ext2dax_inode_get_in() is not used.
+     * Called without locks, but for the freeze locks where a freeze had the last reference. NULL where
+     * ext2dax_inode_get_in() is not used.
      */
     void (*inode_released)(void *ctx, struct ext2dax_inode *inode);
 };

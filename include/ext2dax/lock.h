@@ -30,7 +30,8 @@ enum ext2dax_lock_class {
     EXT2DAX_LOCK_RENAME,        /* one a mount: renames that move a directory */
     EXT2DAX_LOCK_IO,            /* one an inode; number: the inode's. Several: parents first, directories first, by number */
     EXT2DAX_LOCK_ADDRESS_SPACE, /* the embedder's own (mmap lock); the core never takes it */
-    EXT2DAX_LOCK_FREEZE_FAULT,  /* shared: write faults and last puts; exclusive: freeze. Any thread may release */
+    EXT2DAX_LOCK_FREEZE_FAULT,  /* 0, shared: waiting for thaw; 1, shared: write faults and last puts, which only try;
+                                 * exclusive, in this order: freeze. Any thread may release */
     EXT2DAX_LOCK_DAX_SEM,       /* one an inode. shared: the fault family; exclusive: what takes blocks away */
     EXT2DAX_LOCK_ENTRY,         /* one an inode and window, hashed; never two held */
     EXT2DAX_LOCK_TRUNCATE,      /* one an inode: its block tree changes only under it */

@@ -31,7 +31,8 @@ struct ext2dax_memory_ops {
 
     /*
      * Stores zeroes. May use stores that bypass the cache; they count as written back, and the next fence orders
-     * them. NULL: memset and persist. May fail.
+     * them. To other processors they come before whatever the caller stores next: an unordered mount publishes blocks
+     * without a fence. NULL: memset and persist. May fail.
      */
     int (*zero)(void *ctx, void *at, size_t length);
     /* Starts writing back the cache lines that hold the range. NULL: nothing to write back. May fail. */

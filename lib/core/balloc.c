@@ -268,19 +268,22 @@ uint32_t e2d_bfree(struct ext2dax_mount *m, uint32_t block, uint32_t count)
     return freed;
 }
 
-bool e2d_ballocated(struct ext2dax_mount *m, uint32_t block, uint32_t count)
+int e2d_ballocated(struct ext2dax_mount *m, uint32_t block, uint32_t count)
 {
     uint32_t group, bit;
-    bool all = true;
+    int rc = 0;
 
-    while (count != 0 && all) {
+    while (count != 0 && rc == 0) {
         uint32_t part = part_in_group(m, block, count, &group, &bit);
+        const uint8_t *map = e2d_block_bitmap(m, group);
 
         e2d_read_lock(m, &m->group[group].lock);
-        all = e2d_next_clear(e2d_block_bitmap(m, group), bit, bit + part) == bit + part;
+        rc = e2d_check(m, map, m->block_size);
+        if (rc == 0 && e2d_next_clear(map, bit, bit + part) != bit + part)
+            rc = -EXT2DAX_EUCLEAN;
         e2d_read_unlock(m, &m->group[group].lock);
         block += part;
         count -= part;
     }
-    return all;
+    return rc;
 }

@@ -39,7 +39,8 @@ int e2d_balloc_region(struct ext2dax_mount *m, uint32_t owner, uint32_t window, 
  */
 uint32_t e2d_bfree(struct ext2dax_mount *m, uint32_t block, uint32_t count);
 
-/* Are all bits of the run set, as the bits of a file's blocks must be? Takes the group locks. */
-bool e2d_ballocated(struct ext2dax_mount *m, uint32_t block, uint32_t count);
+/* Are all bits of the run set, as the bits of a file's blocks must be? 0, EUCLEAN (not reported), EIO. Takes the group
+ * locks. */
+int e2d_ballocated(struct ext2dax_mount *m, uint32_t block, uint32_t count);
 
 #endif

@@ -19,6 +19,12 @@ struct e2d_leaf {
 /* Checks a pointer met in the tree: EUCLEAN (reported, error bit set) when outside the image or metadata. */
 int e2d_pointer_check(struct ext2dax_inode *inode, uint32_t block, uint32_t count);
 
+/*
+ * For walks that no caller's buffer bounds: EUCLEAN (reported, error bit set) when `met`, the file's blocks met so far, are
+ * more than the image has, as when a pointer block names itself.
+ */
+int e2d_blocks_possible(struct ext2dax_inode *inode, uint64_t met);
+
 /* Finds the leaf that holds `logical`. EFBIG: the tree does not reach it; EUCLEAN; EIO (poison). */
 int e2d_leaf(struct ext2dax_inode *inode, uint64_t logical, struct e2d_leaf *leaf);
 

@@ -197,7 +197,6 @@ static void bury(struct ext2dax_mount *m, struct ext2dax_inode *inode)
     unchain(m, inode);
     e2d_write_unlock(m, &m->cache_lock);
     (void)e2d_inode_free(inode); /* reported; what could not be freed is leaked, for e2fsck to reclaim */
-    discard(m, inode);
 }
 
 void e2d_cache_drain(struct ext2dax_mount *m)
@@ -217,7 +216,21 @@ void e2d_cache_drain(struct ext2dax_mount *m)
         e2d_read_unlock(m, &m->freeze_fault);
         if (!inode)
             return;
+        discard(m, inode); /* under no lock: the host may have plans of its own */
     }
+}
+
+/* Somebody may get the inode meanwhile and truncate it; without dax_sem io keeps that out. */
+static int write_back(struct ext2dax_inode *inode)
+{
+    int rc;
+
+    if (!E2D_FAULTS)
+        e2d_read_lock(inode->mount, &inode->io);
+    rc = e2d_dirty_flush(inode);
+    if (!E2D_FAULTS)
+        e2d_read_unlock(inode->mount, &inode->io);
+    return rc;
 }
 
 void ext2dax_inode_put(struct ext2dax_inode *inode)
@@ -231,7 +244,7 @@ void ext2dax_inode_put(struct ext2dax_inode *inode)
             break;
         /* The last reference to something dirty: write back while the reference still keeps the object. */
         e2d_write_unlock(m, &m->cache_lock);
-        if (e2d_dirty_flush(inode) != 0) {
+        if (write_back(inode) != 0) {
             e2d_write_lock(m, &m->cache_lock);
             break; /* reported, and the mount has gone read-only; nothing more can be done for these stores */
         }

@@ -110,8 +110,9 @@ static int take_run(struct walk *walk)
         e2d_super_give_blocks(m, e2d_bfree(m, block, count));
         return 0;
     }
-    if (e2d_ballocated(m, block, count))
-        return 0;
+    rc = e2d_ballocated(m, block, count);
+    if (rc != -EXT2DAX_EUCLEAN)
+        return rc;
     e2d_super_error(m);
     return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", inode->number, "block pointer", block,
                         "is to a block marked free, or at the start of a run with one");
@@ -122,12 +123,9 @@ static int take(struct walk *walk, uint32_t block)
     struct ext2dax_inode *inode = walk->cut->inode;
     int rc = 0;
 
-    if (walk->met == inode->mount->blocks) {
-        e2d_super_error(inode->mount);
-        return e2d_complain(inode->mount, -EXT2DAX_EUCLEAN, "inode", inode->number, "block tree", walk->met,
-                            "has more blocks than the image");
-    }
-    walk->met++;
+    rc = e2d_blocks_possible(inode, ++walk->met);
+    if (rc != 0)
+        return rc;
     if (walk->count != 0 && block == walk->block + walk->count) {
         walk->count++;
         return 0;

@@ -39,7 +39,8 @@ int e2d_dir_walk(struct ext2dax_inode *directory, uint64_t offset, struct e2d_di
     struct ext2dax_mount *m = directory->mount;
     uint64_t size = e2d_size(directory);
 
-    if (size == 0 || size > SIZE_LIMIT || (size & (m->block_size - 1)) != 0)
+    /* No holes: one with more blocks than the image has would be read for ever, some of them again and again. */
+    if (size == 0 || size > SIZE_LIMIT || (size & (m->block_size - 1)) != 0 || size >> m->block_shift > m->blocks)
         return e2d_dir_corrupt(directory, "size", size, "not a number of whole blocks that a directory can have");
     walk->directory = directory;
     walk->run.logical = walk->run.length = 0;
@@ -248,7 +249,7 @@ static int grow(struct ext2dax_inode *directory, const char *name, size_t length
 
     error = e2d_dir_unindex(directory);
     if (error == 0)
-        error = e2d_plan_publish_growing(&plan, size + m->block_size);
+        error = e2d_plan_publish_growing(&plan, size + m->block_size, UINT64_MAX);
     if (error == 0)
         return 0;
     e2d_plan_drop(&plan);

@@ -60,19 +60,26 @@ static enum ext2dax_fault_result enter_run(struct ext2dax_fault *fault, uint64_t
 {
     struct ext2dax_mount *m = fault->inode->mount;
     bool copy = fault->write && !fault->shared;
+    uint64_t pages = copy ? 1 : count;
     struct ext2dax_mapping mapping = {
         .kind = copy         ? EXT2DAX_MAPPING_COPY
                 : block == 0 ? EXT2DAX_MAPPING_ZERO
                              : EXT2DAX_MAPPING_DATA,
         .page = page,
-        .count = copy ? 1 : count,
+        .count = pages,
         .memory_offset = block == 0 ? EXT2DAX_NO_OFFSET : block << m->block_shift,
         .writable = writable,
         .huge = huge,
     };
 
-    if (block != 0 && e2d_check(m, e2d_block(m, (uint32_t)block), m->page_size) != 0)
-        return EXT2DAX_FAULT_SIGBUS;
+    /* One bad page of a run is not to be entered, nor to take the good ones with it. */
+    if (block != 0 && e2d_check(m, e2d_block(m, (uint32_t)block), (size_t)pages << m->page_shift) != 0) {
+        if (huge)
+            return fall_back(fault, EXT2DAX_FALLBACK_SCATTERED);
+        if (pages == 1 || e2d_check(m, e2d_block(m, (uint32_t)block), m->page_size) != 0)
+            return EXT2DAX_FAULT_SIGBUS;
+        mapping.count = 1;
+    }
     return enter(fault, &mapping);
 }
 
@@ -290,6 +297,10 @@ static enum ext2dax_fault_result serve(struct ext2dax_fault *fault, bool write,
     e2d_count(&m->counters.faults, 1);
     if (!m->faultable || !m->space_ops.map)
         return fall_back(fault, EXT2DAX_FALLBACK_BLOCK_SIZE);
+    if (!e2d_is_regular(inode)) {
+        e2d_count(&m->counters.sigbus, 1);
+        return EXT2DAX_FAULT_SIGBUS;
+    }
     if (write) {
         if (!e2d_try_read_lock(m, &m->freeze_fault))
             return EXT2DAX_FAULT_RETRY;
@@ -297,11 +308,9 @@ static enum ext2dax_fault_result serve(struct ext2dax_fault *fault, bool write,
             goto out;
         e2d_store_times(inode, e2d_now(m), true);
     }
-    if (e2d_is_regular(inode)) {
-        e2d_dax_read_lock(inode);
-        result = work(fault);
-        e2d_dax_read_unlock(inode);
-    }
+    e2d_dax_read_lock(inode);
+    result = work(fault);
+    e2d_dax_read_unlock(inode);
 out:
     if (write)
         e2d_read_unlock(m, &m->freeze_fault);

@@ -3,6 +3,9 @@
  * Freeze and thaw. Both freeze locks stay held exclusively from freeze to thaw, whichever threads call them: modifying
  * calls wait at the first, write faults find the second taken and answer RETRY. Mappings are write-protected after the
  * locks are held, or stores through them would go on without a fault.
+ *
+ * Who waits for thaw does so at a third lock. Queued at the second, those not yet through would make the tries of those
+ * who are fail, who would queue behind them again: a fair lock could go round like this for ever, frozen by nobody.
  */
 #include "freeze.h"
 
@@ -12,6 +15,21 @@
 #include "super.h"
 #include "sync.h"
 #include "window.h"
+
+void e2d_freeze_locks(struct ext2dax_mount *m)
+{
+    e2d_write_lock(m, &m->freeze_write);
+    e2d_write_lock(m, &m->thaw_gate);
+    e2d_write_lock(m, &m->freeze_fault);
+}
+
+void e2d_thaw_locks(struct ext2dax_mount *m)
+{
+    e2d_write_unlock(m, &m->freeze_fault);
+    e2d_write_unlock(m, &m->thaw_gate);
+    e2d_write_unlock(m, &m->freeze_write);
+    e2d_cache_drain(m);
+}
 
 static int flush_one(struct ext2dax_inode *inode, void *arg)
 {
@@ -43,8 +61,7 @@ int ext2dax_freeze(struct ext2dax_mount *m)
 
     if (!e2d_swap32(&m->frozen, E2D_THAWED, E2D_FREEZING))
         return -EXT2DAX_EBUSY;
-    e2d_write_lock(m, &m->freeze_write);
-    e2d_write_lock(m, &m->freeze_fault);
+    e2d_freeze_locks(m);
     if (m->read_only)
         rc = -EXT2DAX_EROFS;
     if (rc == 0)
@@ -56,8 +73,7 @@ int ext2dax_freeze(struct ext2dax_mount *m)
         return 0; /* with both locks held, for thaw to release */
     }
     e2d_set32(&m->frozen, E2D_THAWED);
-    e2d_write_unlock(m, &m->freeze_fault);
-    e2d_write_unlock(m, &m->freeze_write);
+    e2d_thaw_locks(m);
     return rc;
 }
 
@@ -69,14 +85,12 @@ int ext2dax_thaw(struct ext2dax_mount *m)
         return -EXT2DAX_EINVAL;
     rc = e2d_super_mark(m, false);
     e2d_set32(&m->frozen, E2D_THAWED);
-    e2d_write_unlock(m, &m->freeze_fault);
-    e2d_write_unlock(m, &m->freeze_write);
-    e2d_cache_drain(m);
+    e2d_thaw_locks(m);
     return rc;
 }
 
 void ext2dax_wait_thaw(struct ext2dax_mount *m)
 {
-    e2d_read_lock(m, &m->freeze_fault);
-    e2d_read_unlock(m, &m->freeze_fault);
+    e2d_read_lock(m, &m->thaw_gate);
+    e2d_read_unlock(m, &m->thaw_gate);
 }

@@ -6,6 +6,13 @@
 #include "incore.h"
 
 /*
+ * Every freeze lock, exclusively. Releasing them frees what last puts had to queue meanwhile: after a freeze that failed
+ * no thaw would come to do it.
+ */
+void e2d_freeze_locks(struct ext2dax_mount *m);
+void e2d_thaw_locks(struct ext2dax_mount *m);
+
+/*
  * Write-protects and persists every mapping and everything else. The caller holds both freeze locks exclusively. EBUSY:
  * a writable pin exists, nothing was done. EIO.
  */

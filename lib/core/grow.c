@@ -377,15 +377,16 @@ int e2d_may_grow(const struct ext2dax_inode *inode, uint64_t size)
 }
 
 /*
- * The bytes between the old end and its block's end: a mapped store past the end may have put anything there, and growing
- * would show it. The page goes first, so that no store comes behind the zeroes; the caller holds dax_sem exclusively
- * until the new size is in core, so that none maps it again before it may.
+ * The bytes between the old end and its block's end, or `data`: a mapped store past the end may have put anything
+ * there, and growing would show it. The page goes first, so that no store comes behind the zeroes; the caller holds
+ * dax_sem exclusively until the new size is in core, so that none maps it again before it may.
  */
-static int zero_old_tail(struct ext2dax_inode *inode)
+static int zero_old_tail(struct ext2dax_inode *inode, uint64_t data)
 {
     struct ext2dax_mount *m = inode->mount;
     uint64_t old = e2d_size(inode);
     uint32_t from = (uint32_t)(old & (m->block_size - 1));
+    size_t length = (size_t)e2d_min64(m->block_size - from, data - old);
     struct ext2dax_run run;
     int rc;
 
@@ -397,7 +398,7 @@ static int zero_old_tail(struct ext2dax_inode *inode)
         return rc;
     e2d_unmap(inode, old >> m->page_shift, 1, false);
     if (!E2D_MUTANT(TAIL_NOT_ZEROED))
-        e2d_zero(m, (unsigned char *)e2d_block(m, (uint32_t)run.physical) + from, m->block_size - from);
+        e2d_zero(m, (unsigned char *)e2d_block(m, (uint32_t)run.physical) + from, length);
     return 0;
 }
 
@@ -429,6 +430,7 @@ static int publish_locked(struct e2d_plan *plan, uint64_t new_size)
         rc = e2d_add_blocks(inode, plan->count + plan->tree_blocks);
     if (rc != 0)
         return rc;
+    e2d_announce_size(inode, new_size);
     rc = e2d_order(m, E2D_STEP_FILL_CONTENT);
     if (rc == 0 && new_size > e2d_size(inode))
         rc = publish_size(inode, new_size, E2D_STEP_FILL_SIZE);
@@ -464,18 +466,18 @@ int e2d_plan_publish(struct e2d_plan *plan, uint64_t new_size)
     return rc;
 }
 
-int e2d_plan_publish_growing(struct e2d_plan *plan, uint64_t new_size)
+int e2d_plan_publish_growing(struct e2d_plan *plan, uint64_t new_size, uint64_t data)
 {
     struct ext2dax_inode *inode = plan->inode;
     struct ext2dax_mount *m = inode->mount;
     uint64_t window = e2d_window_of(m, plan->first), old = e2d_size(inode);
-    bool tail = new_size > old && (old & (m->block_size - 1)) != 0;
+    bool tail = new_size > old && data > old && (old & (m->block_size - 1)) != 0;
     int rc = 0;
 
     if (tail)
         e2d_dax_write_lock(inode);
     if (tail)
-        rc = zero_old_tail(inode);
+        rc = zero_old_tail(inode, data);
     if (rc == 0) {
         e2d_entry_lock(inode, window);
         rc = e2d_plan_publish(plan, new_size);
@@ -514,7 +516,8 @@ int e2d_grow_size(struct ext2dax_inode *inode, uint64_t size)
         return rc;
     e2d_dax_write_lock(inode);
     e2d_write_lock(m, &inode->truncate);
-    rc = zero_old_tail(inode);
+    rc = zero_old_tail(inode, UINT64_MAX);
+    e2d_announce_size(inode, size);
     if (rc == 0)
         rc = e2d_order(m, E2D_STEP_GROW_TAIL);
     if (rc == 0)

@@ -65,9 +65,12 @@ void e2d_plan_shorten(struct e2d_plan *plan, uint32_t count);
  */
 int e2d_plan_publish(struct e2d_plan *plan, uint64_t new_size);
 
-/* Publishes what grows the file: takes dax_sem exclusively where an old tail must be zeroed first, then entry. The caller
- * holds io and none of these. */
-int e2d_plan_publish_growing(struct e2d_plan *plan, uint64_t new_size);
+/*
+ * Publishes what grows the file: takes dax_sem exclusively where an old tail must be zeroed first, then entry. The caller
+ * holds io and none of these. `data`: from this byte of the file on, the old last block holds what the file shall have
+ * there, written back; UINT64_MAX where nothing was put there.
+ */
+int e2d_plan_publish_growing(struct e2d_plan *plan, uint64_t new_size, uint64_t data);
 
 void e2d_plan_drop(struct e2d_plan *plan);
 

@@ -87,6 +87,8 @@ void e2d_ifree(struct ext2dax_mount *m, uint32_t number, bool directory)
     uint32_t free, directories;
     bool was_used;
 
+    if (e2d_check(m, bitmap, (m->inodes_per_group + 7) / 8) != 0)
+        return;
     e2d_write_lock(m, &m->group[group].lock);
     free = e2d_get16(descriptor->free_inodes);
     directories = e2d_get16(descriptor->used_dirs);

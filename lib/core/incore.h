@@ -99,6 +99,7 @@ struct ext2dax_mount {
     uint32_t failed; /* atomic: 1 once a write-back failed; from then on as read-only */
 
     struct ext2dax_lock freeze_write, freeze_fault, rename;
+    struct ext2dax_lock thaw_gate; /* held with the freeze locks; waiting for thaw is done here, not where faults try */
     struct ext2dax_lock fs, cache_lock;
     struct ext2dax_lock entry[E2D_ENTRY_LOCKS];
 

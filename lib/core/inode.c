@@ -61,10 +61,17 @@ int e2d_inode_load(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inod
     if (!type_is_known(inode->mode))
         return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", number, "mode", inode->mode, "is no file type");
     size = e2d_disk_size(inode);
-    if (size > m->max_size)
+    /* A crash between the words of a growing size leaves the new high one beside the old low one. */
+    if (size > e2d_min64(m->max_size | UINT32_MAX, m->tree_blocks << m->block_shift))
         return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", number, "size", size, "is past the largest possible");
     e2d_set64(&inode->size, size);
     return 0;
+}
+
+void e2d_announce_size(struct ext2dax_inode *inode, uint64_t size)
+{
+    if (size > 0x7FFFFFFFu && size > e2d_size(inode) && e2d_is_regular(inode))
+        e2d_super_large_file(inode->mount);
 }
 
 int e2d_store_size(struct ext2dax_inode *inode, uint64_t size)
@@ -75,8 +82,6 @@ int e2d_store_size(struct ext2dax_inode *inode, uint64_t size)
     uint32_t low = (uint32_t)size, high = (uint32_t)(size >> 32);
     int rc = 0;
 
-    if (size > 0x7FFFFFFFu && e2d_is_regular(inode))
-        e2d_super_large_file(m);
     if (high == (uint32_t)(old >> 32)) {
         e2d_store32(m, &disk->size, low);
     } else if (size > old) {

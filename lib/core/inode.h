@@ -13,9 +13,12 @@ int e2d_inode_load(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inod
 
 uint64_t e2d_disk_size(const struct ext2dax_inode *inode);
 
+/* What must be durable before a larger size is stored: the large_file feature, where the size asks for it. Unfenced. */
+void e2d_announce_size(struct ext2dax_inode *inode, uint64_t size);
+
 /*
- * Stores a size, growing or shrinking, so that the image never holds less than the smaller of old and new; the large_file
- * feature comes first. Fences between the words when the high one changes, not after the last store.
+ * Stores a size, growing (announced before) or shrinking, so that the image never holds less than the smaller of old
+ * and new. Fences between the words when the high one changes, not after the last store.
  */
 int e2d_store_size(struct ext2dax_inode *inode, uint64_t size);
 

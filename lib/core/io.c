@@ -7,7 +7,8 @@
  *                                clear the mark and lose it
  *   into a hole, or past the end copy into blocks that nobody points at; then publish. Should a fault have filled the
  *                                place meanwhile, the blocks go back and the copy is done again, in place
- *   past the end, but inside the last block: grow first (the rest of the block zeroed), then copy in place
+ *   past the end, but inside the last block: grow first (the rest of the block zeroed), then copy in place; where it
+ *                                goes on into new blocks, copy in place first: no size covers it yet
  *
  * What remains of a failed write is trimmed: the size ends up at the larger of the old one and what was copied.
  */
@@ -109,7 +110,7 @@ int64_t ext2dax_seek(struct ext2dax_inode *inode, uint64_t offset, enum ext2dax_
 {
     struct ext2dax_mount *m = inode->mount;
     struct ext2dax_run run;
-    uint64_t size, at;
+    uint64_t size, at, met = 0;
     int64_t found = -EXT2DAX_ENXIO;
     int rc;
 
@@ -119,6 +120,8 @@ int64_t ext2dax_seek(struct ext2dax_inode *inode, uint64_t offset, enum ext2dax_
     size = e2d_size(inode);
     for (at = offset; at < size; at = (run.logical + run.length) << m->block_shift) {
         rc = e2d_map(inode, at >> m->block_shift, e2d_blocks_for(m, size) - (at >> m->block_shift), &run);
+        if (rc == 0 && run.physical != 0)
+            rc = e2d_blocks_possible(inode, met += run.length);
         if (rc != 0) {
             found = rc;
             goto out;
@@ -191,8 +194,11 @@ static uint64_t copy_into(const struct write *write, const struct e2d_plan *plan
     return at - write->at;
 }
 
-/* Fills (the start of) a hole of at most `blocks`, below or past the end. */
-static int fill(struct write *write, uint64_t blocks)
+/*
+ * Fills (the start of) a hole of at most `blocks`, below or past the end. `size`: what decides where the blocks come
+ * from. `data`: from where on the old last block holds its part of what is written, else UINT64_MAX.
+ */
+static int fill(struct write *write, uint64_t blocks, uint64_t size, uint64_t data)
 {
     struct ext2dax_inode *inode = write->inode;
     struct ext2dax_mount *m = inode->mount;
@@ -201,7 +207,7 @@ static int fill(struct write *write, uint64_t blocks)
     int rc;
 
     blocks = e2d_min64(blocks, e2d_blocks_for(m, write->end) - first);
-    rc = e2d_plan_blocks(&plan, inode, first, (uint32_t)e2d_min64(blocks, m->window_blocks), e2d_size(inode), false);
+    rc = e2d_plan_blocks(&plan, inode, first, (uint32_t)e2d_min64(blocks, m->window_blocks), size, false);
     while (rc == 0) {
         to = e2d_min64(write->end, (plan.first + plan.count) << m->block_shift);
         copied = copy_into(write, &plan, to);
@@ -211,7 +217,7 @@ static int fill(struct write *write, uint64_t blocks)
         }
         e2d_plan_shorten(&plan, (uint32_t)(e2d_blocks_for(m, write->at + copied) - first));
         e2d_plan_zero(&plan, write->at, write->at + copied);
-        rc = e2d_plan_publish_growing(&plan, e2d_max64(write->at + copied, e2d_size(inode)));
+        rc = e2d_plan_publish_growing(&plan, e2d_max64(write->at + copied, e2d_size(inode)), data);
         if (rc == 0) {
             write->from += copied;
             write->at += copied;
@@ -230,11 +236,35 @@ static int fill(struct write *write, uint64_t blocks)
     return rc;
 }
 
+/*
+ * Goes on from behind the end, inside the last block (`block`), into new blocks, all in one step: what belongs into the
+ * old block is put there before a size covers it. Where `write` has not moved, the caller does without.
+ */
+static int fill_behind(struct write *write, uint32_t block)
+{
+    struct ext2dax_inode *inode = write->inode;
+    struct ext2dax_mount *m = inode->mount;
+    uint64_t next = (write->at >> m->block_shift) + 1, start = next << m->block_shift;
+    size_t head = (size_t)(start - write->at), got;
+    unsigned char *at = (unsigned char *)e2d_block(m, block) + (m->block_size - head);
+    struct write rest = {inode, write->from + head, start, write->end};
+    int rc;
+
+    got = copy_in(m, at, write->from, head);
+    e2d_written(m, at, got);
+    if (got < head)
+        return 0;
+    rc = fill(&rest, m->window_blocks - (next & (m->window_blocks - 1)), start, write->at);
+    if (rest.at != start)
+        *write = rest;
+    return rc;
+}
+
 static int write_some(struct write *write)
 {
     struct ext2dax_inode *inode = write->inode;
     struct ext2dax_mount *m = inode->mount;
-    uint64_t logical = write->at >> m->block_shift, size = e2d_size(inode);
+    uint64_t logical = write->at >> m->block_shift, size = e2d_size(inode), at = write->at;
     uint64_t blocks = e2d_blocks_for(m, size);
     uint64_t in_window = m->window_blocks - (logical & (m->window_blocks - 1));
     struct ext2dax_run run;
@@ -244,14 +274,19 @@ static int write_some(struct write *write)
     if (rc != 0)
         return rc;
     if (run.physical == 0)
-        return fill(write, run.length);
+        return fill(write, run.length, size, UINT64_MAX);
     if (logical >= blocks) {
         e2d_super_error(m);
         return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", inode->number, "block pointer", run.physical,
                             "lies past the end of the file");
     }
     run.length = e2d_min64(run.length, blocks - logical);
-    if (write->end > size && logical + run.length == blocks) {
+    if (at >= size && write->end > blocks << m->block_shift) {
+        rc = fill_behind(write, (uint32_t)run.physical);
+        if (write->at != at)
+            return rc;
+    }
+    if (at >= size) {
         rc = e2d_grow_size(inode, e2d_min64(write->end, blocks << m->block_shift));
         if (rc != 0)
             return rc;
@@ -277,6 +312,8 @@ int64_t ext2dax_write(struct ext2dax_inode *inode, uint64_t offset, const void *
     write.end = offset + length;
     if (rc == 0 && write.end > old)
         rc = e2d_may_grow(inode, write.end);
+    if (rc == 0)
+        rc = e2d_map_past_end(inode, offset >> inode->mount->block_shift);
     while (rc == 0 && write.at < write.end)
         rc = write_some(&write);
     keep = write.at == offset ? old : e2d_max64(old, write.at);
@@ -302,7 +339,7 @@ static int back_hole(struct ext2dax_inode *inode, uint64_t first, uint64_t block
         return rc;
     e2d_plan_zero(&plan, 0, 0);
     rc = e2d_plan_publish_growing(
-        &plan, e2d_max64(e2d_size(inode), e2d_min64(end, (plan.first + plan.count) << m->block_shift)));
+        &plan, e2d_max64(e2d_size(inode), e2d_min64(end, (plan.first + plan.count) << m->block_shift)), UINT64_MAX);
     if (rc != 0)
         e2d_plan_drop(&plan);
     return rc == -EXT2DAX_EAGAIN ? 0 : rc;
@@ -312,7 +349,8 @@ int ext2dax_allocate(struct ext2dax_inode *inode, uint64_t offset, uint64_t leng
 {
     struct ext2dax_mount *m = inode->mount;
     struct ext2dax_run run;
-    uint64_t at, end, in_window;
+    uint64_t at, end, in_window, met = 0;
+    bool changed = false;
     uint32_t now;
     int rc;
 
@@ -324,17 +362,26 @@ int ext2dax_allocate(struct ext2dax_inode *inode, uint64_t offset, uint64_t leng
         return rc;
     if (end > e2d_size(inode))
         rc = keep_size ? -EXT2DAX_EOPNOTSUPP : e2d_may_grow(inode, end);
+    if (rc == 0)
+        rc = e2d_map_past_end(inode, e2d_blocks_for(m, end));
     for (at = offset >> m->block_shift; rc == 0 && at < e2d_blocks_for(m, end);) {
         in_window = m->window_blocks - (at & (m->window_blocks - 1));
         rc = e2d_map(inode, at, e2d_min64(in_window, e2d_blocks_for(m, end) - at), &run);
-        if (rc == 0 && run.physical == 0)
+        if (rc == 0 && run.physical == 0) {
             rc = back_hole(inode, at, run.length, end);
-        else
+            changed |= rc == 0;
+        } else if (rc == 0) {
             at += run.length;
+            met += run.length;
+            rc = e2d_blocks_possible(inode, met);
+        }
     }
-    if (rc == 0 && end > e2d_size(inode))
+    if (rc == 0 && end > e2d_size(inode)) {
         rc = e2d_grow_size(inode, end);
-    e2d_store_times(inode, now, true);
+        changed |= rc == 0;
+    }
+    if (rc == 0 || changed)
+        e2d_store_times(inode, now, true);
     e2d_modify_end(inode);
     return rc;
 }

@@ -17,6 +17,7 @@ static inline void e2d_lock_destroy(struct ext2dax_mount *m, struct ext2dax_lock
 }
 static inline void e2d_read_lock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
 {
+    E2D_YIELD(E2D_YIELD_LOCK, lock);
     m->lock_ops.read_lock(m->lock_ctx, lock);
 }
 static inline void e2d_read_unlock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
@@ -25,6 +26,7 @@ static inline void e2d_read_unlock(struct ext2dax_mount *m, struct ext2dax_lock 
 }
 static inline void e2d_write_lock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
 {
+    E2D_YIELD(E2D_YIELD_LOCK, lock);
     m->lock_ops.write_lock(m->lock_ctx, lock);
 }
 static inline void e2d_write_unlock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
@@ -33,6 +35,7 @@ static inline void e2d_write_unlock(struct ext2dax_mount *m, struct ext2dax_lock
 }
 static inline bool e2d_try_read_lock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
 {
+    E2D_YIELD(E2D_YIELD_LOCK, lock);
     return m->lock_ops.try_read_lock(m->lock_ctx, lock);
 }
 static inline bool e2d_held(const struct ext2dax_mount *m, const struct ext2dax_lock *lock, enum ext2dax_lock_mode mode)

@@ -8,6 +8,7 @@
 #include "branch.h"
 #include "inode.h"
 #include "lock.h"
+#include "super.h"
 
 /* How many slots from `at` on, at most `max`, continue the run that has `block` at the first; `n` are known to. */
 static uint32_t follow(const struct ext2dax_le32 *at, uint32_t max, uint32_t block, uint32_t n)
@@ -27,7 +28,7 @@ int e2d_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct 
     struct ext2dax_mount *m = inode->mount;
     struct e2d_leaf leaf;
     uint64_t length = 0;
-    uint32_t block = 0;
+    uint32_t block = 0, leaves = 0;
     int rc;
 
     if (max == 0)
@@ -47,6 +48,10 @@ int e2d_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct 
             length = leaf.first + leaf.count - logical;
             continue;
         }
+        /* A pointer block without pointers may hang in many places of a tree that cannot be. */
+        rc = e2d_blocks_possible(inode, ++leaves);
+        if (rc != 0)
+            return rc;
         index = (uint32_t)(logical + length - leaf.first);
         most = (uint32_t)e2d_min64(leaf.count - index, max - length);
         /* Read once: were it read again, a fault that fills it meanwhile would leave a run of nothing. */
@@ -80,15 +85,45 @@ int e2d_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct 
     return 0;
 }
 
+int e2d_map_past_end(struct ext2dax_inode *inode, uint64_t end)
+{
+    struct ext2dax_mount *m = inode->mount;
+    uint64_t at = e2d_blocks_for(m, e2d_size(inode));
+    struct ext2dax_run run;
+    int rc;
+
+    for (; at < end; at += run.length) {
+        rc = e2d_map(inode, at, end - at, &run);
+        if (rc != 0)
+            return rc;
+        if (run.physical != 0) {
+            e2d_super_error(m);
+            return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", inode->number, "block pointer", run.physical,
+                                "lies past the end of the file");
+        }
+    }
+    return 0;
+}
+
 int ext2dax_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct ext2dax_run *run)
 {
     struct ext2dax_mount *m = inode->mount;
-    int rc;
+    uint64_t end;
+    int rc = 0;
 
     if (!e2d_is_regular(inode) && !e2d_is_directory(inode))
         return -EXT2DAX_EINVAL;
     e2d_read_lock(m, &inode->io);
-    rc = e2d_map(inode, logical, max, run);
+    end = e2d_blocks_for(m, e2d_size(inode));
+    if (logical < end || max == 0 || logical >= m->tree_blocks) {
+        rc = e2d_map(inode, logical, logical < end ? e2d_min64(max, end - logical) : max, run);
+    } else {
+        run->logical = logical;
+        run->physical = run->length = 0;
+    }
     e2d_read_unlock(m, &inode->io);
+    /* What follows the last hole is one too. */
+    if (rc == 0 && run->physical == 0 && logical + run->length >= end)
+        run->length = e2d_min64(max, m->tree_blocks - logical);
     return rc;
 }

@@ -13,4 +13,10 @@
  */
 int e2d_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct ext2dax_run *run);
 
+/*
+ * Before the file grows to `end` blocks without filling them: 0 where the tree has nothing behind the end of file yet,
+ * or EUCLEAN (reported), since growing would show what lies there. The caller holds io exclusively.
+ */
+int e2d_map_past_end(struct ext2dax_inode *inode, uint64_t end);
+
 #endif

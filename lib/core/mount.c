@@ -167,7 +167,7 @@ static void lay_out_windows(struct ext2dax_mount *m, unsigned huge_order)
 
 /* ---- locks ---- */
 
-#define FIXED_LOCKS 5u
+#define FIXED_LOCKS 6u
 
 static size_t lock_count(const struct ext2dax_mount *m)
 {
@@ -178,13 +178,15 @@ static size_t lock_count(const struct ext2dax_mount *m)
 static struct ext2dax_lock *lock_at(struct ext2dax_mount *m, size_t n, enum ext2dax_lock_class *lock_class,
                                     uint64_t *number)
 {
-    struct ext2dax_lock *const fixed[FIXED_LOCKS] = {&m->freeze_write, &m->rename, &m->freeze_fault, &m->fs,
-                                                     &m->cache_lock};
+    struct ext2dax_lock *const fixed[FIXED_LOCKS] = {&m->freeze_write, &m->rename, &m->thaw_gate,
+                                                     &m->freeze_fault, &m->fs,     &m->cache_lock};
     static const enum ext2dax_lock_class fixed_class[FIXED_LOCKS] = {
-        EXT2DAX_LOCK_FREEZE_WRITE, EXT2DAX_LOCK_RENAME, EXT2DAX_LOCK_FREEZE_FAULT, EXT2DAX_LOCK_FS, EXT2DAX_LOCK_CACHE};
+        EXT2DAX_LOCK_FREEZE_WRITE, EXT2DAX_LOCK_RENAME, EXT2DAX_LOCK_FREEZE_FAULT,
+        EXT2DAX_LOCK_FREEZE_FAULT, EXT2DAX_LOCK_FS,     EXT2DAX_LOCK_CACHE};
 
     *number = 0;
     if (n < FIXED_LOCKS) {
+        *number = fixed[n] == &m->freeze_fault;
         *lock_class = fixed_class[n];
         return fixed[n];
     }
@@ -367,6 +369,7 @@ int ext2dax_unmount(struct ext2dax_mount *m)
 
     if (e2d_load32(&m->frozen) != 0 || in_use(m))
         return -EXT2DAX_EBUSY;
+    e2d_cache_drain(m);
     if (!m->read_only) {
         error = ext2dax_sync(m);
         if (!error)
@@ -401,18 +404,13 @@ int ext2dax_remount(struct ext2dax_mount *m, unsigned flags)
 
     if (flags & ~EXT2DAX_MOUNT_READ_ONLY)
         return -EXT2DAX_EINVAL;
-    e2d_write_lock(m, &m->freeze_write);
-    e2d_write_lock(m, &m->freeze_fault);
+    e2d_freeze_locks(m);
     if (read_only != m->read_only) {
         error = e2d_failed(m);
         if (!error)
             error = read_only ? close_for_writing(m) : open_for_writing(m);
     }
-    e2d_write_unlock(m, &m->freeze_fault);
-    e2d_write_unlock(m, &m->freeze_write);
-
-    /* Last puts that came meanwhile could not free what they held. */
-    e2d_cache_drain(m);
+    e2d_thaw_locks(m);
     return error;
 }
 

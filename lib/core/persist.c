@@ -20,7 +20,7 @@ int e2d_failed(const struct ext2dax_mount *m)
     return e2d_load32(&m->failed) != 0 ? -EXT2DAX_EIO : 0;
 }
 
-static void write_back(struct ext2dax_mount *m, const void *at, size_t length)
+void e2d_write_back(struct ext2dax_mount *m, const void *at, size_t length)
 {
     int rc;
 
@@ -33,7 +33,7 @@ static void write_back(struct ext2dax_mount *m, const void *at, size_t length)
 void e2d_written(struct ext2dax_mount *m, const void *at, size_t length)
 {
     if (m->ordered)
-        write_back(m, at, length);
+        e2d_write_back(m, at, length);
 }
 
 void e2d_store8(struct ext2dax_mount *m, uint8_t *at, uint8_t value)
@@ -107,7 +107,7 @@ int e2d_order(struct ext2dax_mount *m, enum e2d_step step)
 
 int e2d_flush(struct ext2dax_mount *m, const void *at, size_t length)
 {
-    write_back(m, at, length);
+    e2d_write_back(m, at, length);
     fence(m, E2D_STEP_SYNC);
     return e2d_failed(m);
 }

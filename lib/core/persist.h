@@ -63,6 +63,9 @@ void e2d_zero(struct ext2dax_mount *m, void *at, size_t length);
 /* Everything stored up to here is durable before anything stored from here on. EIO: the mount has gone read-only. */
 int e2d_order(struct ext2dax_mount *m, enum e2d_step step);
 
+/* Writes the range back whatever the order mode is; the fence is the caller's. */
+void e2d_write_back(struct ext2dax_mount *m, const void *at, size_t length);
+
 /* Writes the range back and fences whatever the order mode is: for fsync and sync. EIO likewise. */
 int e2d_flush(struct ext2dax_mount *m, const void *at, size_t length);
 

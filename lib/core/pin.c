@@ -8,6 +8,7 @@
 
 #include "ext2dax/file.h"
 
+#include "branch.h"
 #include "grow.h"
 #include "lock.h"
 #include "map.h"
@@ -46,7 +47,7 @@ static int back(const struct ext2dax_pin *pin)
 {
     struct ext2dax_inode *inode = pin->inode;
     const struct ext2dax_mount *m = inode->mount;
-    uint64_t at = pin->first, end = pin->first + pin->count;
+    uint64_t at = pin->first, end = pin->first + pin->count, met = 0;
     struct e2d_extent filled = {0, 0};
     struct ext2dax_run run;
     int rc = 0;
@@ -61,6 +62,8 @@ static int back(const struct ext2dax_pin *pin)
             rc = pin->writable ? e2d_fill_hole(inode, at, (uint32_t)run.length, false, &filled) : -EXT2DAX_ENXIO;
             run.length = filled.count;
         }
+        if (rc == 0)
+            rc = e2d_blocks_possible(inode, met += run.length);
         if (rc == 0 && pin->writable)
             e2d_dirty_mark(inode, window);
         e2d_entry_unlock(inode, window);

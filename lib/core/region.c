@@ -55,19 +55,19 @@ static int scan(struct ext2dax_mount *m, uint32_t group)
     struct e2d_group *g = &m->group[group];
     const uint8_t *map = e2d_block_bitmap(m, group);
     uint32_t blocks = e2d_group_blocks(m, group), counted = e2d_load_le16(&e2d_descriptor(m, group)->free_blocks);
-    uint32_t free = e2d_count_clear(map, 0, blocks), in_regions = 0;
+    uint32_t free, in_regions = 0;
+    int rc = e2d_check(m, map, m->block_size);
 
-    if (e2d_check(m, map, m->block_size) != 0)
+    if (rc != 0) {
         g->bad = true;
-    else if (free != counted)
-        g->bad = true;
-    else if (!metadata_is_marked(m, group, map))
-        g->bad = true;
+        return rc;
+    }
+    free = e2d_count_clear(map, 0, blocks);
+    g->bad = free != counted || !metadata_is_marked(m, group, map);
     if (g->bad) {
         e2d_super_error(m);
         return e2d_complain(m, -EXT2DAX_EUCLEAN, "group", group, "block bitmap", free,
-                            free != counted ? "disagrees with the free block count"
-                                            : "cannot be read, or calls metadata free");
+                            free != counted ? "disagrees with the free block count" : "calls metadata free");
     }
     for (uint32_t i = 0; i < e2d_region_count(m, group); i++) {
         struct e2d_region *region = &g->regions[i];
@@ -124,7 +124,9 @@ void e2d_region_changed(struct ext2dax_mount *m, uint32_t group, uint32_t from, 
     struct ext2dax_disk_group *descriptor = e2d_descriptor(m, group);
     uint32_t free = e2d_load_le16(&descriptor->free_blocks), count = end - from, regions = e2d_region_count(m, group);
 
-    e2d_store16(m, &descriptor->free_blocks, set ? free - e2d_min32(free, count) : free + count);
+    /* The count came from the image: it may neither wrap nor pass what the group has. */
+    free = set ? free - e2d_min32(free, count) : e2d_min32(free + count, e2d_group_blocks(m, group));
+    e2d_store16(m, &descriptor->free_blocks, free);
     if (!g->regions)
         return;
     for (uint32_t bit = from; bit < end;) {

@@ -314,6 +314,11 @@ int e2d_super_mark(struct ext2dax_mount *m, bool clean)
     /* The mark is durable whatever the order mode: it says whether anything else can be trusted. */
     if (!error && !m->ordered)
         error = e2d_flush(m, at, sizeof(*at));
+    if (error && clean) {
+        e2d_write_lock(m, &m->fs);
+        e2d_store16(m, at, e2d_get16(*at) & ~EXT2DAX_STATE_VALID);
+        e2d_write_unlock(m, &m->fs);
+    }
     return error;
 }
 

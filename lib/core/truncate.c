@@ -34,15 +34,20 @@ static void cut_unlock(struct ext2dax_inode *inode)
     e2d_dax_write_unlock(inode);
 }
 
-/* Zeroes the bytes [from, to) of the file, which lie in one block, if that block is there. Reading it was validated. */
-static void zero_in_block(struct ext2dax_inode *inode, uint64_t from, uint64_t to)
+/*
+ * Zeroes the bytes [from, to) of the file, which lie in one block, if that block is there; true: it is. Reading it was
+ * validated.
+ */
+static bool zero_in_block(struct ext2dax_inode *inode, uint64_t from, uint64_t to)
 {
     struct ext2dax_mount *m = inode->mount;
     struct ext2dax_run run;
 
-    if (from < to && e2d_map(inode, from >> m->block_shift, 1, &run) == 0 && run.physical != 0)
-        e2d_zero(m, (unsigned char *)e2d_block(m, (uint32_t)run.physical) + (from & (m->block_size - 1)),
-                 (size_t)(to - from));
+    if (from >= to || e2d_map(inode, from >> m->block_shift, 1, &run) != 0 || run.physical == 0)
+        return false;
+    e2d_zero(m, (unsigned char *)e2d_block(m, (uint32_t)run.physical) + (from & (m->block_size - 1)),
+             (size_t)(to - from));
+    return true;
 }
 
 /* A surviving edge block that is about to be zeroed must be one that may be: 0 or its error. */
@@ -95,7 +100,7 @@ int e2d_shrink(struct ext2dax_inode *inode, uint64_t size, uint32_t now)
     publish_shrunk(inode, size);
     e2d_cut_detach(&cut);
     if (!E2D_MUTANT(SHRINK_TAIL_NOT_ZEROED))
-        zero_in_block(inode, size, keep << m->block_shift);
+        (void)zero_in_block(inode, size, keep << m->block_shift);
     rc = e2d_order(m, E2D_STEP_CUT_POINTERS);
     if (rc == 0)
         rc = e2d_store_size(inode, size);
@@ -111,8 +116,10 @@ out:
 
 static int grow(struct ext2dax_inode *inode, uint64_t size, uint32_t now)
 {
-    int rc = e2d_grow_size(inode, size);
+    int rc = e2d_map_past_end(inode, e2d_blocks_for(inode->mount, size));
 
+    if (rc == 0)
+        rc = e2d_grow_size(inode, size);
     if (rc == 0)
         e2d_store_times(inode, now, true);
     return rc;
@@ -142,6 +149,7 @@ static int punch(struct ext2dax_inode *inode, uint64_t from, uint64_t to, uint32
     struct ext2dax_mount *m = inode->mount;
     uint64_t first = e2d_blocks_for(m, from), end = to >> m->block_shift, edge_to, page;
     struct e2d_cut cut;
+    bool changed;
     int rc;
 
     cut_lock(inode);
@@ -162,12 +170,15 @@ static int punch(struct ext2dax_inode *inode, uint64_t from, uint64_t to, uint32
         e2d_unmap(inode, page, e2d_pages_for(m, end << m->block_shift) - page, false);
     }
     edge_to = e2d_min64(to, first << m->block_shift);
-    zero_in_block(inode, from, edge_to);
-    zero_in_block(inode, e2d_max64(end << m->block_shift, edge_to), to);
+    changed = zero_in_block(inode, from, edge_to);
+    changed = zero_in_block(inode, e2d_max64(end << m->block_shift, edge_to), to) || changed || cut.runs != 0;
     e2d_cut_detach(&cut);
-    rc = e2d_order(m, E2D_STEP_CUT_POINTERS);
-    if (rc == 0)
+    if (changed)
+        rc = e2d_order(m, E2D_STEP_CUT_POINTERS);
+    if (changed && rc == 0)
         rc = free_bits(&cut, now);
+    else
+        e2d_store_times(inode, now, true);
     e2d_cut_close(&cut);
 out:
     cut_unlock(inode);
@@ -219,6 +230,11 @@ static int free_xattr(struct ext2dax_inode *inode)
     if (rc != 0)
         return rc;
     header = e2d_block(m, block);
+    rc = e2d_check(m, header, m->block_size);
+    if (rc == 0 && e2d_ballocated(m, block, 1) == -EXT2DAX_EIO)
+        rc = -EXT2DAX_EIO;
+    if (rc != 0)
+        return rc;
     references = e2d_get32(header->references);
     if (e2d_get32(header->magic) != XATTR_MAGIC || references == 0) {
         e2d_super_error(m);

@@ -123,7 +123,7 @@ static int follow(struct rest *rest, struct ext2dax_inode *link, bool *absolute)
 static int step(struct rest *rest, unsigned flags, struct ext2dax_inode **at)
 {
     struct ext2dax_mount *m = (*at)->mount;
-    struct ext2dax_inode *found, *drop;
+    struct ext2dax_inode *found, *root, *drop;
     const char *name = rest->at;
     size_t length = 0;
     bool absolute = false;
@@ -146,9 +146,10 @@ static int step(struct rest *rest, unsigned flags, struct ext2dax_inode **at)
         ext2dax_inode_put(found);
         if (error != 0 || !absolute)
             return error;
-        error = ext2dax_inode_get(m, EXT2DAX_ROOT_INODE, at);
+        error = ext2dax_inode_get(m, EXT2DAX_ROOT_INODE, &root);
         if (error != 0)
             return error;
+        *at = root;
     }
     ext2dax_inode_put(drop);
     return 0;

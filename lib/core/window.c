@@ -14,6 +14,7 @@
 
 #include "ext2dax/pin.h"
 
+#include "branch.h"
 #include "map.h"
 #include "persist.h"
 
@@ -109,45 +110,51 @@ static void write_protect(struct ext2dax_inode *inode, uint64_t first, uint64_t 
     }
 }
 
-/* Writes back what the window has, in one epoch; *next is the first window behind it that can have any. */
-static int flush_window(struct ext2dax_inode *inode, uint64_t window, uint64_t *next)
+/*
+ * Writes back what the window has, in one epoch, and adds its blocks to *met; *next is the first window behind it that can
+ * have any.
+ */
+static int flush_window(struct ext2dax_inode *inode, uint64_t window, uint64_t *next, uint64_t *met)
 {
     struct ext2dax_mount *m = inode->mount;
-    uint64_t first = window << m->window_shift, end = first + m->window_blocks, at = first;
-    uint64_t limit = e2d_blocks_for(m, e2d_size(inode));
+    uint64_t first = window << m->window_shift, limit = e2d_blocks_for(m, e2d_size(inode));
+    uint64_t last = first + m->window_blocks, end = e2d_min64(last, limit), at = first;
     struct ext2dax_run run;
+    bool hole = false;
     int rc = 0;
 
     *next = window + 1;
     if (E2D_MUTANT(FSYNC_CLEAR_FIRST))
         clear_mark(inode, window);
     write_protect(inode, first, m->window_blocks);
-    while (rc == 0 && at < e2d_min64(end, limit)) {
-        rc = e2d_map(inode, at, limit - at, &run);
+    while (rc == 0 && at < end) {
+        rc = e2d_map(inode, at, end - at, &run);
         if (rc != 0)
             break;
-        if (run.physical == 0 && at + run.length > end)
-            *next = e2d_window_of(m, at + run.length);
-        run.length = e2d_min64(run.length, end - at);
-        if (run.physical != 0 && m->memory_ops.persist)
-            rc = m->memory_ops.persist(m->memory_ctx, e2d_block(m, (uint32_t)run.physical),
-                                       (size_t)run.length << m->block_shift);
+        if (run.physical != 0) {
+            e2d_write_back(m, e2d_block(m, (uint32_t)run.physical), (size_t)run.length << m->block_shift);
+            *met += run.length;
+        }
         at += run.length;
+        hole = run.physical == 0;
     }
+    /* A hole at the end may reach far: its windows have nothing to write back. */
+    if (rc == 0 && hole && at < limit && e2d_map(inode, at, limit - at, &run) == 0 && run.physical == 0)
+        *next = e2d_max64(window + 1, e2d_window_of(m, at + run.length));
     if (rc == 0)
         rc = e2d_flush(m, inode->disk, sizeof *inode->disk);
-    if (rc == 0 && !e2d_pinned(inode, first, end, true))
+    if (rc == 0 && !e2d_pinned(inode, first, last, true))
         clear_mark(inode, window);
     return rc;
 }
 
-static int visit(struct ext2dax_inode *inode, uint64_t window, uint64_t *next)
+static int visit(struct ext2dax_inode *inode, uint64_t window, uint64_t *next, uint64_t *met)
 {
     int rc;
 
     e2d_dax_read_lock(inode);
     e2d_entry_lock(inode, window);
-    rc = flush_window(inode, window, next);
+    rc = flush_window(inode, window, next, met);
     e2d_entry_unlock(inode, window);
     e2d_dax_read_unlock(inode);
     return rc;
@@ -156,15 +163,20 @@ static int visit(struct ext2dax_inode *inode, uint64_t window, uint64_t *next)
 static int flush_all(struct ext2dax_inode *inode)
 {
     struct ext2dax_mount *m = inode->mount;
-    uint64_t window = 0;
+    uintptr_t allocated = e2d_counted(&m->counters.blocks_allocated);
+    uint64_t window = 0, met = 0;
     uint32_t was;
     int rc = 0;
 
     do {
         was = e2d_load32(&inode->dirty_all);
     } while (!e2d_swap32(&inode->dirty_all, was, (was & ~DIRTY_ALL) + DIRTY_WALKER));
-    while (rc == 0 && window << m->window_shift < e2d_blocks_for(m, e2d_size(inode)))
-        rc = visit(inode, window, &window);
+    while (rc == 0 && window << m->window_shift < e2d_blocks_for(m, e2d_size(inode))) {
+        rc = visit(inode, window, &window, &met);
+        /* The file may change meanwhile, but a block that is met twice was given out in between. */
+        if (rc == 0 && met > (uint64_t)m->blocks + (e2d_counted(&m->counters.blocks_allocated) - allocated))
+            rc = e2d_blocks_possible(inode, met);
+    }
     if (rc != 0 || e2d_pinned(inode, 0, UINT64_MAX, true))
         raise_all(inode);
     (void)e2d_add32(&inode->dirty_all, 0u - DIRTY_WALKER);
@@ -173,7 +185,7 @@ static int flush_all(struct ext2dax_inode *inode)
 
 int e2d_dirty_flush(struct ext2dax_inode *inode)
 {
-    uint64_t next;
+    uint64_t next, met = 0;
     uint32_t mark;
     int rc = 0;
 
@@ -182,7 +194,7 @@ int e2d_dirty_flush(struct ext2dax_inode *inode)
     for (unsigned i = 0; i < EXT2DAX_DIRTY_SLOTS && rc == 0; i++) {
         mark = e2d_load32(&inode->dirty[i]);
         if (mark != 0)
-            rc = visit(inode, mark - 1, &next);
+            rc = visit(inode, mark - 1, &next, &met);
     }
     return rc;
 }

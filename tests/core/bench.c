@@ -80,6 +80,45 @@ static void host_panic(void *ctx, const char *file, int line, const char *what)
     abort();
 }
 
+/*
+ * In words where both sides allow it, as a processor moves them: a mapping of the same block may be stored to at the
+ * same time, which is the program's own race, and nothing for a race detector.
+ */
+#if defined(__SANITIZE_THREAD__)
+__attribute__((no_sanitize_thread))
+#elif defined(__clang__)
+__attribute__((no_sanitize("thread")))
+#endif
+void bench_copy(void *to, const void *from, size_t bytes)
+{
+    volatile unsigned char *to_byte = to;
+    const volatile unsigned char *from_byte = from;
+    size_t i = 0;
+
+    if (((uintptr_t)to & 7) == 0 && ((uintptr_t)from & 7) == 0) {
+        for (; i + 8 <= bytes; i += 8)
+            *(volatile uint64_t *)((uintptr_t)to + i) = *(const volatile uint64_t *)((uintptr_t)from + i);
+    }
+    for (; i < bytes; i++)
+        to_byte[i] = from_byte[i];
+}
+
+static size_t host_copy_out(void *ctx, void *to, const void *from, size_t bytes)
+{
+    (void)ctx;
+    bench_copy(to, from, bytes);
+    return bytes;
+}
+
+/* Called without locks, so that an embedder may do here what it likes. */
+static void host_released(void *ctx, struct ext2dax_inode *inode)
+{
+    struct bench *bench = ctx;
+
+    bench->released = inode;
+    ext2dax_lock_order_returned(bench->order);
+}
+
 static bool host_may_use_reserved(void *ctx)
 {
     const struct bench *bench = ctx;
@@ -93,8 +132,9 @@ static size_t host_copy_in(void *ctx, void *to, const void *from, size_t bytes)
 
     if (bytes > bench->copy_left)
         bytes = bench->copy_left;
-    bench->copy_left -= bytes;
-    memcpy(to, from, bytes);
+    if (bench->copy_left != SIZE_MAX)
+        bench->copy_left -= bytes;
+    bench_copy(to, from, bytes);
     return bytes;
 }
 
@@ -105,8 +145,10 @@ static const struct ext2dax_host_ops host_ops = {
     .now = host_now,
     .log = host_log,
     .panic = host_panic,
+    .copy_out = host_copy_out,
     .copy_in = host_copy_in,
     .may_use_reserved = host_may_use_reserved,
+    .inode_released = host_released,
 };
 
 static int count_fence(void *ctx)
@@ -117,6 +159,22 @@ static int count_fence(void *ctx)
 
 /* Heap memory with a fence, so that the core counts how often it asks for one. */
 static const struct ext2dax_memory_ops fenced_ops = {.size = sizeof fenced_ops, .fence = count_fence};
+
+static void order_broken(void *arg, const char *text)
+{
+    struct bench *bench = arg;
+
+    pthread_mutex_lock(&bench->given_mutex);
+    snprintf(bench->broken, sizeof bench->broken, "%s", text);
+    pthread_mutex_unlock(&bench->given_mutex);
+}
+
+static void check_order(struct bench *bench)
+{
+    ext2dax_lock_order_returned(bench->order);
+    if (ext2dax_lock_order_broken(bench->order) != 0)
+        ck_abort_msg("%s", bench->broken);
+}
 
 void bench_open(struct bench *bench, const struct bench_options *options)
 {
@@ -130,7 +188,7 @@ void bench_open(struct bench *bench, const struct bench_options *options)
                                           .page_shift = options->page_shift,
                                           .huge_order = options->huge_order};
     struct ext2dax_locks locks = options->locks ? ext2dax_locks_by_name(options->locks) : ext2dax_locks_default();
-    struct ext2dax_plugs plugs = {.locks = locks, .host = {&host_ops, bench}};
+    struct ext2dax_plugs plugs = {.host = {&host_ops, bench}};
     struct ext2dax_statfs figures;
     unsigned page_shift = options->page_shift ? options->page_shift : 12;
 
@@ -139,12 +197,15 @@ void bench_open(struct bench *bench, const struct bench_options *options)
     memset(bench, 0, sizeof *bench);
     pthread_mutex_init(&bench->given_mutex, NULL);
     bench->allocs_left = -1;
+    bench->order = ext2dax_lock_order_open(locks, order_broken, bench);
+    ck_assert_ptr_nonnull(bench->order);
+    plugs.locks = ext2dax_lock_order_locks(bench->order);
     bench->copy_left = SIZE_MAX;
     ck_assert_int_eq(ext2dax_heap_open(options->size, &bench->memory), 0);
     /* Whatever free blocks held before: nobody may ever see it. */
     memset(bench->memory.base, 0xA5, bench->memory.size);
     bench->page_size = 1u << page_shift;
-    bench->model = ext2dax_model_open(&bench->memory, locks, bench->page_size,
+    bench->model = ext2dax_model_open(&bench->memory, plugs.locks, bench->page_size,
                                       options->huge_order ? options->huge_order : page_shift - 3);
     ck_assert_ptr_nonnull(bench->model);
     ck_assert_int_eq(ext2dax_format(&bench->memory, &format, NULL), 0);
@@ -180,6 +241,7 @@ void bench_check(struct bench *bench)
                      0);
     ck_assert_int_eq(ext2dax_model_check(bench->model, print_mapping, NULL), 0);
     ck_assert_int_eq(ext2dax_model_complaints(bench->model), 0);
+    check_order(bench);
 }
 
 void bench_close(struct bench *bench)
@@ -188,6 +250,8 @@ void bench_close(struct bench *bench)
     ck_assert_int_eq(ext2dax_unmount(bench->mount), 0);
     ck_assert_int_eq(ext2dax_check_image(bench->memory.base, bench->memory.size, 0, print_finding, NULL, NULL), 0);
     ext2dax_model_close(bench->model);
+    check_order(bench);
+    ext2dax_lock_order_close(bench->order);
     ext2dax_heap_close(&bench->memory);
 }
 
@@ -196,6 +260,7 @@ void bench_abandon(struct bench *bench)
     while (bench->given)
         give(bench, bench->given->at);
     ext2dax_model_close(bench->model);
+    ext2dax_lock_order_close(bench->order);
     ext2dax_heap_close(&bench->memory);
 }
 

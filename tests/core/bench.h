@@ -14,6 +14,7 @@
 
 #include "ext2dax/ext2dax.h"
 #include "ext2dax/testkit/checker.h"
+#include "ext2dax/testkit/lock_order.h"
 #include "ext2dax/testkit/model.h"
 
 struct given;
@@ -31,7 +32,10 @@ struct bench {
     struct ext2dax_report last;
     struct given *given; /* what the host gave out */
     pthread_mutex_t given_mutex;
-    bool nobody; /* the caller may not use reserved blocks */
+    bool nobody;                      /* the caller may not use reserved blocks */
+    struct ext2dax_inode *released;   /* the last one that was given back in its own storage */
+    struct ext2dax_lock_order *order; /* every lock of the mount and the model goes through it */
+    char broken[160];                 /* the last rule of it that was broken */
 };
 
 struct bench_options {
@@ -50,7 +54,7 @@ void bench_close(struct bench *bench); /* unmounts and checks */
 /* Throws everything away, whatever state it is in. No thread is in the library. */
 void bench_abandon(struct bench *bench);
 
-/* The image and every mapping are as they must be, the mount being in use. */
+/* The image and every mapping are as they must be, the mount being in use, and no lock was taken out of order. */
 void bench_check(struct bench *bench);
 
 struct ext2dax_inode *bench_create(struct bench *bench, const char *name);
@@ -60,6 +64,9 @@ uint64_t bench_free_blocks(struct bench *bench);
 uint64_t bench_size(const struct ext2dax_inode *inode);
 uint64_t bench_physical(struct ext2dax_inode *inode, uint64_t logical);
 uintptr_t bench_fences(struct bench *bench);
+
+/* What the host copies with: memcpy, but for a race detector, and never half a word. */
+void bench_copy(void *to, const void *from, size_t bytes);
 
 /* Deterministic noise. */
 uint32_t bench_noise(uint64_t *state);

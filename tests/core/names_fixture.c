@@ -220,12 +220,19 @@ void fixture_format(struct fixture *f, uint32_t block_size, uint32_t inodes)
 
 int fixture_try_mount(struct fixture *f, struct ext2dax_locks locks, unsigned flags)
 {
-    struct ext2dax_plugs plugs = {.locks = locks,
+    struct ext2dax_lock_order *order = ext2dax_lock_order_open(locks, NULL, NULL); /* aborts where a rule is broken */
+    struct ext2dax_plugs plugs = {.locks = ext2dax_lock_order_locks(order),
                                   .memory = {&memory_ops, f, f->base, f->size, EXT2DAX_MEMORY_PERSISTENT},
                                   .host = {&host_ops, f}};
     struct ext2dax_mount_options options = {.size = sizeof(options), .flags = flags};
 
-    return ext2dax_mount(&plugs, &options, &f->mount);
+    int error = ext2dax_mount(&plugs, &options, &f->mount);
+
+    if (error != 0)
+        ext2dax_lock_order_close(order);
+    else
+        f->order = order;
+    return error;
 }
 
 void fixture_mount(struct fixture *f)
@@ -244,6 +251,8 @@ void fixture_unmount(struct fixture *f)
 {
     ck_assert_int_eq(ext2dax_unmount(f->mount), 0);
     f->mount = NULL;
+    ext2dax_lock_order_returned(f->order);
+    ext2dax_lock_order_close(f->order);
 }
 
 static void show_finding(void *arg, const struct ext2dax_finding *finding)

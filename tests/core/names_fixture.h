@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "ext2dax/ext2dax.h"
+#include "ext2dax/testkit/lock_order.h"
 
 struct fixture {
     char path[96]; /* the image file; its scratch files begin with the same name */
@@ -19,6 +20,7 @@ struct fixture {
     unsigned char *base;
     size_t size;
     struct ext2dax_mount *mount;
+    struct ext2dax_lock_order *order; /* every lock of the mount goes through it */
 
     long allocs_left;            /* allocations until one fails, once; negative: never */
     long allocated;              /* bytes held; in a test with threads, atomic */

@@ -1,159 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every schedule with one preemption: one operation is stopped at each of its yield points in turn, a second one runs
- * there in another thread as far as the locks let it, and then both go on to their end. Every time the whole image and
- * every mapping must be as they must be, and no store may be lost.
- *
- * A second operation that is not done after a moment is taken to be blocked. Where the machine was merely slow, that is
- * just another schedule: it can hide a mistake once, never invent one.
- *
+ * The fault family against itself and against what changes files, in every schedule with one preemption (explorer.h).
  * The same is then done with one protection broken at a time, and has to be noticed.
  */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "bench.h"
+#include "explorer.h"
 #include "ext2dax/testkit/mutant.h"
-#include "../../lib/testkit/instrument.h"
-
-#define PAGE 1024u
-#define WINDOW (8 * PAGE)
-
-static struct bench bench;
-static struct ext2dax_inode *file, *victim;
-static struct ext2dax_model_map *map, *other;
-
-/* ---- the preemption ---- */
-
-static struct {
-    void (*second)(void);
-    unsigned at, passed; /* yield points */
-    bool started, done;
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-} meet = {.mutex = PTHREAD_MUTEX_INITIALIZER};
-
-static unsigned blocked_ms = 2; /* after which the second operation is taken to be blocked */
-static __thread bool first_thread;
-
-static void *run_second(void *arg)
-{
-    (void)arg;
-    meet.second();
-    pthread_mutex_lock(&meet.mutex);
-    meet.done = true;
-    pthread_cond_signal(&meet.changed);
-    pthread_mutex_unlock(&meet.mutex);
-    return NULL;
-}
-
-static void preempt(enum e2d_yield_kind kind, const volatile void *at)
-{
-    struct timespec until;
-
-    (void)kind;
-    (void)at;
-    if (!first_thread || meet.started || meet.passed++ != meet.at)
-        return;
-    meet.started = true;
-    ck_assert_int_eq(pthread_create(&meet.thread, NULL, run_second, NULL), 0);
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (long)blocked_ms * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_mutex_lock(&meet.mutex);
-    while (!meet.done && pthread_cond_timedwait(&meet.changed, &meet.mutex, &until) == 0)
-        ;
-    pthread_mutex_unlock(&meet.mutex);
-}
-
-/* Runs both; false when the first operation has fewer yield points than that. */
-static bool schedule(void (*first)(void), void (*second)(void), unsigned at)
-{
-    pthread_condattr_t monotonic;
-
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&meet.changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    meet.second = second;
-    meet.at = at;
-    meet.passed = 0;
-    meet.started = meet.done = false;
-    first_thread = true;
-    e2d_yield_hook = preempt;
-    first();
-    first_thread = false;
-    if (meet.started)
-        pthread_join(meet.thread, NULL);
-    e2d_yield_hook = NULL;
-    pthread_cond_destroy(&meet.changed);
-    return meet.started;
-}
-
-/* ---- what is wrong afterwards ---- */
-
-static unsigned wrong;
-static const char *wrong_what;
-
-static void complain(const char *what)
-{
-    wrong++;
-    wrong_what = what;
-}
-
-static void finding(void *arg, const struct ext2dax_finding *f)
-{
-    (void)arg;
-    complain(f->what);
-}
-
-static void bad_mapping(void *arg, const struct ext2dax_inode *inode, uint64_t page, const char *what)
-{
-    (void)arg;
-    (void)inode;
-    (void)page;
-    complain(what);
-}
-
-static void judge(void)
-{
-    (void)ext2dax_check_image(bench.memory.base, bench.memory.size,
-                              EXT2DAX_CHECK_MOUNTED | EXT2DAX_CHECK_UNLINKED_OK, finding, NULL, NULL);
-    (void)ext2dax_model_check(bench.model, bad_mapping, NULL);
-    if (ext2dax_model_complaints(bench.model) != 0)
-        complain("the core broke its side of the address space's contract");
-}
 
 /* ---- operations ---- */
-
-static enum ext2dax_fault_result fault_in(struct ext2dax_model_map *in, uint64_t page, bool write,
-                                          enum ext2dax_fault_result (*entry)(struct ext2dax_fault *))
-{
-    struct ext2dax_fault f;
-
-    ext2dax_model_fault(in, page, write, &f);
-    return entry(&f);
-}
-
-static void expect(bool condition, const char *what)
-{
-    if (!condition)
-        complain(what);
-}
-
-static void store(struct ext2dax_model_map *in, uint64_t offset, unsigned char byte)
-{
-    enum ext2dax_fault_result result = ext2dax_model_write(in, offset, &byte, 1, false, true);
-
-    expect(result == EXT2DAX_FAULT_NOPAGE || result == EXT2DAX_FAULT_SIGBUS, "a store failed");
-}
 
 static void read_fault(void)
 {
@@ -294,14 +151,6 @@ static void freeze_and_thaw(void)
 
 /* ---- scenarios ---- */
 
-static void fill(uint64_t first, uint64_t pages)
-{
-    unsigned char bytes[8 * PAGE];
-
-    memset(bytes, 7, sizeof bytes);
-    for (uint64_t i = 0; i < pages; i += 8)
-        ck_assert_int_gt(ext2dax_write(file, (first + i) * PAGE, bytes, (pages - i < 8 ? pages - i : 8) * PAGE), 0);
-}
 static void start_mapped(void)
 {
     fill(0, 20);
@@ -370,10 +219,7 @@ static void writable_is_dirty(void)
     expect(!before || !ext2dax_model_entry(map, 9).writable, "fsync passed a writable page over");
 }
 
-static const struct scenario {
-    const char *name;
-    void (*start)(void), (*first)(void), (*second)(void), (*verify)(void);
-} scenarios[] = {
+static const struct scenario scenarios[] = {
     {"read fault / truncate and reuse", start_mapped, read_fault, truncate_and_reuse, NULL},
     {"write fault / truncate and reuse", start_mapped, write_fault, truncate_and_reuse, NULL},
     {"write fault in a hole / truncate and reuse", start_hole, write_fault, truncate_and_reuse, NULL},
@@ -403,39 +249,9 @@ static const struct scenario {
 };
 #define SCENARIOS (sizeof scenarios / sizeof scenarios[0])
 
-static bool one_schedule(const struct scenario *scenario, unsigned at, const char *mutant)
-{
-    struct bench_options options = {.size = 256 << 10, .block_size = 1024, .page_shift = 10, .huge_order = 3};
-    bool more;
-
-    bench_open(&bench, &options);
-    file = bench_create(&bench, "file");
-    victim = bench_create(&bench, "victim");
-    map = ext2dax_model_map(bench.model, file, 0, 40, true, true);
-    other = ext2dax_model_map(bench.model, file, 0, 40, true, true);
-    scenario->start();
-    ck_assert_int_eq(ext2dax_mutant_activate(mutant), 0);
-    more = schedule(scenario->first, scenario->second, at);
-    ck_assert_int_eq(ext2dax_mutant_activate("none"), 0);
-    judge();
-    if (scenario->verify)
-        scenario->verify();
-    bench_abandon(&bench);
-    return more;
-}
-
 START_TEST(one_preemption_anywhere)
 {
-    const struct scenario *scenario = &scenarios[_i];
-    unsigned at = 0;
-
-    wrong = 0;
-    while (one_schedule(scenario, at, "none")) {
-        if (wrong != 0)
-            ck_abort_msg("%s, stopped at yield point %u: %s", scenario->name, at, wrong_what);
-        at++;
-    }
-    printf("%-45s %4u schedules\n", scenario->name, at);
+    every_schedule(&scenarios[_i]);
 }
 END_TEST
 
@@ -473,7 +289,8 @@ START_TEST(a_broken_protection_is_noticed)
         }
         if (wrong == 0)
             ck_abort_msg("%s was not noticed in \"%s\" (%u schedules)", broken[_i].mutant, broken[_i].scenario, at);
-        printf("%-22s caught by \"%s\" after %u schedules: %s\n", broken[_i].mutant, broken[_i].scenario, at, wrong_what);
+        printf("%-22s caught by \"%s\" after %u schedules: %s\n", broken[_i].mutant, broken[_i].scenario, at,
+               wrong_what);
         return;
     }
     ck_abort_msg("no such scenario");

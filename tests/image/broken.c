@@ -327,6 +327,10 @@ static void directory_hole(void)
     set32(&file("many")->block[1], 0);
     add32(&file("many")->sectors, -2);
 }
+static void directory_without_its_last_block(void)
+{
+    add32(&file("many")->size, 1024);
+}
 static void used_inode_marked_free(void)
 {
     mark_inode(number_of("small"), false);
@@ -528,6 +532,7 @@ const struct breakage breakages[] = {
     {directory_size, "directory_size", "size of a directory", true},
     {directory_without_a_size, "directory_without_a_size", "size of a directory", true},
     {directory_hole, "directory_hole", "hole in a directory", true},
+    {directory_without_its_last_block, "directory_without_its_last_block", "hole in a directory", true},
     {used_inode_marked_free, "used_inode_marked_free", "inode in use, but marked free", true},
     {leaked_inode, "leaked_inode", "inode without links, but marked used", true},
     {reserved_inode_marked_free, "reserved_inode_marked_free", "reserved inode marked free", true},

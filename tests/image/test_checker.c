@@ -181,11 +181,17 @@ START_TEST(the_flags_allow_what_they_say_and_no_more)
         const char *name;
         unsigned flags;
     } allowed[] = {
-        {"not_clean", EXT2DAX_CHECK_MOUNTED},          {"not_clean", EXT2DAX_CHECK_LEAKS_OK},
-        {"leaked_block", EXT2DAX_CHECK_LEAKS_OK},      {"leaked_inode", EXT2DAX_CHECK_LEAKS_OK},
-        {"group_free_blocks", EXT2DAX_CHECK_LEAKS_OK}, {"super_free_inodes", EXT2DAX_CHECK_LEAKS_OK},
-        {"group_directories", EXT2DAX_CHECK_LEAKS_OK}, {"sectors_wrong", EXT2DAX_CHECK_LEAKS_OK},
-        {"links_wrong", EXT2DAX_CHECK_LEAKS_OK},       {"entry_type", EXT2DAX_CHECK_LEAKS_OK},
+        {"not_clean", EXT2DAX_CHECK_MOUNTED},
+        {"not_clean", EXT2DAX_CHECK_LEAKS_OK},
+        {"leaked_block", EXT2DAX_CHECK_LEAKS_OK},
+        {"leaked_inode", EXT2DAX_CHECK_LEAKS_OK},
+        {"group_free_blocks", EXT2DAX_CHECK_LEAKS_OK},
+        {"super_free_inodes", EXT2DAX_CHECK_LEAKS_OK},
+        {"group_directories", EXT2DAX_CHECK_LEAKS_OK},
+        {"sectors_wrong", EXT2DAX_CHECK_LEAKS_OK},
+        {"links_wrong", EXT2DAX_CHECK_LEAKS_OK},
+        {"entry_type", EXT2DAX_CHECK_LEAKS_OK},
+        {"directory_without_its_last_block", EXT2DAX_CHECK_LEAKS_OK},
     };
     static const char *const never[] = {
         "owned_twice",
@@ -198,6 +204,7 @@ START_TEST(the_flags_allow_what_they_say_and_no_more)
         "file_without_a_name",
         "directory_with_two_names",
         "slow_symlink_length",
+        "directory_hole",
         "name_twice",
         "entry_of_no_inode",
         "deleted_with_low_dtime",

@@ -17,7 +17,7 @@ extern "C" {
 /*
  * After a crash: what e2fsck -p mends by itself is allowed, and the valid bit may be clear. Leaked blocks and inodes;
  * stale free counts, link counts, i_blocks (but a symlink's); entries that name an inode without links; an empty file
- * without a name; a wrong type in an entry; a directory's blocks past its size; an xattr block with too high a
+ * without a name; a wrong type in an entry; a directory's size that does not end where its blocks do; an xattr block with too high a
  * reference count. Never: a block in use that is marked free, owned twice, or past the end of a file.
  */
 #define EXT2DAX_CHECK_LEAKS_OK 0x2u

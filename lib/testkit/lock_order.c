@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lock-order checker. A lock's word points to a record with the wrapped lock in it; what a thread holds is a list
+ * of its own, so that checking needs no lock and adds no order between threads that a race detector would take for the
+ * library's. Only the list of records, which close() needs, has a spinlock.
+ */
+#include "ext2dax/testkit/lock_order.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ext2dax/error.h"
+#include "ext2dax/inode.h"
+#include "ext2dax/ondisk.h"
+
+#define HOLDS 32u /* that one thread can have at a time, those it lost with an abandoned mount included */
+
+struct record {
+    struct ext2dax_lock inner;
+    struct record *next, *before;
+    const struct ext2dax_lock *outer;
+    enum ext2dax_lock_class lock_class;
+    uint64_t number;
+    atomic_uint holders;
+    atomic_bool exclusive;
+};
+
+struct ext2dax_lock_order {
+    struct ext2dax_locks locks;
+    void (*broken)(void *arg, const char *text);
+    void *arg;
+    unsigned id; /* tells what a thread held of a checker that is gone from what it holds of this one */
+    atomic_uint breaches;
+    atomic_flag busy; /* the list */
+    struct record *records;
+};
+
+struct hold {
+    unsigned order;
+    struct record *record;
+    bool exclusive;
+};
+
+static _Thread_local struct hold held[HOLDS];
+static _Thread_local unsigned holding;
+static atomic_uint last_id;
+
+static const char *const class_name[EXT2DAX_LOCK_CLASSES] = {
+    [EXT2DAX_LOCK_FREEZE_WRITE] = "freeze_write",
+    [EXT2DAX_LOCK_RENAME] = "rename",
+    [EXT2DAX_LOCK_IO] = "io",
+    [EXT2DAX_LOCK_ADDRESS_SPACE] = "address space",
+    [EXT2DAX_LOCK_FREEZE_FAULT] = "freeze_fault",
+    [EXT2DAX_LOCK_DAX_SEM] = "dax_sem",
+    [EXT2DAX_LOCK_ENTRY] = "entry",
+    [EXT2DAX_LOCK_TRUNCATE] = "truncate",
+    [EXT2DAX_LOCK_GROUP] = "group",
+    [EXT2DAX_LOCK_FS] = "fs",
+    [EXT2DAX_LOCK_CACHE] = "cache",
+    [EXT2DAX_LOCK_PAGE_TABLE] = "page table",
+};
+
+static struct record *record_of(const struct ext2dax_lock *lock)
+{
+    return (struct record *)lock->word;
+}
+
+static bool freezes(const struct record *record)
+{
+    return record->lock_class == EXT2DAX_LOCK_FREEZE_WRITE || record->lock_class == EXT2DAX_LOCK_FREEZE_FAULT;
+}
+
+/* ---- what is broken ---- */
+
+static void tell(struct ext2dax_lock_order *order, const struct record *record, const char *what,
+                 const struct record *under)
+{
+    char text[160], tail[64] = "";
+
+    if (under)
+        snprintf(tail, sizeof(tail), " %s %llu", class_name[under->lock_class], (unsigned long long)under->number);
+    snprintf(text, sizeof(text), "lock order: %s %llu %s%s", class_name[record->lock_class],
+             (unsigned long long)record->number, what, tail);
+    atomic_fetch_add_explicit(&order->breaches, 1, memory_order_relaxed);
+    if (order->broken) {
+        order->broken(order->arg, text);
+        return;
+    }
+    fprintf(stderr, "%s\n", text);
+    abort();
+}
+
+static bool is_directory(const struct record *record)
+{
+    const char *inode = (const char *)record->outer - offsetof(struct ext2dax_inode, io);
+
+    return (((const struct ext2dax_inode *)(const void *)inode)->mode & EXT2DAX_S_IFMT) == EXT2DAX_S_IFDIR;
+}
+
+static bool io_in_order(const struct record *first, const struct record *second)
+{
+    if (is_directory(first))
+        return true; /* before a file; before another directory, as far as can be seen from here */
+    return !is_directory(second) && first->number < second->number;
+}
+
+static bool in_order(const struct record *first, const struct record *second)
+{
+    if (first->lock_class == EXT2DAX_LOCK_IO && second->lock_class == EXT2DAX_LOCK_IO)
+        return io_in_order(first, second);
+    if (first->lock_class == EXT2DAX_LOCK_FS && second->lock_class == EXT2DAX_LOCK_CACHE)
+        return false;
+    return first->lock_class < second->lock_class;
+}
+
+static void check(struct ext2dax_lock_order *order, const struct record *record)
+{
+    for (unsigned i = 0; i < holding; i++) {
+        if (held[i].order != order->id)
+            continue;
+        if (held[i].record == record)
+            tell(order, record, "taken twice by one thread", NULL);
+        else if (!in_order(held[i].record, record))
+            tell(order, record, "taken under", held[i].record);
+    }
+}
+
+/* ---- what a thread holds ---- */
+
+static void remove_hold(unsigned at)
+{
+    holding--;
+    for (; at < holding; at++)
+        held[at] = held[at + 1];
+}
+
+/* Room for one more, if need be at the cost of what was held of other checkers: most likely they are gone. */
+static bool make_room(const struct ext2dax_lock_order *order)
+{
+    for (unsigned i = holding; i-- > 0 && holding == HOLDS;) {
+        if (held[i].order != order->id)
+            remove_hold(i);
+    }
+    return holding < HOLDS;
+}
+
+static void took(struct ext2dax_lock_order *order, struct record *record, bool exclusive)
+{
+    atomic_fetch_add_explicit(&record->holders, 1, memory_order_relaxed);
+    atomic_store_explicit(&record->exclusive, exclusive, memory_order_relaxed);
+    if (exclusive && freezes(record))
+        return;
+    if (make_room(order))
+        held[holding++] = (struct hold){order->id, record, exclusive};
+    else
+        tell(order, record, "is one lock too many for one thread", NULL);
+}
+
+static void leave(struct ext2dax_lock_order *order, struct record *record, bool exclusive)
+{
+    unsigned i = holding;
+
+    if (exclusive && freezes(record)) {
+        if (!atomic_load_explicit(&record->exclusive, memory_order_relaxed))
+            tell(order, record, "released, but not held", NULL);
+    } else {
+        while (i > 0 &&
+               (held[i - 1].order != order->id || held[i - 1].record != record || held[i - 1].exclusive != exclusive))
+            i--;
+        if (i > 0)
+            remove_hold(i - 1);
+        else
+            tell(order, record, "released by a thread that does not hold it so", NULL);
+    }
+    if (exclusive)
+        atomic_store_explicit(&record->exclusive, false, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&record->holders, 1, memory_order_relaxed);
+}
+
+/* ---- the plug ---- */
+
+static void link_record(struct ext2dax_lock_order *order, struct record *record)
+{
+    while (atomic_flag_test_and_set_explicit(&order->busy, memory_order_acquire))
+        ;
+    record->next = order->records;
+    if (record->next)
+        record->next->before = record;
+    order->records = record;
+    atomic_flag_clear_explicit(&order->busy, memory_order_release);
+}
+
+static void unlink_record(struct ext2dax_lock_order *order, struct record *record)
+{
+    while (atomic_flag_test_and_set_explicit(&order->busy, memory_order_acquire))
+        ;
+    if (record->before)
+        record->before->next = record->next;
+    else
+        order->records = record->next;
+    if (record->next)
+        record->next->before = record->before;
+    atomic_flag_clear_explicit(&order->busy, memory_order_release);
+}
+
+static int op_init(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lock_class, uint64_t number)
+{
+    struct ext2dax_lock_order *order = ctx;
+    struct record *record = calloc(1, sizeof(*record));
+    int error;
+
+    if (!record)
+        return -EXT2DAX_ENOMEM;
+    error = order->locks.ops->init(order->locks.ctx, &record->inner, lock_class, number);
+    if (error != 0) {
+        free(record);
+        return error;
+    }
+    record->outer = lock;
+    record->lock_class = lock_class;
+    record->number = number;
+    link_record(order, record);
+    lock->word = (uintptr_t)record;
+    return 0;
+}
+
+static void op_destroy(void *ctx, struct ext2dax_lock *lock)
+{
+    struct ext2dax_lock_order *order = ctx;
+    struct record *record = record_of(lock);
+
+    if (atomic_load_explicit(&record->holders, memory_order_relaxed) != 0)
+        tell(order, record, "destroyed while held", NULL);
+    if (order->locks.ops->destroy)
+        order->locks.ops->destroy(order->locks.ctx, &record->inner);
+    unlink_record(order, record);
+    free(record);
+    lock->word = 0;
+}
+
+static void op_read_lock(void *ctx, struct ext2dax_lock *lock)
+{
+    struct ext2dax_lock_order *order = ctx;
+
+    check(order, record_of(lock));
+    order->locks.ops->read_lock(order->locks.ctx, &record_of(lock)->inner);
+    took(order, record_of(lock), false);
+}
+
+static void op_read_unlock(void *ctx, struct ext2dax_lock *lock)
+{
+    struct ext2dax_lock_order *order = ctx;
+
+    leave(order, record_of(lock), false);
+    order->locks.ops->read_unlock(order->locks.ctx, &record_of(lock)->inner);
+}
+
+static void op_write_lock(void *ctx, struct ext2dax_lock *lock)
+{
+    struct ext2dax_lock_order *order = ctx;
+
+    check(order, record_of(lock));
+    order->locks.ops->write_lock(order->locks.ctx, &record_of(lock)->inner);
+    took(order, record_of(lock), true);
+}
+
+static void op_write_unlock(void *ctx, struct ext2dax_lock *lock)
+{
+    struct ext2dax_lock_order *order = ctx;
+
+    leave(order, record_of(lock), true);
+    order->locks.ops->write_unlock(order->locks.ctx, &record_of(lock)->inner);
+}
+
+/* Trying waits for nobody, so it may fail in any order; what it takes counts as any other lock. */
+static bool op_try_read_lock(void *ctx, struct ext2dax_lock *lock)
+{
+    struct ext2dax_lock_order *order = ctx;
+
+    if (!order->locks.ops->try_read_lock(order->locks.ctx, &record_of(lock)->inner))
+        return false;
+    check(order, record_of(lock));
+    took(order, record_of(lock), false);
+    return true;
+}
+
+static bool op_try_write_lock(void *ctx, struct ext2dax_lock *lock)
+{
+    struct ext2dax_lock_order *order = ctx;
+
+    if (!order->locks.ops->try_write_lock(order->locks.ctx, &record_of(lock)->inner))
+        return false;
+    check(order, record_of(lock));
+    took(order, record_of(lock), true);
+    return true;
+}
+
+static bool op_held(void *ctx, const struct ext2dax_lock *lock, enum ext2dax_lock_mode mode)
+{
+    struct ext2dax_lock_order *order = ctx;
+
+    return !order->locks.ops->held || order->locks.ops->held(order->locks.ctx, &record_of(lock)->inner, mode);
+}
+
+static const struct ext2dax_lock_ops ops = {
+    .size = sizeof(ops),
+    .init = op_init,
+    .destroy = op_destroy,
+    .read_lock = op_read_lock,
+    .read_unlock = op_read_unlock,
+    .write_lock = op_write_lock,
+    .write_unlock = op_write_unlock,
+    .try_read_lock = op_try_read_lock,
+    .try_write_lock = op_try_write_lock,
+    .held = op_held,
+};
+
+/* ---- the checker ---- */
+
+struct ext2dax_lock_order *ext2dax_lock_order_open(struct ext2dax_locks locks,
+                                                   void (*broken)(void *arg, const char *text), void *arg)
+{
+    struct ext2dax_lock_order *order = calloc(1, sizeof(*order));
+
+    if (!order)
+        return NULL;
+    order->locks = locks;
+    order->broken = broken;
+    order->arg = arg;
+    order->id = atomic_fetch_add(&last_id, 1) + 1;
+    atomic_flag_clear(&order->busy);
+    return order;
+}
+
+void ext2dax_lock_order_close(struct ext2dax_lock_order *order)
+{
+    while (order->records) {
+        struct record *record = order->records;
+
+        order->records = record->next;
+        free(record);
+    }
+    free(order);
+}
+
+struct ext2dax_locks ext2dax_lock_order_locks(struct ext2dax_lock_order *order)
+{
+    return (struct ext2dax_locks){&ops, order};
+}
+
+void ext2dax_lock_order_returned(struct ext2dax_lock_order *order)
+{
+    for (unsigned i = holding; i-- > 0;) {
+        if (held[i].order != order->id)
+            continue;
+        tell(order, held[i].record, "held at return", NULL);
+        remove_hold(i);
+    }
+}
+
+unsigned ext2dax_lock_order_broken(const struct ext2dax_lock_order *order)
+{
+    return atomic_load_explicit(&((struct ext2dax_lock_order *)(uintptr_t)order)->breaches, memory_order_relaxed);
+}
