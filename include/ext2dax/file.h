@@ -59,8 +59,9 @@ EXT2DAX_API int64_t ext2dax_seek(struct ext2dax_inode *inode, uint64_t offset, e
 EXT2DAX_API int ext2dax_truncate(struct ext2dax_inode *inode, uint64_t size);
 
 /*
- * Backs [offset, offset + length) with zeroed blocks, whole regions first, and grows the file to cover it. ENOSPC: what
- * was allocated stays, the size covers it. EOPNOTSUPP: keep_size, where the range passes the end of file.
+ * Backs [offset, offset + length) with zeroed blocks, whole regions first, and grows the file to cover it. ENOSPC,
+ * EUCLEAN, EIO: what was allocated before stays, the size covers it. EOPNOTSUPP: keep_size, where the range passes the
+ * end of file.
  */
 EXT2DAX_API int ext2dax_allocate(struct ext2dax_inode *inode, uint64_t offset, uint64_t length, bool keep_size);
 

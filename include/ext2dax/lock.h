@@ -26,9 +26,9 @@ struct ext2dax_lock {
 
 /* In the order in which they are taken: a thread that holds one takes only classes further down. */
 enum ext2dax_lock_class {
-    EXT2DAX_LOCK_FREEZE_WRITE,  /* shared: every modifying call but faults; exclusive: freeze. Any thread may release */
-    EXT2DAX_LOCK_RENAME,        /* one a mount: renames that move a directory */
-    EXT2DAX_LOCK_IO,            /* one an inode; number: the inode's. Several: parents first, directories first, by number */
+    EXT2DAX_LOCK_FREEZE_WRITE, /* shared: every modifying call but faults; exclusive: freeze. Any thread may release */
+    EXT2DAX_LOCK_RENAME,       /* one a mount: renames that move a directory */
+    EXT2DAX_LOCK_IO, /* one an inode; number: the inode's. Several: parents first, directories first, by number */
     EXT2DAX_LOCK_ADDRESS_SPACE, /* the embedder's own (mmap lock); the core never takes it */
     EXT2DAX_LOCK_FREEZE_FAULT,  /* 0, shared: waiting for thaw; 1, shared: write faults and last puts, which only try;
                                  * exclusive, in this order: freeze. Any thread may release */

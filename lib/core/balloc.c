@@ -151,7 +151,10 @@ int e2d_balloc(struct ext2dax_mount *m, uint32_t goal, uint32_t count, struct e2
     uint32_t goal_bit = usable ? goal - e2d_group_first(m, start) : UINT32_MAX;
     bool bad = false, taken;
 
-    for (enum pass pass = LOOSE; pass < PASSES; pass++) {
+    /* Twice: what was counted free may be freed in a group that is passed already while another caller takes the rest. */
+    for (unsigned turn = 0; turn < 2 * PASSES; turn++) {
+        enum pass pass = (enum pass)(turn < PASSES ? turn : turn - PASSES);
+
         for (uint32_t i = 0, group = start; i < m->groups; i++, group = group + 1 < m->groups ? group + 1 : 0) {
             int rc;
 

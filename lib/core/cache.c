@@ -220,22 +220,10 @@ void e2d_cache_drain(struct ext2dax_mount *m)
     }
 }
 
-/* Somebody may get the inode meanwhile and truncate it; without dax_sem io keeps that out. */
-static int write_back(struct ext2dax_inode *inode)
-{
-    int rc;
-
-    if (!E2D_FAULTS)
-        e2d_read_lock(inode->mount, &inode->io);
-    rc = e2d_dirty_flush(inode);
-    if (!E2D_FAULTS)
-        e2d_read_unlock(inode->mount, &inode->io);
-    return rc;
-}
-
 void ext2dax_inode_put(struct ext2dax_inode *inode)
 {
     struct ext2dax_mount *m = inode->mount;
+    bool fenced;
 
     for (;;) {
         e2d_write_lock(m, &m->cache_lock);
@@ -244,7 +232,7 @@ void ext2dax_inode_put(struct ext2dax_inode *inode)
             break;
         /* The last reference to something dirty: write back while the reference still keeps the object. */
         e2d_write_unlock(m, &m->cache_lock);
-        if (write_back(inode) != 0) {
+        if (e2d_dirty_sync(inode, &fenced) != 0) {
             e2d_write_lock(m, &m->cache_lock);
             break; /* reported, and the mount has gone read-only; nothing more can be done for these stores */
         }

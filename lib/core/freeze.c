@@ -33,8 +33,10 @@ void e2d_thaw_locks(struct ext2dax_mount *m)
 
 static int flush_one(struct ext2dax_inode *inode, void *arg)
 {
+    bool fenced;
+
     (void)arg;
-    return e2d_dirty_flush(inode); /* io is not needed: nothing can truncate now */
+    return e2d_dirty_flush(inode, &fenced); /* io is not needed: nothing can truncate now */
 }
 
 int e2d_quiesce(struct ext2dax_mount *m)

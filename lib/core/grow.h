@@ -17,8 +17,8 @@
 #include "incore.h"
 
 #define E2D_PLAN_EXTENTS 8
-#define E2D_PLAN_TREE 6 /* new pointer blocks that one window can need: two chains, sharing their top */
-#define E2D_PLAN_PARTS 2 /* pointer arrays that one window can touch */
+#define E2D_PLAN_TREE    6 /* new pointer blocks that one window can need: two chains, sharing their top */
+#define E2D_PLAN_PARTS   2 /* pointer arrays that one window can touch */
 
 struct e2d_plan {
     struct ext2dax_inode *inode;

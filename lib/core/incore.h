@@ -30,12 +30,12 @@
 #include "endian.h"
 #include "mem.h"
 
-#define E2D_ENTRY_LOCKS 64 /* a power of two */
+#define E2D_ENTRY_LOCKS  64  /* a power of two */
 #define E2D_CACHE_CHAINS 256 /* a power of two */
-#define E2D_THAWED 0u
-#define E2D_FREEZING 1u /* a freeze waits for the locks, or a thaw is on its way */
-#define E2D_FROZEN 2u
-#define E2D_STEP_SLOTS 32    /* room for every enum e2d_step */
+#define E2D_THAWED       0u
+#define E2D_FREEZING     1u /* a freeze waits for the locks, or a thaw is on its way */
+#define E2D_FROZEN       2u
+#define E2D_STEP_SLOTS   32 /* room for every enum e2d_step */
 
 /* One aligned region of the image, as the allocator sees it. Guarded by its group's lock. */
 struct e2d_region {
@@ -113,7 +113,7 @@ struct ext2dax_mount {
     /* guarded by fs */
     uint32_t writable_pins;
 
-    struct ext2dax_counters counters; /* each atomic */
+    struct ext2dax_counters counters;      /* each atomic */
     uintptr_t step_fences[E2D_STEP_SLOTS]; /* fences by enum e2d_step; each atomic */
 };
 

@@ -43,7 +43,7 @@ static inline bool e2d_held(const struct ext2dax_mount *m, const struct ext2dax_
     return !m->lock_ops.held || m->lock_ops.held(m->lock_ctx, lock, mode);
 }
 
-#define E2D_MUST_HOLD(m, lock) E2D_ASSERT(m, e2d_held(m, lock, EXT2DAX_LOCK_EXCLUSIVE))
+#define E2D_MUST_HOLD(m, lock)  E2D_ASSERT(m, e2d_held(m, lock, EXT2DAX_LOCK_EXCLUSIVE))
 #define E2D_MUST_SHARE(m, lock) E2D_ASSERT(m, e2d_held(m, lock, EXT2DAX_LOCK_SHARED))
 
 /*
@@ -92,8 +92,8 @@ static inline void e2d_dax_read_unlock(struct ext2dax_inode *inode)
         e2d_read_unlock(inode->mount, &inode->dax_sem);
 }
 #define E2D_MUST_HOLD_DAX(inode)                                                                                       \
-    E2D_ASSERT((inode)->mount, E2D_MUTANT(DAX_SEM_TRUNCATE) ||                                                         \
-                                   e2d_held((inode)->mount, &(inode)->dax_sem, EXT2DAX_LOCK_EXCLUSIVE))
+    E2D_ASSERT((inode)->mount,                                                                                         \
+               E2D_MUTANT(DAX_SEM_TRUNCATE) || e2d_held((inode)->mount, &(inode)->dax_sem, EXT2DAX_LOCK_EXCLUSIVE))
 #endif
 
 #endif

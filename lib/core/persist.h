@@ -17,24 +17,24 @@
 /* What the fence ends. Calls that need no fence of their own (times) have no name. */
 #define E2D_STEPS(_)                                                                                                   \
     _(FILL_CONTENT)   /* data or zeroes, bits, unreachable indirect blocks | */                                        \
-    _(FILL_SIZE)      /* … the size that will cover the pointers | */                                                  \
-    _(FILL_POINTERS)  /* … the pointers | */                                                                           \
+    _(FILL_SIZE)      /* … the size that will cover the pointers | */                                                \
+    _(FILL_POINTERS)  /* … the pointers | */                                                                         \
     _(GROW_TAIL)      /* old tail zeroed, or data | */                                                                 \
-    _(GROW_SIZE)      /* … the size | */                                                                               \
+    _(GROW_SIZE)      /* … the size | */                                                                             \
     _(GROW_SIZE_HIGH) /* the size's high word, when it changes | */                                                    \
     _(CUT_POINTERS)   /* topmost pointers cleared, tail or edges zeroed | */                                           \
-    _(CUT_BITS)       /* … size, bits | */                                                                             \
+    _(CUT_BITS)       /* … size, bits | */                                                                           \
     _(CUT_SIZE_LOW)   /* the size's low word, when the high one changes too | */                                       \
     _(INODE)          /* times, mode, owner | */                                                                       \
     _(CREATE_BODY)    /* inode with links 0, the entry's body in slack | */                                            \
-    _(CREATE_ENTRY)   /* … one aligned store publishes the entry | */                                                  \
-    _(CREATE_LINKS)   /* … links | */                                                                                  \
+    _(CREATE_ENTRY)   /* … one aligned store publishes the entry | */                                                \
+    _(CREATE_LINKS)   /* … links | */                                                                                \
     _(UNLINK_LINKS)   /* links 0 | */                                                                                  \
-    _(UNLINK_ENTRY)   /* … entry cleared, dtime | */                                                                   \
-    _(UNLINK_BITS)    /* … bits | */                                                                                   \
+    _(UNLINK_ENTRY)   /* … entry cleared, dtime | */                                                                 \
+    _(UNLINK_BITS)    /* … bits | */                                                                                 \
     _(SYNC)           /* data of a window, or everything | */                                                          \
     _(MARK_DIRTY)     /* the superblock's valid bit cleared, before the first change | */                              \
-    _(MARK_CLEAN)     /* … set, after the last | */                                                                    \
+    _(MARK_CLEAN)     /* … set, after the last | */                                                                  \
     _(FORMAT)         /* everything but the magic number | */                                                          \
     _(FORMAT_MAGIC)   /* … the magic number | */
 

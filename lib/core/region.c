@@ -84,38 +84,51 @@ static int scan(struct ext2dax_mount *m, uint32_t group)
     return 0;
 }
 
+static void lock_group(struct ext2dax_mount *m, uint32_t group)
+{
+    if (!E2D_MUTANT(GROUP_LOCK_SKIPPED))
+        e2d_write_lock(m, &m->group[group].lock);
+}
+
+static void unlock_group(struct ext2dax_mount *m, uint32_t group)
+{
+    if (!E2D_MUTANT(GROUP_LOCK_SKIPPED))
+        e2d_write_unlock(m, &m->group[group].lock);
+}
+
 int e2d_region_lock_group(struct ext2dax_mount *m, uint32_t group)
 {
     struct e2d_group *g = &m->group[group];
     /* One more than there are: a group without regions is known by a pointer too. */
     size_t bytes = ((size_t)m->regions_per_group + 1) * sizeof *g->regions;
-    struct e2d_region *fresh = NULL;
+    struct e2d_region *fresh;
     int rc = 0;
 
-    for (;;) {
-        if (!E2D_MUTANT(GROUP_LOCK_SKIPPED))
-            e2d_write_lock(m, &g->lock);
-        if (g->regions || g->bad || fresh)
-            break;
-        if (!E2D_MUTANT(GROUP_LOCK_SKIPPED))
-            e2d_write_unlock(m, &g->lock);
-        fresh = e2d_alloc(m, bytes); /* not under a lock of this level */
+    lock_group(m, group);
+    while (!g->regions && !g->bad) {
+        /* The host is not called under a lock of this level; another thread may be faster meanwhile. */
+        unlock_group(m, group);
+        fresh = e2d_alloc(m, bytes);
         if (!fresh)
             return -EXT2DAX_ENOMEM;
-    }
-    if (!g->regions && !g->bad) {
-        g->regions = fresh;
-        rc = scan(m, group);
-        fresh = g->bad ? g->regions : NULL;
-        if (g->bad)
+        lock_group(m, group);
+        if (!g->regions && !g->bad) {
+            g->regions = fresh;
+            rc = scan(m, group);
+            if (rc == 0)
+                return 0;
             g->regions = NULL;
+        }
+        unlock_group(m, group);
+        e2d_release(m, fresh, bytes);
+        if (rc != 0)
+            return rc;
+        lock_group(m, group);
     }
-    if (g->bad)
-        rc = -EXT2DAX_EUCLEAN;
-    if (rc != 0 && !E2D_MUTANT(GROUP_LOCK_SKIPPED))
-        e2d_write_unlock(m, &g->lock);
-    e2d_release(m, fresh, bytes);
-    return rc;
+    if (!g->bad)
+        return 0;
+    unlock_group(m, group);
+    return -EXT2DAX_EUCLEAN;
 }
 
 void e2d_region_changed(struct ext2dax_mount *m, uint32_t group, uint32_t from, uint32_t end, bool set)

@@ -13,20 +13,6 @@
 #include "persist.h"
 #include "window.h"
 
-int e2d_sync_inode(struct ext2dax_inode *inode)
-{
-    struct ext2dax_mount *m = inode->mount;
-    int rc;
-
-    /* Looking blocks up wants dax_sem; a build without it excludes truncate by io. */
-    if (!E2D_FAULTS)
-        e2d_read_lock(m, &inode->io);
-    rc = e2d_dirty_flush(inode);
-    if (!E2D_FAULTS)
-        e2d_read_unlock(m, &inode->io);
-    return rc;
-}
-
 int e2d_sync_rest(struct ext2dax_mount *m)
 {
     return m->ordered ? e2d_order(m, E2D_STEP_SYNC) : e2d_flush(m, m->base, (size_t)m->blocks << m->block_shift);
@@ -35,22 +21,24 @@ int e2d_sync_rest(struct ext2dax_mount *m)
 int ext2dax_fsync(struct ext2dax_inode *inode)
 {
     struct ext2dax_mount *m = inode->mount;
-    bool dirty = e2d_dirty(inode);
     int rc = e2d_failed(m);
+    bool fenced;
 
     if (rc != 0)
         return rc;
-    rc = e2d_sync_inode(inode);
+    rc = e2d_dirty_sync(inode, &fenced);
     /* Each window's fence has ordered the times too; a file without dirty windows needs one for them. */
-    if (rc == 0 && (!dirty || !m->ordered))
+    if (rc == 0 && (!fenced || !m->ordered))
         rc = e2d_sync_rest(m);
     return rc;
 }
 
 static int sync_one(struct ext2dax_inode *inode, void *arg)
 {
+    bool fenced;
+
     (void)arg;
-    return e2d_sync_inode(inode);
+    return e2d_dirty_sync(inode, &fenced);
 }
 
 int e2d_sync_all(struct ext2dax_mount *m)

@@ -18,7 +18,7 @@
 #include "map.h"
 #include "persist.h"
 
-#define DIRTY_ALL 1u
+#define DIRTY_ALL    1u
 #define DIRTY_WALKER 2u
 
 struct ext2dax_lock *e2d_entry_lock_of(const struct ext2dax_inode *inode, uint64_t window)
@@ -53,6 +53,8 @@ void e2d_dirty_mark(struct ext2dax_inode *inode, uint64_t window)
 {
     uint32_t mark = (uint32_t)window + 1;
 
+    /* A pointer that was just stored comes first: a walker that takes "all" down afterwards must see it. */
+    e2d_barrier_full();
     if ((e2d_load32(&inode->dirty_all) & DIRTY_ALL) != 0)
         return;
     for (unsigned i = 0; i < EXT2DAX_DIRTY_SLOTS; i++) {
@@ -160,7 +162,7 @@ static int visit(struct ext2dax_inode *inode, uint64_t window, uint64_t *next, u
     return rc;
 }
 
-static int flush_all(struct ext2dax_inode *inode)
+static int flush_all(struct ext2dax_inode *inode, bool *fenced)
 {
     struct ext2dax_mount *m = inode->mount;
     uintptr_t allocated = e2d_counted(&m->counters.blocks_allocated);
@@ -173,6 +175,7 @@ static int flush_all(struct ext2dax_inode *inode)
     } while (!e2d_swap32(&inode->dirty_all, was, (was & ~DIRTY_ALL) + DIRTY_WALKER));
     while (rc == 0 && window << m->window_shift < e2d_blocks_for(m, e2d_size(inode))) {
         rc = visit(inode, window, &window, &met);
+        *fenced = true;
         /* The file may change meanwhile, but a block that is met twice was given out in between. */
         if (rc == 0 && met > (uint64_t)m->blocks + (e2d_counted(&m->counters.blocks_allocated) - allocated))
             rc = e2d_blocks_possible(inode, met);
@@ -183,19 +186,34 @@ static int flush_all(struct ext2dax_inode *inode)
     return rc;
 }
 
-int e2d_dirty_flush(struct ext2dax_inode *inode)
+int e2d_dirty_flush(struct ext2dax_inode *inode, bool *fenced)
 {
     uint64_t next, met = 0;
     uint32_t mark;
     int rc = 0;
 
+    *fenced = false;
     if (e2d_load32(&inode->dirty_all) != 0)
-        return flush_all(inode);
+        return flush_all(inode, fenced);
     for (unsigned i = 0; i < EXT2DAX_DIRTY_SLOTS && rc == 0; i++) {
         mark = e2d_load32(&inode->dirty[i]);
-        if (mark != 0)
-            rc = visit(inode, mark - 1, &next, &met);
+        if (mark == 0)
+            continue;
+        rc = visit(inode, mark - 1, &next, &met);
+        *fenced = true;
     }
+    return rc;
+}
+
+int e2d_dirty_sync(struct ext2dax_inode *inode, bool *fenced)
+{
+    int rc;
+
+    if (!E2D_FAULTS)
+        e2d_read_lock(inode->mount, &inode->io);
+    rc = e2d_dirty_flush(inode, fenced);
+    if (!E2D_FAULTS)
+        e2d_read_unlock(inode->mount, &inode->io);
     return rc;
 }
 

@@ -21,9 +21,15 @@ bool e2d_dirty(const struct ext2dax_inode *inode);
 
 /*
  * Write-protects, writes back and clears every dirty window: in that order, each under dax_sem shared and its entry lock.
- * EIO: the marks stay.
+ * *fenced: there was one, so that what was written back before is durable too. EIO: the marks stay.
  */
-int e2d_dirty_flush(struct ext2dax_inode *inode);
+int e2d_dirty_flush(struct ext2dax_inode *inode, bool *fenced);
+
+/*
+ * The same where somebody may truncate meanwhile: looking blocks up wants dax_sem, and a build without it takes io shared
+ * instead.
+ */
+int e2d_dirty_sync(struct ext2dax_inode *inode, bool *fenced);
 
 /* Does a pin (a writable one) cover any of the blocks [first, end)? Takes the fs lock. */
 bool e2d_pinned(struct ext2dax_inode *inode, uint64_t first, uint64_t end, bool writable_only);

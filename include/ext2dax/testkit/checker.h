@@ -25,9 +25,9 @@ extern "C" {
 #define EXT2DAX_CHECK_UNLINKED_OK 0x4u
 
 /* Who owns a block, as the checker found it. */
-#define EXT2DAX_OWNER_FREE 0u
+#define EXT2DAX_OWNER_FREE     0u
 #define EXT2DAX_OWNER_METADATA UINT32_MAX
-#define EXT2DAX_OWNER_LEAKED (UINT32_MAX - 1) /* marked used, and nobody's */
+#define EXT2DAX_OWNER_LEAKED   (UINT32_MAX - 1) /* marked used, and nobody's */
 
 struct ext2dax_finding {
     const char *what; /* static text: "block owned twice", "group: free block count", … */
