@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Small good images with something of everything in them, for a fuzzer to spoil: files of every depth of tree, holes,
+ * a directory of two blocks, symbolic links of both kinds, a device, an extended attribute block, an inode that dies.
+ */
+#ifndef TESTS_FUZZ_TREE_H
+#define TESTS_FUZZ_TREE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ext2dax/ext2dax.h"
+
+#define TREES           5u
+#define TREE_LIST       32u
+#define TREE_INODES_MAX 64u
+
+struct tree {
+    uint32_t block_size, blocks, blocks_per_group, inodes;
+    unsigned page_shift, huge_order;
+    enum ext2dax_order order;
+
+    /* filled by tree_make() */
+    unsigned char *image;
+    size_t size;
+    unsigned pointer_blocks, entry_blocks;
+    uint32_t pointer_block[TREE_LIST], entry_block[TREE_LIST];
+};
+
+/* Plugs of a program that takes the same way with the same input: the caller's. */
+struct ext2dax_host fuzz_host(void);
+
+/* The tree, made when first asked for. Ends the program where it cannot be made. */
+const struct tree *tree_get(unsigned number);
+
+/* Where things lie in the tree's image, in bytes. */
+size_t tree_descriptors(const struct tree *tree);
+size_t tree_inode(const struct tree *tree, uint32_t number);
+uint32_t tree_groups(const struct tree *tree);
+uint32_t tree_bitmap(const struct tree *tree, uint32_t group, unsigned which); /* a block; 0: of blocks, 1: of inodes */
+uint32_t tree_inodes(const struct tree *tree);
+
+/* Says what is wrong, and where, and ends the program. */
+_Noreturn void fuzz_fail(const char *file, int line, const char *what);
+#define MUST(condition)                                                                                                \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            fuzz_fail(__FILE__, __LINE__, #condition);                                                                 \
+    } while (0)
+
+#endif
