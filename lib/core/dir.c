@@ -132,9 +132,9 @@ static struct ext2dax_disk_dirent *find_in_block(const struct ext2dax_mount *m, 
     uint32_t offset;
 
     *before = NULL;
-    for (offset = 0; offset < m->block_size; offset += e2d_entry_length(entry)) {
+    for (offset = 0; offset < m->block_size; offset += e2d_entry_length(m, entry)) {
         entry = e2d_entry(block, offset);
-        if (entry->name_length == length && e2d_get32(entry->inode) != 0 &&
+        if (e2d_entry_name_length(m, entry) == length && e2d_get32(entry->inode) != 0 &&
             memcmp(e2d_entry_name(entry), name, length) == 0)
             return entry;
         *before = entry;
@@ -166,9 +166,9 @@ static void room_in_block(const struct ext2dax_mount *m, unsigned char *block, u
     for (offset = 0; offset < m->block_size; offset += length) {
         struct ext2dax_disk_dirent *entry = e2d_entry(block, offset);
 
-        length = e2d_entry_length(entry);
+        length = e2d_entry_length(m, entry);
         used = e2d_get32(entry->inode) != 0 ? filled(entry->name_length) : 0;
-        if (length - used < need)
+        if (length < used || length - used < need)
             continue;
         slot->before = used != 0 ? entry : NULL;
         slot->before_length = used;
@@ -306,6 +306,7 @@ void e2d_dir_remove(struct ext2dax_inode *directory, const struct e2d_dirent *fo
         e2d_store32(m, &found->entry->inode, 0);
         return;
     }
-    length = e2d_entry_length(found->before) + e2d_entry_length(found->entry);
+    length = (uint32_t)((unsigned char *)found->entry - (unsigned char *)found->before);
+    length += e2d_entry_length(m, found->entry);
     e2d_store16(m, &found->before->length, length == 0x10000u ? 0xFFFFu : length);
 }

@@ -36,12 +36,28 @@ static inline char *e2d_entry_name(struct ext2dax_disk_dirent *entry)
 {
     return (char *)(entry + 1);
 }
-/* Of a checked entry: bytes to the next one. Only 64 KiB blocks can hold an odd length, the one that means 65536. */
-static inline uint32_t e2d_entry_length(const struct ext2dax_disk_dirent *entry)
+/* Bytes from an entry to its block's end. */
+static inline uint32_t e2d_entry_left(const struct ext2dax_mount *m, const struct ext2dax_disk_dirent *entry)
 {
-    uint32_t length = e2d_get16(entry->length);
+    return m->block_size - (uint32_t)(((const unsigned char *)entry - m->base) & (m->block_size - 1));
+}
+/*
+ * Of an entry in a checked block: bytes to the next one. Only 64 KiB blocks can hold an odd length, the one that means
+ * 65536. Where another file claims the block too, a store through a mapping of that file may change it after the check:
+ * so a length that cannot be leads to the block's end, here as everywhere.
+ */
+static inline uint32_t e2d_entry_length(const struct ext2dax_mount *m, const struct ext2dax_disk_dirent *entry)
+{
+    uint32_t length = e2d_load_le16(&entry->length), left = e2d_entry_left(m, entry);
 
-    return length == 0xFFFFu ? 0x10000u : length;
+    if (length == 0xFFFFu)
+        length = 0x10000u;
+    return length < EXT2DAX_DIRENT_HEADER || (length & 3) != 0 || left < length + EXT2DAX_DIRENT_HEADER ? left : length;
+}
+/* Likewise: bytes of its name that lie in the block. */
+static inline uint32_t e2d_entry_name_length(const struct ext2dax_mount *m, const struct ext2dax_disk_dirent *entry)
+{
+    return e2d_min32(entry->name_length, e2d_entry_left(m, entry) - EXT2DAX_DIRENT_HEADER);
 }
 
 /* ---- looking ---- */

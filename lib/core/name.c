@@ -74,12 +74,13 @@ int ext2dax_lookup(struct ext2dax_inode *directory, const char *name, size_t len
 /* A caller may build paths of what it is given: no name with a slash or a NUL leaves the library. */
 static int check_block_names(struct ext2dax_inode *directory, unsigned char *block)
 {
+    const struct ext2dax_mount *m = directory->mount;
     struct ext2dax_disk_dirent *entry;
     uint32_t offset;
 
-    for (offset = 0; offset < directory->mount->block_size; offset += e2d_entry_length(entry)) {
+    for (offset = 0; offset < m->block_size; offset += e2d_entry_length(m, entry)) {
         entry = e2d_entry(block, offset);
-        if (e2d_get32(entry->inode) != 0 && check_name(e2d_entry_name(entry), entry->name_length) != 0)
+        if (e2d_get32(entry->inode) != 0 && check_name(e2d_entry_name(entry), e2d_entry_name_length(m, entry)) != 0)
             return e2d_dir_corrupt(directory, "entry", e2d_get32(entry->inode), "name holds a slash or a NUL");
     }
     return 0;
@@ -97,11 +98,11 @@ static int list_block(struct ext2dax_inode *directory, unsigned char *block, uin
         struct ext2dax_disk_dirent *entry = e2d_entry(block, offset);
         struct ext2dax_entry given;
 
-        length = e2d_entry_length(entry);
+        length = e2d_entry_length(m, entry);
         if (e2d_get32(entry->inode) == 0 || start + offset < cookie)
             continue;
         given.name = e2d_entry_name(entry);
-        given.name_length = entry->name_length;
+        given.name_length = e2d_entry_name_length(m, entry);
         given.number = e2d_get32(entry->inode);
         given.type = m->filetype && entry->type <= EXT2DAX_FT_LNK ? entry->type : EXT2DAX_FT_UNKNOWN;
         given.cookie = start + offset + length;
