@@ -152,7 +152,7 @@ static int race_in(struct race *race, const struct request *request, struct ext2
         code = prepare(race);
     if (!code)
         code = run(race, directory, second, request->seconds);
-    bool complete = !code;
+    bool complete = !code || atomic_load(&race->violations) > 0;
     unmap_all(race);
     ext2dax_count(race->image->mount, &counters);
     if (complete)

@@ -33,8 +33,11 @@ static void nap(long microseconds)
     nanosleep(&time, NULL);
 }
 
+/* An image that was sound when the race began and contradicts itself now: what the mappers do has broken it. */
 static int failed(struct changer *changer, int error, const char *what)
 {
+    if (error == -EXT2DAX_EUCLEAN)
+        race_violation(changer->race, "the image contradicts itself", 0, 0);
     return error ? image_failed(changer->race->image, error, "race %s: %s", changer->race->path, what) : 0;
 }
 

@@ -58,8 +58,8 @@ def race_is_lost():
     done("format", "image", "64M", mapper=broken)
     result = run("race", "image", "/file", "--threads", "4", "--seconds", seconds, mapper=broken,
                  env={"EXT2DAX_MUTANT": mutant})
-    numbers = counts(result)
     print(result.out.decode(), result.err)
+    numbers = counts(result)
     if mutant == "none":
         check(result.code == 0 and numbers[4] == 0, result)
         fsck("image")
