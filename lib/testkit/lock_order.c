@@ -39,8 +39,8 @@ struct ext2dax_lock_order {
 };
 
 struct hold {
-    unsigned order;
     struct record *record;
+    unsigned order;
     bool exclusive;
 };
 
@@ -154,7 +154,7 @@ static void took(struct ext2dax_lock_order *order, struct record *record, bool e
     if (exclusive && freezes(record))
         return;
     if (make_room(order))
-        held[holding++] = (struct hold){order->id, record, exclusive};
+        held[holding++] = (struct hold){record, order->id, exclusive};
     else
         tell(order, record, "is one lock too many for one thread", NULL);
 }
