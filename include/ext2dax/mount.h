@@ -95,15 +95,17 @@ EXT2DAX_API int ext2dax_thaw(struct ext2dax_mount *mount); /* EINVAL when not fr
 EXT2DAX_API void ext2dax_wait_thaw(struct ext2dax_mount *mount);
 
 struct ext2dax_statfs {
-    uint32_t block_size; /* bytes */
-    uint32_t page_size;  /* bytes */
-    uint32_t window_pages;
-    uint64_t blocks; /* of the image, all metadata included */
+    uint32_t block_size;   /* bytes */
+    uint32_t page_size;    /* bytes */
+    uint32_t window_pages; /* of a huge page; 0 where block and page differ, so that nothing can be mapped */
+    uint64_t blocks;       /* of the image, all metadata included */
     uint64_t free_blocks;
     uint64_t available_blocks; /* without those reserved for the superuser */
     uint64_t inodes;
     uint64_t free_inodes;
-    uint64_t max_file_size; /* bytes */
+    /* Bytes, of a file that is there. Growing one stops at 16 GiB with 1 KiB blocks and at 256 GiB with 2 KiB: on the way
+     * past, the image would hold a size that e2fsck takes for damage. */
+    uint64_t max_file_size;
     bool read_only;
     bool ordered;
 };
