@@ -280,6 +280,11 @@ START_TEST(a_broken_protection_is_noticed)
 
         if (strcmp(scenarios[i].name, broken[_i].scenario) != 0)
             continue;
+        /* Two threads in one bitmap's bookkeeping read what neither has written yet: that is the breakage itself. */
+        if (getenv("EXT2DAX_UNDER_VALGRIND") && strcmp(broken[_i].mutant, "GROUP_LOCK_SKIPPED") == 0) {
+            printf("%s: left out under valgrind, which ends at its first bad read\n", broken[_i].mutant);
+            return;
+        }
         wrong = 0;
         /* On a busy machine the second thread may need longer to get where the mistake is. */
         for (blocked_ms = 2; wrong == 0 && blocked_ms < 200; blocked_ms *= 5) {

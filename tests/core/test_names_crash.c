@@ -322,6 +322,7 @@ START_TEST(test_failed_fence)
     ext2dax_inode_put(full);
     (void)ext2dax_unmount(f.mount);
     f.mount = NULL;
+    ext2dax_lock_order_close(f.order);
 }
 END_TEST
 
