@@ -414,3 +414,58 @@ uint32_t noise(uint32_t *state)
     *state ^= *state << 5;
     return *state;
 }
+
+/* ---- debugfs ---- */
+
+/* One line of debugfs' "ls -p": /inode/mode/uid/gid/name/size/. */
+struct listed {
+    FILE *lines;
+    struct ext2dax_inode *directory;
+    unsigned seen;
+};
+
+static int compare_entry(void *arg, const struct ext2dax_entry *entry)
+{
+    struct listed *listed = arg;
+    char line[512], name[300];
+    unsigned number, mode;
+
+    do {
+        ck_assert_ptr_nonnull(fgets(line, sizeof(line), listed->lines));
+    } while (line[0] != '/' || strncmp(line, "/0/", 3) == 0); /* unused entries are listed as inode 0 */
+    ck_assert_int_eq(sscanf(line, "/%u/%o/%*u/%*u/%299[^/]/", &number, &mode, name), 3);
+    ck_assert_uint_eq(entry->number, number);
+    ck_assert_uint_eq(entry->name_length, strlen(name));
+    ck_assert_mem_eq(entry->name, name, entry->name_length);
+    listed->seen++;
+    return 0;
+}
+
+unsigned agree(struct fixture *f, const char *path)
+{
+    struct ext2dax_inode *directory = find(f, path), *inode;
+    struct listed listed = {NULL, directory, 0};
+    char line[512], name[300];
+    unsigned number, mode;
+
+    ck_assert_int_eq(run(f, "PATH=$PATH:/usr/sbin:/sbin; debugfs -R 'ls -p %s' %s", path, f->path), 0);
+    snprintf(name, sizeof(name), "%s.out", f->path);
+    listed.lines = fopen(name, "r");
+    ck_assert_ptr_nonnull(listed.lines);
+    ck_assert_int_eq(ext2dax_readdir(directory, 0, compare_entry, &listed), 0);
+    while (fgets(line, sizeof(line), listed.lines))
+        ck_assert(line[0] != '/' || strncmp(line, "/0/", 3) == 0);
+
+    rewind(listed.lines);
+    while (fgets(line, sizeof(line), listed.lines)) {
+        if (sscanf(line, "/%u/%o/%*u/%*u/%299[^/]/", &number, &mode, name) != 3 || number == 0)
+            continue;
+        ck_assert_int_eq(ext2dax_lookup(directory, name, strlen(name), &inode), 0);
+        ck_assert_uint_eq(inode->number, number);
+        ck_assert_uint_eq(inode->mode, mode);
+        ext2dax_inode_put(inode);
+    }
+    fclose(listed.lines);
+    ext2dax_inode_put(directory);
+    return listed.seen;
+}

@@ -77,6 +77,9 @@ unsigned count_entries(struct ext2dax_inode *directory); /* "." and ".." not cou
 uint64_t free_inodes(struct fixture *f);
 uintptr_t fences(struct fixture *f);
 
+/* A directory as debugfs has it: every entry, in its order, and every name looked up. Returns how many there are. */
+unsigned agree(struct fixture *f, const char *path);
+
 /* Deterministic noise. */
 uint32_t noise(uint32_t *state);
 
