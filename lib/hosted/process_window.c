@@ -211,9 +211,31 @@ static bool put_armed(char *at, size_t bytes)
 }
 
 /*
- * Arms [low, high): cannot fail. Where the kernel has no mapping left to split, the whole window loses its permissions
- * instead, which needs none: it ends in a guard, so no mapping reaches out of it. That is more than was asked for, and
- * costs faults.
+ * Arms everything that is shown, from the first page to the last: mappings begin and end there, so none is split, and
+ * the kernel gets back those in between.
+ */
+static bool put_all_armed(struct e2d_process_window *window)
+{
+    uint64_t from = window->count, to = window->count;
+
+    for (uint64_t i = 0; i < window->count; i++) {
+        if (slab_of(window, i)->entered == 0) {
+            i = slab_end(window, i, window->count) - 1;
+            continue;
+        }
+        if (is_armed(window, i))
+            continue;
+        if (from == window->count)
+            from = i;
+        to = i + 1;
+    }
+    return from == to || put_armed(address_of(window, from), bytes_of(window, to - from));
+}
+
+/*
+ * Arms [low, high): cannot fail. Where the kernel has no mapping left to split, all of the window goes, and where even
+ * that is refused, it loses its permissions, which needs no mapping: it ends in a guard, so none reaches out of it.
+ * That is more than was asked for, and costs faults.
  */
 static void arm(struct e2d_process_window *window, uint64_t low, uint64_t high, bool copies_too)
 {
@@ -225,9 +247,11 @@ static void arm(struct e2d_process_window *window, uint64_t low, uint64_t high, 
     if (put_armed(address_of(window, low), bytes_of(window, high - low))) {
         record_armed(window, low, high, copies_too);
     } else {
-        if (mprotect(window->address, window->reserved, PROT_NONE) != 0)
-            abort();
-        e2d_touch_is_meant(window->address, window->reserved);
+        if (!put_all_armed(window)) {
+            if (mprotect(window->address, window->reserved, PROT_NONE) != 0)
+                abort();
+            e2d_touch_is_meant(window->address, window->reserved);
+        }
         record_armed(window, 0, low, false);
         record_armed(window, low, high, copies_too);
         record_armed(window, high, window->count, false);

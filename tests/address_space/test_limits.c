@@ -251,6 +251,36 @@ START_TEST(a_map_at_the_kernels_limit_gives_up_the_rest)
 }
 END_TEST
 
+START_TEST(a_window_given_up_at_the_kernels_limit_serves_again)
+{
+    struct view view;
+    size_t bytes;
+    void *filler;
+
+    if (getenv("EXT2DAX_UNDER_VALGRIND") || race_detector("the kernel's limit of mappings, which it needs too"))
+        return;
+    plug_open(&plug, &process_backend, 0);
+    view = view_open(&plug, &file, 0, 300, true, true);
+    for (uint64_t page = 10; page < 200; page += 2)
+        ck_assert_int_eq(enter_data(&view, page, page, 1, 100 + page, true), NOPAGE);
+    ck_assert_int_eq(enter_data(&view, 220, 220, 60, 320, true), NOPAGE);
+    filler = use_up(&bytes);
+    if (filler) {
+        /* In the middle of one mapping, which cannot be split: everything goes. */
+        unmap(&plug, &file, 250, 1, true);
+        ck_assert_int_eq(shows(&view, 250, 350), 'n');
+        ck_assert_int_eq(shows(&view, 10, 110), 'n');
+        ck_assert_int_eq(enter_data(&view, 250, 250, 1, 350, true), NOPAGE);
+        ck_assert_int_eq(shows(&view, 250, 350), 'w');
+        ck_assert_int_eq(enter_data(&view, 5, 5, 1, 105, true), NOPAGE);
+        ck_assert_int_eq(shows(&view, 5, 105), 'w');
+        munmap(filler, bytes);
+    }
+    view_close(&view);
+    plug_close(&plug);
+}
+END_TEST
+
 START_TEST(a_child_inherits_no_part_of_a_window)
 {
     struct view view, private;
@@ -366,6 +396,7 @@ int main(void)
     tcase_add_test(tcase, private_copies_survive_eviction);
     tcase_add_test(tcase, at_the_kernels_limit_nothing_stays_that_was_taken_away);
     tcase_add_test(tcase, a_map_at_the_kernels_limit_gives_up_the_rest);
+    tcase_add_test(tcase, a_window_given_up_at_the_kernels_limit_serves_again);
     tcase_add_test(tcase, a_child_inherits_no_part_of_a_window);
     tcase_add_test(tcase, a_window_lies_where_huge_pages_can);
     tcase_add_test(tcase, many_windows_are_told_apart);
