@@ -49,7 +49,9 @@ static int format_file(struct image *image, const char *size_text, uint64_t size
     error = ext2dax_file_open(image->path, EXT2DAX_FILE_CREATE, size, &image->memory);
     if (error)
         return system_failed(image->path, -error, "format to %s", size_text);
+    unfinished = existed ? NULL : image->path;
     error = format_memory(image, &image->memory, block_size);
+    unfinished = NULL;
     ext2dax_file_close(&image->memory);
     if (!error)
         return 0;

@@ -80,9 +80,17 @@ static int make_host_file(struct demo *demo)
 
     snprintf(demo->host, sizeof(demo->host), "%.500s.put", demo->image);
     snprintf(demo->back, sizeof(demo->back), "%.500s.get", demo->image);
+    /* get would write over one that is there. */
+    int back = open(demo->back, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (back < 0)
+        return system_failed(demo->back, errno, "demo");
+    close(back);
     int host = open(demo->host, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (host < 0)
-        return system_failed(demo->host, errno, "demo");
+    if (host < 0) {
+        int code = system_failed(demo->host, errno, "demo");
+        unlink(demo->back);
+        return code;
+    }
     for (size_t n = 0; n < 1536; n++) {
         if (n >= 512 && n < 1024)
             continue;
@@ -91,6 +99,8 @@ static int make_host_file(struct demo *demo)
         if (pwrite(host, block, sizeof(block), (off_t)(n * BLOCK)) != (ssize_t)sizeof(block)) {
             int code = system_failed(demo->host, errno, "demo");
             close(host);
+            unlink(demo->host);
+            unlink(demo->back);
             return code;
         }
     }

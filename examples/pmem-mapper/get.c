@@ -130,6 +130,7 @@ int command_get(const struct request *request)
     struct get get = {.image = &image, .path = request->args[0], .host_path = request->args[1], .host = -1};
     bool to_stdout = !get.host_path || !strcmp(get.host_path, "-");
     bool created = false;
+    struct stat host;
 
     int code = image_open(&image, request, false);
     if (!code)
@@ -138,6 +139,8 @@ int command_get(const struct request *request)
         get.host = STDOUT_FILENO;
         get.host_path = "standard output";
         get.stream = true;
+        if (!fstat(get.host, &host) && image_is(&image, &host))
+            code = say_failed(image.path, "get %s: write to %s: is the image itself", get.path, get.host_path);
     } else if (!code) {
         code = get_target(&get, &created);
     }

@@ -134,16 +134,20 @@ int command_ls(const struct request *request)
     struct ext2dax_inode *inode;
     struct ext2dax_stat figures;
     const char *path = request->args[0] ? request->args[0] : "/";
+    size_t length = strlen(path);
+    bool as_directory = length && path[length - 1] == '/'; /* a link there is meant to be followed */
 
     int code = image_open(&image, request, false);
     if (!code) {
-        int error = ext2dax_lookup_path(image.mount, path, strlen(path), EXT2DAX_NO_FOLLOW, &inode);
+        int error = ext2dax_lookup_path(image.mount, path, length, as_directory ? 0 : EXT2DAX_NO_FOLLOW, &inode);
         if (error) {
             code = image_failed(&image, error, "ls %s", path);
         } else {
             ext2dax_stat(inode, &figures);
             if ((figures.mode & EXT2DAX_S_IFMT) == EXT2DAX_S_IFDIR)
                 code = list_directory(&image, inode, path);
+            else if (as_directory)
+                code = say_failed(image.path, "ls %s: %s", path, ext2dax_strerror(-EXT2DAX_ENOTDIR));
             else
                 code = print_inode(&image, inode, path);
             ext2dax_inode_put(inode);

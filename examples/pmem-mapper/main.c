@@ -3,8 +3,10 @@
 #include "mapper.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { TAKES_BLOCK_SIZE = 1, TAKES_JSON = 2, TAKES_THREADS = 4 };
 
@@ -185,6 +187,21 @@ static const struct command *command_named(const char *name)
     return NULL;
 }
 
+/*
+ * A standard descriptor that is closed would become the image's, and what is said would be written into it. What stands
+ * in for it cannot be written to: output that goes nowhere stays a failure.
+ */
+static void occupy_standard_descriptors(void)
+{
+    int descriptor;
+
+    do
+        descriptor = open("/dev/null", O_RDONLY);
+    while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+    if (descriptor >= 0)
+        close(descriptor);
+}
+
 int main(int argc, char **argv)
 {
     const char *arguments[MOST_ARGUMENTS + 2] = {NULL};
@@ -195,6 +212,7 @@ int main(int argc, char **argv)
                               .threads = 4,
                               .seconds = 5};
 
+    occupy_standard_descriptors();
     for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
         if (!strcmp(argv[i], "--help")) {
             fputs(help, stdout);

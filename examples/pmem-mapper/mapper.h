@@ -90,6 +90,8 @@ bool image_is(const struct image *image, const struct stat *host);
 
 /* signals.c: what a stop request and a SIGBUS turn into. */
 extern volatile sig_atomic_t interrupted;
+/* A file that a SIGBUS with nobody to answer it removes, or NULL. */
+extern const char *volatile unfinished;
 void signals_install(void);
 /* Each answers false where the access raised SIGBUS. */
 bool guarded_copy(void *to, const void *from, size_t bytes);

@@ -237,6 +237,7 @@ int command_put(const struct request *request)
     struct image image;
     struct stat host;
     struct put put = {.image = &image, .host_path = request->args[0], .path = request->args[1]};
+    char byte;
 
     put.host = open(put.host_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (put.host < 0)
@@ -248,6 +249,8 @@ int command_put(const struct request *request)
         code = system_failed(request->image, EISDIR, "put %s", put.host_path);
     else if (!S_ISREG(host.st_mode))
         code = say_failed(request->image, "put %s: not a regular file", put.host_path);
+    else if (!host.st_size && pread(put.host, &byte, 1, 0))
+        code = say_failed(request->image, "put %s: does not tell its size", put.host_path); /* as those of /proc */
     if (code) {
         close(put.host);
         return code;

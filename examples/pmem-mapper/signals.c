@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 volatile sig_atomic_t interrupted;
+const char *volatile unfinished;
 
 static _Thread_local sigjmp_buf *volatile guard;
 
@@ -29,6 +30,8 @@ static void bus_error(int number)
     (void)number;
     if (guard)
         siglongjmp(*guard, 1);
+    if (unfinished)
+        unlink(unfinished);
     if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
         _exit(EXIT_FAILED);
     _exit(EXIT_FAILED);

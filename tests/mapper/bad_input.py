@@ -118,13 +118,16 @@ def bad_paths():
                      ("punch", "image", path, "0", "1")))
     for path in ("/none/new", "/file/new", "/file/", "/new/", "/loop", "/" + "n" * 256, "/dir/" + "n" * 300):
         all_refused((("put", "image", "host", path), ("race", "image", path, "--seconds", "1")))
-    all_refused((("ls", "image", "/none"), ("ls", "image", "/file/x"), ("get", "image", "/loop", "out")))
+    all_refused((("ls", "image", "/none"), ("ls", "image", "/file/x"), ("ls", "image", "/file/"),
+                 ("get", "image", "/loop", "out")))
 
 
 def bad_host_files():
     good()
     for host in ("nothere", "tree", "/dev/null", "image"):
         refused("image", "put", "image", host, "/new")
+    if os.path.exists("/proc/self/status"):
+        refused("image", "put", "image", "/proc/self/status", "/new", why="size")
     for host in ("nothere/x", "tree", "image"):
         refused("image", "get", "image", "/file", host)
     check(not os.path.exists("nothere"), "made a file")
@@ -148,6 +151,20 @@ def no_space():
     done("get", "image", "/large", "out")
     check(digest("out") == digest("large"), "a file larger than the image")
     fsck("image")
+
+
+def a_full_filesystem():
+    """Formatting on one leaves nothing behind. Only where this machine lets us mount one."""
+    os.mkdir("small")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", "small"],
+                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
+        return
+    try:
+        result = run("format", "small/image", "64M")
+        check(result.code == 1 and "no space" in result.err, result)
+        check(os.listdir("small") == [], "a file was left behind")
+    finally:
+        subprocess.run(["umount", "small"], check=True)
 
 
 def exactly_full():
@@ -287,5 +304,5 @@ def permissions():
 
 need("mke2fs", "e2fsck", "debugfs")
 main(not_an_image, truncated_image, missing_image, unknown_features, not_cleanly_unmounted, corrupt_superblocks,
-     corrupt_pointers, bad_paths, bad_host_files, no_space, exactly_full, beyond_the_limits, interrupted,
-     format_leaves_what_is_there, in_use, permissions)
+     corrupt_pointers, bad_paths, bad_host_files, no_space, a_full_filesystem, exactly_full, beyond_the_limits,
+     interrupted, format_leaves_what_is_there, in_use, permissions)

@@ -32,5 +32,18 @@ def on_a_given_image():
     check(run("demo", "nowhere/given").code == 1, "a directory that is not there")
 
 
+def files_that_are_there_stay():
+    for name in ("kept.put", "kept.get"):
+        with open(name, "wb") as file:
+            file.write(b"mine")
+        result = run("demo", "kept")
+        check(result.code == 1 and name in result.err, result)
+        with open(name, "rb") as file:
+            check(file.read() == b"mine", name)
+        os.unlink(name)
+        check([other for other in os.listdir() if other.startswith("kept.")] == [], "files left behind")
+        os.unlink("kept")
+
+
 need("e2fsck")
-main(on_an_image_of_its_own, on_a_given_image)
+main(on_an_image_of_its_own, on_a_given_image, files_that_are_there_stay)

@@ -81,4 +81,21 @@ def arguments():
     check(run("ls", "i").out.count(b"\n") >= 5, "ls")
 
 
-main(help_and_version, bad_commands, plugs_this_build_lacks, sizes, arguments)
+def descriptors():
+    """What is said never lands in the image: not where standard descriptors are closed, nor where one is the image."""
+    import subprocess
+    from bench import MAPPER, digest
+    before = digest("i")
+    for closed in ("2>&-", ">&-", "<&- >&- 2>&-"):
+        for command in ("truncate i /none 0", "ls i /none", "race i /none/x", "get i /-f"):
+            code = subprocess.run(["sh", "-c", '"$0" %s %s' % (command, closed), MAPPER],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+            check(code == (0 if (command, closed) == ("get i /-f", "2>&-") else 1), (command, closed, code))
+            check(digest("i") == before, (command, closed, "has changed the image"))
+    with open("i", "r+b") as image:
+        result = subprocess.run([MAPPER, "get", "i", "/-f"], stdout=image, stderr=subprocess.PIPE)
+    check(result.returncode == 1 and b"image itself" in result.stderr, result)
+    check(digest("i") == before, "get wrote to the image")
+
+
+main(help_and_version, bad_commands, plugs_this_build_lacks, sizes, arguments, descriptors)
