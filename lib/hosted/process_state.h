@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside the address space of a process: what process.c, process_signal.c, process_registry.c and process_window.c share,
- * each standing on those behind it.
+ * Inside the address space of a process: what process.c, process_signal.c, process_registry.c, process_window.c and
+ * process_page.c share, each standing on those behind it.
  *
  * Two locks. `space` (the mmap lock) guards which windows exist: the fault handler holds it shared while it resolves, who
  * adds or removes a window holds it exclusively. `table` (the page-table lock) guards what a window's pages show: every
