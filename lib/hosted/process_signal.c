@@ -43,9 +43,18 @@ static _Atomic(struct slot *) slots;
 static atomic_flag changing = ATOMIC_FLAG_INIT;
 static unsigned added;
 
-/* What was there before ours. Written while ours is not installed. */
-static struct sigaction before;
-static atomic_bool before_spent; /* it asked to be called once only, and was */
+/*
+ * Our handler exists a few times, each with what was there before it. One that was closed while somebody else's handler
+ * lay on top stays below it, and may be called from there: were it installed again on top, the two would call each
+ * other for ever. So the next one is installed then.
+ */
+#define LAYERS 4u
+
+static struct {
+    struct sigaction before; /* written while this layer is not installed */
+    atomic_bool spent;       /* `before` asked to be called once only, and was */
+} layers[LAYERS];
+static unsigned layer; /* that is installed, or will be next: those below it are buried for good */
 
 enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_UNKNOWN };
 enum outcome { OUTCOME_FOREIGN, OUTCOME_DONE, OUTCOME_SIGBUS };
@@ -256,14 +265,14 @@ static void raise_sigbus(void *address, ucontext_t *context)
         call(&action, SIGBUS, &info, context);
 }
 
-/* Hands the signal to whoever had it before. */
-static void pass_on(int number, siginfo_t *info, void *context)
+/* Hands the signal to whoever had it before this layer. */
+static void pass_on(unsigned from, int number, siginfo_t *info, void *context)
 {
-    struct sigaction action = before;
+    struct sigaction action = layers[from].before;
     bool sent = info->si_code <= 0; /* by a process; else the processor's own, which cannot be ignored */
     bool once = ((unsigned)action.sa_flags & SA_RESETHAND) != 0;
 
-    if (once && atomic_exchange(&before_spent, true))
+    if (once && atomic_exchange(&layers[from].spent, true))
         action.sa_handler = SIG_DFL;
     if (action.sa_handler == SIG_IGN && sent)
         return;
@@ -273,7 +282,7 @@ static void pass_on(int number, siginfo_t *info, void *context)
         call(&action, number, info, context);
 }
 
-static void on_fault(int number, siginfo_t *info, void *context)
+static void on_fault(unsigned at, int number, siginfo_t *info, void *context)
 {
     int saved = errno;
     enum outcome outcome = OUTCOME_FOREIGN;
@@ -284,13 +293,25 @@ static void on_fault(int number, siginfo_t *info, void *context)
     if (outcome == OUTCOME_SIGBUS)
         raise_sigbus(info->si_addr, context);
     if (outcome == OUTCOME_FOREIGN)
-        pass_on(number, info, context);
+        pass_on(at, number, info, context);
     errno = saved;
 }
 
-static bool is_ours(const struct sigaction *action)
+#define LAYER(n)                                                                                                       \
+    static void on_fault_##n(int number, siginfo_t *info, void *context)                                               \
+    {                                                                                                                  \
+        on_fault(n, number, info, context);                                                                            \
+    }
+LAYER(0)
+LAYER(1)
+LAYER(2)
+LAYER(3)
+static void (*const handlers[LAYERS])(int, siginfo_t *, void *) = {on_fault_0, on_fault_1, on_fault_2, on_fault_3};
+
+/* Is this layer's handler on top? */
+static bool is_on_top(unsigned at, const struct sigaction *top)
 {
-    return action->sa_flags & SA_SIGINFO && action->sa_sigaction == on_fault;
+    return at < LAYERS && top->sa_flags & SA_SIGINFO && top->sa_sigaction == handlers[at];
 }
 
 static int install(void)
@@ -299,26 +320,33 @@ static int install(void)
 
     if (sigaction(SIGSEGV, NULL, &current) != 0)
         return -errno;
-    if (is_ours(&current))
+    /* The one that was buried last has come to light again. */
+    if (layer > 0 && is_on_top(layer - 1, &current)) {
+        layer--;
         return 0;
-    before = current;
-    atomic_store(&before_spent, false);
+    }
+    if (layer == LAYERS)
+        return -EXT2DAX_EBUSY;
+    layers[layer].before = current;
+    atomic_store(&layers[layer].spent, false);
     memset(&ours, 0, sizeof(ours));
-    ours.sa_sigaction = on_fault;
+    ours.sa_sigaction = handlers[layer];
     ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigfillset(&ours.sa_mask);
     return sigaction(SIGSEGV, &ours, NULL) == 0 ? 0 : -errno;
 }
 
-/* Unless somebody installed another one meanwhile: that one may call ours, which then still passes on. */
+/* Where somebody installed another one meanwhile, that one may call ours, which stays to pass on. */
 static void uninstall(void)
 {
     struct sigaction current;
 
-    if (sigaction(SIGSEGV, NULL, &current) != 0 || !is_ours(&current))
+    if (sigaction(SIGSEGV, NULL, &current) != 0 || !is_on_top(layer, &current)) {
+        layer++;
         return;
-    current = before;
-    if (atomic_load(&before_spent)) {
+    }
+    current = layers[layer].before;
+    if (atomic_load(&layers[layer].spent)) {
         memset(&current, 0, sizeof(current));
         current.sa_handler = SIG_DFL;
     }

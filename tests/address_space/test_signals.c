@@ -237,6 +237,50 @@ START_TEST(a_plain_handler_before_ours_is_called_with_its_mask)
 }
 END_TEST
 
+static struct sigaction below;
+
+static void chaining_handler(int number, siginfo_t *info, void *context)
+{
+    if (++calls > 50)
+        child_exit(9);
+    below.sa_sigaction(number, info, context);
+}
+
+/* A handler over ours that calls it; ours closed below it, and opened again on top. */
+static void open_again_on_top(void)
+{
+    struct sigaction action;
+    struct ext2dax_inode *file;
+    char *at;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = plain_handler;
+    sigaction(SIGSEGV, &action, NULL);
+    mounted_open(&m, NULL);
+    action.sa_sigaction = chaining_handler;
+    action.sa_flags = SA_SIGINFO;
+    sigaction(SIGSEGV, &action, &below);
+    for (unsigned round = 0; round < 10; round++) {
+        mounted_close(&m);
+        mounted_open(&m, NULL);
+    }
+    open_nothing();
+    calls = 0;
+    poke(nothing_there, 5);
+    if (calls != 2) /* the one in between, and the one below all of ours */
+        child_exit(8);
+    file = make_file(&m, "f", PAGE);
+    at = map_file(&m, file, 0, PAGE, EXT2DAX_MAP_WRITE);
+    poke(at, 3);
+    child_exit(peek(at) == 3 && calls == 2 ? 0 : 7);
+}
+
+START_TEST(handlers_never_call_each_other_for_ever)
+{
+    ck_assert_int_eq(in_child(open_again_on_top), 1000);
+}
+END_TEST
+
 static void die_by_default(void)
 {
     open_nothing();
@@ -391,6 +435,7 @@ int main(void)
     tcase_add_test(tcase, sigbus_kills_who_does_not_catch_it);
     tcase_add_test(tcase, a_store_to_a_read_only_window_is_the_programs_own);
     tcase_add_test(tcase, a_plain_handler_before_ours_is_called_with_its_mask);
+    tcase_add_test(tcase, handlers_never_call_each_other_for_ever);
     tcase_add_test(tcase, without_a_handler_before_ours_it_ends_as_ever);
     tcase_add_test(tcase, a_child_does_not_inherit_windows);
     tcase_add_test(tcase, a_childs_own_touch_is_never_resolved);
