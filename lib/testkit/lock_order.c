@@ -13,10 +13,12 @@
 #include <stdlib.h>
 
 #include "ext2dax/error.h"
+#include "ext2dax/hosted/host.h"
 #include "ext2dax/inode.h"
 #include "ext2dax/ondisk.h"
 
-#define HOLDS 32u /* that one thread can have at a time, those it lost with an abandoned mount included */
+#include "lock_order_holds.h"
+#include "obtain.h"
 
 struct record {
     struct ext2dax_lock inner;
@@ -30,6 +32,7 @@ struct record {
 
 struct ext2dax_lock_order {
     struct ext2dax_locks locks;
+    struct ext2dax_host host; /* where records come from */
     void (*broken)(void *arg, const char *text);
     void *arg;
     unsigned id; /* tells what a thread held of a checker that is gone from what it holds of this one */
@@ -38,14 +41,8 @@ struct ext2dax_lock_order {
     struct record *records;
 };
 
-struct hold {
-    struct record *record;
-    unsigned order;
-    bool exclusive;
-};
-
-static _Thread_local struct hold held[HOLDS];
-static _Thread_local unsigned holding;
+static _Thread_local struct e2d_lock_holds own;
+_Thread_local struct e2d_lock_holds *e2d_lock_holds_now;
 static atomic_uint last_id;
 
 static const char *const class_name[EXT2DAX_LOCK_CLASSES] = {
@@ -62,6 +59,11 @@ static const char *const class_name[EXT2DAX_LOCK_CLASSES] = {
     [EXT2DAX_LOCK_CACHE] = "cache",
     [EXT2DAX_LOCK_PAGE_TABLE] = "page table",
 };
+
+static struct e2d_lock_holds *holds(void)
+{
+    return e2d_lock_holds_now ? e2d_lock_holds_now : &own;
+}
 
 static struct record *record_of(const struct ext2dax_lock *lock)
 {
@@ -118,60 +120,67 @@ static bool in_order(const struct record *first, const struct record *second)
 
 static void check(struct ext2dax_lock_order *order, const struct record *record)
 {
-    for (unsigned i = 0; i < holding; i++) {
-        if (held[i].order != order->id)
+    const struct e2d_lock_holds *mine = holds();
+
+    for (unsigned i = 0; i < mine->count; i++) {
+        if (mine->held[i].order != order->id)
             continue;
-        if (held[i].record == record)
+        if (mine->held[i].record == record)
             tell(order, record, "taken twice by one thread", NULL);
-        else if (!in_order(held[i].record, record))
-            tell(order, record, "taken under", held[i].record);
+        else if (!in_order(mine->held[i].record, record))
+            tell(order, record, "taken under", mine->held[i].record);
     }
 }
 
 /* ---- what a thread holds ---- */
 
-static void remove_hold(unsigned at)
+static void remove_hold(struct e2d_lock_holds *mine, unsigned at)
 {
-    holding--;
-    for (; at < holding; at++)
-        held[at] = held[at + 1];
+    mine->count--;
+    for (; at < mine->count; at++)
+        mine->held[at] = mine->held[at + 1];
+    /* Nothing is left behind that could tell two histories apart. */
+    mine->held[at] = (struct e2d_lock_hold){0};
 }
 
 /* Room for one more, if need be at the cost of what was held of other checkers: most likely they are gone. */
-static bool make_room(const struct ext2dax_lock_order *order)
+static bool make_room(const struct ext2dax_lock_order *order, struct e2d_lock_holds *mine)
 {
-    for (unsigned i = holding; i-- > 0 && holding == HOLDS;) {
-        if (held[i].order != order->id)
-            remove_hold(i);
+    for (unsigned i = mine->count; i-- > 0 && mine->count == E2D_LOCK_HOLDS;) {
+        if (mine->held[i].order != order->id)
+            remove_hold(mine, i);
     }
-    return holding < HOLDS;
+    return mine->count < E2D_LOCK_HOLDS;
 }
 
 static void took(struct ext2dax_lock_order *order, struct record *record, bool exclusive)
 {
+    struct e2d_lock_holds *mine = holds();
+
     atomic_fetch_add_explicit(&record->holders, 1, memory_order_relaxed);
     atomic_store_explicit(&record->exclusive, exclusive, memory_order_relaxed);
     if (exclusive && freezes(record))
         return;
-    if (make_room(order))
-        held[holding++] = (struct hold){record, order->id, exclusive};
+    if (make_room(order, mine))
+        mine->held[mine->count++] = (struct e2d_lock_hold){record, order->id, exclusive};
     else
         tell(order, record, "is one lock too many for one thread", NULL);
 }
 
 static void leave(struct ext2dax_lock_order *order, struct record *record, bool exclusive)
 {
-    unsigned i = holding;
+    struct e2d_lock_holds *mine = holds();
+    unsigned i = mine->count;
 
     if (exclusive && freezes(record)) {
         if (!atomic_load_explicit(&record->exclusive, memory_order_relaxed))
             tell(order, record, "released, but not held", NULL);
     } else {
-        while (i > 0 &&
-               (held[i - 1].order != order->id || held[i - 1].record != record || held[i - 1].exclusive != exclusive))
+        while (i > 0 && (mine->held[i - 1].order != order->id || mine->held[i - 1].record != record ||
+                         mine->held[i - 1].exclusive != exclusive))
             i--;
         if (i > 0)
-            remove_hold(i - 1);
+            remove_hold(mine, i - 1);
         else
             tell(order, record, "released by a thread that does not hold it so", NULL);
     }
@@ -209,14 +218,14 @@ static void unlink_record(struct ext2dax_lock_order *order, struct record *recor
 static int op_init(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lock_class, uint64_t number)
 {
     struct ext2dax_lock_order *order = ctx;
-    struct record *record = calloc(1, sizeof(*record));
+    struct record *record = e2d_obtain(&order->host, sizeof(*record));
     int error;
 
     if (!record)
         return -EXT2DAX_ENOMEM;
     error = order->locks.ops->init(order->locks.ctx, &record->inner, lock_class, number);
     if (error != 0) {
-        free(record);
+        e2d_give_up(&order->host, record, sizeof(*record));
         return error;
     }
     record->outer = lock;
@@ -237,7 +246,7 @@ static void op_destroy(void *ctx, struct ext2dax_lock *lock)
     if (order->locks.ops->destroy)
         order->locks.ops->destroy(order->locks.ctx, &record->inner);
     unlink_record(order, record);
-    free(record);
+    e2d_give_up(&order->host, record, sizeof(*record));
     lock->word = 0;
 }
 
@@ -320,13 +329,14 @@ static const struct ext2dax_lock_ops ops = {
 
 /* ---- the checker ---- */
 
-struct ext2dax_lock_order *ext2dax_lock_order_open(struct ext2dax_locks locks,
-                                                   void (*broken)(void *arg, const char *text), void *arg)
+struct ext2dax_lock_order *ext2dax_lock_order_open_on(const struct ext2dax_host *host, struct ext2dax_locks locks,
+                                                      void (*broken)(void *arg, const char *text), void *arg)
 {
-    struct ext2dax_lock_order *order = calloc(1, sizeof(*order));
+    struct ext2dax_lock_order *order = e2d_obtain(host, sizeof(*order));
 
     if (!order)
         return NULL;
+    order->host = *host;
     order->locks = locks;
     order->broken = broken;
     order->arg = arg;
@@ -335,15 +345,25 @@ struct ext2dax_lock_order *ext2dax_lock_order_open(struct ext2dax_locks locks,
     return order;
 }
 
+struct ext2dax_lock_order *ext2dax_lock_order_open(struct ext2dax_locks locks,
+                                                   void (*broken)(void *arg, const char *text), void *arg)
+{
+    struct ext2dax_host host = ext2dax_host_default();
+
+    return ext2dax_lock_order_open_on(&host, locks, broken, arg);
+}
+
 void ext2dax_lock_order_close(struct ext2dax_lock_order *order)
 {
+    struct ext2dax_host host = order->host;
+
     while (order->records) {
         struct record *record = order->records;
 
         order->records = record->next;
-        free(record);
+        e2d_give_up(&host, record, sizeof(*record));
     }
-    free(order);
+    e2d_give_up(&host, order, sizeof(*order));
 }
 
 struct ext2dax_locks ext2dax_lock_order_locks(struct ext2dax_lock_order *order)
@@ -353,11 +373,13 @@ struct ext2dax_locks ext2dax_lock_order_locks(struct ext2dax_lock_order *order)
 
 void ext2dax_lock_order_returned(struct ext2dax_lock_order *order)
 {
-    for (unsigned i = holding; i-- > 0;) {
-        if (held[i].order != order->id)
+    struct e2d_lock_holds *mine = holds();
+
+    for (unsigned i = mine->count; i-- > 0;) {
+        if (mine->held[i].order != order->id)
             continue;
-        tell(order, held[i].record, "held at return", NULL);
-        remove_hold(i);
+        tell(order, mine->held[i].record, "held at return", NULL);
+        remove_hold(mine, i);
     }
 }
 

@@ -9,11 +9,13 @@
  */
 #include "ext2dax/testkit/model.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "ext2dax/hosted/host.h"
 #include "ext2dax/mount.h"
 #include "ext2dax/testkit/checker.h"
+
+#include "obtain.h"
 
 struct entry {
     struct ext2dax_model_entry seen;
@@ -30,6 +32,7 @@ struct ext2dax_model_map {
 };
 
 struct ext2dax_model {
+    struct ext2dax_host host;
     struct ext2dax_locks locks;
     struct ext2dax_lock table;
     unsigned char *base;
@@ -57,9 +60,9 @@ static struct entry *entry_of(const struct ext2dax_model_map *map, uint64_t page
     return &map->entries[page - map->first];
 }
 
-static void clear(struct entry *entry)
+static void clear(const struct ext2dax_model *model, struct entry *entry)
 {
-    free(entry->copy);
+    e2d_give_up(&model->host, entry->copy, model->page_size);
     memset(entry, 0, sizeof(*entry));
 }
 
@@ -126,15 +129,13 @@ static enum ext2dax_fault_result enter_copy(struct ext2dax_model_map *map, uint6
 
     if (entry->seen.kind == EXT2DAX_MODEL_COPY)
         return EXT2DAX_FAULT_NOPAGE;
-    copy = malloc(map->model->page_size);
+    copy = e2d_obtain(&map->model->host, map->model->page_size);
     if (!copy)
         return EXT2DAX_FAULT_OOM;
-    if (offset == EXT2DAX_NO_OFFSET)
-        memset(copy, 0, map->model->page_size);
-    else
+    if (offset != EXT2DAX_NO_OFFSET)
         memcpy(copy, map->model->base + offset, map->model->page_size);
     split(map, page);
-    clear(entry);
+    clear(map->model, entry);
     entry->seen.kind = EXT2DAX_MODEL_COPY;
     entry->seen.writable = true;
     entry->copy = copy;
@@ -218,7 +219,7 @@ static void op_unmap(void *ctx, struct ext2dax_inode *inode, uint64_t first, uin
             if (entry_of(map, page)->seen.kind == EXT2DAX_MODEL_COPY && !private_too)
                 continue;
             split(map, page);
-            clear(entry_of(map, page));
+            clear(model, entry_of(map, page));
         }
     }
     unlock_table(model);
@@ -299,32 +300,43 @@ static const struct ext2dax_address_space_ops ops = {sizeof(ops), op_map, op_unm
 
 /* ---- mappings ---- */
 
-struct ext2dax_model *ext2dax_model_open(const struct ext2dax_memory *memory, struct ext2dax_locks locks,
-                                         uint32_t page_size, unsigned huge_order)
+struct ext2dax_model *ext2dax_model_open_on(const struct ext2dax_host *host, const struct ext2dax_memory *memory,
+                                            struct ext2dax_locks locks, uint32_t page_size, unsigned huge_order)
 {
-    struct ext2dax_model *model = calloc(1, sizeof(*model));
+    struct ext2dax_model *model = e2d_obtain(host, sizeof(*model));
 
     if (!model)
         return NULL;
+    model->host = *host;
     model->locks = locks;
     model->base = memory->base;
     model->size = memory->size;
     model->page_size = page_size;
     model->window_pages = (uint64_t)1 << huge_order;
     if (locks.ops->init(locks.ctx, &model->table, EXT2DAX_LOCK_PAGE_TABLE, 0) != 0) {
-        free(model);
+        e2d_give_up(host, model, sizeof(*model));
         return NULL;
     }
     return model;
 }
 
+struct ext2dax_model *ext2dax_model_open(const struct ext2dax_memory *memory, struct ext2dax_locks locks,
+                                         uint32_t page_size, unsigned huge_order)
+{
+    struct ext2dax_host host = ext2dax_host_default();
+
+    return ext2dax_model_open_on(&host, memory, locks, page_size, huge_order);
+}
+
 void ext2dax_model_close(struct ext2dax_model *model)
 {
+    struct ext2dax_host host = model->host;
+
     while (model->maps)
         ext2dax_model_unmap(model->maps);
     if (model->locks.ops->destroy)
         model->locks.ops->destroy(model->locks.ctx, &model->table);
-    free(model);
+    e2d_give_up(&host, model, sizeof(*model));
 }
 
 struct ext2dax_address_space ext2dax_model_address_space(struct ext2dax_model *model)
@@ -337,13 +349,13 @@ struct ext2dax_address_space ext2dax_model_address_space(struct ext2dax_model *m
 struct ext2dax_model_map *ext2dax_model_map(struct ext2dax_model *model, struct ext2dax_inode *inode, uint64_t first,
                                             uint64_t count, bool shared, bool writable)
 {
-    struct ext2dax_model_map *map = calloc(1, sizeof(*map));
+    struct ext2dax_model_map *map = e2d_obtain(&model->host, sizeof(*map));
 
     if (!map)
         return NULL;
-    map->entries = calloc((size_t)count, sizeof(*map->entries));
+    map->entries = e2d_obtain(&model->host, (size_t)count * sizeof(*map->entries));
     if (!map->entries) {
-        free(map);
+        e2d_give_up(&model->host, map, sizeof(*map));
         return NULL;
     }
     map->model = model;
@@ -370,9 +382,9 @@ void ext2dax_model_unmap(struct ext2dax_model_map *map)
     *at = map->next;
     unlock_table(model);
     for (uint64_t i = 0; i < map->count; i++)
-        clear(&map->entries[i]);
-    free(map->entries);
-    free(map);
+        clear(model, &map->entries[i]);
+    e2d_give_up(&model->host, map->entries, (size_t)map->count * sizeof(*map->entries));
+    e2d_give_up(&model->host, map, sizeof(*map));
 }
 
 struct ext2dax_model_entry ext2dax_model_entry(const struct ext2dax_model_map *map, uint64_t page)
@@ -383,6 +395,11 @@ struct ext2dax_model_entry ext2dax_model_entry(const struct ext2dax_model_map *m
     entry = entry_of(map, page)->seen;
     unlock_table(map->model);
     return entry;
+}
+
+struct ext2dax_model_entry ext2dax_model_peek(const struct ext2dax_model_map *map, uint64_t page)
+{
+    return entry_of(map, page)->seen;
 }
 
 int ext2dax_model_complaints(const struct ext2dax_model *model)

@@ -13,6 +13,7 @@
 #ifndef EXT2DAX_TESTKIT_LOCK_ORDER_H
 #define EXT2DAX_TESTKIT_LOCK_ORDER_H
 
+#include "../host.h"
 #include "../lock.h"
 
 #ifdef __cplusplus
@@ -27,6 +28,9 @@ struct ext2dax_lock_order;
  */
 struct ext2dax_lock_order *ext2dax_lock_order_open(struct ext2dax_locks locks,
                                                    void (*broken)(void *arg, const char *text), void *arg);
+/* The same, with its memory from `host`. */
+struct ext2dax_lock_order *ext2dax_lock_order_open_on(const struct ext2dax_host *host, struct ext2dax_locks locks,
+                                                      void (*broken)(void *arg, const char *text), void *arg);
 /* Nobody uses a lock of it any more; locks that were not destroyed are forgotten. */
 void ext2dax_lock_order_close(struct ext2dax_lock_order *order);
 

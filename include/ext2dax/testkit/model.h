@@ -12,6 +12,7 @@
 
 #include "../address_space.h"
 #include "../fault.h"
+#include "../host.h"
 #include "../inode.h"
 #include "../lock.h"
 #include "../memory.h"
@@ -38,6 +39,9 @@ struct ext2dax_model_map;
 /* `memory` for reading and writing through the tables; `locks` for the page-table lock. NULL on no memory. */
 struct ext2dax_model *ext2dax_model_open(const struct ext2dax_memory *memory, struct ext2dax_locks locks,
                                          uint32_t page_size, unsigned huge_order);
+/* The same, with its memory from `host`. */
+struct ext2dax_model *ext2dax_model_open_on(const struct ext2dax_host *host, const struct ext2dax_memory *memory,
+                                            struct ext2dax_locks locks, uint32_t page_size, unsigned huge_order);
 void ext2dax_model_close(struct ext2dax_model *model);
 struct ext2dax_address_space ext2dax_model_address_space(struct ext2dax_model *model);
 
@@ -47,6 +51,9 @@ struct ext2dax_model_map *ext2dax_model_map(struct ext2dax_model *model, struct 
 void ext2dax_model_unmap(struct ext2dax_model_map *map);
 
 struct ext2dax_model_entry ext2dax_model_entry(const struct ext2dax_model_map *map, uint64_t page);
+
+/* The same without the page-table lock, for a bench whose threads all stand still. */
+struct ext2dax_model_entry ext2dax_model_peek(const struct ext2dax_model_map *map, uint64_t page);
 
 /* Fills a fault for an access to `page`, ready for the fault family. */
 void ext2dax_model_fault(struct ext2dax_model_map *map, uint64_t page, bool write, struct ext2dax_fault *fault);
