@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Switching between the one who schedules and the coroutines. The assembly keeps what the ABI says a call keeps, on the
+ * stack it leaves; a new coroutine's stack is laid out as if it had left just before its first instruction.
+ */
+#include "coroutine.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#if E2D_COROUTINE_SANITIZED && (defined(__SANITIZE_ADDRESS__) || !defined(__SANITIZE_THREAD__))
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#define ASAN 1
+#else
+#define ASAN 0
+#endif
+
+bool e2d_coroutine_open(struct e2d_coroutine *coroutine, size_t stack_size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (stack_size + page - 1) / page * page;
+    unsigned char *at = mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    memset(coroutine, 0, sizeof *coroutine);
+    if (at == MAP_FAILED)
+        return false;
+    if (mprotect(at, page, PROT_NONE) != 0) {
+        (void)munmap(at, size + page);
+        return false;
+    }
+    coroutine->stack = at + page;
+    coroutine->stack_size = size;
+    return true;
+}
+
+void e2d_coroutine_close(struct e2d_coroutine *coroutine)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    if (coroutine->stack)
+        (void)munmap(coroutine->stack - page, coroutine->stack_size + page);
+    coroutine->stack = NULL;
+}
+
+/* ---- what a race or address checker wants to know ---- */
+
+#if ASAN
+static void *outer_fake;
+static const void *outer_stack;
+static size_t outer_size;
+
+static void forget_frames(const struct e2d_coroutine *coroutine)
+{
+    __asan_unpoison_memory_region(coroutine->stack, coroutine->stack_size);
+}
+static void entering(const struct e2d_coroutine *coroutine)
+{
+    __sanitizer_start_switch_fiber(&outer_fake, coroutine->stack, coroutine->stack_size);
+}
+static void entered(void)
+{
+    __sanitizer_finish_switch_fiber(NULL, &outer_stack, &outer_size);
+}
+static void leaving(void)
+{
+    __sanitizer_start_switch_fiber(NULL, outer_stack, outer_size);
+}
+static void left(void)
+{
+    __sanitizer_finish_switch_fiber(outer_fake, NULL, NULL);
+}
+#else
+static void forget_frames(const struct e2d_coroutine *coroutine)
+{
+    (void)coroutine;
+}
+static void entering(const struct e2d_coroutine *coroutine)
+{
+    (void)coroutine;
+}
+static void entered(void)
+{
+}
+static void leaving(void)
+{
+}
+static void left(void)
+{
+}
+#endif
+
+/* ---- switching ---- */
+
+void e2d_coroutine_main(struct e2d_coroutine *coroutine);
+
+#if E2D_COROUTINE_ASSEMBLY
+
+void e2d_coroutine_switch(unsigned char **save, unsigned char *load);
+void e2d_coroutine_entry(void);
+
+#if defined(__x86_64__)
+
+__asm__(".text\n"
+        ".type e2d_coroutine_switch, @function\n"
+        ".hidden e2d_coroutine_switch\n"
+        ".globl e2d_coroutine_switch\n"
+        "e2d_coroutine_switch:\n"
+        "    pushq %rbp\n"
+        "    pushq %rbx\n"
+        "    pushq %r12\n"
+        "    pushq %r13\n"
+        "    pushq %r14\n"
+        "    pushq %r15\n"
+        "    movq %rsp, (%rdi)\n"
+        "    movq %rsi, %rsp\n"
+        "    popq %r15\n"
+        "    popq %r14\n"
+        "    popq %r13\n"
+        "    popq %r12\n"
+        "    popq %rbx\n"
+        "    popq %rbp\n"
+        "    ret\n"
+        ".size e2d_coroutine_switch, . - e2d_coroutine_switch\n"
+        ".type e2d_coroutine_entry, @function\n"
+        ".hidden e2d_coroutine_entry\n"
+        ".globl e2d_coroutine_entry\n"
+        "e2d_coroutine_entry:\n"
+        "    movq %r12, %rdi\n"
+        "    call e2d_coroutine_main\n"
+        "    ud2\n"
+        ".size e2d_coroutine_entry, . - e2d_coroutine_entry\n");
+
+#define SAVED        8u /* words: six registers, where to go on, and one that aligns */
+#define SAVED_OBJECT 3u /* r12 */
+#define SAVED_GO_ON  6u
+
+#else
+
+__asm__(".text\n"
+        ".type e2d_coroutine_switch, %function\n"
+        ".hidden e2d_coroutine_switch\n"
+        ".globl e2d_coroutine_switch\n"
+        "e2d_coroutine_switch:\n"
+        "    sub sp, sp, #160\n"
+        "    stp x19, x20, [sp, #0]\n"
+        "    stp x21, x22, [sp, #16]\n"
+        "    stp x23, x24, [sp, #32]\n"
+        "    stp x25, x26, [sp, #48]\n"
+        "    stp x27, x28, [sp, #64]\n"
+        "    stp x29, x30, [sp, #80]\n"
+        "    stp d8, d9, [sp, #96]\n"
+        "    stp d10, d11, [sp, #112]\n"
+        "    stp d12, d13, [sp, #128]\n"
+        "    stp d14, d15, [sp, #144]\n"
+        "    mov x9, sp\n"
+        "    str x9, [x0]\n"
+        "    mov sp, x1\n"
+        "    ldp x19, x20, [sp, #0]\n"
+        "    ldp x21, x22, [sp, #16]\n"
+        "    ldp x23, x24, [sp, #32]\n"
+        "    ldp x25, x26, [sp, #48]\n"
+        "    ldp x27, x28, [sp, #64]\n"
+        "    ldp x29, x30, [sp, #80]\n"
+        "    ldp d8, d9, [sp, #96]\n"
+        "    ldp d10, d11, [sp, #112]\n"
+        "    ldp d12, d13, [sp, #128]\n"
+        "    ldp d14, d15, [sp, #144]\n"
+        "    add sp, sp, #160\n"
+        "    ret\n"
+        ".size e2d_coroutine_switch, . - e2d_coroutine_switch\n"
+        ".type e2d_coroutine_entry, %function\n"
+        ".hidden e2d_coroutine_entry\n"
+        ".globl e2d_coroutine_entry\n"
+        "e2d_coroutine_entry:\n"
+        "    mov x0, x19\n"
+        "    bl e2d_coroutine_main\n"
+        "    brk #1\n"
+        ".size e2d_coroutine_entry, . - e2d_coroutine_entry\n");
+
+#define SAVED        20u /* words */
+#define SAVED_OBJECT 0u  /* x19 */
+#define SAVED_GO_ON  11u /* x30 */
+
+#endif
+
+static unsigned char *outer_sp;
+
+void e2d_coroutine_begin(struct e2d_coroutine *coroutine, void (*run)(void *arg), void *arg)
+{
+    uintptr_t saved[SAVED] = {0};
+
+    forget_frames(coroutine);
+    coroutine->run = run;
+    coroutine->arg = arg;
+    coroutine->done = false;
+    saved[SAVED_OBJECT] = (uintptr_t)coroutine;
+    saved[SAVED_GO_ON] = (uintptr_t)e2d_coroutine_entry;
+    /* Sixteen bytes to spare: the stack is aligned when the entry is gone to, as if by a jump. */
+    coroutine->sp = coroutine->stack + coroutine->stack_size - sizeof saved - 16 + (SAVED == 8u ? 8 : 0);
+    memcpy(coroutine->sp, saved, sizeof saved);
+}
+
+static void switch_in(struct e2d_coroutine *coroutine)
+{
+    e2d_coroutine_switch(&outer_sp, coroutine->sp);
+}
+
+static void switch_out(struct e2d_coroutine *coroutine)
+{
+    e2d_coroutine_switch(&coroutine->sp, outer_sp);
+}
+
+#else
+
+static ucontext_t outer_context;
+static struct e2d_coroutine *beginning;
+
+/* What swapcontext may have below the caller's frame. */
+#define BELOW 1024u
+
+static void entry(void)
+{
+    e2d_coroutine_main(beginning);
+}
+
+void e2d_coroutine_begin(struct e2d_coroutine *coroutine, void (*run)(void *arg), void *arg)
+{
+    forget_frames(coroutine);
+    coroutine->run = run;
+    coroutine->arg = arg;
+    coroutine->done = false;
+    (void)getcontext(&coroutine->context);
+    coroutine->context.uc_stack.ss_sp = coroutine->stack;
+    coroutine->context.uc_stack.ss_size = coroutine->stack_size;
+    coroutine->context.uc_link = NULL;
+    makecontext(&coroutine->context, entry, 0);
+    coroutine->sp = coroutine->stack + coroutine->stack_size - BELOW;
+}
+
+static void switch_in(struct e2d_coroutine *coroutine)
+{
+    beginning = coroutine;
+    (void)swapcontext(&outer_context, &coroutine->context);
+}
+
+static void switch_out(struct e2d_coroutine *coroutine)
+{
+    unsigned char here;
+    unsigned char *lowest = &here - BELOW;
+
+    coroutine->sp = lowest < coroutine->stack ? coroutine->stack : lowest;
+    (void)swapcontext(&coroutine->context, &outer_context);
+}
+
+#endif
+
+void e2d_coroutine_main(struct e2d_coroutine *coroutine)
+{
+    entered();
+    coroutine->run(coroutine->arg);
+    coroutine->done = true;
+    for (;;) {
+        leaving();
+        switch_out(coroutine);
+        entered();
+    }
+}
+
+void e2d_coroutine_enter(struct e2d_coroutine *coroutine)
+{
+    entering(coroutine);
+    switch_in(coroutine);
+    left();
+}
+
+void e2d_coroutine_leave(struct e2d_coroutine *coroutine)
+{
+    leaving();
+    switch_out(coroutine);
+    entered();
+}

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/* The explorer's public calls: what a bench takes from it, tells it, and asks of it. */
+#include "explorer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ext2dax/error.h"
+
+#include "incore.h"
+
+#define DEFAULT_MEMORY     ((size_t)1 << 20)
+#define DEFAULT_STACK      ((size_t)64 << 10)
+#define DEFAULT_MOST_STEPS 100000u
+#define FEW_PREEMPTIONS    4u
+
+/* ---- opening ---- */
+
+struct ext2dax_explorer *ext2dax_explorer_open(const struct ext2dax_explorer_options *options)
+{
+    struct ext2dax_explorer *explorer = calloc(1, sizeof *explorer);
+    bool good;
+
+    if (!explorer)
+        return NULL;
+    explorer->options.preemptions = EXT2DAX_EXPLORER_ANY;
+    if (options)
+        memcpy(&explorer->options, options, options->size < sizeof *options ? options->size : sizeof explorer->options);
+    if (explorer->options.memory == 0)
+        explorer->options.memory = DEFAULT_MEMORY;
+    if (explorer->options.stack == 0)
+        explorer->options.stack = DEFAULT_STACK;
+    if (explorer->options.most_steps == 0)
+        explorer->options.most_steps = DEFAULT_MOST_STEPS;
+    if (E2D_COROUTINE_SANITIZED)
+        explorer->options.flags |= EXT2DAX_EXPLORER_REPLAY;
+    explorer->current = E2D_NOBODY;
+    good = e2d_state_open(&explorer->state, explorer->options.memory);
+    for (unsigned i = 0; i < EXT2DAX_EXPLORER_THREADS && good; i++)
+        good = e2d_coroutine_open(&explorer->thread[i].coroutine, explorer->options.stack);
+    if (good)
+        return explorer;
+    ext2dax_explorer_close(explorer);
+    return NULL;
+}
+
+void ext2dax_explorer_close(struct ext2dax_explorer *explorer)
+{
+    for (unsigned i = 0; i < EXT2DAX_EXPLORER_THREADS; i++)
+        e2d_coroutine_close(&explorer->thread[i].coroutine);
+    e2d_state_close(&explorer->state);
+    free(explorer->touched);
+    free(explorer->turn);
+    free(explorer->frame);
+    free(explorer->stacks);
+    free(explorer->named);
+    free(explorer);
+}
+
+void ext2dax_explorer_clear(struct ext2dax_explorer *explorer)
+{
+    e2d_state_clear(&explorer->state);
+    e2d_touch_clear(explorer);
+    explorer->names = 0;
+    explorer->frames = 0;
+    explorer->stacks_used = 0;
+    explorer->doomed = false;
+}
+
+void ext2dax_explorer_set(struct ext2dax_explorer *explorer, unsigned flags, uint32_t preemptions)
+{
+    explorer->options.flags = flags | (E2D_COROUTINE_SANITIZED ? EXT2DAX_EXPLORER_REPLAY : 0);
+    explorer->options.preemptions = preemptions;
+}
+
+/* ---- memory and the host ---- */
+
+void *ext2dax_explorer_alloc(struct ext2dax_explorer *explorer, size_t bytes)
+{
+    return e2d_state_alloc(&explorer->state, bytes, 0);
+}
+
+void ext2dax_explorer_release(struct ext2dax_explorer *explorer, void *at, size_t bytes)
+{
+    e2d_state_release(&explorer->state, at, bytes);
+}
+
+static void *host_alloc(void *ctx, size_t bytes)
+{
+    return ext2dax_explorer_alloc(ctx, bytes);
+}
+
+static void host_release(void *ctx, void *at, size_t bytes)
+{
+    ext2dax_explorer_release(ctx, at, bytes);
+}
+
+static int64_t host_now(void *ctx)
+{
+    (void)ctx;
+    return 1700000000;
+}
+
+/* Does not return: inside a thread it stands still for good, and the schedule ends there. */
+static void host_panic(void *ctx, const char *file, int line, const char *what)
+{
+    struct ext2dax_explorer *explorer = ctx;
+
+    ext2dax_explorer_fail(explorer, "assertion: %s (%s:%d)", what, file, line);
+    if (explorer->current == E2D_NOBODY) {
+        fprintf(stderr, "%s:%d: %s\n", file, line, what);
+        abort();
+    }
+    for (;;)
+        e2d_coroutine_leave(&explorer->thread[explorer->current].coroutine);
+}
+
+static bool host_may_use_reserved(void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
+static const struct ext2dax_host_ops host_ops = {
+    .size = sizeof host_ops,
+    .alloc = host_alloc,
+    .release = host_release,
+    .now = host_now,
+    .panic = host_panic,
+    .may_use_reserved = host_may_use_reserved,
+};
+
+struct ext2dax_host ext2dax_explorer_host(struct ext2dax_explorer *explorer)
+{
+    return (struct ext2dax_host){&host_ops, explorer};
+}
+
+/* That it is called is the point; what reaches a medium is not looked at here. */
+static int memory_fence(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static const struct ext2dax_memory_ops memory_ops = {.size = sizeof memory_ops, .fence = memory_fence};
+
+int ext2dax_explorer_memory(struct ext2dax_explorer *explorer, size_t bytes, unsigned char fill,
+                            struct ext2dax_memory *memory)
+{
+    void *base = e2d_state_alloc(&explorer->state, bytes, (size_t)64 << 10);
+
+    if (!base)
+        return -EXT2DAX_ENOMEM;
+    memset(base, fill, bytes);
+    *memory = (struct ext2dax_memory){.ops = &memory_ops, .ctx = explorer, .base = base, .size = bytes};
+    return ext2dax_explorer_name(explorer, base, bytes, "image");
+}
+
+/* ---- an address space that is watched ---- */
+
+static enum ext2dax_fault_result watch_map(void *ctx, struct ext2dax_fault *fault,
+                                           const struct ext2dax_mapping *mapping)
+{
+    struct ext2dax_explorer *explorer = ctx;
+    static const char *const kind[] = {
+        [EXT2DAX_MAPPING_DATA] = "", [EXT2DAX_MAPPING_ZERO] = " to zeroes", [EXT2DAX_MAPPING_COPY] = " copied"};
+
+    e2d_point(explorer, E2D_YIELD_CALLBACK, explorer->watched.ctx, true, NULL);
+    e2d_trace(explorer, "MAP page%s %llu%s%s%s", mapping->count == 1 ? "" : "s", (unsigned long long)mapping->page,
+              mapping->count == 1 ? "" : "...", kind[mapping->kind], mapping->writable ? ", writable" : "");
+    return explorer->watched.ops->map(explorer->watched.ctx, fault, mapping);
+}
+
+static void watch_unmap(void *ctx, struct ext2dax_inode *inode, uint64_t first, uint64_t count, bool private_too)
+{
+    struct ext2dax_explorer *explorer = ctx;
+
+    e2d_point(explorer, E2D_YIELD_CALLBACK, explorer->watched.ctx, true, NULL);
+    e2d_trace(explorer, "UNMAP from page %llu", (unsigned long long)first);
+    explorer->watched.ops->unmap(explorer->watched.ctx, inode, first, count, private_too);
+}
+
+static uint64_t watch_protect(void *ctx, struct ext2dax_inode *inode, uint64_t first, uint64_t count, uint64_t *run)
+{
+    struct ext2dax_explorer *explorer = ctx;
+
+    e2d_point(explorer, E2D_YIELD_CALLBACK, explorer->watched.ctx, true, NULL);
+    e2d_trace(explorer, "PROTECT from page %llu", (unsigned long long)first);
+    return explorer->watched.ops->protect(explorer->watched.ctx, inode, first, count, run);
+}
+
+static const struct ext2dax_address_space_ops watch_ops = {
+    .size = sizeof watch_ops, .map = watch_map, .unmap = watch_unmap, .protect = watch_protect};
+
+struct ext2dax_address_space ext2dax_explorer_watch(struct ext2dax_explorer *explorer,
+                                                    struct ext2dax_address_space space)
+{
+    explorer->watched = space;
+    return (struct ext2dax_address_space){&watch_ops, explorer};
+}
+
+/* ---- state and names ---- */
+
+int ext2dax_explorer_remember(struct ext2dax_explorer *explorer, void *at, size_t bytes)
+{
+    return e2d_state_remember(&explorer->state, at, bytes);
+}
+
+int ext2dax_explorer_ignore(struct ext2dax_explorer *explorer, const void *at, size_t bytes)
+{
+    return e2d_state_ignore(&explorer->state, at, bytes);
+}
+
+int ext2dax_explorer_ignore_counters(struct ext2dax_explorer *explorer, struct ext2dax_mount *mount)
+{
+    int rc = ext2dax_explorer_ignore(explorer, &mount->counters, sizeof mount->counters);
+
+    return rc != 0 ? rc : ext2dax_explorer_ignore(explorer, mount->step_fences, sizeof mount->step_fences);
+}
+
+int ext2dax_explorer_name(struct ext2dax_explorer *explorer, const void *at, size_t bytes, const char *text)
+{
+    struct e2d_named *wider = realloc(explorer->named, (explorer->names + 1) * sizeof *wider);
+
+    if (!wider)
+        return -EXT2DAX_ENOMEM;
+    explorer->named = wider;
+    wider[explorer->names++] = (struct e2d_named){at, bytes, text};
+    return 0;
+}
+
+int ext2dax_explorer_name_inode(struct ext2dax_explorer *explorer, const struct ext2dax_inode *inode, const char *text)
+{
+    int rc = ext2dax_explorer_name(explorer, inode, sizeof *inode, text);
+
+    if (rc == 0)
+        rc = ext2dax_explorer_name(explorer, &inode->size, sizeof inode->size, "size in core");
+    if (rc == 0)
+        rc =
+            ext2dax_explorer_name(explorer, inode->dirty, sizeof inode->dirty + sizeof inode->dirty_all, "dirty marks");
+    if (rc == 0)
+        rc = ext2dax_explorer_name(explorer, inode->disk->block, sizeof inode->disk->block, "pointer");
+    return rc != 0 ? rc : ext2dax_explorer_name(explorer, inode->disk, sizeof *inode->disk, "inode on disk");
+}
+
+/* ---- for threads ---- */
+
+void ext2dax_explorer_point(struct ext2dax_explorer *explorer, enum ext2dax_explorer_access access, const void *at)
+{
+    bool store = access == EXT2DAX_EXPLORER_STORE;
+
+    e2d_point(explorer, store ? E2D_YIELD_STORE : E2D_YIELD_LOAD, at, store, store ? "store" : "load");
+}
+
+void ext2dax_explorer_sleep(struct ext2dax_explorer *explorer, const void *at)
+{
+    if (explorer->current == E2D_NOBODY)
+        return;
+    (void)e2d_touch(explorer, at, true);
+    explorer->thread[explorer->current].points++;
+    e2d_trace(explorer, "sleep");
+    e2d_stand(explorer, E2D_SLEEPS, at);
+}
+
+void ext2dax_explorer_wake(struct ext2dax_explorer *explorer, const void *at)
+{
+    e2d_point(explorer, E2D_YIELD_STORE, at, true, "wake");
+    for (unsigned i = 0; i < explorer->threads; i++) {
+        if (explorer->thread[i].waiting == E2D_SLEEPS && explorer->thread[i].at == at)
+            explorer->thread[i].waiting = E2D_RUNNABLE;
+    }
+}
+
+void ext2dax_explorer_note(struct ext2dax_explorer *explorer, const char *format, ...)
+{
+    char text[160];
+    va_list arguments;
+
+    if (!explorer->line)
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    e2d_trace(explorer, "%s", text);
+}
+
+void ext2dax_explorer_fail(struct ext2dax_explorer *explorer, const char *format, ...)
+{
+    va_list arguments;
+
+    if (explorer->doomed || !explorer->result)
+        return;
+    explorer->doomed = true;
+    va_start(arguments, format);
+    vsnprintf(explorer->result->finding, sizeof explorer->result->finding, format, arguments);
+    va_end(arguments);
+    e2d_trace(explorer, "*** %s", explorer->result->finding);
+}
+
+/* ---- exploring ---- */
+
+/* Sets the stage and takes it for the first state. */
+static bool begin(struct ext2dax_explorer *explorer, const struct ext2dax_scenario *scenario,
+                  struct ext2dax_explorer_result *result)
+{
+    memset(result, 0, sizeof *result);
+    explorer->scenario = scenario;
+    explorer->result = result;
+    explorer->threads = scenario->threads;
+    explorer->doomed = false;
+    if (scenario->start)
+        scenario->start(scenario->arg);
+    if (!explorer->doomed && e2d_state_begin(&explorer->state) != 0)
+        ext2dax_explorer_fail(explorer, "no memory to explore in");
+    result->failed = explorer->doomed;
+    return !result->failed;
+}
+
+/* How the schedules with few preemptions end: the plainest that fails is the one worth reading. */
+static void find_plainest(struct ext2dax_explorer *explorer, struct ext2dax_explorer_result *result)
+{
+    struct ext2dax_explorer_result plain;
+
+    for (uint32_t preemptions = 0; preemptions <= FEW_PREEMPTIONS; preemptions++) {
+        if (explorer->options.preemptions < preemptions)
+            break;
+        memset(&plain, 0, sizeof plain);
+        explorer->result = &plain;
+        if (e2d_search(explorer, preemptions))
+            continue;
+        memcpy(result->finding, plain.finding, sizeof result->finding);
+        e2d_trace_id(explorer, result->id, sizeof result->id);
+        result->preemptions = preemptions;
+        break;
+    }
+}
+
+bool ext2dax_explorer_explore(struct ext2dax_explorer *explorer, const struct ext2dax_scenario *scenario,
+                              struct ext2dax_explorer_result *result)
+{
+    if (!begin(explorer, scenario, result))
+        return false;
+    e2d_hook(explorer);
+    if (!e2d_search(explorer, explorer->options.preemptions)) {
+        result->failed = true;
+        result->complete = false;
+        result->preemptions = explorer->options.preemptions;
+        e2d_trace_id(explorer, result->id, sizeof result->id);
+        find_plainest(explorer, result);
+    }
+    e2d_hook(NULL);
+    e2d_search_end(explorer);
+    explorer->result = NULL;
+    return !result->failed;
+}
+
+bool ext2dax_explorer_replay(struct ext2dax_explorer *explorer, const struct ext2dax_scenario *scenario, const char *id,
+                             void (*line)(void *arg, const char *text), void *arg,
+                             struct ext2dax_explorer_result *result, int *error)
+{
+    *error = 0;
+    if (!begin(explorer, scenario, result))
+        return false;
+    if (!e2d_trace_turns(explorer, id, scenario->threads)) {
+        *error = -EXT2DAX_EINVAL;
+    } else {
+        explorer->line = line;
+        explorer->line_arg = arg;
+        e2d_hook(explorer);
+        if (!e2d_search_replay(explorer))
+            *error = -EXT2DAX_EINVAL;
+        e2d_hook(NULL);
+        explorer->line = NULL;
+        result->failed = explorer->doomed;
+        if (result->failed)
+            snprintf(result->id, sizeof result->id, "%s", id);
+    }
+    e2d_search_end(explorer);
+    explorer->result = NULL;
+    return !result->failed && *error == 0;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The explorer's lock plug. Taking a lock is a point; where it is not free the thread is simply not among those that may
+ * go on. Who waits is not ordered: of several who could have the lock, each is tried first. Any thread may release.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "ext2dax/error.h"
+
+#include "explorer.h"
+
+static const char *const class_name[EXT2DAX_LOCK_CLASSES] = {
+    [EXT2DAX_LOCK_FREEZE_WRITE] = "freeze_write",
+    [EXT2DAX_LOCK_RENAME] = "rename",
+    [EXT2DAX_LOCK_IO] = "io",
+    [EXT2DAX_LOCK_ADDRESS_SPACE] = "address space",
+    [EXT2DAX_LOCK_FREEZE_FAULT] = "freeze_fault",
+    [EXT2DAX_LOCK_DAX_SEM] = "dax_sem",
+    [EXT2DAX_LOCK_ENTRY] = "entry",
+    [EXT2DAX_LOCK_TRUNCATE] = "truncate",
+    [EXT2DAX_LOCK_GROUP] = "group",
+    [EXT2DAX_LOCK_FS] = "fs",
+    [EXT2DAX_LOCK_CACHE] = "cache",
+    [EXT2DAX_LOCK_PAGE_TABLE] = "page table",
+};
+
+static struct e2d_lock_state *state_of(const struct ext2dax_lock *lock)
+{
+    return (struct e2d_lock_state *)lock->word;
+}
+
+bool e2d_lock_is_free(const struct e2d_lock_state *lock, bool exclusive)
+{
+    return lock->writer == 0 && (!exclusive || lock->readers == 0);
+}
+
+void e2d_lock_text(const struct e2d_lock_state *lock, char *text, size_t size)
+{
+    snprintf(text, size, "%s %llu", class_name[lock->lock_class], (unsigned long long)lock->number);
+}
+
+static uint32_t me(const struct ext2dax_explorer *explorer)
+{
+    return explorer->current == E2D_NOBODY ? UINT32_MAX : explorer->current + 1;
+}
+
+static void tell(struct ext2dax_explorer *explorer, const char *what, const struct e2d_lock_state *lock,
+                 const char *how)
+{
+    char text[64];
+
+    if (!explorer->line)
+        return;
+    e2d_lock_text(lock, text, sizeof text);
+    e2d_trace(explorer, "%s %s%s", what, text, how);
+}
+
+static void grant(struct e2d_lock_state *lock, bool exclusive, uint32_t who)
+{
+    if (exclusive)
+        lock->writer = who;
+    else
+        lock->readers++;
+}
+
+static void take(struct ext2dax_explorer *explorer, struct e2d_lock_state *lock, bool exclusive)
+{
+    char text[64];
+
+    if (explorer->current == E2D_NOBODY) {
+        if (!e2d_lock_is_free(lock, exclusive)) {
+            e2d_lock_text(lock, text, sizeof text);
+            ext2dax_explorer_fail(explorer, "%s is still held when nobody runs", text);
+        }
+    } else {
+        struct e2d_thread *thread = &explorer->thread[explorer->current];
+        bool shared = e2d_touch(explorer, lock, exclusive);
+
+        thread->points++;
+        if (explorer->doomed || !e2d_lock_is_free(lock, exclusive) ||
+            (thread->limit == 0 ? shared : thread->points >= thread->limit))
+            e2d_stand(explorer, exclusive ? E2D_WAITS_EXCLUSIVE : E2D_WAITS_SHARED, lock);
+        tell(explorer, "lock", lock, exclusive ? "" : ", shared");
+    }
+    grant(lock, exclusive, me(explorer));
+}
+
+static bool try(struct ext2dax_explorer *explorer, struct e2d_lock_state *lock, bool exclusive)
+{
+    bool taken;
+
+    e2d_point(explorer, E2D_YIELD_LOCK, lock, true, NULL);
+    taken = e2d_lock_is_free(lock, exclusive);
+    if (taken)
+        grant(lock, exclusive, me(explorer));
+    tell(explorer, "try", lock, taken ? ": taken" : ": not free");
+    return taken;
+}
+
+static void release(struct ext2dax_explorer *explorer, struct e2d_lock_state *lock, bool exclusive)
+{
+    char text[64];
+
+    if (exclusive ? lock->writer == 0 : lock->readers == 0) {
+        e2d_lock_text(lock, text, sizeof text);
+        ext2dax_explorer_fail(explorer, "%s released, but not held", text);
+        return;
+    }
+    if (exclusive)
+        lock->writer = 0;
+    else
+        lock->readers--;
+    tell(explorer, "unlock", lock, "");
+    /* Whoever waited may go first. */
+    if (explorer->current != E2D_NOBODY) {
+        struct e2d_thread *thread = &explorer->thread[explorer->current];
+
+        (void)e2d_touch(explorer, lock, exclusive);
+        thread->points++;
+        if (thread->limit == 0 ? (explorer->options.flags & EXT2DAX_EXPLORER_SHARED_ONLY) == 0
+                               : thread->points >= thread->limit)
+            e2d_stand(explorer, E2D_RUNNABLE, NULL);
+    }
+}
+
+/* ---- the plug ---- */
+
+static int op_init(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lock_class, uint64_t number)
+{
+    struct e2d_lock_state *state = ext2dax_explorer_alloc(ctx, sizeof *state);
+
+    if (!state)
+        return -EXT2DAX_ENOMEM;
+    state->lock = lock;
+    state->lock_class = lock_class;
+    state->number = number;
+    lock->word = (uintptr_t)state;
+    return 0;
+}
+
+static void op_destroy(void *ctx, struct ext2dax_lock *lock)
+{
+    struct e2d_lock_state *state = state_of(lock);
+    char text[64];
+
+    if (state->readers != 0 || state->writer != 0) {
+        e2d_lock_text(state, text, sizeof text);
+        ext2dax_explorer_fail(ctx, "%s destroyed while held", text);
+    }
+    ext2dax_explorer_release(ctx, state, sizeof *state);
+    lock->word = 0;
+}
+
+static void op_read_lock(void *ctx, struct ext2dax_lock *lock)
+{
+    take(ctx, state_of(lock), false);
+}
+static void op_read_unlock(void *ctx, struct ext2dax_lock *lock)
+{
+    release(ctx, state_of(lock), false);
+}
+static void op_write_lock(void *ctx, struct ext2dax_lock *lock)
+{
+    take(ctx, state_of(lock), true);
+}
+static void op_write_unlock(void *ctx, struct ext2dax_lock *lock)
+{
+    release(ctx, state_of(lock), true);
+}
+static bool op_try_read_lock(void *ctx, struct ext2dax_lock *lock)
+{
+    return try(ctx, state_of(lock), false);
+}
+static bool op_try_write_lock(void *ctx, struct ext2dax_lock *lock)
+{
+    return try(ctx, state_of(lock), true);
+}
+
+static bool op_held(void *ctx, const struct ext2dax_lock *lock, enum ext2dax_lock_mode mode)
+{
+    const struct ext2dax_explorer *explorer = ctx;
+    const struct e2d_lock_state *state = state_of(lock);
+
+    if ((explorer->options.flags & EXT2DAX_EXPLORER_BLIND) != 0)
+        return true;
+    return state->writer != 0 || (mode == EXT2DAX_LOCK_SHARED && state->readers != 0);
+}
+
+static const struct ext2dax_lock_ops ops = {
+    .size = sizeof ops,
+    .init = op_init,
+    .destroy = op_destroy,
+    .read_lock = op_read_lock,
+    .read_unlock = op_read_unlock,
+    .write_lock = op_write_lock,
+    .write_unlock = op_write_unlock,
+    .try_read_lock = op_try_read_lock,
+    .try_write_lock = op_try_write_lock,
+    .held = op_held,
+};
+
+struct ext2dax_locks ext2dax_explorer_locks(struct ext2dax_explorer *explorer)
+{
+    return (struct ext2dax_locks){&ops, explorer};
+}

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * State: memory that is put back, and what tells two states apart.
+ *
+ * Memory is looked at in chunks. A shadow holds it as it was in the newest state kept; what differs from it has changed
+ * since. Keeping a state brings the shadow up to date and notes what it held; dropping one takes that back. So going
+ * back any number of states costs what changed between them, and a comparison.
+ *
+ * A state's hash is the sum of one hash a chunk, so that only changed chunks are hashed again. Two states with the same
+ * 64 bits would be taken for one: among ten million states the chance is below one in a hundred thousand.
+ *
+ * The arena gives out the lowest room there is and overwrites what is given back, so that the same objects lie in the same places
+ * with the same bytes around them, whatever order they were made in.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "ext2dax/error.h"
+
+#include "explorer.h"
+
+#define GRANULE  64u /* bytes */
+#define RELEASED 0xDD
+#define SPARE    ((size_t)32 << 10) /* bytes that threads may take beyond what the stage has */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__clang__)
+#define UNCHECKED __attribute__((no_sanitize_address))
+#else
+#define UNCHECKED
+#endif
+
+/* ---- the arena ---- */
+
+bool e2d_state_open(struct e2d_state *state, size_t arena_size)
+{
+    const size_t aligned = (size_t)64 << 10;
+
+    memset(state, 0, sizeof *state);
+    state->arena_size = (arena_size + aligned - 1) / aligned * aligned;
+    state->arena = aligned_alloc(aligned, state->arena_size);
+    state->taken = calloc((state->arena_size / GRANULE + 63) / 64, sizeof *state->taken);
+    if (!state->arena || !state->taken) {
+        e2d_state_close(state);
+        return false;
+    }
+    memset(state->arena, RELEASED, state->arena_size);
+    return true;
+}
+
+static void free_shadow(struct e2d_state *state)
+{
+    free(state->shadow);
+    free(state->hash);
+    free(state->masked);
+    free(state->changed);
+    free(state->root);
+    state->root = NULL;
+    state->shadow = NULL;
+    state->hash = NULL;
+    state->masked = NULL;
+    state->changed = NULL;
+}
+
+void e2d_state_close(struct e2d_state *state)
+{
+    free_shadow(state);
+    free(state->arena);
+    free(state->taken);
+    free(state->region);
+    free(state->ignored);
+    free(state->undo);
+    free(state->seen);
+    memset(state, 0, sizeof *state);
+}
+
+void e2d_state_clear(struct e2d_state *state)
+{
+    memset(state->arena, RELEASED, state->high * GRANULE);
+    memset(state->taken, 0, (state->arena_size / GRANULE + 63) / 64 * sizeof *state->taken);
+    state->high = state->limit = 0;
+    state->regions = state->ignores = 0;
+    state->undos = 0;
+    free_shadow(state);
+    e2d_state_forget(state);
+}
+
+static bool is_taken(const struct e2d_state *state, size_t granule)
+{
+    return (state->taken[granule / 64] >> granule % 64 & 1) != 0;
+}
+
+static void take(struct e2d_state *state, size_t first, size_t count, bool taken)
+{
+    for (size_t i = first; i < first + count; i++) {
+        uint64_t bit = (uint64_t)1 << i % 64;
+
+        state->taken[i / 64] = taken ? state->taken[i / 64] | bit : state->taken[i / 64] & ~bit;
+    }
+}
+
+void *e2d_state_alloc(struct e2d_state *state, size_t bytes, size_t alignment)
+{
+    size_t count = bytes / GRANULE + 1, all = state->limit != 0 ? state->limit : state->arena_size / GRANULE, run;
+    size_t step = alignment <= GRANULE ? 1 : alignment / GRANULE;
+
+    if (bytes >= state->arena_size)
+        return NULL;
+    for (size_t first = 0; first + count <= all; first += step) {
+        for (run = 0; run < count && !is_taken(state, first + run); run++)
+            ;
+        if (run < count) {
+            if (step == 1)
+                first += run;
+            continue;
+        }
+        take(state, first, count, true);
+        if (first + count > state->high)
+            state->high = first + count;
+        memset(state->arena + first * GRANULE, 0, bytes);
+        return state->arena + first * GRANULE;
+    }
+    return NULL;
+}
+
+void e2d_state_release(struct e2d_state *state, void *at, size_t bytes)
+{
+    size_t count = bytes / GRANULE + 1;
+
+    if (!at)
+        return;
+    memset(at, RELEASED, bytes);
+    take(state, (size_t)((unsigned char *)at - state->arena) / GRANULE, count, false);
+}
+
+/* ---- what belongs to it ---- */
+
+int e2d_state_remember(struct e2d_state *state, void *at, size_t bytes)
+{
+    struct e2d_state_range *wider = realloc(state->region, (state->regions + 1) * sizeof *wider);
+
+    if (!wider)
+        return -EXT2DAX_ENOMEM;
+    state->region = wider;
+    wider[state->regions].at = at;
+    wider[state->regions++].bytes = bytes;
+    return 0;
+}
+
+int e2d_state_ignore(struct e2d_state *state, const void *at, size_t bytes)
+{
+    struct e2d_ignored *wider = realloc(state->ignored, (state->ignores + 1) * sizeof *wider);
+
+    if (!wider)
+        return -EXT2DAX_ENOMEM;
+    state->ignored = wider;
+    wider[state->ignores].at = at;
+    wider[state->ignores++].bytes = bytes;
+    return 0;
+}
+
+/* ---- hashing ---- */
+
+uint64_t e2d_state_mix(uint64_t value)
+{
+    value ^= value >> 32;
+    value *= 0xD6E8FEB86659FD93u;
+    value ^= value >> 32;
+    value *= 0xD6E8FEB86659FD93u;
+    return value ^ value >> 32;
+}
+
+/* Four sums that a processor can work on at a time. */
+UNCHECKED uint64_t e2d_state_hash(const void *at, size_t bytes)
+{
+    const unsigned char *byte = at;
+    uint64_t lane[4] = {0x9E3779B97F4A7C15u, 0xBF58476D1CE4E5B9u, 0x94D049BB133111EBu, bytes};
+    uint64_t word;
+
+    for (; bytes >= 32; bytes -= 32, byte += 32) {
+        for (unsigned i = 0; i < 4; i++) {
+            __builtin_memcpy(&word, byte + (size_t)i * 8, sizeof word);
+            lane[i] = (lane[i] ^ word) * 0x9FB21C651E98DF25u;
+            lane[i] ^= lane[i] >> 29;
+        }
+    }
+    for (; bytes > 0; bytes--, byte++)
+        lane[bytes & 3] = (lane[bytes & 3] ^ *byte) * 0x9FB21C651E98DF25u;
+    return e2d_state_mix(lane[0] + e2d_state_mix(lane[1] + e2d_state_mix(lane[2] + e2d_state_mix(lane[3]))));
+}
+
+UNCHECKED void e2d_state_copy(void *to, const void *from, size_t bytes)
+{
+    volatile unsigned char *to_byte = to;
+    const unsigned char *from_byte = from;
+    uint64_t word;
+    size_t i = 0;
+
+    for (; i + 8 <= bytes; i += 8) {
+        __builtin_memcpy(&word, from_byte + i, sizeof word);
+        __builtin_memcpy((unsigned char *)to + i, &word, sizeof word);
+    }
+    for (; i < bytes; i++)
+        to_byte[i] = from_byte[i];
+}
+
+static size_t chunk_bytes(const struct e2d_state_range *region, size_t chunk)
+{
+    size_t from = (chunk - region->first) * E2D_CHUNK;
+
+    return region->bytes - from < E2D_CHUNK ? region->bytes - from : E2D_CHUNK;
+}
+
+static unsigned char *chunk_at(const struct e2d_state_range *region, size_t chunk)
+{
+    return region->at + (chunk - region->first) * E2D_CHUNK;
+}
+
+static const struct e2d_state_range *region_of(const struct e2d_state *state, size_t chunk)
+{
+    const struct e2d_state_range *region = state->region;
+
+    while (chunk >= region->first + region->chunks)
+        region++;
+    return region;
+}
+
+static void mask(const struct e2d_state *state, const unsigned char *at, unsigned char *bytes, size_t count)
+{
+    for (unsigned i = 0; i < state->ignores; i++) {
+        const struct e2d_ignored *ignored = &state->ignored[i];
+
+        for (size_t k = 0; k < count; k++) {
+            if (at + k >= ignored->at && at + k < ignored->at + ignored->bytes)
+                bytes[k] = 0;
+        }
+    }
+}
+
+/* What the chunk would add to the sum if it held those bytes. */
+static uint64_t chunk_hash(const struct e2d_state *state, const struct e2d_state_range *region, size_t chunk,
+                           const unsigned char *bytes)
+{
+    unsigned char masked[E2D_CHUNK];
+    size_t count = chunk_bytes(region, chunk);
+
+    if (state->masked[chunk]) {
+        memcpy(masked, bytes, count);
+        mask(state, chunk_at(region, chunk), masked, count);
+        bytes = masked;
+    }
+    return e2d_state_mix(e2d_state_hash(bytes, count) + chunk * 0x9E3779B97F4A7C15u);
+}
+
+/* ---- states ---- */
+
+static bool overlaps(const struct e2d_state *state, const unsigned char *at, size_t bytes)
+{
+    for (unsigned i = 0; i < state->ignores; i++) {
+        if (state->ignored[i].at < at + bytes && at < state->ignored[i].at + state->ignored[i].bytes)
+            return true;
+    }
+    return false;
+}
+
+int e2d_state_begin(struct e2d_state *state)
+{
+    int rc = 0;
+
+    /* As far as it was ever used, and more: what threads take lies in the lowest room there is. */
+    if (state->limit == 0) {
+        state->limit = state->high + SPARE / GRANULE;
+        if (state->limit > state->arena_size / GRANULE)
+            state->limit = state->arena_size / GRANULE;
+        rc = e2d_state_remember(state, state->arena, state->limit * GRANULE);
+        if (rc == 0)
+            rc = e2d_state_remember(state, state->taken, (state->limit + 63) / 64 * sizeof *state->taken);
+        if (rc != 0)
+            return rc;
+    }
+    state->chunks = 0;
+    for (unsigned i = 0; i < state->regions; i++) {
+        state->region[i].first = state->chunks;
+        state->region[i].chunks = (state->region[i].bytes + E2D_CHUNK - 1) / E2D_CHUNK;
+        state->chunks += state->region[i].chunks;
+    }
+    free_shadow(state);
+    state->shadow = calloc(state->chunks, E2D_CHUNK);
+    state->hash = calloc(state->chunks, sizeof *state->hash);
+    state->masked = calloc(state->chunks, 1);
+    state->changed = calloc(state->chunks, sizeof *state->changed);
+    state->root = malloc(state->chunks * E2D_CHUNK);
+    if (!state->root || !state->shadow || !state->hash || !state->masked || !state->changed)
+        return -EXT2DAX_ENOMEM;
+    state->undos = 0;
+    state->sum = 0;
+    for (unsigned i = 0; i < state->regions; i++) {
+        const struct e2d_state_range *region = &state->region[i];
+
+        for (size_t c = region->first; c < region->first + region->chunks; c++) {
+            state->masked[c] = overlaps(state, chunk_at(region, c), chunk_bytes(region, c));
+            memcpy(state->shadow + c * E2D_CHUNK, chunk_at(region, c), chunk_bytes(region, c));
+            state->hash[c] = chunk_hash(state, region, c, state->shadow + c * E2D_CHUNK);
+            state->sum += state->hash[c];
+        }
+    }
+    memcpy(state->root, state->shadow, state->chunks * E2D_CHUNK);
+    return 0;
+}
+
+void e2d_state_first(struct e2d_state *state)
+{
+    for (unsigned i = 0; i < state->regions; i++)
+        memcpy(state->region[i].at, state->root + state->region[i].first * E2D_CHUNK, state->region[i].bytes);
+}
+
+/* Fills `changed`; whole pages that are the same are passed over at once. */
+static size_t find_changes(struct e2d_state *state)
+{
+    const size_t stride = 16;
+    size_t count = 0;
+
+    for (unsigned i = 0; i < state->regions; i++) {
+        const struct e2d_state_range *region = &state->region[i];
+        size_t end = region->first + region->chunks;
+
+        for (size_t c = region->first; c < end; c++) {
+            if ((c - region->first) % stride == 0 && c + stride < end &&
+                memcmp(state->shadow + c * E2D_CHUNK, chunk_at(region, c), stride * E2D_CHUNK) == 0) {
+                c += stride - 1;
+                continue;
+            }
+            if (memcmp(state->shadow + c * E2D_CHUNK, chunk_at(region, c), chunk_bytes(region, c)) != 0)
+                state->changed[count++] = (uint32_t)c;
+        }
+    }
+    return count;
+}
+
+uint64_t e2d_state_look(struct e2d_state *state, size_t *changes)
+{
+    uint64_t sum = state->sum;
+
+    *changes = find_changes(state);
+    for (size_t i = 0; i < *changes; i++) {
+        size_t c = state->changed[i];
+        const struct e2d_state_range *region = region_of(state, c);
+
+        sum += chunk_hash(state, region, c, chunk_at(region, c)) - state->hash[c];
+    }
+    return sum;
+}
+
+bool e2d_state_keep(struct e2d_state *state, size_t changes)
+{
+    if (state->undos + changes > state->undo_room) {
+        size_t room = (state->undos + changes) * 2 + 64;
+        struct e2d_undo *wider = realloc(state->undo, room * sizeof *wider);
+
+        if (!wider)
+            return false;
+        state->undo = wider;
+        state->undo_room = room;
+    }
+    for (size_t i = 0; i < changes; i++) {
+        size_t c = state->changed[i], bytes;
+        const struct e2d_state_range *region = region_of(state, c);
+        struct e2d_undo *undo = &state->undo[state->undos++];
+        unsigned char *shadow = state->shadow + c * E2D_CHUNK;
+
+        bytes = chunk_bytes(region, c);
+        undo->chunk = (uint32_t)c;
+        memcpy(undo->bytes, shadow, bytes);
+        memcpy(shadow, chunk_at(region, c), bytes);
+        state->sum -= state->hash[c];
+        state->hash[c] = chunk_hash(state, region, c, shadow);
+        state->sum += state->hash[c];
+    }
+    return true;
+}
+
+void e2d_state_back(struct e2d_state *state)
+{
+    size_t changes = find_changes(state);
+
+    for (size_t i = 0; i < changes; i++) {
+        size_t c = state->changed[i];
+        const struct e2d_state_range *region = region_of(state, c);
+
+        memcpy(chunk_at(region, c), state->shadow + c * E2D_CHUNK, chunk_bytes(region, c));
+    }
+}
+
+void e2d_state_drop(struct e2d_state *state, size_t undos)
+{
+    while (state->undos > undos) {
+        const struct e2d_undo *undo = &state->undo[--state->undos];
+        size_t c = undo->chunk;
+        const struct e2d_state_range *region = region_of(state, c);
+
+        memcpy(state->shadow + c * E2D_CHUNK, undo->bytes, chunk_bytes(region, c));
+        state->sum -= state->hash[c];
+        state->hash[c] = chunk_hash(state, region, c, undo->bytes);
+        state->sum += state->hash[c];
+    }
+}
+
+/* ---- states seen ---- */
+
+static struct e2d_seen *slot_of(struct e2d_seen *seen, size_t room, uint64_t key)
+{
+    size_t at = (size_t)e2d_state_mix(key) & (room - 1);
+
+    while (seen[at].key != 0 && seen[at].key != key)
+        at = (at + 1) & (room - 1);
+    return &seen[at];
+}
+
+static bool widen(struct e2d_state *state)
+{
+    size_t room = state->seen_room == 0 ? (size_t)1 << 12 : state->seen_room * 2;
+    struct e2d_seen *wider = calloc(room, sizeof *wider);
+
+    if (!wider)
+        return false;
+    for (size_t i = 0; i < state->seen_room; i++) {
+        if (state->seen[i].key != 0)
+            *slot_of(wider, room, state->seen[i].key) = state->seen[i];
+    }
+    free(state->seen);
+    state->seen = wider;
+    state->seen_room = room;
+    return true;
+}
+
+struct e2d_seen *e2d_state_seen(struct e2d_state *state, uint64_t key, bool *fresh)
+{
+    struct e2d_seen *slot;
+
+    if (state->seen_count * 10 >= state->seen_room * 6 && !widen(state))
+        return NULL;
+    key = key == 0 ? 1 : key;
+    slot = slot_of(state->seen, state->seen_room, key);
+    *fresh = slot->key == 0;
+    if (*fresh) {
+        slot->key = key;
+        slot->frame = E2D_NOBODY;
+        state->seen_count++;
+    }
+    return slot;
+}
+
+void e2d_state_forget(struct e2d_state *state)
+{
+    if (state->seen)
+        memset(state->seen, 0, state->seen_room * sizeof *state->seen);
+    state->seen_count = 0;
+}
