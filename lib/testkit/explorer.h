@@ -42,6 +42,7 @@ struct e2d_ignored {
 /* What a chunk held before it was seen changed. */
 struct e2d_undo {
     uint32_t chunk;
+    uint64_t hash;
     unsigned char bytes[E2D_CHUNK];
 };
 
@@ -70,8 +71,13 @@ struct e2d_state {
     unsigned char *shadow; /* as in the newest state kept */
     uint64_t *hash;        /* of each chunk of the shadow */
     unsigned char *masked; /* 1: part of the chunk is ignored */
-    uint32_t *changed;     /* scratch */
-    uint64_t sum;          /* of the hashes */
+    unsigned char *used;   /* 1: was ever given out, or is not of the arena */
+    size_t arena_first;    /* the arena's first chunk */
+    uint32_t *changed;     /* that differ from the shadow, where `known` */
+    uint64_t *changed_hash;
+    size_t changes;
+    bool known;
+    uint64_t sum; /* of the hashes */
 
     struct e2d_undo *undo;
     size_t undos, undo_room;
@@ -91,10 +97,12 @@ int e2d_state_ignore(struct e2d_state *state, const void *at, size_t bytes);
 
 /* Takes the present for the first state. ENOMEM. */
 int e2d_state_begin(struct e2d_state *state);
+/* A thread has run: what differs from the newest state kept is not known any more. */
+void e2d_state_ran(struct e2d_state *state);
 /* Looks what has changed since the newest state kept, and returns the present's hash. */
-uint64_t e2d_state_look(struct e2d_state *state, size_t *changes);
-/* Keeps what was looked at as the newest state; false: no memory. */
-bool e2d_state_keep(struct e2d_state *state, size_t changes);
+uint64_t e2d_state_look(struct e2d_state *state);
+/* Keeps what was just looked at as the newest state; false: no memory. */
+bool e2d_state_keep(struct e2d_state *state);
 /* Puts everything back to the newest state kept. */
 void e2d_state_back(struct e2d_state *state);
 /* Puts everything back to the first state, whatever is kept. */

@@ -59,6 +59,7 @@ static void run(struct ext2dax_explorer *explorer, uint32_t which, uint32_t limi
     thread->limit = limit;
     explorer->current = which;
     e2d_lock_holds_now = &thread->holds;
+    e2d_state_ran(&explorer->state);
     e2d_coroutine_enter(&thread->coroutine);
     e2d_lock_holds_now = NULL;
     explorer->current = E2D_NOBODY;
@@ -259,9 +260,8 @@ static void arrive(struct ext2dax_explorer *explorer, uint32_t enabled, uint32_t
     struct e2d_frame frame = {.enabled = enabled, .last = last, .preemptions = preemptions};
     bool bounded = preemptions != EXT2DAX_EXPLORER_ANY, fresh;
     struct e2d_seen *seen;
-    size_t changes;
 
-    frame.key = key_of(explorer, e2d_state_look(&explorer->state, &changes), bounded ? last : E2D_NOBODY);
+    frame.key = key_of(explorer, e2d_state_look(&explorer->state), bounded ? last : E2D_NOBODY);
     seen = e2d_state_seen(&explorer->state, frame.key, &fresh);
     if (!seen)
         goto no_memory;
@@ -286,7 +286,7 @@ static void arrive(struct ext2dax_explorer *explorer, uint32_t enabled, uint32_t
     frame.last_points = explorer->turns != 0 ? explorer->turn[explorer->turns - 1].points : 0;
     frame.steps = explorer->steps;
     frame.chosen = last != E2D_NOBODY ? last : 0;
-    if (e2d_state_keep(&explorer->state, changes) && (goes_back_by_replay(explorer) || keep_stacks(explorer)) &&
+    if (e2d_state_keep(&explorer->state) && (goes_back_by_replay(explorer) || keep_stacks(explorer)) &&
         push(explorer, &frame))
         return;
 no_memory:
@@ -298,7 +298,6 @@ static void end_of_schedule(struct ext2dax_explorer *explorer)
 {
     const struct ext2dax_scenario *scenario = explorer->scenario;
     uint32_t points = 0;
-    size_t changes;
     bool fresh;
 
     explorer->result->schedules++;
@@ -307,8 +306,7 @@ static void end_of_schedule(struct ext2dax_explorer *explorer)
         points += explorer->thread[i].points;
     if (points > explorer->result->points)
         explorer->result->points = points;
-    if (!e2d_state_seen(&explorer->state, key_of(explorer, e2d_state_look(&explorer->state, &changes), E2D_NOBODY),
-                        &fresh)) {
+    if (!e2d_state_seen(&explorer->state, key_of(explorer, e2d_state_look(&explorer->state), E2D_NOBODY), &fresh)) {
         ext2dax_explorer_fail(explorer, "no memory to explore in");
         return;
     }
@@ -319,6 +317,7 @@ static void end_of_schedule(struct ext2dax_explorer *explorer)
         scenario->step(scenario->arg);
     if (scenario->finish && !explorer->doomed)
         scenario->finish(scenario->arg);
+    e2d_state_ran(&explorer->state);
 }
 
 /* ---- the search ---- */

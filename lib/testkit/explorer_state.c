@@ -3,8 +3,9 @@
  * State: memory that is put back, and what tells two states apart.
  *
  * Memory is looked at in chunks. A shadow holds it as it was in the newest state kept; what differs from it has changed
- * since. Keeping a state brings the shadow up to date and notes what it held; dropping one takes that back. So going
- * back any number of states costs what changed between them, and a comparison.
+ * since. Keeping a state brings the shadow up to date and notes what it held; dropping one takes that back. What is
+ * known to differ is a list, valid until a thread runs: so a step costs one comparison, of what was ever given out, and
+ * going back any number of states costs what changed between them.
  *
  * A state's hash is the sum of one hash a chunk, so that only changed chunks are hashed again. Two states with the same
  * 64 bits would be taken for one: among ten million states the chance is below one in a hundred thousand.
@@ -54,8 +55,12 @@ static void free_shadow(struct e2d_state *state)
     free(state->hash);
     free(state->masked);
     free(state->changed);
+    free(state->changed_hash);
+    free(state->used);
     free(state->root);
     state->root = NULL;
+    state->used = NULL;
+    state->changed_hash = NULL;
     state->shadow = NULL;
     state->hash = NULL;
     state->masked = NULL;
@@ -99,6 +104,15 @@ static void take(struct e2d_state *state, size_t first, size_t count, bool taken
     }
 }
 
+/* From here on these chunks are looked at. */
+static void mark_used(struct e2d_state *state, size_t first, size_t count)
+{
+    if (!state->used)
+        return;
+    for (size_t c = first * GRANULE / E2D_CHUNK; c <= ((first + count) * GRANULE - 1) / E2D_CHUNK; c++)
+        state->used[state->arena_first + c] = 1;
+}
+
 void *e2d_state_alloc(struct e2d_state *state, size_t bytes, size_t alignment)
 {
     size_t count = bytes / GRANULE + 1, all = state->limit != 0 ? state->limit : state->arena_size / GRANULE, run;
@@ -117,6 +131,7 @@ void *e2d_state_alloc(struct e2d_state *state, size_t bytes, size_t alignment)
         take(state, first, count, true);
         if (first + count > state->high)
             state->high = first + count;
+        mark_used(state, first, count);
         memset(state->arena + first * GRANULE, 0, bytes);
         return state->arena + first * GRANULE;
     }
@@ -263,35 +278,66 @@ static bool overlaps(const struct e2d_state *state, const unsigned char *at, siz
     return false;
 }
 
+/* The arena as far as it was ever used, and more: what threads take lies in the lowest room there is. */
+static int remember_arena(struct e2d_state *state)
+{
+    int rc;
+
+    state->limit = state->high + SPARE / GRANULE;
+    if (state->limit > state->arena_size / GRANULE)
+        state->limit = state->arena_size / GRANULE;
+    rc = e2d_state_remember(state, state->arena, state->limit * GRANULE);
+    if (rc == 0)
+        rc = e2d_state_remember(state, state->taken, (state->limit + 63) / 64 * sizeof *state->taken);
+    return rc;
+}
+
+static bool open_shadow(struct e2d_state *state)
+{
+    free_shadow(state);
+    state->root = malloc(state->chunks * E2D_CHUNK);
+    state->shadow = calloc(state->chunks, E2D_CHUNK);
+    state->hash = calloc(state->chunks, sizeof *state->hash);
+    state->masked = calloc(state->chunks, 1);
+    state->used = calloc(state->chunks, 1);
+    /* A chunk can stand in the list once for every time it was dropped, until the list is too long to be worth it. */
+    state->changed = calloc(state->chunks * 2, sizeof *state->changed);
+    state->changed_hash = calloc(state->chunks, sizeof *state->changed_hash);
+    return state->root && state->shadow && state->hash && state->masked && state->used && state->changed &&
+           state->changed_hash;
+}
+
+/* Only what was ever given out can have changed. */
+static void find_used(struct e2d_state *state)
+{
+    memset(state->used, 1, state->chunks);
+    for (unsigned i = 0; i < state->regions; i++) {
+        if (state->region[i].at != state->arena)
+            continue;
+        state->arena_first = state->region[i].first;
+        memset(state->used + state->arena_first, 0, state->region[i].chunks);
+        for (size_t granule = 0; granule < state->limit; granule++) {
+            if (is_taken(state, granule))
+                mark_used(state, granule, 1);
+        }
+    }
+}
+
 int e2d_state_begin(struct e2d_state *state)
 {
-    int rc = 0;
+    int rc = state->limit == 0 ? remember_arena(state) : 0;
 
-    /* As far as it was ever used, and more: what threads take lies in the lowest room there is. */
-    if (state->limit == 0) {
-        state->limit = state->high + SPARE / GRANULE;
-        if (state->limit > state->arena_size / GRANULE)
-            state->limit = state->arena_size / GRANULE;
-        rc = e2d_state_remember(state, state->arena, state->limit * GRANULE);
-        if (rc == 0)
-            rc = e2d_state_remember(state, state->taken, (state->limit + 63) / 64 * sizeof *state->taken);
-        if (rc != 0)
-            return rc;
-    }
+    if (rc != 0)
+        return rc;
     state->chunks = 0;
     for (unsigned i = 0; i < state->regions; i++) {
         state->region[i].first = state->chunks;
         state->region[i].chunks = (state->region[i].bytes + E2D_CHUNK - 1) / E2D_CHUNK;
         state->chunks += state->region[i].chunks;
     }
-    free_shadow(state);
-    state->shadow = calloc(state->chunks, E2D_CHUNK);
-    state->hash = calloc(state->chunks, sizeof *state->hash);
-    state->masked = calloc(state->chunks, 1);
-    state->changed = calloc(state->chunks, sizeof *state->changed);
-    state->root = malloc(state->chunks * E2D_CHUNK);
-    if (!state->root || !state->shadow || !state->hash || !state->masked || !state->changed)
+    if (!open_shadow(state))
         return -EXT2DAX_ENOMEM;
+    find_used(state);
     state->undos = 0;
     state->sum = 0;
     for (unsigned i = 0; i < state->regions; i++) {
@@ -305,6 +351,8 @@ int e2d_state_begin(struct e2d_state *state)
         }
     }
     memcpy(state->root, state->shadow, state->chunks * E2D_CHUNK);
+    state->changes = 0;
+    state->known = true;
     return 0;
 }
 
@@ -314,47 +362,62 @@ void e2d_state_first(struct e2d_state *state)
         memcpy(state->region[i].at, state->root + state->region[i].first * E2D_CHUNK, state->region[i].bytes);
 }
 
-/* Fills `changed`; whole pages that are the same are passed over at once. */
-static size_t find_changes(struct e2d_state *state)
+void e2d_state_ran(struct e2d_state *state)
 {
-    const size_t stride = 16;
-    size_t count = 0;
-
-    for (unsigned i = 0; i < state->regions; i++) {
-        const struct e2d_state_range *region = &state->region[i];
-        size_t end = region->first + region->chunks;
-
-        for (size_t c = region->first; c < end; c++) {
-            if ((c - region->first) % stride == 0 && c + stride < end &&
-                memcmp(state->shadow + c * E2D_CHUNK, chunk_at(region, c), stride * E2D_CHUNK) == 0) {
-                c += stride - 1;
-                continue;
-            }
-            if (memcmp(state->shadow + c * E2D_CHUNK, chunk_at(region, c), chunk_bytes(region, c)) != 0)
-                state->changed[count++] = (uint32_t)c;
-        }
-    }
-    return count;
+    state->known = false;
 }
 
-uint64_t e2d_state_look(struct e2d_state *state, size_t *changes)
+static bool differs(const struct e2d_state *state, const struct e2d_state_range *region, size_t chunk)
+{
+    return memcmp(state->shadow + chunk * E2D_CHUNK, chunk_at(region, chunk), chunk_bytes(region, chunk)) != 0;
+}
+
+/* Fills the list of what differs from the shadow; runs that are the same are passed over at once. */
+static void find_changes(struct e2d_state *state)
+{
+    const size_t stride = 16;
+
+    state->changes = 0;
+    for (unsigned i = 0; i < state->regions; i++) {
+        const struct e2d_state_range *region = &state->region[i];
+        size_t end = region->first + region->chunks, run;
+
+        for (size_t c = region->first; c < end; c += run) {
+            for (run = 0; run < stride && c + run < end && state->used[c + run]; run++)
+                ;
+            if (run == 0)
+                run = 1;
+            else if (run > 1 && c + run < end &&
+                     memcmp(state->shadow + c * E2D_CHUNK, chunk_at(region, c), run * E2D_CHUNK) == 0)
+                continue;
+            else
+                for (size_t k = c; k < c + run; k++)
+                    if (differs(state, region, k))
+                        state->changed[state->changes++] = (uint32_t)k;
+        }
+    }
+    state->known = true;
+}
+
+uint64_t e2d_state_look(struct e2d_state *state)
 {
     uint64_t sum = state->sum;
 
-    *changes = find_changes(state);
-    for (size_t i = 0; i < *changes; i++) {
+    find_changes(state);
+    for (size_t i = 0; i < state->changes; i++) {
         size_t c = state->changed[i];
         const struct e2d_state_range *region = region_of(state, c);
 
-        sum += chunk_hash(state, region, c, chunk_at(region, c)) - state->hash[c];
+        state->changed_hash[i] = chunk_hash(state, region, c, chunk_at(region, c));
+        sum += state->changed_hash[i] - state->hash[c];
     }
     return sum;
 }
 
-bool e2d_state_keep(struct e2d_state *state, size_t changes)
+bool e2d_state_keep(struct e2d_state *state)
 {
-    if (state->undos + changes > state->undo_room) {
-        size_t room = (state->undos + changes) * 2 + 64;
+    if (state->undos + state->changes > state->undo_room) {
+        size_t room = (state->undos + state->changes) * 2 + 64;
         struct e2d_undo *wider = realloc(state->undo, room * sizeof *wider);
 
         if (!wider)
@@ -362,7 +425,7 @@ bool e2d_state_keep(struct e2d_state *state, size_t changes)
         state->undo = wider;
         state->undo_room = room;
     }
-    for (size_t i = 0; i < changes; i++) {
+    for (size_t i = 0; i < state->changes; i++) {
         size_t c = state->changed[i], bytes;
         const struct e2d_state_range *region = region_of(state, c);
         struct e2d_undo *undo = &state->undo[state->undos++];
@@ -370,25 +433,27 @@ bool e2d_state_keep(struct e2d_state *state, size_t changes)
 
         bytes = chunk_bytes(region, c);
         undo->chunk = (uint32_t)c;
+        undo->hash = state->hash[c];
         memcpy(undo->bytes, shadow, bytes);
         memcpy(shadow, chunk_at(region, c), bytes);
-        state->sum -= state->hash[c];
-        state->hash[c] = chunk_hash(state, region, c, shadow);
-        state->sum += state->hash[c];
+        state->sum += state->changed_hash[i] - state->hash[c];
+        state->hash[c] = state->changed_hash[i];
     }
+    state->changes = 0;
     return true;
 }
 
 void e2d_state_back(struct e2d_state *state)
 {
-    size_t changes = find_changes(state);
-
-    for (size_t i = 0; i < changes; i++) {
+    if (!state->known)
+        find_changes(state);
+    for (size_t i = 0; i < state->changes; i++) {
         size_t c = state->changed[i];
         const struct e2d_state_range *region = region_of(state, c);
 
         memcpy(chunk_at(region, c), state->shadow + c * E2D_CHUNK, chunk_bytes(region, c));
     }
+    state->changes = 0;
 }
 
 void e2d_state_drop(struct e2d_state *state, size_t undos)
@@ -396,12 +461,14 @@ void e2d_state_drop(struct e2d_state *state, size_t undos)
     while (state->undos > undos) {
         const struct e2d_undo *undo = &state->undo[--state->undos];
         size_t c = undo->chunk;
-        const struct e2d_state_range *region = region_of(state, c);
 
-        memcpy(state->shadow + c * E2D_CHUNK, undo->bytes, chunk_bytes(region, c));
-        state->sum -= state->hash[c];
-        state->hash[c] = chunk_hash(state, region, c, undo->bytes);
-        state->sum += state->hash[c];
+        memcpy(state->shadow + c * E2D_CHUNK, undo->bytes, chunk_bytes(region_of(state, c), c));
+        state->sum += undo->hash - state->hash[c];
+        state->hash[c] = undo->hash;
+        if (state->changes < state->chunks * 2)
+            state->changed[state->changes++] = (uint32_t)c;
+        else
+            state->known = false;
     }
 }
 
