@@ -20,8 +20,7 @@ enum pass { LOOSE, WHOLE, RESERVED, PASSES };
 
 static void unlock_group(struct ext2dax_mount *m, uint32_t group)
 {
-    if (!E2D_MUTANT(GROUP_LOCK_SKIPPED))
-        e2d_write_unlock(m, &m->group[group].lock);
+    E2D_UNLESS(GROUP_LOCK_SKIPPED, e2d_write_unlock(m, &m->group[group].lock));
 }
 
 /* Without the lock, so only a hint: may the group have what the pass looks for? */
@@ -48,6 +47,7 @@ static bool mark(struct ext2dax_mount *m, uint32_t group, uint32_t bit, uint32_t
         (void)e2d_complain(m, -EXT2DAX_EUCLEAN, "group", group, "block bitmap", block, "calls metadata free");
         return false;
     }
+    E2D_GUARDED_STORE(map + (bit >> 3));
     e2d_set_bits(map, bit, bit + count);
     e2d_written(m, map + (bit >> 3), ((bit + count - 1) >> 3) - (bit >> 3) + 1);
     e2d_region_changed(m, group, bit, bit + count, true);
@@ -247,8 +247,7 @@ uint32_t e2d_bfree(struct ext2dax_mount *m, uint32_t block, uint32_t count)
         uint32_t part = part_in_group(m, block, count, &group, &start), end = start + part, stop;
         uint8_t *map = e2d_block_bitmap(m, group);
 
-        if (!E2D_MUTANT(GROUP_LOCK_SKIPPED))
-            e2d_write_lock(m, &m->group[group].lock);
+        E2D_UNLESS(GROUP_LOCK_SKIPPED, e2d_write_lock(m, &m->group[group].lock));
         for (uint32_t bit = start; bit < end; bit = stop) {
             if (!e2d_bit(map, bit)) {
                 stop = e2d_next_set(map, bit, end);
@@ -258,6 +257,7 @@ uint32_t e2d_bfree(struct ext2dax_mount *m, uint32_t block, uint32_t count)
                 continue;
             }
             stop = e2d_next_clear(map, bit, end);
+            E2D_GUARDED_STORE(map + (bit >> 3));
             e2d_clear_bits(map, bit, stop);
             e2d_written(m, map + (bit >> 3), ((stop - 1) >> 3) - (bit >> 3) + 1);
             e2d_region_changed(m, group, bit, stop, false);

@@ -60,7 +60,7 @@ no_dax_sem:
 /* The answer for an inode that is in core, with a reference; the cache lock is held. */
 static int found(struct ext2dax_inode *inode)
 {
-    if ((inode->state & (E2D_INODE_DYING | E2D_INODE_NAMELESS)) != 0)
+    if ((inode->state & (E2D_INODE_DYING | E2D_INODE_NAMELESS)) != 0 && !E2D_MUTANT(DYING_FOUND))
         return -EXT2DAX_ENOENT;
     hold(inode);
     return 0;
@@ -75,10 +75,10 @@ static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *s
     *inode = NULL;
     if (number == 0 || number > m->inodes)
         return -EXT2DAX_EINVAL;
-    e2d_write_lock(m, &m->cache_lock);
+    E2D_UNLESS(CACHE_LOCK_SKIPPED, e2d_write_lock(m, &m->cache_lock));
     there = find(m, number);
     rc = there ? found(there) : 0;
-    e2d_write_unlock(m, &m->cache_lock);
+    E2D_UNLESS(CACHE_LOCK_SKIPPED, e2d_write_unlock(m, &m->cache_lock));
     if (there) {
         *inode = rc == 0 ? there : NULL;
         return rc;
@@ -92,7 +92,7 @@ static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *s
     if (rc != 0)
         goto out_release;
 
-    e2d_write_lock(m, &m->cache_lock);
+    E2D_UNLESS(CACHE_LOCK_SKIPPED, e2d_write_lock(m, &m->cache_lock));
     there = find(m, number); /* another thread may have been faster */
     if (there) {
         rc = found(there);
@@ -103,11 +103,12 @@ static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *s
         if (rc == 0) {
             made->state = (storage ? 0 : E2D_INODE_OWNED) | (new ? E2D_INODE_NAMELESS : 0);
             made->next = *chain;
+            E2D_GUARDED_STORE(chain);
             *chain = made;
             hold(made);
         }
     }
-    e2d_write_unlock(m, &m->cache_lock);
+    E2D_UNLESS(CACHE_LOCK_SKIPPED, e2d_write_unlock(m, &m->cache_lock));
     if (rc == -EXT2DAX_EUCLEAN)
         e2d_super_error(m); /* not under the cache lock */
     if (rc == 0)
@@ -204,7 +205,7 @@ void e2d_cache_drain(struct ext2dax_mount *m)
     struct ext2dax_inode *inode;
 
     for (;;) {
-        if (!e2d_try_read_lock(m, &m->freeze_fault))
+        if (!E2D_MUTANT(LAST_PUT_FROZEN) && !e2d_try_read_lock(m, &m->freeze_fault))
             return; /* frozen again: the next thaw comes here too */
         e2d_write_lock(m, &m->cache_lock);
         inode = m->put_queue;
@@ -213,7 +214,7 @@ void e2d_cache_drain(struct ext2dax_mount *m)
         e2d_write_unlock(m, &m->cache_lock);
         if (inode)
             bury(m, inode);
-        e2d_read_unlock(m, &m->freeze_fault);
+        E2D_UNLESS(LAST_PUT_FROZEN, e2d_read_unlock(m, &m->freeze_fault));
         if (!inode)
             return;
         discard(m, inode); /* under no lock: the host may have plans of its own */

@@ -50,7 +50,7 @@ static inline struct ext2dax_le32 e2d_le32(uint32_t v)
 
 static inline uint32_t e2d_load_le32(const struct ext2dax_le32 *at)
 {
-    return e2d_swap_bytes32(e2d_load32(&at->le));
+    return e2d_swap_bytes32(E2D_MUTANT(LOAD_RELAXED) ? e2d_load32_relaxed(&at->le) : e2d_load32(&at->le));
 }
 
 /*

@@ -19,10 +19,30 @@
 #include "map.h"
 #include "modify.h"
 #include "persist.h"
+#include "truncate.h"
 #include "window.h"
 
 /* How far a read-only run goes on behind the faulting page, in windows: enough to make traps rare, not to matter alone. */
 #define READ_AHEAD_WINDOWS 8u
+
+enum entry { READ_FAULT, WRITE_FAULT, PMD_READ, PMD_WRITE, MKWRITE, PFN_MKWRITE };
+
+/* Which mutants let an entry go without dax_sem, or look at the size before it has dax_sem instead of after. */
+static bool skips_dax_sem(enum entry entry)
+{
+    return E2D_MUTANT(DAX_SEM_FAULT) || (entry == READ_FAULT && E2D_MUTANT(DAX_SEM_READ_FAULT)) ||
+           (entry == WRITE_FAULT && E2D_MUTANT(DAX_SEM_WRITE_FAULT)) ||
+           (entry == PMD_READ && E2D_MUTANT(DAX_SEM_PMD_READ)) ||
+           (entry == PMD_WRITE && E2D_MUTANT(DAX_SEM_PMD_WRITE)) || (entry == MKWRITE && E2D_MUTANT(DAX_SEM_MKWRITE)) ||
+           (entry == PFN_MKWRITE && E2D_MUTANT(DAX_SEM_PFN_MKWRITE));
+}
+static bool sees_size_early(enum entry entry)
+{
+    return (entry == READ_FAULT && E2D_MUTANT(READ_NO_RECHECK)) ||
+           (entry == WRITE_FAULT && E2D_MUTANT(WRITE_NO_RECHECK)) ||
+           ((entry == PMD_READ || entry == PMD_WRITE) && E2D_MUTANT(PMD_NO_RECHECK)) ||
+           (entry == MKWRITE && E2D_MUTANT(MKWRITE_NO_RECHECK)) || (entry == PFN_MKWRITE && E2D_MUTANT(PFN_NO_RECHECK));
+}
 
 static enum ext2dax_fault_result result_of(int error)
 {
@@ -112,8 +132,6 @@ static enum ext2dax_fault_result read_page(struct ext2dax_fault *fault)
     struct ext2dax_run run;
     int rc;
 
-    if (past_end(fault))
-        return EXT2DAX_FAULT_SIGBUS;
     rc = e2d_map(inode, fault->page, pages_ahead(fault, (uint64_t)m->window_blocks * READ_AHEAD_WINDOWS), &run);
     if (rc != 0)
         return result_of(rc);
@@ -127,13 +145,25 @@ static enum ext2dax_fault_result read_page(struct ext2dax_fault *fault)
     return result;
 }
 
+/* What mutants do that saw a hole before they had the entry lock, and find a block under it. */
+static void misjudge_hole(struct ext2dax_inode *inode, struct ext2dax_run *run)
+{
+    if (E2D_MUTANT(ZEROED_BY_LOSER) && run->physical != 0)
+        e2d_zero(inode->mount, e2d_block(inode->mount, (uint32_t)run->physical), inode->mount->block_size);
+    if (E2D_MUTANT(FAULT_NOT_RECHECKED))
+        run->physical = 0;
+}
+
 /* Makes the page's block be there; the entry lock is held. */
-static int block_for_write(struct ext2dax_inode *inode, uint64_t page, uint64_t ahead, struct ext2dax_run *run)
+static int block_for_write(struct ext2dax_inode *inode, uint64_t page, uint64_t ahead, bool saw_hole,
+                           struct ext2dax_run *run)
 {
     struct e2d_extent filled;
     int rc;
 
     rc = e2d_map(inode, page, ahead, run);
+    if (rc == 0 && saw_hole)
+        misjudge_hole(inode, run);
     if (rc != 0 || run->physical != 0)
         return rc;
     rc = e2d_fill_hole(inode, page, 1, false, &filled);
@@ -152,14 +182,15 @@ static enum ext2dax_fault_result write_page(struct ext2dax_fault *fault)
     uint64_t in_window = m->window_blocks - (fault->page & (m->window_blocks - 1));
     enum ext2dax_fault_result result;
     struct ext2dax_run run;
+    bool saw_hole = false;
     int rc;
 
-    if (past_end(fault))
-        return EXT2DAX_FAULT_SIGBUS;
+    if (E2D_MUTANT(ZEROED_BY_LOSER) || E2D_MUTANT(FAULT_NOT_RECHECKED))
+        saw_hole = e2d_map(inode, fault->page, 1, &run) == 0 && run.physical == 0;
     e2d_entry_lock(inode, window);
-    rc = block_for_write(inode, fault->page, pages_ahead(fault, in_window), &run);
+    rc = block_for_write(inode, fault->page, pages_ahead(fault, in_window), saw_hole, &run);
     if (rc == 0) {
-        e2d_dirty_mark(inode, window);
+        E2D_UNLESS(FAULT_NOT_DIRTY, e2d_dirty_mark(inode, window));
         result = enter_run(fault, fault->page, run.physical, run.length, true, false);
     } else {
         result = result_of(rc);
@@ -176,16 +207,19 @@ static enum ext2dax_fault_result make_writable(struct ext2dax_fault *fault)
     uint64_t window = e2d_window_of(m, fault->page);
     enum ext2dax_fault_result result = EXT2DAX_FAULT_NOPAGE;
     struct ext2dax_run run;
-    int rc;
+    int rc = 0;
 
-    if (past_end(fault) && !E2D_MUTANT(PFN_NO_RECHECK))
-        return EXT2DAX_FAULT_SIGBUS;
+    if (E2D_MUTANT(PFN_NO_RECHECK)) {
+        rc = e2d_map(inode, fault->page, 1, &run);
+        e2d_dax_read_unlock(inode);
+        e2d_dax_read_lock(inode);
+    }
     e2d_entry_lock(inode, window);
-    rc = e2d_map(inode, fault->page, 1, &run);
+    E2D_UNLESS(PFN_NO_RECHECK, rc = e2d_map(inode, fault->page, 1, &run));
     if (rc != 0) {
         result = result_of(rc);
     } else if (run.physical != 0) {
-        e2d_dirty_mark(inode, window);
+        E2D_UNLESS(PFN_NOT_DIRTY, e2d_dirty_mark(inode, window));
         result = enter_run(fault, fault->page, run.physical, 1, true, false);
     }
     e2d_entry_unlock(inode, window);
@@ -259,9 +293,7 @@ static enum ext2dax_fault_result huge_page(struct ext2dax_fault *fault)
     const struct ext2dax_mount *m = fault->inode->mount;
     uint64_t first = fault->page & ~(uint64_t)(m->window_blocks - 1), end = first + m->window_blocks;
 
-    if (past_end(fault))
-        return EXT2DAX_FAULT_SIGBUS;
-    if (end > e2d_pages_for(m, e2d_size(fault->inode)))
+    if (end > e2d_pages_for(m, e2d_size(fault->inode)) && !E2D_MUTANT(PMD_NO_RECHECK))
         return fall_back(fault, EXT2DAX_FALLBACK_RANGE);
     return fault->write ? write_window(fault, first) : read_window(fault, first);
 }
@@ -285,13 +317,42 @@ static enum ext2dax_fallback unfit_for_huge(const struct ext2dax_fault *fault)
 
 /* ---- the entries ---- */
 
-/* What every entry does around its own work: the freeze lock and the times of a shared write, dax_sem. */
-static enum ext2dax_fault_result serve(struct ext2dax_fault *fault, bool write,
+/* The part under dax_sem: from the look at the size to the installed mapping. `write`: of a shared mapping. */
+static enum ext2dax_fault_result resolve(struct ext2dax_fault *fault, enum entry entry, bool write,
+                                         enum ext2dax_fault_result (*work)(struct ext2dax_fault *fault))
+{
+    struct ext2dax_inode *inode = fault->inode;
+    struct ext2dax_mount *m = inode->mount;
+    bool refused = sees_size_early(entry) && past_end(fault);
+    enum ext2dax_fault_result result = EXT2DAX_FAULT_SIGBUS;
+
+    if (!skips_dax_sem(entry))
+        e2d_dax_read_lock(inode);
+    if (write && E2D_MUTANT(FREEZE_FAULT_LATE))
+        e2d_read_lock(m, &m->freeze_fault);
+    if (write && E2D_MUTANT(CLOCK_UNDER_DAX_SEM))
+        e2d_store_times(inode, e2d_now(m), true);
+    if (!sees_size_early(entry))
+        refused = past_end(fault);
+    if (!refused)
+        result = work(fault);
+    if (write && E2D_MUTANT(FREEZE_FAULT_LATE))
+        e2d_read_unlock(m, &m->freeze_fault);
+    if (!skips_dax_sem(entry))
+        e2d_dax_read_unlock(inode);
+    if (E2D_MUTANT(ERROR_TRUNCATES) && write && result == EXT2DAX_FAULT_SIGBUS && !past_end(fault))
+        (void)e2d_shrink(inode, fault->page << m->page_shift, e2d_now(m));
+    return result;
+}
+
+/* What every entry does around that: the freeze lock and the times of a shared write. */
+static enum ext2dax_fault_result serve(struct ext2dax_fault *fault, enum entry entry, bool write,
                                        enum ext2dax_fault_result (*work)(struct ext2dax_fault *fault))
 {
     struct ext2dax_inode *inode = fault->inode;
     struct ext2dax_mount *m = inode->mount;
     enum ext2dax_fault_result result = EXT2DAX_FAULT_SIGBUS;
+    bool freeze_held = write && !E2D_MUTANT(FREEZE_FAULT_LATE);
 
     fault->reason = EXT2DAX_FALLBACK_NONE;
     e2d_count(&m->counters.faults, 1);
@@ -301,18 +362,20 @@ static enum ext2dax_fault_result serve(struct ext2dax_fault *fault, bool write,
         e2d_count(&m->counters.sigbus, 1);
         return EXT2DAX_FAULT_SIGBUS;
     }
+    if (freeze_held && !e2d_try_read_lock(m, &m->freeze_fault))
+        return EXT2DAX_FAULT_RETRY;
     if (write) {
-        if (!e2d_try_read_lock(m, &m->freeze_fault))
-            return EXT2DAX_FAULT_RETRY;
         if (e2d_may_modify(m) != 0)
             goto out;
-        e2d_store_times(inode, e2d_now(m), true);
+        E2D_UNLESS(CLOCK_UNDER_DAX_SEM, e2d_store_times(inode, e2d_now(m), true));
     }
-    e2d_dax_read_lock(inode);
-    result = work(fault);
-    e2d_dax_read_unlock(inode);
+    if (E2D_MUTANT(FREEZE_FAULT_SHORT) && freeze_held) {
+        e2d_read_unlock(m, &m->freeze_fault);
+        freeze_held = false;
+    }
+    result = resolve(fault, entry, write, work);
 out:
-    if (write)
+    if (freeze_held)
         e2d_read_unlock(m, &m->freeze_fault);
     if (result == EXT2DAX_FAULT_SIGBUS)
         e2d_count(&m->counters.sigbus, 1);
@@ -323,22 +386,24 @@ enum ext2dax_fault_result ext2dax_fault(struct ext2dax_fault *fault)
 {
     bool write = fault->write && fault->shared;
 
-    return serve(fault, write, write ? write_page : read_page);
+    return serve(fault, write ? WRITE_FAULT : READ_FAULT, write, write ? write_page : read_page);
 }
 
 enum ext2dax_fault_result ext2dax_pmd_fault(struct ext2dax_fault *fault)
 {
     enum ext2dax_fallback reason = fault->inode->mount->faultable ? unfit_for_huge(fault) : EXT2DAX_FALLBACK_NONE;
 
-    return reason != EXT2DAX_FALLBACK_NONE ? fall_back(fault, reason) : serve(fault, fault->write, huge_page);
+    if (reason != EXT2DAX_FALLBACK_NONE)
+        return fall_back(fault, reason);
+    return serve(fault, fault->write ? PMD_WRITE : PMD_READ, fault->write, huge_page);
 }
 
 enum ext2dax_fault_result ext2dax_mkwrite(struct ext2dax_fault *fault)
 {
-    return serve(fault, fault->shared, fault->shared ? write_page : read_page);
+    return serve(fault, MKWRITE, fault->shared, fault->shared ? write_page : read_page);
 }
 
 enum ext2dax_fault_result ext2dax_pfn_mkwrite(struct ext2dax_fault *fault)
 {
-    return serve(fault, fault->shared, fault->shared ? make_writable : read_page);
+    return serve(fault, PFN_MKWRITE, fault->shared, fault->shared ? make_writable : read_page);
 }

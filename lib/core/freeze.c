@@ -28,7 +28,7 @@ void e2d_thaw_locks(struct ext2dax_mount *m)
     e2d_write_unlock(m, &m->freeze_fault);
     e2d_write_unlock(m, &m->thaw_gate);
     e2d_write_unlock(m, &m->freeze_write);
-    e2d_cache_drain(m);
+    E2D_UNLESS(THAW_FORGETS, e2d_cache_drain(m));
 }
 
 static int flush_one(struct ext2dax_inode *inode, void *arg)
@@ -49,10 +49,10 @@ int e2d_quiesce(struct ext2dax_mount *m)
     e2d_read_lock(m, &m->fs);
     pinned = m->writable_pins != 0;
     e2d_read_unlock(m, &m->fs);
-    if (pinned)
+    if (pinned && !E2D_MUTANT(PINS_IGNORED_FREEZE))
         return -EXT2DAX_EBUSY;
     rc = e2d_failed(m);
-    if (rc == 0)
+    if (rc == 0 && !E2D_MUTANT(FREEZE_UNPROTECTED))
         rc = e2d_cache_each(m, flush_one, NULL);
     return rc == 0 ? e2d_sync_rest(m) : rc;
 }

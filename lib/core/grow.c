@@ -349,7 +349,8 @@ static int build(struct e2d_plan *plan)
         index = (uint32_t)(at - path.leaf_first);
         count = (uint32_t)e2d_min64(end - at, path.leaf_count - index);
         for (uint32_t i = 0; i < count; i++) {
-            if (e2d_load_le32(&array[index + i]) != 0)
+            if (e2d_load_le32(&array[index + i]) != 0 && !E2D_MUTANT(PLACE_NOT_RECHECKED) &&
+                !E2D_MUTANT(FAULT_NOT_RECHECKED))
                 return -EXT2DAX_EAGAIN;
         }
         if (reachable) {
@@ -396,7 +397,7 @@ static int zero_old_tail(struct ext2dax_inode *inode, uint64_t data)
     rc = e2d_map(inode, old >> m->block_shift, 1, &run);
     if (rc != 0 || run.physical == 0)
         return rc;
-    e2d_unmap(inode, old >> m->page_shift, 1, false);
+    E2D_UNLESS(TAIL_STAYS_MAPPED, e2d_unmap(inode, old >> m->page_shift, 1, false));
     if (!E2D_MUTANT(TAIL_NOT_ZEROED))
         e2d_zero(m, (unsigned char *)e2d_block(m, (uint32_t)run.physical) + from, length);
     return 0;
@@ -417,6 +418,15 @@ static int publish_size(struct ext2dax_inode *inode, uint64_t size, enum e2d_ste
     e2d_set64(&inode->size, size);
     e2d_unmap(inode, pages, now - pages, false);
     return 0;
+}
+
+/* Does a mutant leave the zero pages over what the plan has filled? A new size tells a call's plan from a fault's. */
+static bool zero_page_stays(const struct e2d_plan *plan, uint64_t new_size)
+{
+    if (new_size != 0)
+        return E2D_MUTANT(ZERO_PAGE_STAYS_WRITE) || E2D_MUTANT(ZERO_PAGE_EARLY);
+    return plan->count == plan->inode->mount->window_blocks ? E2D_MUTANT(ZERO_PAGE_STAYS_PMD)
+                                                            : E2D_MUTANT(ZERO_PAGE_STAYS);
 }
 
 static int publish_locked(struct e2d_plan *plan, uint64_t new_size)
@@ -443,7 +453,7 @@ static int publish_locked(struct e2d_plan *plan, uint64_t new_size)
     for (unsigned i = 0; i < plan->attaches; i++)
         e2d_store32(m, plan->attach[i].slot, plan->attach[i].block);
     rc = e2d_order(m, E2D_STEP_FILL_POINTERS);
-    if (!E2D_MUTANT(ZERO_PAGE_STAYS) && m->faultable)
+    if (!zero_page_stays(plan, new_size) && m->faultable)
         e2d_unmap(inode, plan->first, plan->count, false);
     /* Published, durable or not: from here on the blocks are the file's. */
     plan->count = 0;
@@ -456,13 +466,11 @@ int e2d_plan_publish(struct e2d_plan *plan, uint64_t new_size)
     struct ext2dax_inode *inode = plan->inode;
     int rc;
 
-    if (!E2D_MUTANT(TRUNCATE_LOCK_SKIPPED))
-        e2d_write_lock(inode->mount, &inode->truncate);
+    E2D_UNLESS(TRUNCATE_LOCK_SKIPPED, e2d_write_lock(inode->mount, &inode->truncate));
     rc = publish_locked(plan, new_size);
     if (rc != 0)
         drop_tree(plan);
-    if (!E2D_MUTANT(TRUNCATE_LOCK_SKIPPED))
-        e2d_write_unlock(inode->mount, &inode->truncate);
+    E2D_UNLESS(TRUNCATE_LOCK_SKIPPED, e2d_write_unlock(inode->mount, &inode->truncate));
     return rc;
 }
 
@@ -475,16 +483,18 @@ int e2d_plan_publish_growing(struct e2d_plan *plan, uint64_t new_size, uint64_t 
     int rc = 0;
 
     if (tail)
-        e2d_dax_write_lock(inode);
+        e2d_dax_write_lock(inode, E2D_DAX_GROW);
     if (tail)
         rc = zero_old_tail(inode, data);
     if (rc == 0) {
+        if (E2D_MUTANT(ZERO_PAGE_EARLY))
+            e2d_unmap(inode, plan->first, plan->count, false);
         e2d_entry_lock(inode, window);
         rc = e2d_plan_publish(plan, new_size);
         e2d_entry_unlock(inode, window);
     }
     if (tail)
-        e2d_dax_write_unlock(inode);
+        e2d_dax_write_unlock(inode, E2D_DAX_GROW);
     return rc;
 }
 
@@ -498,11 +508,14 @@ int e2d_fill_hole(struct ext2dax_inode *inode, uint64_t first, uint32_t count, b
         return rc;
     /* The first extent is enough to go on with; the caller comes again for the rest. */
     e2d_plan_shorten(&plan, plan.extent[0].count);
-    e2d_plan_zero(&plan, 0, 0);
+    E2D_UNLESS(PUBLISH_BEFORE_ZEROING, e2d_plan_zero(&plan, 0, 0));
     *filled = plan.extent[0];
     rc = e2d_plan_publish(&plan, 0);
     if (rc != 0)
         e2d_plan_drop(&plan);
+    else if (E2D_MUTANT(PUBLISH_BEFORE_ZEROING))
+        e2d_zero(inode->mount, e2d_block(inode->mount, filled->block),
+                 (size_t)filled->count << inode->mount->block_shift);
     return rc;
 }
 
@@ -514,7 +527,7 @@ int e2d_grow_size(struct ext2dax_inode *inode, uint64_t size)
     rc = e2d_may_grow(inode, size);
     if (rc != 0)
         return rc;
-    e2d_dax_write_lock(inode);
+    e2d_dax_write_lock(inode, E2D_DAX_GROW);
     e2d_write_lock(m, &inode->truncate);
     rc = zero_old_tail(inode, UINT64_MAX);
     e2d_announce_size(inode, size);
@@ -523,6 +536,6 @@ int e2d_grow_size(struct ext2dax_inode *inode, uint64_t size)
     if (rc == 0)
         rc = publish_size(inode, size, E2D_STEP_GROW_SIZE);
     e2d_write_unlock(m, &inode->truncate);
-    e2d_dax_write_unlock(inode);
+    e2d_dax_write_unlock(inode, E2D_DAX_GROW);
     return rc;
 }

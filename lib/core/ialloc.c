@@ -45,6 +45,7 @@ static int take(struct ext2dax_mount *m, uint32_t group, uint32_t *number)
     bit = e2d_next_clear(bitmap, from, m->inodes_per_group);
     if (bit == m->inodes_per_group)
         return -EXT2DAX_EUCLEAN;
+    E2D_GUARDED_STORE(bitmap + bit / 8);
     e2d_set_bits(bitmap, bit, bit + 1);
     e2d_written(m, bitmap + bit / 8, 1);
     e2d_store16(m, &descriptor->free_inodes, free - 1);
@@ -64,9 +65,9 @@ int e2d_ialloc(struct ext2dax_mount *m, uint32_t near_group, uint32_t *number)
     error = -EXT2DAX_ENOSPC;
     for (round = 0; round < ROUNDS && error == -EXT2DAX_ENOSPC; round++) {
         for (i = 0; i < m->groups && error == -EXT2DAX_ENOSPC; i++) {
-            e2d_write_lock(m, &m->group[group].lock);
+            E2D_UNLESS(GROUP_LOCK_SKIPPED_INODES, e2d_write_lock(m, &m->group[group].lock));
             error = take(m, group, number);
-            e2d_write_unlock(m, &m->group[group].lock);
+            E2D_UNLESS(GROUP_LOCK_SKIPPED_INODES, e2d_write_unlock(m, &m->group[group].lock));
             if (error == -EXT2DAX_EUCLEAN)
                 error = corrupt(m, "group", group, "free inode count", e2d_get16(e2d_descriptor(m, group)->free_inodes),
                                 "the inode bitmap has no free bit");
@@ -89,18 +90,19 @@ void e2d_ifree(struct ext2dax_mount *m, uint32_t number, bool directory)
 
     if (e2d_check(m, bitmap, (m->inodes_per_group + 7) / 8) != 0)
         return;
-    e2d_write_lock(m, &m->group[group].lock);
+    E2D_UNLESS(GROUP_LOCK_SKIPPED_INODES, e2d_write_lock(m, &m->group[group].lock));
     free = e2d_get16(descriptor->free_inodes);
     directories = e2d_get16(descriptor->used_dirs);
     was_used = number >= m->first_inode && e2d_bit(bitmap, bit) && free < m->inodes_per_group;
     if (was_used) {
+        E2D_GUARDED_STORE(bitmap + bit / 8);
         e2d_clear_bits(bitmap, bit, bit + 1);
         e2d_written(m, bitmap + bit / 8, 1);
         e2d_store16(m, &descriptor->free_inodes, free + 1);
         if (directory && directories != 0)
             e2d_store16(m, &descriptor->used_dirs, directories - 1);
     }
-    e2d_write_unlock(m, &m->group[group].lock);
+    E2D_UNLESS(GROUP_LOCK_SKIPPED_INODES, e2d_write_unlock(m, &m->group[group].lock));
     if (was_used)
         e2d_super_give_inode(m);
     else

@@ -188,7 +188,7 @@ _Noreturn void e2d_panic(const struct ext2dax_mount *m, const char *file, int li
 
 #define E2D_ASSERT(m, condition)                                                                                       \
     do {                                                                                                               \
-        if (!(condition))                                                                                              \
+        if (!(condition) && !E2D_ASSERTIONS_OFF)                                                                       \
             e2d_panic((m), __FILE__, __LINE__, #condition);                                                            \
     } while (0)
 

@@ -29,6 +29,7 @@ static const unsigned char zeroes[512];
 
 static size_t copy_out(struct ext2dax_mount *m, void *to, const void *from, size_t bytes)
 {
+    E2D_GUARDED_LOAD(from);
     if (m->host_ops.copy_out)
         return m->host_ops.copy_out(m->host_ctx, to, from, bytes);
     memcpy(to, from, bytes);
@@ -37,6 +38,7 @@ static size_t copy_out(struct ext2dax_mount *m, void *to, const void *from, size
 
 static size_t copy_in(struct ext2dax_mount *m, void *to, const void *from, size_t bytes)
 {
+    E2D_GUARDED_STORE(to);
     if (m->host_ops.copy_in)
         return m->host_ops.copy_in(m->host_ctx, to, from, bytes);
     memcpy(to, from, bytes);
@@ -73,7 +75,7 @@ int64_t ext2dax_read(struct ext2dax_inode *inode, uint64_t offset, void *buffer,
         return -EXT2DAX_EINVAL;
     if (offset > UINT64_MAX - length || length > INT64_MAX)
         return -EXT2DAX_EOVERFLOW;
-    e2d_read_lock(m, &inode->io);
+    E2D_UNLESS(IO_SKIPPED_READ, e2d_read_lock(m, &inode->io));
     size = e2d_size(inode);
     left = offset < size ? e2d_min64(length, size - offset) : 0;
     while (left != 0) {
@@ -102,7 +104,7 @@ int64_t ext2dax_read(struct ext2dax_inode *inode, uint64_t offset, void *buffer,
             break;
         }
     }
-    e2d_read_unlock(m, &inode->io);
+    E2D_UNLESS(IO_SKIPPED_READ, e2d_read_unlock(m, &inode->io));
     return done != 0 ? (int64_t)done : rc;
 }
 
@@ -167,8 +169,10 @@ static int overwrite(struct write *write, const struct ext2dax_run *run)
 
     step = (size_t)e2d_min64(e2d_min64(write->end, e2d_size(write->inode)) - write->at,
                              (run->length << m->block_shift) - into);
+    if (E2D_MUTANT(WRITE_DIRTY_EARLY))
+        mark_dirty(write->inode, write->at, write->at + step);
     got = copy_in(m, (unsigned char *)e2d_block(m, (uint32_t)run->physical) + into, write->from, step);
-    if (got != 0)
+    if (got != 0 && !E2D_MUTANT(WRITE_DIRTY_EARLY))
         mark_dirty(write->inode, write->at, write->at + got);
     write->at += got;
     write->from += got;
@@ -224,7 +228,7 @@ static int fill(struct write *write, uint64_t blocks, uint64_t size, uint64_t da
             return write->at < to ? -EXT2DAX_EFAULT : 0;
         }
         /* The pointer blocks may have found the last blocks taken: fewer data blocks leave room for them. */
-        if (rc != -EXT2DAX_ENOSPC || plan.count == 1)
+        if ((rc != -EXT2DAX_ENOSPC || plan.count == 1) && !(rc == -EXT2DAX_EAGAIN && E2D_MUTANT(WRITE_BLOCK_LEAKED)))
             e2d_plan_drop(&plan);
         if (rc == -EXT2DAX_EAGAIN)
             return 0;
@@ -310,6 +314,8 @@ int64_t ext2dax_write(struct ext2dax_inode *inode, uint64_t offset, const void *
     if ((e2d_load_le32(&inode->disk->flags) & EXT2DAX_FL_APPEND) != 0 && offset != old)
         rc = -EXT2DAX_EPERM;
     write.end = offset + length;
+    if (E2D_MUTANT(IO_SKIPPED_WRITE))
+        e2d_write_unlock(inode->mount, &inode->io);
     if (rc == 0 && write.end > old)
         rc = e2d_may_grow(inode, write.end);
     if (rc == 0)
@@ -321,6 +327,8 @@ int64_t ext2dax_write(struct ext2dax_inode *inode, uint64_t offset, const void *
         (void)e2d_shrink(inode, keep, now); /* blocks below the new size that stay are zeroes, never stale */
     if (write.at != offset)
         e2d_store_times(inode, now, true);
+    if (E2D_MUTANT(IO_SKIPPED_WRITE))
+        e2d_write_lock(inode->mount, &inode->io);
     e2d_modify_end(inode);
     return write.at != offset ? (int64_t)(write.at - offset) : rc;
 }

@@ -46,19 +46,24 @@ static inline bool e2d_held(const struct ext2dax_mount *m, const struct ext2dax_
 #define E2D_MUST_HOLD(m, lock)  E2D_ASSERT(m, e2d_held(m, lock, EXT2DAX_LOCK_EXCLUSIVE))
 #define E2D_MUST_SHARE(m, lock) E2D_ASSERT(m, e2d_held(m, lock, EXT2DAX_LOCK_SHARED))
 
+/* What dax_sem is taken exclusively for. */
+enum e2d_dax_for { E2D_DAX_TRUNCATE, E2D_DAX_PUNCH, E2D_DAX_GROW, E2D_DAX_FREE };
+
 /*
  * dax_sem: the fault family holds it shared, what takes blocks away exclusively. A build without faults has none, and
  * these leave no code.
  */
 #if defined(E2D_NO_FAULTS)
 #define E2D_FAULTS 0
-static inline void e2d_dax_write_lock(struct ext2dax_inode *inode)
+static inline void e2d_dax_write_lock(struct ext2dax_inode *inode, enum e2d_dax_for what)
 {
     (void)inode;
+    (void)what;
 }
-static inline void e2d_dax_write_unlock(struct ext2dax_inode *inode)
+static inline void e2d_dax_write_unlock(struct ext2dax_inode *inode, enum e2d_dax_for what)
 {
     (void)inode;
+    (void)what;
 }
 static inline void e2d_dax_read_lock(struct ext2dax_inode *inode)
 {
@@ -70,30 +75,42 @@ static inline void e2d_dax_read_unlock(struct ext2dax_inode *inode)
 }
 #define E2D_MUST_HOLD_DAX(inode) ((void)0)
 #else
-#define E2D_FAULTS 1
-static inline void e2d_dax_write_lock(struct ext2dax_inode *inode)
+#define E2D_FAULTS               1
+/* Which mutants leave it out, or take it in the wrong mode. */
+static inline bool e2d_dax_skipped(enum e2d_dax_for what)
 {
-    if (!E2D_MUTANT(DAX_SEM_TRUNCATE))
-        e2d_write_lock(inode->mount, &inode->dax_sem);
+    return (what == E2D_DAX_TRUNCATE && E2D_MUTANT(DAX_SEM_TRUNCATE)) ||
+           (what == E2D_DAX_PUNCH && E2D_MUTANT(DAX_SEM_PUNCH)) || (what == E2D_DAX_GROW && E2D_MUTANT(DAX_SEM_GROW));
 }
-static inline void e2d_dax_write_unlock(struct ext2dax_inode *inode)
+static inline bool e2d_dax_shared(enum e2d_dax_for what)
 {
-    if (!E2D_MUTANT(DAX_SEM_TRUNCATE))
-        e2d_write_unlock(inode->mount, &inode->dax_sem);
+    return (what == E2D_DAX_TRUNCATE && E2D_MUTANT(DAX_SEM_SHARED_TRUNCATE)) ||
+           (what == E2D_DAX_PUNCH && E2D_MUTANT(DAX_SEM_SHARED_PUNCH)) ||
+           (what == E2D_DAX_GROW && E2D_MUTANT(DAX_SEM_SHARED_GROW));
 }
 static inline void e2d_dax_read_lock(struct ext2dax_inode *inode)
 {
-    if (!E2D_MUTANT(DAX_SEM_FAULT))
-        e2d_read_lock(inode->mount, &inode->dax_sem);
+    e2d_read_lock(inode->mount, &inode->dax_sem);
 }
 static inline void e2d_dax_read_unlock(struct ext2dax_inode *inode)
 {
-    if (!E2D_MUTANT(DAX_SEM_FAULT))
-        e2d_read_unlock(inode->mount, &inode->dax_sem);
+    e2d_read_unlock(inode->mount, &inode->dax_sem);
 }
-#define E2D_MUST_HOLD_DAX(inode)                                                                                       \
-    E2D_ASSERT((inode)->mount,                                                                                         \
-               E2D_MUTANT(DAX_SEM_TRUNCATE) || e2d_held((inode)->mount, &(inode)->dax_sem, EXT2DAX_LOCK_EXCLUSIVE))
+static inline void e2d_dax_write_lock(struct ext2dax_inode *inode, enum e2d_dax_for what)
+{
+    if (e2d_dax_shared(what))
+        e2d_dax_read_lock(inode);
+    else if (!e2d_dax_skipped(what))
+        e2d_write_lock(inode->mount, &inode->dax_sem);
+}
+static inline void e2d_dax_write_unlock(struct ext2dax_inode *inode, enum e2d_dax_for what)
+{
+    if (e2d_dax_shared(what))
+        e2d_dax_read_unlock(inode);
+    else if (!e2d_dax_skipped(what))
+        e2d_write_unlock(inode->mount, &inode->dax_sem);
+}
+#define E2D_MUST_HOLD_DAX(inode) E2D_MUST_HOLD((inode)->mount, &(inode)->dax_sem)
 #endif
 
 #endif

@@ -20,7 +20,7 @@ int e2d_modify_begin(struct ext2dax_inode *inode, enum e2d_modify what, uint32_t
         return -EXT2DAX_EISDIR;
     if (!e2d_is_regular(inode))
         return -EXT2DAX_EINVAL;
-    e2d_read_lock(m, &m->freeze_write);
+    E2D_UNLESS(FREEZE_WRITE_SKIPPED, e2d_read_lock(m, &m->freeze_write));
     rc = e2d_may_modify(m);
     if (rc != 0)
         goto refuse;
@@ -32,7 +32,7 @@ int e2d_modify_begin(struct ext2dax_inode *inode, enum e2d_modify what, uint32_t
     rc = -EXT2DAX_EPERM;
     e2d_write_unlock(m, &inode->io);
 refuse:
-    e2d_read_unlock(m, &m->freeze_write);
+    E2D_UNLESS(FREEZE_WRITE_SKIPPED, e2d_read_unlock(m, &m->freeze_write));
     return rc;
 }
 
@@ -41,5 +41,5 @@ void e2d_modify_end(struct ext2dax_inode *inode)
     struct ext2dax_mount *m = inode->mount;
 
     e2d_write_unlock(m, &inode->io);
-    e2d_read_unlock(m, &m->freeze_write);
+    E2D_UNLESS(FREEZE_WRITE_SKIPPED, e2d_read_unlock(m, &m->freeze_write));
 }

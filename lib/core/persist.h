@@ -48,7 +48,10 @@ enum e2d_step {
 /* Stores without writing back: for many neighbours at once, then e2d_written() over all. Release order to readers. */
 static inline void e2d_put32(struct ext2dax_le32 *at, uint32_t value)
 {
-    e2d_set32(&at->le, e2d_swap_bytes32(value));
+    if (E2D_MUTANT(PUBLISH_RELAXED))
+        e2d_set32_relaxed(&at->le, e2d_swap_bytes32(value));
+    else
+        e2d_set32(&at->le, e2d_swap_bytes32(value));
 }
 
 /* The range has been stored to in place: write it back. */

@@ -20,11 +20,12 @@ static void record(struct ext2dax_pin *pin)
     struct ext2dax_inode *inode = pin->inode;
     struct ext2dax_mount *m = inode->mount;
 
-    e2d_write_lock(m, &m->fs);
+    E2D_UNLESS(FS_LOCK_SKIPPED_PINS, e2d_write_lock(m, &m->fs));
     pin->next = inode->pins;
+    E2D_GUARDED_STORE(&inode->pins);
     inode->pins = pin;
     m->writable_pins += pin->writable;
-    e2d_write_unlock(m, &m->fs);
+    E2D_UNLESS(FS_LOCK_SKIPPED_PINS, e2d_write_unlock(m, &m->fs));
 }
 
 static void forget(struct ext2dax_pin *pin)
@@ -77,12 +78,12 @@ static void hold_tree(struct ext2dax_inode *inode)
 {
     if (!E2D_FAULTS)
         e2d_read_lock(inode->mount, &inode->io);
-    e2d_dax_read_lock(inode);
+    E2D_UNLESS(DAX_SEM_PIN, e2d_dax_read_lock(inode));
 }
 
 static void release_tree(struct ext2dax_inode *inode)
 {
-    e2d_dax_read_unlock(inode);
+    E2D_UNLESS(DAX_SEM_PIN, e2d_dax_read_unlock(inode));
     if (!E2D_FAULTS)
         e2d_read_unlock(inode->mount, &inode->io);
 }
@@ -111,12 +112,14 @@ int ext2dax_pin(struct ext2dax_inode *inode, uint64_t offset, uint64_t length, b
         if (pin->first + pin->count > e2d_blocks_for(m, e2d_size(inode))) {
             rc = -EXT2DAX_EINVAL;
         } else {
-            record(pin);
+            E2D_UNLESS(PIN_RECORDED_LATE, record(pin));
             rc = back(pin);
             if (rc != 0)
-                forget(pin);
+                E2D_UNLESS(PIN_RECORDED_LATE, forget(pin));
         }
         release_tree(inode);
+        if (E2D_MUTANT(PIN_RECORDED_LATE) && rc == 0)
+            record(pin);
     }
     if (writable)
         e2d_read_unlock(m, &m->freeze_write);

@@ -86,14 +86,12 @@ static int scan(struct ext2dax_mount *m, uint32_t group)
 
 static void lock_group(struct ext2dax_mount *m, uint32_t group)
 {
-    if (!E2D_MUTANT(GROUP_LOCK_SKIPPED))
-        e2d_write_lock(m, &m->group[group].lock);
+    E2D_UNLESS(GROUP_LOCK_SKIPPED, e2d_write_lock(m, &m->group[group].lock));
 }
 
 static void unlock_group(struct ext2dax_mount *m, uint32_t group)
 {
-    if (!E2D_MUTANT(GROUP_LOCK_SKIPPED))
-        e2d_write_unlock(m, &m->group[group].lock);
+    E2D_UNLESS(GROUP_LOCK_SKIPPED, e2d_write_unlock(m, &m->group[group].lock));
 }
 
 int e2d_region_lock_group(struct ext2dax_mount *m, uint32_t group)
@@ -151,6 +149,7 @@ void e2d_region_changed(struct ext2dax_mount *m, uint32_t group, uint32_t from, 
 
             stop = e2d_min32(end, e2d_region_bit(m, at) + m->window_blocks);
             hint(m, g, region, false);
+            E2D_GUARDED_STORE(region);
             region->free = (uint16_t)(set ? region->free - (stop - bit) : region->free + (stop - bit));
             if (!set && region->free == m->window_blocks)
                 region->owner = 0;

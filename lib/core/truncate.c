@@ -22,16 +22,16 @@
 #include "super.h"
 #include "window.h"
 
-static void cut_lock(struct ext2dax_inode *inode)
+static void cut_lock(struct ext2dax_inode *inode, enum e2d_dax_for what)
 {
-    e2d_dax_write_lock(inode);
+    e2d_dax_write_lock(inode, what);
     e2d_write_lock(inode->mount, &inode->truncate);
 }
 
-static void cut_unlock(struct ext2dax_inode *inode)
+static void cut_unlock(struct ext2dax_inode *inode, enum e2d_dax_for what)
 {
     e2d_write_unlock(inode->mount, &inode->truncate);
-    e2d_dax_write_unlock(inode);
+    e2d_dax_write_unlock(inode, what);
 }
 
 /*
@@ -71,12 +71,9 @@ static void publish_shrunk(struct ext2dax_inode *inode, uint64_t size)
 {
     uint64_t first_page = e2d_pages_for(inode->mount, size);
 
-    if (!E2D_MUTANT(SIZE_AFTER_UNMAP))
-        e2d_set64(&inode->size, size);
-    if (!E2D_MUTANT(FREE_BEFORE_UNMAP))
-        e2d_unmap(inode, first_page, UINT64_MAX - first_page, true);
-    if (E2D_MUTANT(SIZE_AFTER_UNMAP))
-        e2d_set64(&inode->size, size);
+    E2D_UNLESS(SIZE_AFTER_UNMAP, e2d_set64(&inode->size, size));
+    if (!E2D_MUTANT(FREE_BEFORE_UNMAP) && !E2D_MUTANT(UNMAP_EARLY))
+        e2d_unmap(inode, first_page, UINT64_MAX - first_page, !E2D_MUTANT(COPIES_STAY));
 }
 
 int e2d_shrink(struct ext2dax_inode *inode, uint64_t size, uint32_t now)
@@ -86,7 +83,9 @@ int e2d_shrink(struct ext2dax_inode *inode, uint64_t size, uint32_t now)
     struct e2d_cut cut;
     int rc;
 
-    cut_lock(inode);
+    if (E2D_MUTANT(UNMAP_EARLY))
+        e2d_unmap(inode, e2d_pages_for(m, size), UINT64_MAX - e2d_pages_for(m, size), true);
+    cut_lock(inode, E2D_DAX_TRUNCATE);
     rc = e2d_cut_find(&cut, inode, keep, m->tree_blocks);
     if (rc == 0 && !E2D_MUTANT(PINS_IGNORED) && e2d_pinned(inode, keep, UINT64_MAX, false))
         rc = -EXT2DAX_EBUSY;
@@ -110,7 +109,9 @@ int e2d_shrink(struct ext2dax_inode *inode, uint64_t size, uint32_t now)
         e2d_unmap(inode, keep, UINT64_MAX - keep, true);
     e2d_cut_close(&cut);
 out:
-    cut_unlock(inode);
+    cut_unlock(inode, E2D_DAX_TRUNCATE);
+    if (E2D_MUTANT(SIZE_AFTER_UNMAP) && rc == 0)
+        e2d_set64(&inode->size, size);
     return rc;
 }
 
@@ -147,14 +148,14 @@ int ext2dax_truncate(struct ext2dax_inode *inode, uint64_t size)
 static int punch(struct ext2dax_inode *inode, uint64_t from, uint64_t to, uint32_t now)
 {
     struct ext2dax_mount *m = inode->mount;
-    uint64_t first = e2d_blocks_for(m, from), end = to >> m->block_shift, edge_to, page;
+    uint64_t first = e2d_blocks_for(m, from), end = to >> m->block_shift, edge_to, page, pages;
     struct e2d_cut cut;
     bool changed;
     int rc;
 
-    cut_lock(inode);
+    cut_lock(inode, E2D_DAX_PUNCH);
     rc = e2d_cut_find(&cut, inode, first, end);
-    if (rc == 0 && first < end && !E2D_MUTANT(PINS_IGNORED) && e2d_pinned(inode, first, end, false))
+    if (rc == 0 && first < end && !E2D_MUTANT(PINS_IGNORED_PUNCH) && e2d_pinned(inode, first, end, false))
         rc = -EXT2DAX_EBUSY;
     if (rc == 0)
         rc = edge_check(inode, from);
@@ -165,10 +166,9 @@ static int punch(struct ext2dax_inode *inode, uint64_t from, uint64_t to, uint32
     if (rc != 0)
         goto out;
 
-    if (first < end) {
-        page = first << m->block_shift >> m->page_shift;
-        e2d_unmap(inode, page, e2d_pages_for(m, end << m->block_shift) - page, false);
-    }
+    page = first << m->block_shift >> m->page_shift;
+    pages = first < end ? e2d_pages_for(m, end << m->block_shift) - page : 0;
+    E2D_UNLESS(FREE_BEFORE_UNMAP_PUNCH, e2d_unmap(inode, page, pages, false));
     edge_to = e2d_min64(to, first << m->block_shift);
     changed = zero_in_block(inode, from, edge_to);
     changed = zero_in_block(inode, e2d_max64(end << m->block_shift, edge_to), to) || changed || cut.runs != 0;
@@ -179,9 +179,11 @@ static int punch(struct ext2dax_inode *inode, uint64_t from, uint64_t to, uint32
         rc = free_bits(&cut, now);
     else
         e2d_store_times(inode, now, true);
+    if (E2D_MUTANT(FREE_BEFORE_UNMAP_PUNCH))
+        e2d_unmap(inode, page, pages, false);
     e2d_cut_close(&cut);
 out:
-    cut_unlock(inode);
+    cut_unlock(inode, E2D_DAX_PUNCH);
     return rc;
 }
 
@@ -256,7 +258,7 @@ int e2d_inode_free(struct ext2dax_inode *inode)
 
     if (rc != 0)
         return rc;
-    cut_lock(inode);
+    cut_lock(inode, E2D_DAX_FREE);
     /* The pointers stay in the dead inode: links 0 and dtime are durable, so nobody reads them again. */
     if (e2d_has_tree(inode)) {
         rc = e2d_cut_find(&cut, inode, 0, m->tree_blocks);
@@ -264,7 +266,7 @@ int e2d_inode_free(struct ext2dax_inode *inode)
             e2d_cut_free(&cut);
     }
     xattr_rc = free_xattr(inode);
-    cut_unlock(inode);
+    cut_unlock(inode, E2D_DAX_FREE);
     e2d_ifree(m, inode->number, e2d_is_directory(inode));
     if (rc == 0)
         rc = xattr_rc;

@@ -30,14 +30,12 @@ struct ext2dax_lock *e2d_entry_lock_of(const struct ext2dax_inode *inode, uint64
 
 void e2d_entry_lock(struct ext2dax_inode *inode, uint64_t window)
 {
-    if (!E2D_MUTANT(ENTRY_SKIPPED))
-        e2d_write_lock(inode->mount, e2d_entry_lock_of(inode, window));
+    E2D_UNLESS(ENTRY_SKIPPED, e2d_write_lock(inode->mount, e2d_entry_lock_of(inode, window)));
 }
 
 void e2d_entry_unlock(struct ext2dax_inode *inode, uint64_t window)
 {
-    if (!E2D_MUTANT(ENTRY_SKIPPED))
-        e2d_write_unlock(inode->mount, e2d_entry_lock_of(inode, window));
+    E2D_UNLESS(ENTRY_SKIPPED, e2d_write_unlock(inode->mount, e2d_entry_lock_of(inode, window)));
 }
 
 static void raise_all(struct ext2dax_inode *inode)
@@ -105,6 +103,7 @@ static void write_protect(struct ext2dax_inode *inode, uint64_t first, uint64_t 
     if (!m->faultable || !m->space_ops.protect)
         return;
     while (at < end) {
+        E2D_YIELD(E2D_YIELD_CALLBACK, inode);
         length = m->space_ops.protect(m->space_ctx, inode, at, end - at, &run);
         if (length == 0)
             break;
@@ -128,7 +127,7 @@ static int flush_window(struct ext2dax_inode *inode, uint64_t window, uint64_t *
     *next = window + 1;
     if (E2D_MUTANT(FSYNC_CLEAR_FIRST))
         clear_mark(inode, window);
-    write_protect(inode, first, m->window_blocks);
+    E2D_UNLESS(FSYNC_UNPROTECTED, write_protect(inode, first, m->window_blocks));
     while (rc == 0 && at < end) {
         rc = e2d_map(inode, at, end - at, &run);
         if (rc != 0)
@@ -154,11 +153,11 @@ static int visit(struct ext2dax_inode *inode, uint64_t window, uint64_t *next, u
 {
     int rc;
 
-    e2d_dax_read_lock(inode);
-    e2d_entry_lock(inode, window);
+    E2D_UNLESS(DAX_SEM_FSYNC, e2d_dax_read_lock(inode));
+    E2D_UNLESS(ENTRY_SKIPPED_FSYNC, e2d_entry_lock(inode, window));
     rc = flush_window(inode, window, next, met);
-    e2d_entry_unlock(inode, window);
-    e2d_dax_read_unlock(inode);
+    E2D_UNLESS(ENTRY_SKIPPED_FSYNC, e2d_entry_unlock(inode, window));
+    E2D_UNLESS(DAX_SEM_FSYNC, e2d_dax_read_unlock(inode));
     return rc;
 }
 

@@ -12,14 +12,19 @@
 #include "ext2dax/testkit/mutant.h"
 
 enum e2d_mutant e2d_mutant_active = E2D_MUTANT_NONE;
+bool e2d_assertions_off;
 void (*e2d_yield_hook)(enum e2d_yield_kind kind, const volatile void *at);
 
 /* By enum e2d_mutant, less the first, which is none. */
 static const struct {
     const char *name, *text;
+    bool order; /* of memory accesses only */
 } mutants[] = {
-#define MUTANT_ROW(name, text) {#name, text},
+#define MUTANT_ROW(name, text) {#name, text, false},
     E2D_MUTANTS(MUTANT_ROW)
+#undef MUTANT_ROW
+#define MUTANT_ROW(name, text) {#name, text, true},
+        E2D_RACE_MUTANTS(MUTANT_ROW)
 #undef MUTANT_ROW
 };
 
@@ -42,6 +47,16 @@ const char *ext2dax_mutant_name(int number)
 const char *ext2dax_mutant_text(int number)
 {
     return number >= 0 && number < ext2dax_mutant_count() ? mutants[number].text : NULL;
+}
+
+bool ext2dax_mutant_is_order(int number)
+{
+    return number >= 0 && number < ext2dax_mutant_count() && mutants[number].order;
+}
+
+void ext2dax_assertions(bool on)
+{
+    e2d_assertions_off = !on;
 }
 
 int ext2dax_mutant_activate(const char *name)

@@ -14,6 +14,7 @@
 #include "ext2dax/hosted/host.h"
 #include "ext2dax/mount.h"
 #include "ext2dax/testkit/checker.h"
+#include "yield.h"
 
 #include "obtain.h"
 
@@ -148,7 +149,7 @@ static void enter_page(const struct ext2dax_model_map *map, uint64_t page, const
     struct ext2dax_model_entry *seen = &entry_of(map, page)->seen;
     bool zero = mapping->kind == EXT2DAX_MAPPING_ZERO;
 
-    if (seen->kind == EXT2DAX_MODEL_COPY || (zero && seen->kind != EXT2DAX_MODEL_NONE))
+    if (!E2D_MUTANT(MAP_WEAKENS) && (seen->kind == EXT2DAX_MODEL_COPY || (zero && seen->kind != EXT2DAX_MODEL_NONE)))
         return;
     if (seen->kind == EXT2DAX_MODEL_DATA && !mapping->huge) {
         if (mapping->writable && map->writable && !seen->writable) {

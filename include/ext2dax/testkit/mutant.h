@@ -6,6 +6,8 @@
 #ifndef EXT2DAX_TESTKIT_MUTANT_H
 #define EXT2DAX_TESTKIT_MUTANT_H
 
+#include <stdbool.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -15,6 +17,15 @@ int ext2dax_mutant_count(void);
 /* "DAX_SEM_FAULT", and what it breaks, in words. NULL for a number that is none. The text is static. */
 const char *ext2dax_mutant_name(int number);
 const char *ext2dax_mutant_text(int number);
+
+/* Is it one of the order of memory accesses alone, which no schedule shows, only a race detector? */
+bool ext2dax_mutant_is_order(int number);
+
+/*
+ * The assertions of the instrumented core: on at first. Off, a mutant has to be noticed by what the bench itself looks at,
+ * and goes on to do its damage.
+ */
+void ext2dax_assertions(bool on);
 
 /* Breaks this protection alone; "none" mends everything. EINVAL: no such name, and nothing changes. */
 int ext2dax_mutant_activate(const char *name);
