@@ -61,7 +61,10 @@ static void host_release(void *ctx, void *at, size_t bytes)
 
 static int64_t host_now(void *ctx)
 {
-    (void)ctx;
+    const struct bench *bench = ctx;
+
+    if (bench->clock)
+        bench->clock();
     return 1700000000;
 }
 
@@ -160,6 +163,18 @@ static int count_fence(void *ctx)
 /* Heap memory with a fence, so that the core counts how often it asks for one. */
 static const struct ext2dax_memory_ops fenced_ops = {.size = sizeof fenced_ops, .fence = count_fence};
 
+/* The rest of the line that a store lies in is written back with it, which this does without: the stricter. */
+static int write_back(void *ctx, const void *at, size_t length)
+{
+    const struct bench *bench = ctx;
+
+    bench_copy(bench->durable + ((const unsigned char *)at - (const unsigned char *)bench->memory.base), at, length);
+    return 0;
+}
+
+static const struct ext2dax_memory_ops durable_ops = {
+    .size = sizeof durable_ops, .persist = write_back, .fence = count_fence};
+
 static void order_broken(void *arg, const char *text)
 {
     struct bench *bench = arg;
@@ -211,6 +226,13 @@ void bench_open(struct bench *bench, const struct bench_options *options)
     ck_assert_int_eq(ext2dax_format(&bench->memory, &format, NULL), 0);
     plugs.memory = bench->memory;
     plugs.memory.ops = &fenced_ops;
+    if (options->durable) {
+        bench->durable = malloc(options->size);
+        ck_assert_ptr_nonnull(bench->durable);
+        memcpy(bench->durable, bench->memory.base, options->size);
+        plugs.memory.ops = &durable_ops;
+        plugs.memory.ctx = bench;
+    }
     plugs.address_space = ext2dax_model_address_space(bench->model);
     ck_assert_int_eq(ext2dax_mount(&plugs, &mount, &bench->mount), 0);
     ext2dax_statfs(bench->mount, &figures);
@@ -253,6 +275,7 @@ void bench_close(struct bench *bench)
     check_order(bench);
     ext2dax_lock_order_close(bench->order);
     ext2dax_heap_close(&bench->memory);
+    free(bench->durable);
 }
 
 void bench_abandon(struct bench *bench)
@@ -262,6 +285,7 @@ void bench_abandon(struct bench *bench)
     ext2dax_model_close(bench->model);
     ext2dax_lock_order_close(bench->order);
     ext2dax_heap_close(&bench->memory);
+    free(bench->durable);
 }
 
 struct ext2dax_inode *bench_create(struct bench *bench, const char *name)

@@ -36,6 +36,8 @@ struct bench {
     struct ext2dax_inode *released;   /* the last one that was given back in its own storage */
     struct ext2dax_lock_order *order; /* every lock of the mount and the model goes through it */
     char broken[160];                 /* the last rule of it that was broken */
+    unsigned char *durable;           /* what a power cut would leave of the image; NULL: not looked at */
+    void (*clock)(void);              /* called whenever the core asks what time it is; may be NULL */
 };
 
 struct bench_options {
@@ -46,6 +48,7 @@ struct bench_options {
     uint32_t reserved_percent;
     uint32_t blocks_per_group;
     const char *locks; /* NULL: the default backend */
+    bool durable;      /* keep account of what was written back */
 };
 
 void bench_open(struct bench *bench, const struct bench_options *options);

@@ -25,10 +25,11 @@ struct scenario {
     void (*start)(void), (*first)(void), (*second)(void), (*verify)(void);
 };
 
+extern bool durable;        /* false at first. The mount is ordered, and bench.durable kept */
 extern unsigned blocked_ms; /* after which the second operation is taken to be blocked */
 
-/* What was noticed. */
-extern unsigned wrong;
+/* What was noticed; of a mutant, locks taken out of order are noticed apart, and the core's assertions are off. */
+extern unsigned wrong, wrong_order;
 extern const char *wrong_what;
 void complain(const char *what);
 void expect(bool condition, const char *what);
@@ -43,6 +44,7 @@ enum ext2dax_fault_result fault_in(struct ext2dax_model_map *in, uint64_t page, 
                                    enum ext2dax_fault_result (*entry)(struct ext2dax_fault *));
 void store(struct ext2dax_model_map *in, uint64_t offset, unsigned char byte);
 void fill(uint64_t first, uint64_t pages); /* pages of the file, with 7s */
+void linger(void);                         /* a step at which the other operation goes on */
 void no_leaks(void);                       /* nothing is in use that no name leads to */
 
 #endif
