@@ -96,6 +96,11 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
     /* the address space's side */                                                                                     \
     _(MAP_WEAKENS, "the model address space replaces an entry by a weaker one")
 
+/* The same for the explored lock (lib/testkit/explored_lock.h): what it rests on does not keep its word. */
+#define E2D_LOCK_MUTANTS(_)                                                                                            \
+    _(LOCK_SLEEPS_UNCHECKED, "a waiter falls asleep without comparing the turns once more")                            \
+    _(LOCK_WAKE_LOST, "who passes a turn on wakes nobody")
+
 /* The same for what only the order of memory accesses shows: no schedule of whole steps does, a race detector can. */
 #define E2D_RACE_MUTANTS(_)                                                                                            \
     _(PUBLISH_RELAXED, "block pointers are stored without release")                                                    \
@@ -104,7 +109,7 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
 enum e2d_mutant {
     E2D_MUTANT_NONE,
 #define E2D_MUTANT_ENUM(name, text) E2D_MUTANT_##name,
-    E2D_MUTANTS(E2D_MUTANT_ENUM) E2D_RACE_MUTANTS(E2D_MUTANT_ENUM)
+    E2D_MUTANTS(E2D_MUTANT_ENUM) E2D_LOCK_MUTANTS(E2D_MUTANT_ENUM) E2D_RACE_MUTANTS(E2D_MUTANT_ENUM)
 #undef E2D_MUTANT_ENUM
         E2D_MUTANT_COUNT
 };

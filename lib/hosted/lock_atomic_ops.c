@@ -39,25 +39,16 @@
  * as the code interrupted neither holds nor is taking the lock: no heap, no thread identity, errno preserved. Hence
  * too any thread may unlock.
  */
-#include <atomic_ops.h>
-#include <errno.h>
 #include <limits.h>
-#include <sched.h>
 #include <stddef.h>
 
-#if defined(__linux__)
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
 #include "lock_misuse.h"
+#include "lock_platform.h"
 
-#if UINTPTR_MAX > 0xFFFFFFFFu
-#define WORD_BITS   64
+#define WORD_BITS E2D_LOCK_BITS
+#if WORD_BITS == 64
 #define TICKET_BITS 16
 #else
-#define WORD_BITS   32
 #define TICKET_BITS 8
 #endif
 
@@ -74,8 +65,7 @@ _Static_assert(sizeof(AO_t) == sizeof(uintptr_t), "libatomic_ops' word is not a 
 _Static_assert(sizeof(AO_t) * CHAR_BIT == WORD_BITS, "word width");
 _Static_assert(READ_SHIFT + TICKET_BITS <= 32, "both turns must lie in the half that the kernel compares");
 
-/* About a microsecond; one who is further back than this cannot be in turn that soon. */
-#define SPINS     200u
+/* Who is further back than this cannot be in turn as soon as it has spun. */
 #define SPIN_NEAR 2u
 
 static volatile AO_t *word(struct ext2dax_lock *lock)
@@ -106,15 +96,6 @@ static AO_t holders_and_waiters(AO_t w)
     return (field(w, NEXT_SHIFT) - field(w, WRITE_SHIFT)) & TICKET_MASK;
 }
 
-static void relax(void)
-{
-#if defined(__i386__) || defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 static uint32_t reader_bit(AO_t ticket)
 {
     return (uint32_t)1 << (ticket & 15);
@@ -125,89 +106,37 @@ static uint32_t writer_bit(AO_t ticket)
     return (uint32_t)1 << (16 + (ticket & 15));
 }
 
-#if defined(__linux__)
-
-#if !defined(SYS_futex) /* 32-bit targets that never had a 32-bit time; without a timeout both are one call */
-#define SYS_futex SYS_futex_time64
-#endif
-
-static volatile uint32_t *turns(volatile AO_t *at)
-{
-#if WORD_BITS == 64 && defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    return (volatile uint32_t *)at + 1;
-#else
-    return (volatile uint32_t *)at;
-#endif
-}
-
-/* Sleeps unless the turns differ from those in `seen`; may return for no reason. */
-static void sleep_on(volatile AO_t *at, AO_t seen, uint32_t bit)
-{
-    int saved = errno;
-
-    if (syscall(SYS_futex, turns(at), FUTEX_WAIT_BITSET_PRIVATE, (uint32_t)seen, NULL, NULL, bit) != 0 &&
-        errno == ENOSYS)
-        sched_yield();
-    errno = saved;
-}
-
-static void wake(volatile AO_t *at, uint32_t bits)
-{
-    int saved = errno;
-
-    syscall(SYS_futex, turns(at), FUTEX_WAKE_BITSET_PRIVATE, INT_MAX, NULL, NULL, bits);
-    errno = saved;
-}
-
-#else
-
-static void sleep_on(volatile AO_t *at, AO_t seen, uint32_t bit)
-{
-    (void)at;
-    (void)seen;
-    (void)bit;
-    sched_yield();
-}
-
-static void wake(volatile AO_t *at, uint32_t bits)
-{
-    (void)at;
-    (void)bits;
-}
-
-#endif
-
 /* Waits until the turn at `shift` has come to `ticket`, and enters; returns the word as it was left. */
 static AO_t enter_in_turn(volatile AO_t *at, AO_t ticket, unsigned shift, uint32_t bit)
 {
     AO_t counted = 0;
 
     for (unsigned spins = 0;;) {
-        AO_t w = AO_load(at);
+        AO_t w = e2d_word_load(at);
 
         if (field(w, shift) == ticket) {
             AO_t entered = (shift == READ_SHIFT ? advance(w, READ_SHIFT) : w | WRITER) - counted;
 
-            if (AO_compare_and_swap_acquire(at, w, entered))
+            if (e2d_word_swap_acquire(at, w, entered))
                 return entered;
             continue;
         }
-        if (spins < SPINS && ((ticket - field(w, shift)) & TICKET_MASK) <= SPIN_NEAR) {
+        if (spins < E2D_LOCK_SPINS && ((ticket - field(w, shift)) & TICKET_MASK) <= SPIN_NEAR) {
             spins++;
-            relax();
+            e2d_relax();
             continue;
         }
         if (!counted) {
             if ((w & ALL_SLEEPERS) == ALL_SLEEPERS) {
-                sched_yield();
+                e2d_give_way();
                 continue;
             }
-            if (!AO_compare_and_swap(at, w, w + ONE_SLEEPER))
+            if (!e2d_word_swap(at, w, w + ONE_SLEEPER))
                 continue;
             counted = ONE_SLEEPER;
             w += ONE_SLEEPER;
         }
-        sleep_on(at, w, bit);
+        e2d_sleep_on(at, w, bit);
     }
 }
 
@@ -218,20 +147,20 @@ static void read_lock(void *ctx, struct ext2dax_lock *lock)
 
     (void)ctx;
     for (;;) {
-        w = AO_load(at);
+        w = e2d_word_load(at);
         ticket = field(w, NEXT_SHIFT);
         if (holders_and_waiters(w) == TICKET_MASK) {
-            sched_yield();
+            e2d_give_way();
         } else if (field(w, READ_SHIFT) == ticket) {
-            if (AO_compare_and_swap_acquire(at, w, advance(advance(w, NEXT_SHIFT), READ_SHIFT)))
+            if (e2d_word_swap_acquire(at, w, advance(advance(w, NEXT_SHIFT), READ_SHIFT)))
                 return;
-        } else if (AO_compare_and_swap(at, w, advance(w, NEXT_SHIFT))) {
+        } else if (e2d_word_swap(at, w, advance(w, NEXT_SHIFT))) {
             break;
         }
     }
     w = enter_in_turn(at, ticket, READ_SHIFT, reader_bit(ticket));
     if (w & ALL_SLEEPERS)
-        wake(at, reader_bit(field(w, READ_SHIFT)));
+        e2d_wake(at, reader_bit(field(w, READ_SHIFT)));
 }
 
 static void write_lock(void *ctx, struct ext2dax_lock *lock)
@@ -241,14 +170,14 @@ static void write_lock(void *ctx, struct ext2dax_lock *lock)
 
     (void)ctx;
     for (;;) {
-        w = AO_load(at);
+        w = e2d_word_load(at);
         ticket = field(w, NEXT_SHIFT);
         if (holders_and_waiters(w) == TICKET_MASK) {
-            sched_yield();
+            e2d_give_way();
         } else if (field(w, WRITE_SHIFT) == ticket) {
-            if (AO_compare_and_swap_acquire(at, w, advance(w, NEXT_SHIFT) | WRITER))
+            if (e2d_word_swap_acquire(at, w, advance(w, NEXT_SHIFT) | WRITER))
                 return;
-        } else if (AO_compare_and_swap(at, w, advance(w, NEXT_SHIFT))) {
+        } else if (e2d_word_swap(at, w, advance(w, NEXT_SHIFT))) {
             break;
         }
     }
@@ -262,10 +191,10 @@ static bool try_read_lock(void *ctx, struct ext2dax_lock *lock)
 
     (void)ctx;
     do {
-        w = AO_load(at);
+        w = e2d_word_load(at);
         if (field(w, READ_SHIFT) != field(w, NEXT_SHIFT) || holders_and_waiters(w) == TICKET_MASK)
             return false;
-    } while (!AO_compare_and_swap_acquire(at, w, advance(advance(w, NEXT_SHIFT), READ_SHIFT)));
+    } while (!e2d_word_swap_acquire(at, w, advance(advance(w, NEXT_SHIFT), READ_SHIFT)));
     return true;
 }
 
@@ -276,10 +205,10 @@ static bool try_write_lock(void *ctx, struct ext2dax_lock *lock)
 
     (void)ctx;
     do {
-        w = AO_load(at);
+        w = e2d_word_load(at);
         if (holders_and_waiters(w) != 0)
             return false;
-    } while (!AO_compare_and_swap_acquire(at, w, advance(w, NEXT_SHIFT) | WRITER));
+    } while (!e2d_word_swap_acquire(at, w, advance(w, NEXT_SHIFT) | WRITER));
     return true;
 }
 
@@ -290,13 +219,13 @@ static void read_unlock(void *ctx, struct ext2dax_lock *lock)
 
     (void)ctx;
     do {
-        w = AO_load(at);
+        w = e2d_word_load(at);
         if (readers(w) == 0)
             e2d_lock_misuse("read unlock without a reader");
         left = advance(w, WRITE_SHIFT);
-    } while (!AO_compare_and_swap_release(at, w, left));
+    } while (!e2d_word_swap_release(at, w, left));
     if ((left & ALL_SLEEPERS) && readers(left) == 0)
-        wake(at, writer_bit(field(left, WRITE_SHIFT)));
+        e2d_wake(at, writer_bit(field(left, WRITE_SHIFT)));
 }
 
 static void write_unlock(void *ctx, struct ext2dax_lock *lock)
@@ -306,13 +235,13 @@ static void write_unlock(void *ctx, struct ext2dax_lock *lock)
 
     (void)ctx;
     do {
-        w = AO_load(at);
+        w = e2d_word_load(at);
         if (!(w & WRITER))
             e2d_lock_misuse("write unlock without a writer");
         left = advance(advance(w, WRITE_SHIFT), READ_SHIFT) & ~WRITER;
-    } while (!AO_compare_and_swap_release(at, w, left));
+    } while (!e2d_word_swap_release(at, w, left));
     if (left & ALL_SLEEPERS)
-        wake(at, reader_bit(field(left, READ_SHIFT)) | writer_bit(field(left, WRITE_SHIFT)));
+        e2d_wake(at, reader_bit(field(left, READ_SHIFT)) | writer_bit(field(left, WRITE_SHIFT)));
 }
 
 static int init(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lock_class, uint64_t number)
@@ -335,7 +264,7 @@ static void destroy(void *ctx, struct ext2dax_lock *lock)
 
 static bool held(void *ctx, const struct ext2dax_lock *lock, enum ext2dax_lock_mode mode)
 {
-    AO_t w = AO_load((const volatile AO_t *)&lock->word);
+    AO_t w = e2d_word_load((const volatile AO_t *)&lock->word);
 
     (void)ctx;
     return (w & WRITER) || (mode == EXT2DAX_LOCK_SHARED && readers(w) != 0);

@@ -18,14 +18,15 @@ void (*e2d_yield_hook)(enum e2d_yield_kind kind, const volatile void *at);
 /* By enum e2d_mutant, less the first, which is none. */
 static const struct {
     const char *name, *text;
-    bool order; /* of memory accesses only */
+    enum ext2dax_mutant_kind kind;
 } mutants[] = {
-#define MUTANT_ROW(name, text) {#name, text, false},
-    E2D_MUTANTS(MUTANT_ROW)
-#undef MUTANT_ROW
-#define MUTANT_ROW(name, text) {#name, text, true},
-        E2D_RACE_MUTANTS(MUTANT_ROW)
-#undef MUTANT_ROW
+#define CORE_ROW(name, text)  {#name, text, EXT2DAX_MUTANT_CORE},
+#define LOCK_ROW(name, text)  {#name, text, EXT2DAX_MUTANT_LOCK},
+#define ORDER_ROW(name, text) {#name, text, EXT2DAX_MUTANT_ORDER},
+    E2D_MUTANTS(CORE_ROW) E2D_LOCK_MUTANTS(LOCK_ROW) E2D_RACE_MUTANTS(ORDER_ROW)
+#undef CORE_ROW
+#undef LOCK_ROW
+#undef ORDER_ROW
 };
 
 void e2d_yield_point(enum e2d_yield_kind kind, const volatile void *at)
@@ -49,9 +50,9 @@ const char *ext2dax_mutant_text(int number)
     return number >= 0 && number < ext2dax_mutant_count() ? mutants[number].text : NULL;
 }
 
-bool ext2dax_mutant_is_order(int number)
+enum ext2dax_mutant_kind ext2dax_mutant_kind(int number)
 {
-    return number >= 0 && number < ext2dax_mutant_count() && mutants[number].order;
+    return number >= 0 && number < ext2dax_mutant_count() ? mutants[number].kind : EXT2DAX_MUTANT_CORE;
 }
 
 void ext2dax_assertions(bool on)

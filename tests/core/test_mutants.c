@@ -115,7 +115,7 @@ END_TEST
 START_TEST(every_mutant_has_its_case)
 {
     for (int i = 0; i < ext2dax_mutant_count(); i++) {
-        bool found = ext2dax_mutant_is_order(i);
+        bool found = ext2dax_mutant_kind(i) != EXT2DAX_MUTANT_CORE;
 
         for (int k = 0; k < cases() && !found; k++)
             found = strcmp(mutant_cases[k].mutant, ext2dax_mutant_name(i)) == 0;

@@ -18,8 +18,12 @@ int ext2dax_mutant_count(void);
 const char *ext2dax_mutant_name(int number);
 const char *ext2dax_mutant_text(int number);
 
-/* Is it one of the order of memory accesses alone, which no schedule shows, only a race detector? */
-bool ext2dax_mutant_is_order(int number);
+enum ext2dax_mutant_kind {
+    EXT2DAX_MUTANT_CORE, /* of the core or the model address space: some schedule of a few operations shows it */
+    EXT2DAX_MUTANT_LOCK, /* of what the default lock backend rests on; the bench of the lock itself shows it */
+    EXT2DAX_MUTANT_ORDER /* of the order of memory accesses alone: no schedule shows it, a race detector does */
+};
+enum ext2dax_mutant_kind ext2dax_mutant_kind(int number);
 
 /*
  * The assertions of the instrumented core: on at first. Off, a mutant has to be noticed by what the bench itself looks at,

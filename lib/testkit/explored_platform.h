@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* What lock_atomic_ops.c runs on when it is explored: every atomic is a yield point, and sleeping is the bench's. */
+#ifndef E2D_TESTKIT_EXPLORED_PLATFORM_H
+#define E2D_TESTKIT_EXPLORED_PLATFORM_H
+
+#include "explored_lock.h"
+#include "yield.h"
+
+#define E2D_LOCK_SPINS 1u /* as good as many: what comes between two looks is explored */
+
+static inline AO_t e2d_word_load(const volatile AO_t *at)
+{
+    E2D_YIELD(E2D_YIELD_LOAD, at);
+    return AO_load(at);
+}
+static inline bool e2d_word_swap(volatile AO_t *at, AO_t from, AO_t to)
+{
+    E2D_YIELD(E2D_YIELD_STORE, at);
+    return AO_compare_and_swap_full(at, from, to);
+}
+static inline bool e2d_word_swap_acquire(volatile AO_t *at, AO_t from, AO_t to)
+{
+    return e2d_word_swap(at, from, to);
+}
+static inline bool e2d_word_swap_release(volatile AO_t *at, AO_t from, AO_t to)
+{
+    return e2d_word_swap(at, from, to);
+}
+static inline void e2d_relax(void)
+{
+}
+static inline void e2d_give_way(void)
+{
+}
+static inline void e2d_sleep_on(volatile AO_t *at, AO_t seen, uint32_t bits)
+{
+    E2D_YIELD(E2D_YIELD_LOAD, at);
+    if (E2D_MUTANT(LOCK_SLEEPS_UNCHECKED) || (uint32_t)AO_load(at) == (uint32_t)seen)
+        e2d_explored_sleep(at, bits);
+}
+static inline void e2d_wake(volatile AO_t *at, uint32_t bits)
+{
+    E2D_YIELD(E2D_YIELD_STORE, at);
+    if (!E2D_MUTANT(LOCK_WAKE_LOST))
+        e2d_explored_wake(at, bits);
+}
+
+#endif
