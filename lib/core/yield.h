@@ -104,7 +104,8 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
 /* The same for what only the order of memory accesses shows: no schedule of whole steps does, a race detector can. */
 #define E2D_RACE_MUTANTS(_)                                                                                            \
     _(PUBLISH_RELAXED, "block pointers are stored without release")                                                    \
-    _(LOAD_RELAXED, "block pointers are loaded without acquire")
+    _(LOAD_RELAXED, "block pointers are loaded without acquire")                                                       \
+    _(UNLOCK_RELAXED, "the explored lock is released without release")
 
 enum e2d_mutant {
     E2D_MUTANT_NONE,

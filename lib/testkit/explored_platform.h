@@ -16,15 +16,17 @@ static inline AO_t e2d_word_load(const volatile AO_t *at)
 static inline bool e2d_word_swap(volatile AO_t *at, AO_t from, AO_t to)
 {
     E2D_YIELD(E2D_YIELD_STORE, at);
-    return AO_compare_and_swap_full(at, from, to);
+    return AO_compare_and_swap(at, from, to);
 }
 static inline bool e2d_word_swap_acquire(volatile AO_t *at, AO_t from, AO_t to)
 {
-    return e2d_word_swap(at, from, to);
+    E2D_YIELD(E2D_YIELD_STORE, at);
+    return AO_compare_and_swap_acquire(at, from, to);
 }
 static inline bool e2d_word_swap_release(volatile AO_t *at, AO_t from, AO_t to)
 {
-    return e2d_word_swap(at, from, to);
+    E2D_YIELD(E2D_YIELD_STORE, at);
+    return E2D_MUTANT(UNLOCK_RELAXED) ? AO_compare_and_swap(at, from, to) : AO_compare_and_swap_release(at, from, to);
 }
 static inline void e2d_relax(void)
 {
