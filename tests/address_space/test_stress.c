@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* Many threads on a few files, through windows of this very process (../stress/stress.h): every fault is a real one. */
+#include <check.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ext2dax/hosted/lock.h"
+
+#include "mounted.h"
+
+#include "../stress/stress.h"
+
+#define PAGES 1100u /* two whole windows and a part */
+#define EVERY 16u   /* words of which one is loaded: others share its page, and each touch costs two system calls */
+
+static struct mounted m;
+static uint64_t seed;
+
+/* The last is so short of mappings that what was not touched lately is given up all the time. */
+static const struct mounted_options runs[] = {
+    {.size = 12u << 20, .locks = "atomic_ops", .order = EXT2DAX_UNORDERED},
+    {.size = 12u << 20, .locks = "pthread", .order = EXT2DAX_ORDERED},
+    {.size = 12u << 20, .locks = "atomic_ops", .order = EXT2DAX_ORDERED, .max_mappings = 64},
+};
+#define RUNS (sizeof runs / sizeof runs[0])
+
+static void *map_whole(struct ext2dax_inode *inode, bool shared)
+{
+    unsigned flags = EXT2DAX_MAP_WRITE | (shared ? 0 : EXT2DAX_MAP_PRIVATE);
+    void *at;
+
+    return ext2dax_process_map(m.process, inode, 0, PAGES * (uint64_t)PAGE, flags, &at) == 0 ? at : NULL;
+}
+
+static void unmap_whole(void *at)
+{
+    unmap_file(&m, at);
+}
+
+/* Any signal but a SIGBUS, which is the end of the file, is one too many. */
+static enum ext2dax_fault_result result_of(int number)
+{
+    return number == 0 ? EXT2DAX_FAULT_NOPAGE : number == SIGBUS ? EXT2DAX_FAULT_SIGBUS : EXT2DAX_FAULT_FALLBACK;
+}
+
+static enum ext2dax_fault_result load(void *map, uint64_t offset, uint64_t *words, size_t count, bool huge)
+{
+    int number = 0;
+
+    (void)huge;
+    for (size_t i = 0; i < count && number == 0; i += EVERY)
+        number = touch_word((volatile uint64_t *)map + offset / 8 + i, 0, &words[i]);
+    return result_of(number);
+}
+
+static enum ext2dax_fault_result store(void *map, uint64_t offset, uint64_t word, bool huge)
+{
+    uint64_t seen;
+
+    (void)huge;
+    return result_of(touch_word((volatile uint64_t *)map + offset / 8, word, &seen));
+}
+
+/* In words, as a processor moves them. */
+static void copy(void *to, const void *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes / 8; i++)
+        __atomic_store_n((uint64_t *)to + i, __atomic_load_n((const uint64_t *)from + i, __ATOMIC_RELAXED),
+                         __ATOMIC_RELAXED);
+}
+
+static uint64_t free_blocks(void)
+{
+    struct ext2dax_statfs figures;
+
+    ext2dax_statfs(m.mount, &figures);
+    return figures.free_blocks;
+}
+
+START_TEST(many_threads)
+{
+    struct stress_space space = {.page = PAGE,
+                                 .pages = PAGES,
+                                 .map = map_whole,
+                                 .unmap = unmap_whole,
+                                 .load = load,
+                                 .store = store,
+                                 .copy = copy};
+    struct ext2dax_process_counters counters;
+    uint64_t free_at_first;
+    unsigned long done;
+
+    if (!ext2dax_locks_by_name(runs[_i].locks).ops)
+        return;
+    catch_signals();
+    mounted_open(&m, &runs[_i]);
+    free_at_first = free_blocks();
+    space.mount = m.mount;
+    space.root = m.root;
+    done = stress_run(&space, stress_seconds(3) / (double)RUNS, seed + (unsigned)_i);
+    ck_assert_uint_eq(free_blocks(), free_at_first);
+    counters = count(&m);
+    ck_assert_uint_gt(counters.traps, 0);
+    mounted_close(&m);
+    printf("%s, %s: %lu operations, %lu faults, %lu slabs evicted\n", runs[_i].locks,
+           runs[_i].order == EXT2DAX_ORDERED ? "ordered" : "unordered", done, (unsigned long)counters.traps,
+           (unsigned long)counters.evicted);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("threads and windows");
+    TCase *cases = tcase_create("many threads");
+    SRunner *runner;
+    int failed;
+
+    seed = stress_seed();
+    tcase_set_timeout(cases, stress_seconds(3) * 4 + 60);
+    tcase_add_loop_test(cases, many_threads, 0, (int)RUNS);
+    suite_add_tcase(suite, cases);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
