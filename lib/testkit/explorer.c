@@ -306,6 +306,7 @@ static bool begin(struct ext2dax_explorer *explorer, const struct ext2dax_scenar
                   struct ext2dax_explorer_result *result)
 {
     memset(result, 0, sizeof *result);
+    result->flags = explorer->options.flags;
     explorer->scenario = scenario;
     explorer->result = result;
     explorer->threads = scenario->threads;

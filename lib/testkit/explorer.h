@@ -165,6 +165,7 @@ struct e2d_lock_state {
     enum ext2dax_lock_class lock_class;
     uint64_t number;
     uint32_t readers;
+    uint32_t queued; /* FAIR: who wait to have it exclusively */
     uint32_t writer; /* 0: nobody; else the thread's number + 1, or UINT32_MAX from outside of threads */
 };
 

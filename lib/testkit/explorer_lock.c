@@ -32,7 +32,7 @@ static struct e2d_lock_state *state_of(const struct ext2dax_lock *lock)
 
 bool e2d_lock_is_free(const struct e2d_lock_state *lock, bool exclusive)
 {
-    return lock->writer == 0 && (!exclusive || lock->readers == 0);
+    return lock->writer == 0 && (exclusive ? lock->readers == 0 : lock->queued == 0);
 }
 
 void e2d_lock_text(const struct e2d_lock_state *lock, char *text, size_t size)
@@ -64,6 +64,21 @@ static void grant(struct e2d_lock_state *lock, bool exclusive, uint32_t who)
         lock->readers++;
 }
 
+/* Coming for it and waiting are two steps: in between others may come, and they go first or not by who came first. */
+static void queue(struct ext2dax_explorer *explorer, struct e2d_lock_state *lock, bool exclusive, bool shared)
+{
+    struct e2d_thread *thread = &explorer->thread[explorer->current];
+
+    if (explorer->doomed || (thread->limit == 0 ? shared : thread->points >= thread->limit))
+        e2d_stand(explorer, E2D_RUNNABLE, NULL);
+    if (e2d_lock_is_free(lock, exclusive))
+        return;
+    thread->points++;
+    lock->queued += exclusive;
+    e2d_stand(explorer, exclusive ? E2D_WAITS_EXCLUSIVE : E2D_WAITS_SHARED, lock);
+    lock->queued -= exclusive;
+}
+
 static void take(struct ext2dax_explorer *explorer, struct e2d_lock_state *lock, bool exclusive)
 {
     char text[64];
@@ -78,8 +93,10 @@ static void take(struct ext2dax_explorer *explorer, struct e2d_lock_state *lock,
         bool shared = e2d_touch(explorer, lock, exclusive);
 
         thread->points++;
-        if (explorer->doomed || !e2d_lock_is_free(lock, exclusive) ||
-            (thread->limit == 0 ? shared : thread->points >= thread->limit))
+        if ((explorer->options.flags & EXT2DAX_EXPLORER_FAIR) != 0)
+            queue(explorer, lock, exclusive, shared);
+        else if (explorer->doomed || !e2d_lock_is_free(lock, exclusive) ||
+                 (thread->limit == 0 ? shared : thread->points >= thread->limit))
             e2d_stand(explorer, exclusive ? E2D_WAITS_EXCLUSIVE : E2D_WAITS_SHARED, lock);
         tell(explorer, "lock", lock, exclusive ? "" : ", shared");
     }

@@ -49,7 +49,7 @@ bool e2d_touch(struct ext2dax_explorer *explorer, const void *at, bool store)
     uint32_t me = (uint32_t)1 << explorer->current;
     struct e2d_touched *touched;
 
-    if ((explorer->options.flags & EXT2DAX_EXPLORER_SHARED_ONLY) == 0)
+    if (!at || (explorer->options.flags & EXT2DAX_EXPLORER_SHARED_ONLY) == 0)
         return true;
     if (explorer->touched_count * 2 >= explorer->touched_room && !widen(explorer))
         return true;

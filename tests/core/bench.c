@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ext2dax/hosted/host.h"
 #include "ext2dax/hosted/lock.h"
 #include "ext2dax/hosted/memory.h"
 #include "ext2dax/testkit/mutant.h"
@@ -50,13 +51,17 @@ static void *host_alloc(void *ctx, size_t bytes)
 
     if (bench->allocs_left >= 0 && bench->allocs_left-- == 0)
         return NULL;
-    return take(bench, bytes);
+    return bench->explorer ? ext2dax_explorer_alloc(bench->explorer, bytes) : take(bench, bytes);
 }
 
 static void host_release(void *ctx, void *at, size_t bytes)
 {
-    (void)bytes;
-    give(ctx, at);
+    struct bench *bench = ctx;
+
+    if (bench->explorer)
+        ext2dax_explorer_release(bench->explorer, at, bytes);
+    else
+        give(bench, at);
 }
 
 static int64_t host_now(void *ctx)
@@ -78,7 +83,13 @@ static void host_log(void *ctx, const struct ext2dax_report *report)
 
 static void host_panic(void *ctx, const char *file, int line, const char *what)
 {
-    (void)ctx;
+    struct bench *bench = ctx;
+    struct ext2dax_host explored;
+
+    if (bench->explorer) {
+        explored = ext2dax_explorer_host(bench->explorer);
+        explored.ops->panic(explored.ctx, file, line, what);
+    }
     fprintf(stderr, "%s:%d: %s\n", file, line, what);
     abort();
 }
@@ -119,7 +130,8 @@ static void host_released(void *ctx, struct ext2dax_inode *inode)
     struct bench *bench = ctx;
 
     bench->released = inode;
-    ext2dax_lock_order_returned(bench->order);
+    if (bench->order)
+        ext2dax_lock_order_returned(bench->order);
 }
 
 static bool host_may_use_reserved(void *ctx)
@@ -179,6 +191,10 @@ static void order_broken(void *arg, const char *text)
 {
     struct bench *bench = arg;
 
+    if (bench->explorer) {
+        ext2dax_explorer_fail(bench->explorer, "%s", text);
+        return;
+    }
     pthread_mutex_lock(&bench->given_mutex);
     snprintf(bench->broken, sizeof bench->broken, "%s", text);
     pthread_mutex_unlock(&bench->given_mutex);
@@ -186,9 +202,41 @@ static void order_broken(void *arg, const char *text)
 
 static void check_order(struct bench *bench)
 {
+    if (!bench->order)
+        return;
     ext2dax_lock_order_returned(bench->order);
     if (ext2dax_lock_order_broken(bench->order) != 0)
         ck_abort_msg("%s", bench->broken);
+}
+
+static void open_locks(struct bench *bench, struct ext2dax_locks locks, bool blind)
+{
+    struct ext2dax_host host = bench->explorer ? ext2dax_explorer_host(bench->explorer) : ext2dax_host_default();
+
+    bench->locks = locks;
+    if (blind)
+        return;
+    bench->order = ext2dax_lock_order_open_on(&host, locks, order_broken, bench);
+    ck_assert_ptr_nonnull(bench->order);
+    bench->locks = ext2dax_lock_order_locks(bench->order);
+}
+
+/* Whatever free blocks held before: nobody may ever see it. */
+static void open_memory(struct bench *bench, size_t size)
+{
+    if (bench->explorer) {
+        ck_assert_int_eq(ext2dax_explorer_memory(bench->explorer, size, 0xA5, &bench->memory), 0);
+        return;
+    }
+    ck_assert_int_eq(ext2dax_heap_open(size, &bench->memory), 0);
+    memset(bench->memory.base, 0xA5, bench->memory.size);
+}
+
+static struct ext2dax_model *open_model(struct bench *bench, unsigned huge_order)
+{
+    struct ext2dax_host host = bench->explorer ? ext2dax_explorer_host(bench->explorer) : ext2dax_host_default();
+
+    return ext2dax_model_open_on(&host, &bench->memory, bench->locks, bench->page_size, huge_order);
 }
 
 void bench_open(struct bench *bench, const struct bench_options *options)
@@ -202,7 +250,9 @@ void bench_open(struct bench *bench, const struct bench_options *options)
                                           .order = options->order,
                                           .page_shift = options->page_shift,
                                           .huge_order = options->huge_order};
-    struct ext2dax_locks locks = options->locks ? ext2dax_locks_by_name(options->locks) : ext2dax_locks_default();
+    struct ext2dax_locks locks = options->explorer ? ext2dax_explorer_locks(options->explorer)
+                                 : options->locks  ? ext2dax_locks_by_name(options->locks)
+                                                   : ext2dax_locks_default();
     struct ext2dax_plugs plugs = {.host = {&host_ops, bench}};
     struct ext2dax_statfs figures;
     unsigned page_shift = options->page_shift ? options->page_shift : 12;
@@ -212,28 +262,28 @@ void bench_open(struct bench *bench, const struct bench_options *options)
     memset(bench, 0, sizeof *bench);
     pthread_mutex_init(&bench->given_mutex, NULL);
     bench->allocs_left = -1;
-    bench->order = ext2dax_lock_order_open(locks, order_broken, bench);
-    ck_assert_ptr_nonnull(bench->order);
-    plugs.locks = ext2dax_lock_order_locks(bench->order);
+    bench->explorer = options->explorer;
     bench->copy_left = SIZE_MAX;
-    ck_assert_int_eq(ext2dax_heap_open(options->size, &bench->memory), 0);
-    /* Whatever free blocks held before: nobody may ever see it. */
-    memset(bench->memory.base, 0xA5, bench->memory.size);
+    open_locks(bench, locks, options->blind);
+    open_memory(bench, options->size);
+    plugs.locks = bench->locks;
     bench->page_size = 1u << page_shift;
-    bench->model = ext2dax_model_open(&bench->memory, plugs.locks, bench->page_size,
-                                      options->huge_order ? options->huge_order : page_shift - 3);
+    bench->model = open_model(bench, options->huge_order ? options->huge_order : page_shift - 3);
     ck_assert_ptr_nonnull(bench->model);
     ck_assert_int_eq(ext2dax_format(&bench->memory, &format, NULL), 0);
     plugs.memory = bench->memory;
     plugs.memory.ops = &fenced_ops;
     if (options->durable) {
-        bench->durable = malloc(options->size);
+        bench->durable =
+            options->explorer ? ext2dax_explorer_alloc(options->explorer, options->size) : malloc(options->size);
         ck_assert_ptr_nonnull(bench->durable);
         memcpy(bench->durable, bench->memory.base, options->size);
         plugs.memory.ops = &durable_ops;
         plugs.memory.ctx = bench;
     }
     plugs.address_space = ext2dax_model_address_space(bench->model);
+    if (bench->explorer)
+        plugs.address_space = ext2dax_explorer_watch(bench->explorer, plugs.address_space);
     ck_assert_int_eq(ext2dax_mount(&plugs, &mount, &bench->mount), 0);
     ext2dax_statfs(bench->mount, &figures);
     bench->block_size = figures.block_size;

@@ -14,6 +14,7 @@
 
 #include "ext2dax/ext2dax.h"
 #include "ext2dax/testkit/checker.h"
+#include "ext2dax/testkit/explorer.h"
 #include "ext2dax/testkit/lock_order.h"
 #include "ext2dax/testkit/model.h"
 
@@ -32,12 +33,14 @@ struct bench {
     struct ext2dax_report last;
     struct given *given; /* what the host gave out */
     pthread_mutex_t given_mutex;
-    bool nobody;                      /* the caller may not use reserved blocks */
-    struct ext2dax_inode *released;   /* the last one that was given back in its own storage */
-    struct ext2dax_lock_order *order; /* every lock of the mount and the model goes through it */
-    char broken[160];                 /* the last rule of it that was broken */
-    unsigned char *durable;           /* what a power cut would leave of the image; NULL: not looked at */
-    void (*clock)(void);              /* called whenever the core asks what time it is; may be NULL */
+    bool nobody;                       /* the caller may not use reserved blocks */
+    struct ext2dax_inode *released;    /* the last one that was given back in its own storage */
+    struct ext2dax_locks locks;        /* the mount's and the model's */
+    struct ext2dax_lock_order *order;  /* every lock goes through it; NULL: nobody looks */
+    struct ext2dax_explorer *explorer; /* everything lives in its memory; NULL: in the heap */
+    char broken[160];                  /* the last rule of it that was broken */
+    unsigned char *durable;            /* what a power cut would leave of the image; NULL: not looked at */
+    void (*clock)(void);               /* called whenever the core asks what time it is; may be NULL */
 };
 
 struct bench_options {
@@ -47,8 +50,10 @@ struct bench_options {
     enum ext2dax_order order;
     uint32_t reserved_percent;
     uint32_t blocks_per_group;
-    const char *locks; /* NULL: the default backend */
-    bool durable;      /* keep account of what was written back */
+    const char *locks;                 /* NULL: the default backend */
+    bool durable;                      /* keep account of what was written back */
+    struct ext2dax_explorer *explorer; /* whose locks and memory it uses; NULL: the library's own */
+    bool blind;                        /* nobody looks at the order of locks */
 };
 
 void bench_open(struct bench *bench, const struct bench_options *options);

@@ -48,6 +48,12 @@ struct ext2dax_mount;
 /* The lock plug says that every lock is held: what asserts on that is off, and only the bench's own checks judge. */
 #define EXT2DAX_EXPLORER_BLIND 0x4u
 
+/*
+ * Who comes for a lock shared while somebody waits to have it exclusively waits behind that one, as with every backend that
+ * is fair to writers. Finds what deadlocks for that alone; what takes every lock in order needs it not.
+ */
+#define EXT2DAX_EXPLORER_FAIR 0x8u
+
 struct ext2dax_explorer_options {
     size_t size;          /* sizeof of whoever filled it; what lies past it counts as zero */
     size_t memory;        /* bytes for all that has to be put back; 0: 1 MiB */
@@ -105,7 +111,7 @@ int ext2dax_explorer_name_inode(struct ext2dax_explorer *explorer, const struct 
 
 enum ext2dax_explorer_access { EXT2DAX_EXPLORER_LOAD, EXT2DAX_EXPLORER_STORE };
 
-/* A yield point of the bench's own: this is about to be touched. Outside of threads: nothing. */
+/* A yield point of the bench's own: this is about to be touched; NULL: anything may be. Outside of threads: nothing. */
 void ext2dax_explorer_point(struct ext2dax_explorer *explorer, enum ext2dax_explorer_access access, const void *at);
 /* Sleeps until another thread wakes whoever sleeps at `at`; a sleep that nobody can end is reported as a lost wake-up. */
 void ext2dax_explorer_sleep(struct ext2dax_explorer *explorer, const void *at);
@@ -148,6 +154,7 @@ struct ext2dax_explorer_result {
     double covered;       /* schedules that these stand for; 0 where preemptions are bounded */
     uint32_t points;      /* yield points of the longest schedule */
     uint32_t rounds;      /* explorations begun: more than one only with SHARED_ONLY */
+    uint32_t flags;       /* what it was explored with */
     bool complete;        /* all there are within the bound; false after a finding or at most_states */
     bool failed;          /* `finding` and `id` mean something */
     uint32_t preemptions; /* of the schedule found: no other with fewer fails, unless it has more than four */

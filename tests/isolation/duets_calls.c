@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls against each other, and against faults where they grow, free, freeze or name a file (explorer.h). */
+/* Calls against each other, and against faults where they grow, free, freeze or name a file (duet.h). */
 #include <stdlib.h>
 #include <string.h>
 
-#include "explorer.h"
+#include "duet.h"
 
 /* ---- operations ---- */
 
-static struct ext2dax_pin pin;
-static uint32_t number; /* of a file that comes or goes */
+static struct ext2dax_pin pin CHANGES;
+static uint32_t number CHANGES; /* of a file that comes or goes */
 
 static void look_for_number(void)
 {
@@ -145,7 +145,7 @@ static void grow_size(void)
 {
     expect(ext2dax_truncate(file, 30 * PAGE) == 0, "a truncate failed");
 }
-static enum ext2dax_fault_result behind;
+static enum ext2dax_fault_result behind CHANGES;
 static void store_behind(void)
 {
     unsigned char byte = 9;
@@ -154,7 +154,7 @@ static void store_behind(void)
     expect(behind == EXT2DAX_FAULT_NOPAGE || behind == EXT2DAX_FAULT_SIGBUS, "a store failed");
 }
 /* In the last page, past the end; once the file has grown over it, such a store is a good one. */
-static bool strayed;
+static bool strayed CHANGES;
 static void stray_store(void)
 {
     unsigned char byte = 0xEE;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fault family against itself and against what changes files, in every schedule with one preemption (explorer.h).
+ * The fault family against itself and against what changes files, in every schedule with one preemption (duet.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "explorer.h"
+#include "duet.h"
 
 /* ---- operations ---- */
 
@@ -70,7 +70,7 @@ static void extend_by_write(void)
     expect(ext2dax_write(file, bench_size(file) + 300, &byte, 1) == 1, "a write failed");
 }
 /* Into the last page, past the end; once the file has grown over it, such a store is a good one. */
-static bool strayed;
+static bool strayed CHANGES;
 static void stray_store(void)
 {
     unsigned char bytes[800];

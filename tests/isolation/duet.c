@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+#include "duet.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ext2dax/testkit/checker.h"
+#include "ext2dax/testkit/mutant.h"
+#include "judge.h"
+
+struct bench bench CHANGES;
+struct ext2dax_inode *file CHANGES, *victim CHANGES;
+struct ext2dax_model_map *map CHANGES, *other CHANGES;
+
+/* States in which assertions may come up; they only have a column of their own. */
+#define ENOUGH 20000u
+
+static struct ext2dax_explorer *explorer;
+static const struct duet *playing;
+
+/* Of everything that is declared with CHANGES. */
+extern unsigned char __start_changes[], __stop_changes[];
+
+/* ---- findings ---- */
+
+void complain(const char *what)
+{
+    if (!playing || !playing->unjudged)
+        ext2dax_explorer_fail(explorer, "%s", what);
+}
+
+void expect(bool condition, const char *what)
+{
+    if (!condition)
+        complain(what);
+}
+
+static struct judge judge(void)
+{
+    return (struct judge){.explorer = explorer,
+                          .memory = &bench.memory,
+                          .model = bench.model,
+                          .others = &victim->number,
+                          .unlinked = true,
+                          .hostile = playing->hostile};
+}
+
+/* ---- the scenario, as the explorer wants it ---- */
+
+static void break_protection(const struct duet *duet, bool broken)
+{
+    ck_assert_int_eq(ext2dax_mutant_activate(broken && duet->mutant ? duet->mutant : "none"), 0);
+}
+
+static void on_start(void *arg)
+{
+    const struct duet *duet = arg;
+    struct bench_options options = {.size = 128 << 10,
+                                    .block_size = PAGE,
+                                    .blocks_per_group = 256,
+                                    .page_shift = 10,
+                                    .huge_order = 3,
+                                    .order = duet->durable ? EXT2DAX_ORDERED : EXT2DAX_ORDER_AUTO,
+                                    .durable = duet->durable,
+                                    .explorer = explorer,
+                                    .blind = duet->blind};
+
+    ck_assert_int_eq(ext2dax_explorer_remember(explorer, __start_changes, (size_t)(__stop_changes - __start_changes)),
+                     0);
+    bench_open(&bench, &options);
+    ck_assert_int_eq(ext2dax_explorer_ignore_counters(explorer, bench.mount), 0);
+    file = bench_create(&bench, "file");
+    victim = bench_create(&bench, "victim");
+    map = ext2dax_model_map(bench.model, file, 0, 40, true, true);
+    other = ext2dax_model_map(bench.model, file, 0, 40, true, true);
+    ext2dax_explorer_name_inode(explorer, file, "file");
+    ext2dax_explorer_name_inode(explorer, victim, "victim");
+    duet->scenario->start();
+    break_protection(duet, true);
+    ext2dax_assertions(!duet->blind);
+}
+
+static void on_step(void *arg)
+{
+    const struct duet *duet = arg;
+    const struct judge judged = judge();
+
+    if (!duet->unjudged)
+        judge_state(&judged);
+}
+
+static void on_finish(void *arg)
+{
+    const struct duet *duet = arg;
+    const struct judge judged = judge();
+
+    if (duet->unjudged)
+        return;
+    break_protection(duet, false);
+    judge_end(&judged);
+    if (duet->scenario->verify)
+        duet->scenario->verify();
+    break_protection(duet, true);
+}
+
+static void play_first(void *arg)
+{
+    const struct duet *duet = arg;
+
+    duet->scenario->first();
+    if (bench.order)
+        ext2dax_lock_order_returned(bench.order);
+}
+
+static void play_second(void *arg)
+{
+    const struct duet *duet = arg;
+
+    duet->scenario->second();
+    if (bench.order)
+        ext2dax_lock_order_returned(bench.order);
+}
+
+static struct ext2dax_scenario describe(const struct duet *duet)
+{
+    return (struct ext2dax_scenario){.name = duet->scenario->name,
+                                     .arg = (void *)(uintptr_t)duet,
+                                     .threads = 2,
+                                     .thread = {{"the first", play_first}, {"the second", play_second}},
+                                     .start = on_start,
+                                     .step = on_step,
+                                     .finish = on_finish};
+}
+
+static void open_explorer(const struct duet *duet, unsigned flags)
+{
+    struct ext2dax_explorer_options options = {.size = sizeof options,
+                                               .flags = flags | (duet->blind ? EXT2DAX_EXPLORER_BLIND : 0),
+                                               .preemptions = EXT2DAX_EXPLORER_ANY,
+                                               .most_states = duet->unjudged ? ENOUGH : 0};
+
+    explorer = ext2dax_explorer_open(&options);
+    ck_assert_ptr_nonnull(explorer);
+    playing = duet;
+}
+
+static void close_explorer(const struct duet *duet)
+{
+    ext2dax_explorer_close(explorer);
+    break_protection(duet, false);
+    ext2dax_assertions(true);
+}
+
+/*
+ * A broken protection may leave what threads share to be touched without a lock and unannounced: only all yield points tell
+ * then. And some mistakes take a lock that is fair.
+ */
+bool duet_explore(const struct duet *duet, struct ext2dax_explorer_result *result)
+{
+    static const unsigned tries[] = {EXT2DAX_EXPLORER_SHARED_ONLY, 0, EXT2DAX_EXPLORER_FAIR};
+    const struct ext2dax_scenario scenario = describe(duet);
+    bool sound = true;
+
+    for (unsigned i = 0; i < (duet->mutant && !duet->unjudged ? 3 : 1) && sound; i++) {
+        open_explorer(duet, tries[i]);
+        sound = ext2dax_explorer_explore(explorer, &scenario, result);
+        close_explorer(duet);
+    }
+    return sound;
+}
+
+static void print_line(void *arg, const char *text)
+{
+    (void)arg;
+    puts(text);
+}
+
+bool duet_replay(const struct duet *duet, const char *id, unsigned flags, bool print,
+                 struct ext2dax_explorer_result *result)
+{
+    const struct ext2dax_scenario scenario = describe(duet);
+    bool sound;
+    int error;
+
+    open_explorer(duet, flags);
+    sound = ext2dax_explorer_replay(explorer, &scenario, id, print ? print_line : NULL, NULL, result, &error);
+    close_explorer(duet);
+    ck_assert_int_eq(error, 0);
+    return sound;
+}
+
+void every_schedule(const struct scenario *scenario)
+{
+    const struct duet duet = {.scenario = scenario};
+    struct ext2dax_explorer_result result, again;
+
+    if (!duet_explore(&duet, &result)) {
+        printf("%s: %s\n", scenario->name, result.finding);
+        (void)duet_replay(&duet, result.id, result.flags, true, &again);
+        ck_abort_msg("%s, schedule %s: %s", scenario->name, result.id, result.finding);
+    }
+    ck_assert(result.complete);
+    printf("%-45s %6llu schedules %7llu pruned %7llu states\n", scenario->name, (unsigned long long)result.schedules,
+           (unsigned long long)result.pruned, (unsigned long long)result.states);
+}
+
+/* ---- operations ---- */
+
+enum ext2dax_fault_result fault_in(struct ext2dax_model_map *in, uint64_t page, bool write,
+                                   enum ext2dax_fault_result (*entry)(struct ext2dax_fault *))
+{
+    struct ext2dax_fault f;
+
+    ext2dax_model_fault(in, page, write, &f);
+    return entry(&f);
+}
+
+void store(struct ext2dax_model_map *in, uint64_t offset, unsigned char byte)
+{
+    enum ext2dax_fault_result result = ext2dax_model_write(in, offset, &byte, 1, false, true);
+
+    expect(result == EXT2DAX_FAULT_NOPAGE || result == EXT2DAX_FAULT_SIGBUS, "a store failed");
+}
+
+void linger(void)
+{
+    ext2dax_explorer_point(explorer, EXT2DAX_EXPLORER_STORE, NULL);
+}
+
+static void finding(void *arg, const struct ext2dax_finding *f)
+{
+    (void)arg;
+    complain(f->what);
+}
+
+void no_leaks(void)
+{
+    (void)ext2dax_check_image(bench.memory.base, bench.memory.size, EXT2DAX_CHECK_MOUNTED, finding, NULL, NULL);
+}
+
+void fill(uint64_t first, uint64_t pages)
+{
+    unsigned char bytes[8 * PAGE];
+
+    memset(bytes, 7, sizeof bytes);
+    for (uint64_t i = 0; i < pages; i += 8)
+        ck_assert_int_gt(ext2dax_write(file, (first + i) * PAGE, bytes, (pages - i < 8 ? pages - i : 8) * PAGE), 0);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Plays every scenario in every schedule, and says how many there were. Two threads: each mover against each changer, from
+ * each start. Three: each pair of movers that fault against each changer.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ext2dax/testkit/mutant.h"
+#include "stage.h"
+
+static struct {
+    unsigned threads;
+    unsigned flags;
+    uint32_t preemptions;
+    unsigned slice, slices;
+    double seconds; /* begin no scenario after so many */
+    const char *only, *start, *replay, *mutant;
+    bool order, quiet;
+} wanted = {.threads = 2, .flags = EXT2DAX_EXPLORER_SHARED_ONLY, .preemptions = EXT2DAX_EXPLORER_ANY, .slices = 1};
+
+static struct {
+    uint64_t scenarios, schedules, pruned, states, ends, steps;
+    uint64_t violations, left_out;
+    double covered;
+} total;
+
+static double now(void)
+{
+    struct timespec at;
+
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (double)at.tv_sec + 1e-9 * (double)at.tv_nsec;
+}
+
+static void print_line(void *arg, const char *text)
+{
+    (void)arg;
+    puts(text);
+}
+
+static void replay(const struct ext2dax_scenario *scenario, const char *id)
+{
+    struct ext2dax_explorer_result result;
+    int error;
+
+    ext2dax_explorer_clear(stage.explorer);
+    printf("\n%s, schedule %s\n\n", scenario->name, id);
+    (void)ext2dax_explorer_replay(stage.explorer, scenario, id, print_line, NULL, &result, &error);
+    if (error != 0)
+        printf("%s is no schedule of \"%s\"\n", id, scenario->name);
+    else
+        printf("\n%s\n\n", result.failed ? result.finding : "nothing is wrong");
+    total.violations += result.failed || error != 0;
+}
+
+static void play(const struct play *play)
+{
+    struct ext2dax_explorer_result result;
+    struct ext2dax_scenario scenario;
+    char name[200];
+
+    play_describe(play, &scenario, name, sizeof name);
+    if (wanted.only && strcmp(name, wanted.only) != 0)
+        return;
+    if (wanted.replay) {
+        replay(&scenario, wanted.replay);
+        return;
+    }
+    ext2dax_explorer_clear(stage.explorer);
+    (void)ext2dax_explorer_explore(stage.explorer, &scenario, &result);
+    total.scenarios++;
+    total.schedules += result.schedules;
+    total.pruned += result.pruned;
+    total.states += result.states;
+    total.ends += result.ends;
+    total.steps += result.steps;
+    total.covered += result.covered;
+    if (!wanted.quiet)
+        printf("%-76s %8llu schedules %9llu pruned %8llu states%s\n", name, (unsigned long long)result.schedules,
+               (unsigned long long)result.pruned, (unsigned long long)result.states,
+               result.complete || result.failed ? "" : " (not all)");
+    if (result.failed) {
+        total.violations++;
+        printf("VIOLATION in \"%s\": %s\n", name, result.finding);
+        replay(&scenario, result.id);
+    }
+    fflush(stdout);
+}
+
+static bool faults(const struct part *part)
+{
+    static const char *const names[] = {"read fault", "write fault", "PMD write", "mkwrite"};
+
+    for (unsigned i = 0; i < 4; i++) {
+        if (strcmp(part->name, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Calls `play` for each scenario of this slice, as long as there is time. */
+static void play_one(const struct play *one, double begun)
+{
+    static unsigned number;
+
+    if (wanted.start && strcmp(one->start->name, wanted.start) != 0)
+        return;
+    if (number++ % wanted.slices != wanted.slice)
+        return;
+    if (wanted.seconds > 0 && now() - begun > wanted.seconds) {
+        total.left_out++;
+        return;
+    }
+    play(one);
+}
+
+static void play_pairs(double begun)
+{
+    for (unsigned s = 0; s < start_count; s++)
+        for (unsigned m = 0; m < mover_count; m++)
+            for (unsigned c = 0; c < changer_count; c++) {
+                const struct play one = {&starts[s], {&movers[m], &changers[c]}, 2, wanted.order};
+
+                play_one(&one, begun);
+            }
+}
+
+static void play_trios(double begun)
+{
+    for (unsigned s = 0; s < start_count; s++)
+        for (unsigned m = 0; m < mover_count; m++)
+            for (unsigned n = m; n < mover_count; n++)
+                for (unsigned c = 0; c < changer_count; c++) {
+                    const struct play one = {&starts[s], {&movers[m], &movers[n], &changers[c]}, 3, wanted.order};
+
+                    if (faults(&movers[m]) && faults(&movers[n]))
+                        play_one(&one, begun);
+                }
+}
+
+static int usage(FILE *to, int status)
+{
+    fprintf(to,
+            "usage: isolation [--threads 2|3] [--everywhere] [--preemptions N] [--slice I/N] [--seconds S] [--order]\n"
+            "                 [--start NAME] [--only SCENARIO [--mutant NAME] [--replay ID]] [--quiet]\n");
+    return status;
+}
+
+static int arguments(int argc, char **argv)
+{
+    static const struct option options[] = {{"threads", required_argument, NULL, 't'},
+                                            {"everywhere", no_argument, NULL, 'e'},
+                                            {"preemptions", required_argument, NULL, 'p'},
+                                            {"slice", required_argument, NULL, 's'},
+                                            {"seconds", required_argument, NULL, 'S'},
+                                            {"order", no_argument, NULL, 'o'},
+                                            {"start", required_argument, NULL, 'b'},
+                                            {"only", required_argument, NULL, 'n'},
+                                            {"mutant", required_argument, NULL, 'm'},
+                                            {"replay", required_argument, NULL, 'r'},
+                                            {"quiet", no_argument, NULL, 'q'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+        switch (option) {
+        case 't':
+            wanted.threads = (unsigned)atoi(optarg);
+            break;
+        case 'e':
+            wanted.flags &= ~EXT2DAX_EXPLORER_SHARED_ONLY;
+            break;
+        case 'p':
+            wanted.preemptions = (uint32_t)atoi(optarg);
+            break;
+        case 's':
+            if (sscanf(optarg, "%u/%u", &wanted.slice, &wanted.slices) != 2 || wanted.slice >= wanted.slices)
+                return usage(stderr, 2);
+            break;
+        case 'S':
+            wanted.seconds = atof(optarg);
+            break;
+        case 'o':
+            wanted.order = true;
+            break;
+        case 'b':
+            wanted.start = optarg;
+            break;
+        case 'n':
+            wanted.only = optarg;
+            break;
+        case 'm':
+            wanted.mutant = optarg;
+            break;
+        case 'r':
+            wanted.replay = optarg;
+            break;
+        case 'q':
+            wanted.quiet = true;
+            break;
+        case 'h':
+            exit(usage(stdout, 0));
+        default:
+            return usage(stderr, 2);
+        }
+    }
+    return optind == argc && (wanted.threads == 2 || wanted.threads == 3) ? 0 : usage(stderr, 2);
+}
+
+int main(int argc, char **argv)
+{
+    struct ext2dax_explorer_options options = {.size = sizeof options};
+    double begun = now(), took;
+
+    if (arguments(argc, argv) != 0)
+        return 2;
+    options.flags = wanted.flags | (wanted.mutant ? EXT2DAX_EXPLORER_BLIND : 0);
+    options.preemptions = wanted.preemptions;
+    stage.explorer = ext2dax_explorer_open(&options);
+    if (!stage.explorer || (wanted.mutant && ext2dax_mutant_activate(wanted.mutant) != 0)) {
+        fprintf(stderr, "isolation: %s\n", stage.explorer ? "no such mutant" : "no memory");
+        return 2;
+    }
+    if (wanted.threads == 2)
+        play_pairs(begun);
+    else
+        play_trios(begun);
+    ext2dax_explorer_close(stage.explorer);
+    took = now() - begun;
+    if (wanted.only && total.scenarios == 0 && !wanted.replay) {
+        fprintf(stderr, "isolation: %s: no such scenario\n", wanted.only);
+        return 2;
+    }
+    if (wanted.replay)
+        return total.violations != 0;
+    printf("%llu scenarios of %u threads: %llu schedules run, %llu pruned, %llu states (%llu of them ends) in %.0f s, "
+           "%.0f states a "
+           "second; %.3g schedules covered\n",
+           (unsigned long long)total.scenarios, wanted.threads, (unsigned long long)total.schedules,
+           (unsigned long long)total.pruned, (unsigned long long)total.states, (unsigned long long)total.ends, took,
+           (double)total.states / took, total.covered);
+    if (total.left_out != 0)
+        printf("%llu scenarios left out: the time was up\n", (unsigned long long)total.left_out);
+    printf("%llu violations\n", (unsigned long long)total.violations);
+    return total.violations != 0;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include "judge.h"
+
+#include "ext2dax/testkit/checker.h"
+
+#define PAGE 1024u
+
+static void finding(void *arg, const struct ext2dax_finding *found)
+{
+    const struct judge *judge = arg;
+    char text[160];
+
+    ext2dax_finding_text(found, text, sizeof text);
+    ext2dax_explorer_fail(judge->explorer, "%s", text);
+}
+
+static void bad_mapping(void *arg, const struct ext2dax_inode *inode, uint64_t page, const char *what)
+{
+    const struct judge *judge = arg;
+
+    (void)inode;
+    ext2dax_explorer_fail(judge->explorer, "page %llu: %s", (unsigned long long)page, what);
+}
+
+struct look {
+    const struct judge *judge;
+    uint32_t owners[JUDGE_BLOCKS];
+};
+
+static const char *wrong_bytes(const struct judge *judge, const struct ext2dax_model_entry *entry)
+{
+    const unsigned char *at = (const unsigned char *)judge->memory->base + entry->memory_offset;
+
+    if (at[0] == FOREIGN || at[PAGE - 1] == FOREIGN)
+        return "another file's bytes are mapped";
+    if (at[0] == FREE || at[PAGE - 1] == FREE)
+        return "bytes that nobody wrote are mapped";
+    return NULL;
+}
+
+static const char *wrong_owner(const struct judge *judge, uint32_t owner, uint32_t inode)
+{
+    if (owner == EXT2DAX_OWNER_FREE)
+        return "a free block is mapped";
+    if (owner == EXT2DAX_OWNER_METADATA)
+        return "metadata is mapped";
+    if (owner == EXT2DAX_OWNER_LEAKED)
+        return judge->unlinked ? NULL : "a block that the file does not have is mapped";
+    return owner == inode ? NULL : "another file's block is mapped";
+}
+
+static void look_at_entry(void *arg, const struct ext2dax_inode *inode, uint64_t page, bool shared,
+                          const struct ext2dax_model_entry *entry)
+{
+    const struct look *look = arg;
+    const struct judge *judge = look->judge;
+    const char *what = NULL;
+
+    if (entry->kind == EXT2DAX_MODEL_DATA) {
+        what = wrong_owner(judge, look->owners[entry->memory_offset / PAGE], inode->number);
+        if (!what && (!judge->others || inode->number != *judge->others))
+            what = wrong_bytes(judge, entry);
+    }
+    if (!what && judge->frozen && shared && entry->writable)
+        what = "writable while the filesystem is frozen";
+    if (what)
+        bad_mapping((void *)(uintptr_t)judge, inode, page, what);
+}
+
+void judge_state(const struct judge *judge)
+{
+    struct look look = {.judge = judge};
+    int found =
+        ext2dax_check_image(judge->memory->base, judge->memory->size, EXT2DAX_CHECK_MOUNTED | EXT2DAX_CHECK_LEAKS_OK,
+                            judge->hostile ? NULL : finding, (void *)(uintptr_t)judge, look.owners);
+
+    if (found < 0)
+        ext2dax_explorer_fail(judge->explorer, "the image cannot be checked");
+    else if (found == 0 || judge->hostile)
+        ext2dax_model_each(judge->model, look_at_entry, &look);
+}
+
+void judge_end(const struct judge *judge)
+{
+    if (!judge->hostile)
+        (void)ext2dax_check_image(judge->memory->base, judge->memory->size,
+                                  EXT2DAX_CHECK_MOUNTED | EXT2DAX_CHECK_UNLINKED_OK, finding, (void *)(uintptr_t)judge,
+                                  NULL);
+    (void)ext2dax_model_check(judge->model, bad_mapping, (void *)(uintptr_t)judge);
+    if (ext2dax_model_complaints(judge->model) != 0)
+        ext2dax_explorer_fail(judge->explorer, "the core broke its side of the address space's contract");
+}

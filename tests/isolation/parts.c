@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/* What threads do in scenarios, and how the stage is set before them. */
+#include <string.h>
+
+#include "stage.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- what faults, reads and writes ---- */
+
+static enum ext2dax_fault_result fault(unsigned thread, uint64_t page, bool write,
+                                       enum ext2dax_fault_result (*entry)(struct ext2dax_fault *))
+{
+    struct ext2dax_fault f;
+
+    ext2dax_model_fault(stage.map[thread], page, write, &f);
+    return entry(&f);
+}
+
+static void read_fault(unsigned thread)
+{
+    (void)fault(thread, stage.page, false, ext2dax_fault);
+}
+static void pmd_read(unsigned thread)
+{
+    (void)fault(thread, stage.page, false, ext2dax_pmd_fault);
+}
+
+/* A store as a processor makes it: whatever faults it takes, and then the byte. */
+static void store(unsigned thread, uint64_t offset, bool huge)
+{
+    unsigned char byte = (unsigned char)(STORED + thread);
+    enum ext2dax_fault_result result = ext2dax_model_write(stage.map[thread], offset, &byte, 1, huge, true);
+
+    stage.stored[thread] = result == EXT2DAX_FAULT_NOPAGE;
+    expect(stage.stored[thread] || result == EXT2DAX_FAULT_SIGBUS, "a store fails");
+}
+
+static void write_fault(unsigned thread)
+{
+    store(thread, stage.page * PAGE + 10 * thread, false);
+}
+static void pmd_write(unsigned thread)
+{
+    store(thread, stage.page * PAGE + 10 * thread, true);
+}
+static void mkwrite(unsigned thread)
+{
+    (void)fault(thread, stage.page, true, ext2dax_mkwrite);
+}
+static void pfn_mkwrite(unsigned thread)
+{
+    (void)fault(thread, stage.page, true, ext2dax_pfn_mkwrite);
+}
+static void next_page_fault(unsigned thread)
+{
+    unsigned char byte = (unsigned char)(STORED + thread);
+
+    (void)ext2dax_model_write(stage.map[thread], (stage.page ^ 1) * PAGE, &byte, 1, false, true);
+}
+
+static void read_call(unsigned thread)
+{
+    unsigned char bytes[2 * PAGE];
+    int64_t length = ext2dax_read(stage.file, stage.page * PAGE, bytes, sizeof bytes);
+
+    (void)thread;
+    expect(length >= 0, "a read fails");
+    for (int64_t i = 0; i < length; i++)
+        expect(bytes[i] != FREE && bytes[i] != FOREIGN, "a read returns what the file never had");
+}
+
+static void write_call(unsigned thread)
+{
+    unsigned char byte = (unsigned char)(STORED + thread);
+    int64_t length = ext2dax_write(stage.file, stage.page * PAGE + 10 * thread, &byte, 1);
+
+    stage.stored[thread] = length == 1;
+    expect(length == 1 || length == -EXT2DAX_ENOSPC, "a write fails");
+}
+
+static void allocate(unsigned thread)
+{
+    int rc = ext2dax_allocate(stage.file, WINDOW * PAGE, WINDOW * PAGE, false);
+
+    (void)thread;
+    expect(rc == 0 || rc == -EXT2DAX_ENOSPC, "an allocation fails");
+}
+
+static void fsync_file(unsigned thread)
+{
+    (void)thread;
+    expect(ext2dax_fsync(stage.file) == 0, "fsync fails");
+}
+
+static void pin(unsigned thread)
+{
+    struct ext2dax_pin pinned;
+    size_t length;
+    void *at;
+
+    (void)thread;
+    if (ext2dax_pin(stage.file, stage.page * PAGE, PAGE, false, &pinned) != 0)
+        return;
+    expect(ext2dax_pin_pointer(&pinned, stage.page * PAGE, &at, &length) == 0, "a pin has no pointer");
+    for (unsigned i = 0; i < 3; i++) {
+        ext2dax_explorer_point(stage.explorer, EXT2DAX_EXPLORER_LOAD, at);
+        expect(*(unsigned char *)at != FREE && *(unsigned char *)at != FOREIGN, "a pinned block is not the file's");
+    }
+    ext2dax_unpin(&pinned);
+}
+
+const struct part movers[] = {
+    {"read fault", read_fault, 0},
+    {"write fault", write_fault, 0},
+    {"PMD read", pmd_read, 0},
+    {"PMD write", pmd_write, 0},
+    {"mkwrite", mkwrite, 0},
+    {"pfn_mkwrite", pfn_mkwrite, 0},
+    {"read", read_call, 0},
+    {"write", write_call, 0},
+    {"allocate", allocate, 0},
+    {"fsync", fsync_file, 0},
+    {"pin", pin, 0},
+};
+const unsigned mover_count = COUNT(movers);
+
+/* ---- what takes away, or gets in between ---- */
+
+/* The victim takes what it can get, as the next writer would. */
+static void reuse(void)
+{
+    unsigned char bytes[WINDOW * PAGE];
+
+    memset(bytes, FOREIGN, sizeof bytes);
+    (void)ext2dax_write(stage.victim, 0, bytes, sizeof bytes);
+}
+
+static void cut(uint64_t size)
+{
+    int rc = ext2dax_truncate(stage.file, size);
+
+    expect(rc == 0 || rc == -EXT2DAX_EBUSY, "a truncate fails");
+    if (rc == 0 && size < stage.size)
+        reuse();
+}
+
+static void truncate_down(unsigned thread)
+{
+    (void)thread;
+    cut(stage.page * PAGE);
+}
+static void truncate_inside(unsigned thread)
+{
+    (void)thread;
+    cut(stage.page * PAGE + 300);
+}
+static void truncate_to_zero(unsigned thread)
+{
+    (void)thread;
+    cut(0);
+}
+static void truncate_up(unsigned thread)
+{
+    (void)thread;
+    cut(PAGES * PAGE);
+}
+static void truncate_same(unsigned thread)
+{
+    (void)thread;
+    cut(stage.size);
+}
+static void punch(unsigned thread)
+{
+    int rc = ext2dax_punch(stage.file, stage.page / WINDOW * WINDOW * PAGE, WINDOW * PAGE);
+
+    (void)thread;
+    expect(rc == 0 || rc == -EXT2DAX_EBUSY, "a punch fails");
+    if (rc == 0)
+        reuse();
+}
+static void unlink_and_reuse(unsigned thread)
+{
+    (void)thread;
+    expect(ext2dax_unlink(stage.root, "file", 4) == 0, "an unlink fails");
+    ext2dax_inode_put(stage.file);
+    reuse();
+}
+
+static void extend(unsigned thread)
+{
+    unsigned char byte = (unsigned char)(STORED + thread);
+    int64_t length = ext2dax_write(stage.file, stage.size + 300, &byte, 1);
+
+    expect(length == 1 || length == -EXT2DAX_ENOSPC, "a write fails");
+}
+
+static void freeze(unsigned thread)
+{
+    int rc = ext2dax_freeze(stage.mount);
+
+    (void)thread;
+    expect(rc == 0 || rc == -EXT2DAX_EBUSY, "a freeze fails");
+    if (rc != 0)
+        return;
+    stage.frozen = true;
+    ext2dax_explorer_point(stage.explorer, EXT2DAX_EXPLORER_STORE, &stage.frozen);
+    stage.frozen = false;
+    expect(ext2dax_thaw(stage.mount) == 0, "a thaw fails");
+}
+static void sync_all(unsigned thread)
+{
+    (void)thread;
+    expect(ext2dax_sync(stage.mount) == 0, "a sync fails");
+}
+static void unmount_attempt(unsigned thread)
+{
+    (void)thread;
+    expect(ext2dax_unmount(stage.mount) == -EXT2DAX_EBUSY, "an unmount takes away what is in use");
+}
+static void write_victim(unsigned thread)
+{
+    (void)thread;
+    reuse();
+}
+
+const struct part changers[] = {
+    {"truncate down", truncate_down, TAKES_BLOCKS},
+    {"truncate inside", truncate_inside, TAKES_BLOCKS},
+    {"truncate to zero", truncate_to_zero, TAKES_BLOCKS},
+    {"truncate up", truncate_up, 0},
+    {"truncate to the same", truncate_same, 0},
+    {"punch", punch, TAKES_BLOCKS},
+    {"unlink and reuse", unlink_and_reuse, TAKES_NAME},
+    {"write fault", write_fault, 0},
+    {"write fault in its window", next_page_fault, 0},
+    {"PMD write", pmd_write, 0},
+    {"extending write", extend, 0},
+    {"another file's write", write_victim, 0},
+    {"freeze", freeze, 0},
+    {"sync", sync_all, 0},
+    {"unmount attempt", unmount_attempt, 0},
+};
+const unsigned changer_count = COUNT(changers);
+
+/* ---- starts ---- */
+
+static void fill(uint64_t first, uint64_t count)
+{
+    unsigned char bytes[PAGE];
+
+    memset(bytes, WROTE, sizeof bytes);
+    for (uint64_t page = first; page < first + count; page++)
+        (void)ext2dax_write(stage.file, page * PAGE, bytes, sizeof bytes);
+}
+
+static void about(uint64_t page, uint64_t size)
+{
+    stage.page = page;
+    stage.size = size;
+}
+
+static void all_maps(uint64_t page, bool write, enum ext2dax_fault_result (*entry)(struct ext2dax_fault *))
+{
+    for (unsigned i = 0; i < stage.maps; i++)
+        (void)fault(i, page, write, entry);
+}
+
+static void start_hole(void)
+{
+    about(9, 20 * PAGE);
+    (void)ext2dax_truncate(stage.file, stage.size);
+}
+static void start_hole_far(void)
+{
+    about(12, 20 * PAGE);
+    (void)ext2dax_truncate(stage.file, stage.size);
+}
+static void start_zero_page(void)
+{
+    start_hole();
+    for (uint64_t page = WINDOW; page < 2 * WINDOW; page++)
+        all_maps(page, false, ext2dax_fault);
+}
+static void start_backed(void)
+{
+    about(9, 20 * PAGE);
+    fill(0, 20);
+}
+static void start_backed_far(void)
+{
+    about(12, 20 * PAGE);
+    fill(0, 20);
+}
+static void start_read_only(void)
+{
+    start_backed();
+    all_maps(stage.page, false, ext2dax_fault);
+}
+static void start_writable(void)
+{
+    start_backed();
+    for (uint64_t page = WINDOW; page < 2 * WINDOW; page++)
+        all_maps(page, true, ext2dax_fault);
+}
+static void start_partly(void)
+{
+    about(11, 20 * PAGE);
+    (void)ext2dax_truncate(stage.file, stage.size);
+    fill(WINDOW, 3);
+    for (uint64_t page = WINDOW; page < 2 * WINDOW; page++)
+        (void)fault(0, page, false, ext2dax_fault);
+}
+static void start_region(void)
+{
+    about(9, 20 * PAGE);
+    (void)ext2dax_allocate(stage.file, 0, stage.size, false);
+}
+static void start_huge(void)
+{
+    start_region();
+    for (unsigned i = 0; i < stage.maps; i++)
+        (void)fault(i, stage.page, true, ext2dax_pmd_fault);
+}
+static void start_end_inside(void)
+{
+    about(9, 9 * PAGE + 100);
+    fill(0, 9);
+    (void)ext2dax_truncate(stage.file, stage.size);
+    all_maps(stage.page, true, ext2dax_fault);
+}
+static void start_end_at_page(void)
+{
+    about(9, 10 * PAGE);
+    fill(0, 10);
+    all_maps(stage.page, false, ext2dax_fault);
+}
+/* Not a block is free. */
+static void start_full(void)
+{
+    unsigned char bytes[PAGE];
+
+    about(9, 20 * PAGE);
+    (void)ext2dax_truncate(stage.file, stage.size);
+    fill(0, 8);
+    memset(bytes, FOREIGN, sizeof bytes);
+    for (uint64_t page = 2 * WINDOW; ext2dax_write(stage.victim, page * PAGE, bytes, sizeof bytes) == PAGE;)
+        page++;
+}
+
+const struct start starts[] = {
+    {"hole", start_hole},
+    {"hole behind the direct blocks", start_hole_far},
+    {"zero page", start_zero_page},
+    {"backed", start_backed},
+    {"backed behind the direct blocks", start_backed_far},
+    {"mapped read-only", start_read_only},
+    {"mapped writable", start_writable},
+    {"partly backed and mapped", start_partly},
+    {"region", start_region},
+    {"huge mapping", start_huge},
+    {"end inside the page", start_end_inside},
+    {"end behind the page", start_end_at_page},
+    {"full", start_full},
+};
+const unsigned start_count = COUNT(starts);
+
+/* ---- by name ---- */
+
+const struct start *start_named(const char *name)
+{
+    for (unsigned i = 0; i < start_count; i++) {
+        if (strcmp(starts[i].name, name) == 0)
+            return &starts[i];
+    }
+    return NULL;
+}
+
+const struct part *part_named(const char *name)
+{
+    for (unsigned i = 0; i < mover_count; i++) {
+        if (strcmp(movers[i].name, name) == 0)
+            return &movers[i];
+    }
+    for (unsigned i = 0; i < changer_count; i++) {
+        if (strcmp(changers[i].name, name) == 0)
+            return &changers[i];
+    }
+    return NULL;
+}
