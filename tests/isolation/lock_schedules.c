@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The default lock itself, in every schedule of its atomic operations: two and three threads that come and go in either
+ * mode. Nobody is inside beside a writer, everybody gets in, and no wake-up is lost; with what the lock rests on broken,
+ * one is.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ext2dax/testkit/explorer.h"
+#include "ext2dax/testkit/mutant.h"
+#include "explored_lock.h"
+
+static struct ext2dax_explorer *explorer;
+static struct ext2dax_locks locks;
+
+static struct {
+    struct ext2dax_lock lock;
+    unsigned readers, writers; /* inside */
+    unsigned served;
+} meeting;
+
+/* A sleeper has one bit of 32: each is a place of its own to sleep at. */
+static const void *place(const volatile void *at, unsigned bit)
+{
+    return (const unsigned char *)(uintptr_t)at + 64 + bit;
+}
+
+static void fall_asleep(const volatile void *at, uint32_t bits)
+{
+    ext2dax_explorer_sleep(explorer, place(at, (unsigned)__builtin_ctz(bits)));
+}
+
+static void wake(const volatile void *at, uint32_t bits)
+{
+    for (; bits != 0; bits &= bits - 1)
+        ext2dax_explorer_wake(explorer, place(at, (unsigned)__builtin_ctz(bits)));
+}
+
+static void inside(void)
+{
+    if (meeting.writers > 1 || (meeting.writers == 1 && meeting.readers != 0))
+        ext2dax_explorer_fail(explorer, "%u writers and %u readers inside", meeting.writers, meeting.readers);
+    ext2dax_explorer_point(explorer, EXT2DAX_EXPLORER_STORE, &meeting.readers);
+}
+
+static void reads(void *arg)
+{
+    (void)arg;
+    locks.ops->read_lock(locks.ctx, &meeting.lock);
+    meeting.readers++;
+    inside();
+    meeting.readers--;
+    meeting.served++;
+    locks.ops->read_unlock(locks.ctx, &meeting.lock);
+}
+
+static void writes(void *arg)
+{
+    (void)arg;
+    locks.ops->write_lock(locks.ctx, &meeting.lock);
+    meeting.writers++;
+    inside();
+    meeting.writers--;
+    meeting.served++;
+    locks.ops->write_unlock(locks.ctx, &meeting.lock);
+}
+
+static void tries(void *arg)
+{
+    (void)arg;
+    if (!locks.ops->try_write_lock(locks.ctx, &meeting.lock)) {
+        meeting.served++;
+        return;
+    }
+    meeting.writers++;
+    inside();
+    meeting.writers--;
+    meeting.served++;
+    locks.ops->write_unlock(locks.ctx, &meeting.lock);
+}
+
+static void set(void *arg)
+{
+    (void)arg;
+    memset(&meeting, 0, sizeof meeting);
+    ck_assert_int_eq(ext2dax_explorer_remember(explorer, &meeting, sizeof meeting), 0);
+    ck_assert_int_eq(locks.ops->init(locks.ctx, &meeting.lock, EXT2DAX_LOCK_FS, 0), 0);
+    (void)ext2dax_explorer_name(explorer, &meeting.lock, sizeof meeting.lock, "the lock's word");
+}
+
+static void look_at_the_end(void *arg)
+{
+    const struct ext2dax_scenario *scenario = arg;
+
+    if (meeting.served != scenario->threads)
+        ext2dax_explorer_fail(explorer, "somebody did not get in");
+    if (!locks.ops->try_write_lock(locks.ctx, &meeting.lock))
+        ext2dax_explorer_fail(explorer, "the lock is not free at the end");
+}
+
+#define READER                                                                                                         \
+    {                                                                                                                  \
+        "reader", reads                                                                                                \
+    }
+#define WRITER                                                                                                         \
+    {                                                                                                                  \
+        "writer", writes                                                                                               \
+    }
+#define TRIER                                                                                                          \
+    {                                                                                                                  \
+        "tries to write", tries                                                                                        \
+    }
+
+static struct ext2dax_scenario meetings[] = {
+    {.name = "writer, writer", .threads = 2, .thread = {WRITER, WRITER}},
+    {.name = "writer, reader", .threads = 2, .thread = {WRITER, READER}},
+    {.name = "writer, try", .threads = 2, .thread = {WRITER, TRIER}},
+    {.name = "writer, writer, reader", .threads = 3, .thread = {WRITER, WRITER, READER}},
+    {.name = "writer, reader, reader", .threads = 3, .thread = {WRITER, READER, READER}},
+    {.name = "writer, reader, try", .threads = 3, .thread = {WRITER, READER, TRIER}},
+};
+#define MEETINGS (sizeof meetings / sizeof meetings[0])
+
+static bool explore(struct ext2dax_scenario *scenario, const char *mutant, struct ext2dax_explorer_result *result)
+{
+    bool sound;
+
+    explorer = ext2dax_explorer_open(NULL);
+    ck_assert_ptr_nonnull(explorer);
+    locks = e2d_explored_locks();
+    e2d_explored_sleep_hook = fall_asleep;
+    e2d_explored_wake_hook = wake;
+    scenario->arg = scenario;
+    scenario->start = set;
+    scenario->finish = look_at_the_end;
+    ck_assert_int_eq(ext2dax_mutant_activate(mutant), 0);
+    sound = ext2dax_explorer_explore(explorer, scenario, result);
+    ck_assert_int_eq(ext2dax_mutant_activate("none"), 0);
+    ext2dax_explorer_close(explorer);
+    return sound;
+}
+
+START_TEST(everybody_gets_in)
+{
+    struct ext2dax_explorer_result result;
+
+    if (!explore(&meetings[_i], "none", &result))
+        ck_abort_msg("%s, schedule %s: %s", meetings[_i].name, result.id, result.finding);
+    ck_assert(result.complete);
+    printf("%-28s %7llu schedules %8llu pruned %8llu states, %.3g schedules covered\n", meetings[_i].name,
+           (unsigned long long)result.schedules, (unsigned long long)result.pruned, (unsigned long long)result.states,
+           result.covered);
+}
+END_TEST
+
+START_TEST(a_lost_wake_up_is_noticed)
+{
+    static const char *const mutants[] = {"LOCK_SLEEPS_UNCHECKED", "LOCK_WAKE_LOST"};
+    struct ext2dax_explorer_result result;
+    unsigned noticed = 0;
+
+    for (size_t i = 0; i < MEETINGS && noticed == 0; i++) {
+        if (explore(&meetings[i], mutants[_i], &result))
+            continue;
+        noticed++;
+        ck_assert_ptr_nonnull(strstr(result.finding, "lost wake-up"));
+        printf("%-26s %-24s %5llu  %-14s %s\n", mutants[_i], meetings[i].name,
+               (unsigned long long)(result.schedules + result.pruned + 1), result.id, result.finding);
+    }
+    ck_assert_uint_eq(noticed, 1);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("the default lock, explored");
+    TCase *cases = tcase_create("schedules");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(cases, 120);
+    tcase_add_loop_test(cases, everybody_gets_in, 0, (int)MEETINGS);
+    tcase_add_loop_test(cases, a_lost_wake_up_is_noticed, 0, 2);
+    suite_add_tcase(suite, cases);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
