@@ -26,42 +26,62 @@ _Static_assert(sizeof(unsigned) == sizeof(uint32_t), "libatomic_ops' int is not 
 
 static inline uint32_t e2d_load32(const uint32_t *at)
 {
-    E2D_YIELD(E2D_YIELD_LOAD, at);
-    return AO_int_load_acquire((const volatile unsigned *)at);
+    uint32_t value;
+
+    E2D_LOADING(at);
+    value = AO_int_load_acquire((const volatile unsigned *)at);
+    E2D_LOADED(at);
+    return value;
 }
 static inline uint32_t e2d_load32_relaxed(const uint32_t *at)
 {
-    E2D_YIELD(E2D_YIELD_LOAD, at);
-    return AO_int_load((const volatile unsigned *)at);
+    uint32_t value;
+
+    E2D_LOADING(at);
+    value = AO_int_load((const volatile unsigned *)at);
+    E2D_LOADED(at);
+    return value;
 }
 static inline void e2d_set32(uint32_t *at, uint32_t value)
 {
-    E2D_YIELD(E2D_YIELD_STORE, at);
+    E2D_STORING(at);
     AO_int_store_release((volatile unsigned *)at, value);
 }
 static inline void e2d_set32_relaxed(uint32_t *at, uint32_t value)
 {
-    E2D_YIELD(E2D_YIELD_STORE, at);
+    E2D_STORING(at);
     AO_int_store((volatile unsigned *)at, value);
 }
 static inline bool e2d_swap32(uint32_t *at, uint32_t from, uint32_t to)
 {
-    E2D_YIELD(E2D_YIELD_STORE, at);
-    return AO_int_compare_and_swap_full((volatile unsigned *)at, from, to) != 0;
+    bool value;
+
+    E2D_STORING(at);
+    value = AO_int_compare_and_swap_full((volatile unsigned *)at, from, to) != 0;
+    E2D_LOADED(at);
+    return value;
 }
 static inline uint32_t e2d_add32(uint32_t *at, uint32_t by)
 {
-    E2D_YIELD(E2D_YIELD_STORE, at);
-    return AO_int_fetch_and_add_full((volatile unsigned *)at, by);
+    uint32_t value;
+
+    E2D_STORING(at);
+    value = AO_int_fetch_and_add_full((volatile unsigned *)at, by);
+    E2D_LOADED(at);
+    return value;
 }
 static inline uintptr_t e2d_load_word(const uintptr_t *at)
 {
-    E2D_YIELD(E2D_YIELD_LOAD, at);
-    return AO_load_acquire((const volatile AO_t *)at);
+    uintptr_t value;
+
+    E2D_LOADING(at);
+    value = AO_load_acquire((const volatile AO_t *)at);
+    E2D_LOADED(at);
+    return value;
 }
 static inline void e2d_set_word(uintptr_t *at, uintptr_t value)
 {
-    E2D_YIELD(E2D_YIELD_STORE, at);
+    E2D_STORING(at);
     AO_store_release((volatile AO_t *)at, value);
 }
 /* Counters that only tell: not a yield point. */
@@ -86,42 +106,62 @@ static inline void e2d_barrier_full(void)
 
 static inline uint32_t e2d_load32(const uint32_t *at)
 {
-    E2D_YIELD(E2D_YIELD_LOAD, at);
-    return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    uint32_t value;
+
+    E2D_LOADING(at);
+    value = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    E2D_LOADED(at);
+    return value;
 }
 static inline uint32_t e2d_load32_relaxed(const uint32_t *at)
 {
-    E2D_YIELD(E2D_YIELD_LOAD, at);
-    return __atomic_load_n(at, __ATOMIC_RELAXED);
+    uint32_t value;
+
+    E2D_LOADING(at);
+    value = __atomic_load_n(at, __ATOMIC_RELAXED);
+    E2D_LOADED(at);
+    return value;
 }
 static inline void e2d_set32(uint32_t *at, uint32_t value)
 {
-    E2D_YIELD(E2D_YIELD_STORE, at);
+    E2D_STORING(at);
     __atomic_store_n(at, value, __ATOMIC_RELEASE);
 }
 static inline void e2d_set32_relaxed(uint32_t *at, uint32_t value)
 {
-    E2D_YIELD(E2D_YIELD_STORE, at);
+    E2D_STORING(at);
     __atomic_store_n(at, value, __ATOMIC_RELAXED);
 }
 static inline bool e2d_swap32(uint32_t *at, uint32_t from, uint32_t to)
 {
-    E2D_YIELD(E2D_YIELD_STORE, at);
-    return __atomic_compare_exchange_n(at, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    bool value;
+
+    E2D_STORING(at);
+    value = __atomic_compare_exchange_n(at, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    E2D_LOADED(at);
+    return value;
 }
 static inline uint32_t e2d_add32(uint32_t *at, uint32_t by)
 {
-    E2D_YIELD(E2D_YIELD_STORE, at);
-    return __atomic_fetch_add(at, by, __ATOMIC_SEQ_CST);
+    uint32_t value;
+
+    E2D_STORING(at);
+    value = __atomic_fetch_add(at, by, __ATOMIC_SEQ_CST);
+    E2D_LOADED(at);
+    return value;
 }
 static inline uintptr_t e2d_load_word(const uintptr_t *at)
 {
-    E2D_YIELD(E2D_YIELD_LOAD, at);
-    return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    uintptr_t value;
+
+    E2D_LOADING(at);
+    value = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    E2D_LOADED(at);
+    return value;
 }
 static inline void e2d_set_word(uintptr_t *at, uintptr_t value)
 {
-    E2D_YIELD(E2D_YIELD_STORE, at);
+    E2D_STORING(at);
     __atomic_store_n(at, value, __ATOMIC_RELEASE);
 }
 static inline void e2d_count(uintptr_t *at, uintptr_t by)

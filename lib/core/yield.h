@@ -7,6 +7,7 @@
 #define E2D_YIELD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD_PERSIST, E2D_YIELD_CALLBACK };
 
@@ -121,14 +122,24 @@ enum e2d_mutant {
 extern enum e2d_mutant e2d_mutant_active;
 extern bool e2d_assertions_off;
 void e2d_yield_point(enum e2d_yield_kind kind, const volatile void *at);
+void e2d_atomic_point(enum e2d_yield_kind kind, const volatile void *at, size_t bytes);
+void e2d_atomic_loaded(const volatile void *at);
 
 #define E2D_YIELD(kind, at) e2d_yield_point((kind), (at))
-#define E2D_MUTANT(name)    (e2d_mutant_active == E2D_MUTANT_##name)
-#define E2D_ASSERTIONS_OFF  e2d_assertions_off
+/* Before an atomic load, before an atomic store or both in one, and after what loads: yield points, of which race
+ * detectors are told that tell an atomic access from a plain one by nothing else. */
+#define E2D_LOADING(at)    e2d_atomic_point(E2D_YIELD_LOAD, (at), sizeof *(at))
+#define E2D_STORING(at)    e2d_atomic_point(E2D_YIELD_STORE, (at), sizeof *(at))
+#define E2D_LOADED(at)     e2d_atomic_loaded(at)
+#define E2D_MUTANT(name)   (e2d_mutant_active == E2D_MUTANT_##name)
+#define E2D_ASSERTIONS_OFF e2d_assertions_off
 
 #else
 
 #define E2D_YIELD(kind, at) ((void)0)
+#define E2D_LOADING(at)     ((void)0)
+#define E2D_STORING(at)     ((void)0)
+#define E2D_LOADED(at)      ((void)0)
 #define E2D_MUTANT(name)    0
 #define E2D_ASSERTIONS_OFF  0
 

@@ -44,6 +44,7 @@
 
 #include "lock_misuse.h"
 #include "lock_platform.h"
+#include "race_detector.h"
 
 #define WORD_BITS E2D_LOCK_BITS
 #if WORD_BITS == 64
@@ -152,8 +153,10 @@ static void read_lock(void *ctx, struct ext2dax_lock *lock)
         if (holders_and_waiters(w) == TICKET_MASK) {
             e2d_give_way();
         } else if (field(w, READ_SHIFT) == ticket) {
-            if (e2d_word_swap_acquire(at, w, advance(advance(w, NEXT_SHIFT), READ_SHIFT)))
+            if (e2d_word_swap_acquire(at, w, advance(advance(w, NEXT_SHIFT), READ_SHIFT))) {
+                e2d_tell_entered(lock, false);
                 return;
+            }
         } else if (e2d_word_swap(at, w, advance(w, NEXT_SHIFT))) {
             break;
         }
@@ -161,6 +164,7 @@ static void read_lock(void *ctx, struct ext2dax_lock *lock)
     w = enter_in_turn(at, ticket, READ_SHIFT, reader_bit(ticket));
     if (w & ALL_SLEEPERS)
         e2d_wake(at, reader_bit(field(w, READ_SHIFT)));
+    e2d_tell_entered(lock, false);
 }
 
 static void write_lock(void *ctx, struct ext2dax_lock *lock)
@@ -175,13 +179,16 @@ static void write_lock(void *ctx, struct ext2dax_lock *lock)
         if (holders_and_waiters(w) == TICKET_MASK) {
             e2d_give_way();
         } else if (field(w, WRITE_SHIFT) == ticket) {
-            if (e2d_word_swap_acquire(at, w, advance(w, NEXT_SHIFT) | WRITER))
+            if (e2d_word_swap_acquire(at, w, advance(w, NEXT_SHIFT) | WRITER)) {
+                e2d_tell_entered(lock, true);
                 return;
+            }
         } else if (e2d_word_swap(at, w, advance(w, NEXT_SHIFT))) {
             break;
         }
     }
     enter_in_turn(at, ticket, WRITE_SHIFT, writer_bit(ticket));
+    e2d_tell_entered(lock, true);
 }
 
 static bool try_read_lock(void *ctx, struct ext2dax_lock *lock)
@@ -195,6 +202,7 @@ static bool try_read_lock(void *ctx, struct ext2dax_lock *lock)
         if (field(w, READ_SHIFT) != field(w, NEXT_SHIFT) || holders_and_waiters(w) == TICKET_MASK)
             return false;
     } while (!e2d_word_swap_acquire(at, w, advance(advance(w, NEXT_SHIFT), READ_SHIFT)));
+    e2d_tell_entered(lock, false);
     return true;
 }
 
@@ -209,6 +217,7 @@ static bool try_write_lock(void *ctx, struct ext2dax_lock *lock)
         if (holders_and_waiters(w) != 0)
             return false;
     } while (!e2d_word_swap_acquire(at, w, advance(w, NEXT_SHIFT) | WRITER));
+    e2d_tell_entered(lock, true);
     return true;
 }
 
@@ -218,6 +227,7 @@ static void read_unlock(void *ctx, struct ext2dax_lock *lock)
     AO_t w, left;
 
     (void)ctx;
+    e2d_tell_leaving(lock, false);
     do {
         w = e2d_word_load(at);
         if (readers(w) == 0)
@@ -234,6 +244,7 @@ static void write_unlock(void *ctx, struct ext2dax_lock *lock)
     AO_t w, left;
 
     (void)ctx;
+    e2d_tell_leaving(lock, true);
     do {
         w = e2d_word_load(at);
         if (!(w & WRITER))
@@ -250,6 +261,7 @@ static int init(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lo
     (void)lock_class;
     (void)number;
     AO_store(word(lock), 0);
+    e2d_tell_loading(lock, sizeof(*lock));
     return 0;
 }
 

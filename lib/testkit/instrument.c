@@ -11,6 +11,8 @@
 #include "ext2dax/error.h"
 #include "ext2dax/testkit/mutant.h"
 
+#include "../hosted/race_detector.h"
+
 enum e2d_mutant e2d_mutant_active = E2D_MUTANT_NONE;
 bool e2d_assertions_off;
 void (*e2d_yield_hook)(enum e2d_yield_kind kind, const volatile void *at);
@@ -33,6 +35,20 @@ void e2d_yield_point(enum e2d_yield_kind kind, const volatile void *at)
 {
     if (e2d_yield_hook)
         e2d_yield_hook(kind, at);
+}
+
+void e2d_atomic_point(enum e2d_yield_kind kind, const volatile void *at, size_t bytes)
+{
+    e2d_yield_point(kind, at);
+    if (kind == E2D_YIELD_STORE)
+        e2d_tell_storing(at, bytes);
+    else
+        e2d_tell_loading(at, bytes);
+}
+
+void e2d_atomic_loaded(const volatile void *at)
+{
+    e2d_tell_loaded(at);
 }
 
 int ext2dax_mutant_count(void)

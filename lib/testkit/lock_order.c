@@ -17,6 +17,7 @@
 #include "ext2dax/inode.h"
 #include "ext2dax/ondisk.h"
 
+#include "../hosted/race_detector.h"
 #include "lock_order_holds.h"
 #include "obtain.h"
 
@@ -193,12 +194,16 @@ static void leave(struct ext2dax_lock_order *order, struct record *record, bool 
 
 static void link_record(struct ext2dax_lock_order *order, struct record *record)
 {
+    e2d_tell_loading(&record->exclusive, sizeof record->exclusive);
+    e2d_tell_loading(&record->holders, sizeof record->holders);
     while (atomic_flag_test_and_set_explicit(&order->busy, memory_order_acquire))
         ;
+    e2d_tell_entered(&order->busy, true);
     record->next = order->records;
     if (record->next)
         record->next->before = record;
     order->records = record;
+    e2d_tell_leaving(&order->busy, true);
     atomic_flag_clear_explicit(&order->busy, memory_order_release);
 }
 
@@ -206,12 +211,14 @@ static void unlink_record(struct ext2dax_lock_order *order, struct record *recor
 {
     while (atomic_flag_test_and_set_explicit(&order->busy, memory_order_acquire))
         ;
+    e2d_tell_entered(&order->busy, true);
     if (record->before)
         record->before->next = record->next;
     else
         order->records = record->next;
     if (record->next)
         record->next->before = record->before;
+    e2d_tell_leaving(&order->busy, true);
     atomic_flag_clear_explicit(&order->busy, memory_order_release);
 }
 
@@ -342,6 +349,7 @@ struct ext2dax_lock_order *ext2dax_lock_order_open_on(const struct ext2dax_host 
     order->arg = arg;
     order->id = atomic_fetch_add(&last_id, 1) + 1;
     atomic_flag_clear(&order->busy);
+    e2d_tell_loading(&order->busy, sizeof order->busy);
     return order;
 }
 

@@ -326,6 +326,7 @@ void bench_close(struct bench *bench)
     ext2dax_lock_order_close(bench->order);
     ext2dax_heap_close(&bench->memory);
     free(bench->durable);
+    pthread_mutex_destroy(&bench->given_mutex);
 }
 
 void bench_abandon(struct bench *bench)
@@ -336,6 +337,7 @@ void bench_abandon(struct bench *bench)
     ext2dax_lock_order_close(bench->order);
     ext2dax_heap_close(&bench->memory);
     free(bench->durable);
+    pthread_mutex_destroy(&bench->given_mutex);
 }
 
 struct ext2dax_inode *bench_create(struct bench *bench, const char *name)

@@ -32,6 +32,7 @@ const char *__tsan_default_suppressions(void)
 
 static pthread_mutex_t wrong_mutex = PTHREAD_MUTEX_INITIALIZER;
 static atomic_bool stop;
+static atomic_uint running;
 static char wrong[200];
 
 static void complain(const char *what, uint64_t a, uint64_t b)
@@ -379,6 +380,7 @@ static void *work(void *arg)
         w->done++;
     }
     close_file(w);
+    atomic_fetch_sub(&running, 1);
     return NULL;
 }
 
@@ -427,6 +429,7 @@ unsigned long stress_run(const struct stress_space *over, double seconds, uint64
 
     space = over;
     atomic_store(&stop, false);
+    atomic_store(&running, STRESS_THREADS);
     memset(workers, 0, sizeof workers);
     open_slots();
     for (unsigned i = 0; i < STRESS_THREADS; i++) {
@@ -438,9 +441,10 @@ unsigned long stress_run(const struct stress_space *over, double seconds, uint64
         if (now() > end)
             atomic_store(&stop, true);
     }
+    while (atomic_load(&running) != 0)
+        thaw_after_a_while();
     for (unsigned i = 0; i < STRESS_THREADS; i++) {
-        while (pthread_tryjoin_np(workers[i].thread, NULL) != 0)
-            thaw_after_a_while();
+        pthread_join(workers[i].thread, NULL);
         done += workers[i].done;
     }
     (void)ext2dax_thaw(space->mount);
