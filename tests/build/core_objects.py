@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""Every file of the core, compiled as the build compiles it, but as the caller wants it optimised, and uninstrumented."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+
+TAKES_A_VALUE = {"-o", "-MF", "-MQ", "-MT"}
+DROPPED = ("-c", "-MD", "-MMD", "-O", "-fsanitize", "--coverage", "-fprofile", "-flto", "-fno-omit-frame-pointer")
+
+
+def arguments(command):
+    kept, words = [], iter(shlex.split(command))
+    for word in words:
+        if word in TAKES_A_VALUE:
+            next(words)
+        elif not word.startswith(DROPPED):
+            kept.append(word)
+    return kept
+
+
+def core_entries(build):
+    entries = json.loads((pathlib.Path(build) / "compile_commands.json").read_text())
+    return [entry for entry in entries if entry["output"].startswith("lib/core/")]
+
+
+def compiler(build):
+    return arguments(core_entries(build)[0]["command"])[0]
+
+
+def understands(build, *flags):
+    """Does the build's compiler take these flags?"""
+    entry = core_entries(build)[0]
+    command = arguments(entry["command"])
+    words = command[:next(i for i, word in enumerate(command) if word.startswith("-"))]
+    tried = subprocess.run(words + list(flags) + ["-Werror", "-x", "c", "-c", "-o", os.devnull, os.devnull],
+                           cwd=entry["directory"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return tried.returncode == 0
+
+
+def compile_core(build, folder, *flags):
+    """Makes folder/NAME.o of every NAME.c; returns the sources' paths."""
+
+    def compile_one(entry):
+        path = pathlib.Path(entry["directory"], entry["file"]).resolve()
+        command = arguments(entry["command"]) + list(flags) + ["-c", "-o", "%s/%s.o" % (folder, path.stem)]
+        subprocess.run(command, cwd=entry["directory"], check=True)
+        return path
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(compile_one, core_entries(build)))

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""The deepest chain of calls in the core fits a small kernel stack.
+
+From gcc's own figures: the stack of each function, its calls, and where it calls through a pointer. A call of a plug
+ends the chain, since what is behind it is the embedder's. The few callbacks of the core's own are named below, and so is
+what calls itself, with the depth it can reach; whatever is new has to be added, or it is a fault.
+
+    stack_chain.py BUILD LIMIT
+"""
+
+import pathlib
+import re
+import sys
+import tempfile
+
+from core_objects import compile_core, understands
+from report import finish, skip
+
+# (file, parameter): what it can be. Empty: the embedder's.
+CALLBACKS = {
+    ("fault.c", "work"): ["read_page", "write_page", "make_writable", "huge_page"],
+    ("cache.c", "each"): ["flush_one", "sync_one"],
+    ("verify.c", "each"): ["walk_inode", "check_attributes"],
+    ("name.c", "each"): [],
+}
+# Down the block tree, which has three levels of pointer blocks.
+RECURSION = {"walk_slots": 4, "find_in": 4}
+# What comes back to itself by a circle, but not a second time: the second scan looks for one block, and claims none.
+ONCE = {"two_owners"}
+EMBEDDER = {"memcpy", "memmove", "memset", "memcmp"}
+
+NODE = re.compile(r'node: \{ title: "([^"]*)" label: "[^"]*\\n(\d+) bytes')
+EDGE = re.compile(r'edge: \{ sourcename: "([^"]*)" targetname: "([^"]*)"(?: label: "([^"]*)")?')
+PLUG = re.compile(r"\bops(\.|->)\w+\(|_ops\.\w+\(")
+
+
+def short(title):
+    return title.split(":")[-1].split(".")[0]
+
+
+class Graph:
+    def __init__(self, build, texts):
+        self.build, self.size, self.calls, self.faults, self.known = build, {}, {}, [], {}
+        edges = []
+        for text in texts:
+            self.size.update((title, int(size)) for title, size in NODE.findall(text))
+            edges += EDGE.findall(text)
+        for source, target, where in edges:
+            self.calls.setdefault(source, set()).update(self.targets(target, where))
+
+    def targets(self, target, where):
+        if target == "__indirect_call":
+            return self.callbacks(where)
+        if target in self.size:
+            return [target]
+        if target not in EMBEDDER:
+            self.faults.append("%s is called, and its stack is not known" % target)
+        return []
+
+    def callbacks(self, where):
+        path, line, _ = where.rsplit(":", 2)
+        text = pathlib.Path(self.build, path).read_text().splitlines()[int(line) - 1]
+        if PLUG.search(text):
+            return []
+        for (file, name), functions in CALLBACKS.items():
+            if path.endswith("/" + file) and name + "(" in text:
+                found = [title for title in self.size if short(title) in functions]
+                if {short(title) for title in found} != set(functions):
+                    self.faults.append("not all of %s are there" % functions)
+                return found
+        self.faults.append("%s:%s calls through a pointer: %s" % (path, line, text.strip()))
+        return []
+
+    def deepest(self, title, barred=frozenset(), trail=()):
+        """(bytes, chain) from this function down, which does not come to those barred."""
+        if short(title) in barred:
+            return 0, ()
+        key = (title, barred)
+        if key in trail:
+            self.faults.append("a circle of calls: " + " ".join(short(name) for name, _ in trail[trail.index(key):]))
+            return 0, ()
+        if key not in self.known:
+            further = barred | ({short(title)} & ONCE)
+            below = [self.deepest(other, further, trail + (key,)) for other in self.calls.get(title, ()) if other != title]
+            size = self.size[title]
+            if title in self.calls.get(title, ()):
+                if short(title) not in RECURSION:
+                    self.faults.append("%s calls itself" % short(title))
+                size *= RECURSION.get(short(title), 1)
+            most = max(below, default=(0, ()))
+            self.known[key] = (size + most[0], ((short(title), size),) + most[1])
+        return self.known[key]
+
+
+def main():
+    build, limit = sys.argv[1], int(sys.argv[2])
+    if not understands(build, "-fcallgraph-info=su"):
+        skip("this compiler writes no call graph")
+    with tempfile.TemporaryDirectory() as folder:
+        sources = compile_core(build, folder, "-O2", "-fcallgraph-info=su")
+        graph = Graph(build, [pathlib.Path(folder, source.stem + ".ci").read_text() for source in sources])
+    chains = sorted((graph.deepest(title) for title in graph.size), reverse=True)
+    if not chains:
+        graph.faults.append("no function in the core")
+    entries = [chain for chain in chains if chain[1][0][0].startswith("ext2dax_")]
+    for total, chain in entries[:5]:
+        print("%5d bytes: %s" % (total, " ".join("%s(%d)" % link for link in chain)))
+    for total, chain in chains:
+        if total > limit:
+            graph.faults.append("%s needs %d bytes of at most %d" % (chain[0][0], total, limit))
+    finish("deepest chain of the core, %d bytes at most" % limit, graph.faults)
+
+
+main()
