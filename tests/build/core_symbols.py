@@ -34,4 +34,5 @@ def main():
     finish("undefined symbols of the core archive", ["the core wants " + name for name in foreign])
 
 
-main()
+if __name__ == "__main__":
+    main()

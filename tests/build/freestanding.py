@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""The core drops into a kernel's own build: the files that lib/core/sources lists, a compiler with no header but those it
+brings itself, the builtin atomics; and then wants four functions.
+
+    freestanding.py SOURCE COMPILER...      and with whichever of gcc and clang is there besides
+"""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from core_symbols import LINKER, WANTED
+from report import finish
+
+FLAGS = ["-std=c11", "-O2", "-ffreestanding", "-fno-stack-protector", "-Wall", "-Wextra", "-Werror", "-DE2D_ATOMICS_BUILTIN"]
+
+
+def own_headers(cc):
+    """The folder of stddef.h: gcc calls it include, and clang has it below its resources."""
+    for question in (["-print-file-name=include"], ["-print-resource-dir"]):
+        told = subprocess.run(cc + question, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.strip()
+        for folder in (pathlib.Path(told), pathlib.Path(told, "include")):
+            if told and (folder / "stddef.h").is_file():
+                return str(folder)
+    return None
+
+
+def build(source, cc, faults):
+    headers = own_headers(cc)
+    if not headers:
+        faults.append("%s: its own headers are nowhere" % " ".join(cc))
+        return
+    names = (source / "lib/core/sources").read_text().split()
+    include = ["-nostdinc", "-isystem", headers, "-I", str(source / "include"), "-I", str(source / "lib/core")]
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            done = subprocess.run(cc + FLAGS + include + ["-c", "-o", "%s/%s.o" % (folder, name), str(source / "lib/core" / name)],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            if done.returncode != 0:
+                faults.append("%s does not compile %s:\n%s" % (" ".join(cc), name, done.stdout))
+                return
+        whole = folder + "/whole"
+        subprocess.run(cc + ["-r", "-nostdlib", "-o", whole, *("%s/%s.o" % (folder, name) for name in names)], check=True)
+        listed = subprocess.run(["nm", "-u", "--format=posix", whole], check=True, stdout=subprocess.PIPE, text=True)
+    foreign = [line.split()[0] for line in listed.stdout.splitlines() if line.split()[0] not in WANTED]
+    faults += ["%s: the core wants %s" % (" ".join(cc), name) for name in foreign if not LINKER.match(name)]
+    print("%s: %d files, headers of %s alone" % (" ".join(cc), len(names), headers))
+
+
+def main():
+    source, compilers, faults = pathlib.Path(sys.argv[1]), [sys.argv[2:]], []
+    same = pathlib.Path(shutil.which(sys.argv[2]) or sys.argv[2]).resolve()
+    compilers += [[path] for path in map(shutil.which, ("gcc", "clang")) if path and pathlib.Path(path).resolve() != same]
+    listed = (source / "lib/core/sources").read_text().split()
+    there = sorted(path.name for path in (source / "lib/core").glob("*.c"))
+    if listed != there:
+        faults.append("lib/core/sources lists %s" % (sorted(set(listed) ^ set(there)) or "them in another order"))
+    for cc in compilers:
+        build(source, cc, faults)
+    finish("the core in a kernel's own build", faults)
+
+
+main()
