@@ -476,6 +476,29 @@ START_TEST(a_write_may_come_from_the_file_itself)
 }
 END_TEST
 
+/* The host would refuse the first allocation: none is asked for where the block is there, whatever the page table held. */
+START_TEST(a_mapped_fault_allocates_nothing)
+{
+    struct ext2dax_fault f;
+
+    ck_assert_int_eq(ext2dax_allocate(file, 0, 3 * WINDOW, false), 0);
+    ck_assert_int_eq(ext2dax_write(file, 60 * PAGE, "indirect", 8), 8);
+    bench.allocs_left = 0;
+    ck_assert_int_eq(fault(map, 1, false), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(fault(map, 60, false), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(fault(map, 60, true), EXT2DAX_FAULT_NOPAGE);
+    ext2dax_model_fault(map, 1, true, &f);
+    ck_assert_int_eq(ext2dax_pfn_mkwrite(&f), EXT2DAX_FAULT_NOPAGE);
+    ext2dax_model_fault(map, 2, true, &f);
+    ck_assert_int_eq(ext2dax_mkwrite(&f), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(pmd_fault(map, 8, false, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(pmd_fault(map, 16, true, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(bench.allocs_left, 0);
+    bench.allocs_left = -1;
+    bench_check(&bench);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fault family");
@@ -501,6 +524,7 @@ int main(void)
     tcase_add_test(entries, dirty_windows_overflow_to_all_of_it);
     tcase_add_test(entries, pins_keep_blocks);
     tcase_add_test(entries, no_space_is_sigbus_and_no_memory_is_oom);
+    tcase_add_test(entries, a_mapped_fault_allocates_nothing);
     tcase_add_test(entries, other_block_sizes_fall_back);
     tcase_add_test(entries, shrinking_zeroes_the_new_tail);
     tcase_add_test(entries, a_write_may_come_from_the_file_itself);
