@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who takes pages away while ring 3 is using them: an interrupt, the other processor, a freeze.
+ *
+ * "taken" stores into its mapping for ever on the first processor. Every time it is truncated, its blocks are given to
+ * "taker", which is filled with a byte of its own: a store that still goes through a remembered entry lands there.
+ */
+#include "kernel.h"
+
+#define PAGES       16ul
+#define BOTH        256ul /* pages */
+#define ROUNDS      50u
+#define TIMER_TURNS 20u
+#define PATIENCE    5000000u /* microseconds */
+#define HAMMERED    0xA5u
+#define TAKEN       0x5Au
+
+static struct race {
+    struct ext2dax_inode *taken, *taker;
+    struct mapping *mapping;
+    unsigned in_use, faulting, ended, stopped, reused, left, damaged, errors;
+    uint64_t before[PAGES], after[PAGES];
+} race;
+
+static uint8_t buffer[PAGES * PAGE_SIZE];
+
+/* ---- both at once ---- */
+
+static void pass_beside(void *arg)
+{
+    const struct mapping *mapping = arg;
+
+    user_run(user_pass, mapping->address + 1, BOTH, 2);
+}
+
+/* Each page is a hole that both processors store into: one block must come of it, with both bytes. */
+static void check_both(void)
+{
+    struct ext2dax_inode *inode = create_file("both", BOTH * PAGE_SIZE);
+    struct mapping *mapping = map_file(inode, 0, BOTH, true, true);
+    unsigned whole = 0;
+
+    other_start(pass_beside, mapping);
+    user_run(user_pass, mapping->address, BOTH, 1);
+    other_wait();
+    for (unsigned page = 0; page < BOTH; page++)
+        whole += byte_of(inode, page * PAGE_SIZE) == 1 && byte_of(inode, page * PAGE_SIZE + 1) == 2;
+    check_same("two processors: stores into the same holes are all there", whole, BOTH);
+    check_same("two processors: and took one block each", sectors_of(inode), (BOTH + 1) * (PAGE_SIZE / 512));
+    space_unmap(mapping);
+    ext2dax_inode_put(inode);
+}
+
+/* ---- an interrupt of the same processor ---- */
+
+static void truncate_now(void *arg)
+{
+    struct race *r = arg;
+
+    if (ext2dax_truncate(r->taken, 0) != 0)
+        r->errors++;
+}
+
+static void check_interrupt(void)
+{
+    unsigned ended = 0, freed = 0;
+
+    for (unsigned turn = 0; turn < TIMER_TURNS; turn++) {
+        race.errors += ext2dax_truncate(race.taken, PAGES * PAGE_SIZE) != 0;
+        apic_timer(500, truncate_now, &race);
+        ended += user_run(user_hammer, race.mapping->address, PAGES, HAMMERED) == USER_SIGBUS;
+        freed += sectors_of(race.taken) == 0;
+    }
+    check_same("interrupt: truncates under a running program, which gets SIGBUS", ended, TIMER_TURNS);
+    check_same("interrupt: every block is free again", freed, TIMER_TURNS);
+    check_same("interrupt: no call failed", race.errors, 0);
+}
+
+/* ---- the other processor ---- */
+
+static bool is_all(const uint8_t *bytes, size_t length, uint8_t byte)
+{
+    while (length > 0 && bytes[length - 1] == byte)
+        length--;
+    return length == 0;
+}
+
+/* As an interrupt: a program that nothing else ends is ended. */
+static void stop_user(void *arg)
+{
+    (void)arg;
+    user_leave(0);
+}
+
+static uint64_t size_of(const struct ext2dax_inode *inode)
+{
+    struct ext2dax_stat figures;
+
+    ext2dax_stat(inode, &figures);
+    return figures.size;
+}
+
+/* Waits until ring 3 has stored into the page, so that its processor knows all pages up to there; false: it never does. */
+static bool await_store(const struct race *r, uint64_t page)
+{
+    uint64_t entry, end = clock_microseconds() + PATIENCE;
+
+    while (clock_microseconds() < end) {
+        entry = space_look(space_page(r->mapping, page));
+        if ((entry & ENTRY_WRITABLE) != 0 && *(volatile uint8_t *)at_physical(entry & ENTRY_FRAME) == HAMMERED)
+            return true;
+        clock_wait(20);
+    }
+    return false;
+}
+
+static void note_frames(struct ext2dax_inode *inode, uint64_t *frames)
+{
+    for (unsigned page = 0; page < PAGES; page++)
+        frames[page] = frame_of(inode, page);
+}
+
+static bool share_one(const uint64_t *a, const uint64_t *b)
+{
+    for (unsigned i = 0; i < PAGES * PAGES; i++) {
+        if (a[i / PAGES] == b[i % PAGES])
+            return true;
+    }
+    return false;
+}
+
+static bool none_mapped(const struct race *r)
+{
+    for (unsigned page = 0; page < PAGES; page++) {
+        if (space_look(space_page(r->mapping, page)) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Truncates one, gives the blocks to the other for a moment, and looks whether anything happens to them. */
+static void take_once(struct race *r)
+{
+    r->errors += ext2dax_truncate(r->taken, 0) != 0;
+    memset(buffer, TAKEN, sizeof(buffer));
+    r->errors += ext2dax_write(r->taker, 0, buffer, sizeof(buffer)) != sizeof(buffer);
+    note_frames(r->taker, r->after);
+    clock_wait(200);
+    memset(buffer, 0, sizeof(buffer));
+    r->errors += ext2dax_read(r->taker, 0, buffer, sizeof(buffer)) != sizeof(buffer);
+    r->damaged += !is_all(buffer, sizeof(buffer), TAKEN);
+    r->left += !none_mapped(r) || sectors_of(r->taken) != 0;
+    r->errors += ext2dax_truncate(r->taker, 0) != 0;
+    r->errors += ext2dax_truncate(r->taken, PAGES * PAGE_SIZE) != 0;
+}
+
+static bool goes_well(const struct race *r)
+{
+    return r->left + r->damaged + r->errors == 0;
+}
+
+/* When ring 3 needs no fault any more, and each of its stores goes where its processor remembers the page to be. */
+static void take_in_use(void *arg)
+{
+    struct race *r = arg;
+
+    for (; r->in_use < ROUNDS && goes_well(r) && await_store(r, PAGES - 1); r->in_use++) {
+        note_frames(r->taken, r->before);
+        take_once(r);
+        r->reused += share_one(r->before, r->after);
+    }
+    truncate_now(r);
+}
+
+/* When ring 3 is on its way through some fault. */
+static void take_faulting(void *arg)
+{
+    struct race *r = arg;
+
+    for (; r->faulting < ROUNDS && goes_well(r) && await_store(r, 0); r->faulting++) {
+        clock_wait(r->faulting);
+        take_once(r);
+    }
+    truncate_now(r);
+}
+
+/* Stores as long as the other processor takes away. */
+static void store_meanwhile(void (*take)(void *arg), bool faulting)
+{
+    uint64_t result;
+
+    race.errors += ext2dax_truncate(race.taken, PAGES * PAGE_SIZE) != 0;
+    other_start(take, &race);
+    while (!other_done()) {
+        /* Not to fight for the locks while there is nothing to store into. */
+        if (size_of(race.taken) == 0) {
+            clock_wait(20);
+            continue;
+        }
+        apic_timer(PATIENCE, stop_user, NULL);
+        result = user_run(faulting ? user_pass : user_hammer, race.mapping->address, PAGES, HAMMERED);
+        race.ended += result == USER_SIGBUS;
+        race.stopped += result == 0 && !faulting;
+        if (faulting) /* the next pass begins with nothing */
+            plug_space.ops->unmap(plug_space.ctx, race.taken, 0, PAGES, false);
+    }
+    apic_timer_stop();
+}
+
+static void check_other_processor(void)
+{
+    store_meanwhile(take_in_use, false);
+    store_meanwhile(take_faulting, true);
+    check_same("two processors: truncates while ring 3 stores into all pages", race.in_use, ROUNDS);
+    check_same("two processors: and while it faults", race.faulting, ROUNDS);
+    check("two processors: SIGBUS, and nothing else, ended it", race.ended > 0 && race.stopped == 0);
+    check_same("two processors: nothing stayed mapped or allocated past the end", race.left, 0);
+    check_same("two processors: the freed blocks went to another file", race.reused, ROUNDS);
+    check_same("two processors: no store landed in it", race.damaged, 0);
+    check_same("two processors: no call failed", race.errors, 0);
+}
+
+/* ---- a freeze ---- */
+
+struct frozen {
+    struct ext2dax_inode *inode;
+    uint8_t before_thaw;
+    int error;
+};
+
+static void thaw_later(void *arg)
+{
+    struct frozen *f = arg;
+
+    clock_wait(20000);
+    f->before_thaw = byte_of(f->inode, 0);
+    f->error = ext2dax_thaw(bench.mount);
+}
+
+static bool is_marked_clean(void)
+{
+    const struct ext2dax_disk_super *super = (const void *)((const uint8_t *)bench.memory->base + EXT2DAX_SUPER_OFFSET);
+
+    return (super->state.le & EXT2DAX_STATE_VALID) != 0;
+}
+
+static void check_freeze(void)
+{
+    struct frozen f = {.inode = create_file("frozen", 2 * PAGE_SIZE)};
+    struct mapping *mapping = map_file(f.inode, 0, 2, true, true);
+    unsigned retries = fault_counts.retry;
+
+    check_same("freeze: before it, a store", user_run(user_store, mapping->address, 1, 0), 0);
+    check_same("freeze: from this processor", (uint64_t)-ext2dax_freeze(bench.mount), 0);
+    check_same("freeze: the entry is read-only", space_look(mapping->address) & ENTRY_WRITABLE, 0);
+    check("freeze: the image is marked clean", is_marked_clean());
+    check_same("freeze: reading goes on", user_run(user_load, mapping->address, 0, 0), 1);
+    other_start(thaw_later, &f);
+    check_same("freeze: a store waits", user_run(user_store, mapping->address, 2, 0), 0);
+    other_wait();
+    check("freeze: in RETRY", fault_counts.retry > retries);
+    check_same("freeze: until the other processor thaws", (uint64_t)-f.error, 0);
+    check_same("freeze: not a byte before that", f.before_thaw, 1);
+    check_same("freeze: and then it is done", byte_of(f.inode, 0), 2);
+    check("freeze: the image is marked in use", !is_marked_clean());
+    space_unmap(mapping);
+    ext2dax_inode_put(f.inode);
+}
+
+/* Leaves so few free blocks that the one file's are the other's next. */
+static void fill_image(struct ext2dax_inode *inode)
+{
+    struct ext2dax_statfs figures;
+
+    ext2dax_statfs(bench.mount, &figures);
+    while (figures.available_blocks > 2 * PAGES) {
+        if (ext2dax_allocate(inode, size_of(inode), PAGES / 2 * PAGE_SIZE, false) != 0)
+            panic("the image could not be filled at", size_of(inode));
+        ext2dax_statfs(bench.mount, &figures);
+    }
+}
+
+void check_two(void)
+{
+    struct ext2dax_inode *filler;
+
+    check_both();
+    filler = create_file("filler", 0);
+    fill_image(filler);
+    race.taken = create_file("taken", 0);
+    race.taker = create_file("taker", 0);
+    race.mapping = map_file(race.taken, 0, PAGES, true, true);
+    check_interrupt();
+    check_other_processor();
+    space_unmap(race.mapping);
+    ext2dax_inode_put(race.taker);
+    ext2dax_inode_put(race.taken);
+    check_same("two processors: room again", (uint64_t)-ext2dax_truncate(filler, 0), 0);
+    ext2dax_inode_put(filler);
+    check_freeze();
+}
