@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The first and only program of a Linux that has one of our images as its persistent memory. Loads the modules in
+ * /modules in the order of their names, mounts /dev/pmem0 at /image, does what it was told, and switches the machine off.
+ *
+ *     init FIRST PHASE OPTION
+ *
+ * FIRST: who does phase 1 of the story, "linux" or "library". PHASE: which of them to do here, after a check of what those
+ * before it have left; one past the last only checks, as any does where that check fails. OPTION: of the mount, "dax" or "plain", for none.
+ *
+ * Prints one line a check on the second serial port, the kernel's own words being on the first.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "guest.h"
+#include "story.h"
+#include "tell.h"
+
+#define DEVICE "/dev/pmem0"
+#define ROOT   "/image"
+
+_Noreturn static void off(void)
+{
+    fflush(stdout);
+    sync();
+    reboot(RB_POWER_OFF);
+    for (;;)
+        pause();
+}
+
+_Noreturn static void give_up(const char *what, const char *name)
+{
+    tell(false, "%s %s: %s", what, name, strerror(errno));
+    tell_sum();
+    off();
+}
+
+static void must_mount(const char *what, const char *at, const char *type, const char *options)
+{
+    if ((mkdir(at, 0755) < 0 && errno != EEXIST) || mount(what, at, type, 0, options) < 0)
+        give_up("mount", at);
+}
+
+static void must_unmount(void)
+{
+    if (umount(ROOT) < 0)
+        give_up("unmount", ROOT);
+}
+
+static void load_modules(void)
+{
+    struct dirent **names;
+    int count = scandir("/modules", &names, NULL, alphasort), descriptor;
+    char path[300];
+
+    for (int i = 0; i < count; i++) {
+        if (names[i]->d_name[0] == '.')
+            continue;
+        (void)snprintf(path, sizeof(path), "/modules/%s", names[i]->d_name);
+        descriptor = open(path, O_RDONLY | O_CLOEXEC);
+        if (descriptor < 0 || (syscall(SYS_finit_module, descriptor, "", 0) < 0 && errno != EEXIST))
+            give_up("load", path);
+        close(descriptor);
+    }
+}
+
+static void await_device(void)
+{
+    for (unsigned turns = 0; access(DEVICE, F_OK) < 0; turns++) {
+        if (turns == 1000)
+            give_up("wait for", DEVICE);
+        usleep(10000);
+    }
+}
+
+static void boot(void)
+{
+    int descriptor;
+
+    /* An initramfs holds no device files: before this there is nothing to write to. */
+    if ((mkdir("/dev", 0755) < 0 && errno != EEXIST) || mount("dev", "/dev", "devtmpfs", 0, "") < 0)
+        off();
+    descriptor = open("/dev/ttyS1", O_RDWR | O_NOCTTY);
+    if (descriptor < 0)
+        off();
+    dup2(descriptor, STDOUT_FILENO);
+    must_mount("proc", "/proc", "proc", "");
+    must_mount("sys", "/sys", "sysfs", "");
+    must_mount("trace", "/trace", "tracefs", "");
+    load_modules();
+    await_device();
+}
+
+static void act(const char *option, bool linux_first, unsigned phase)
+{
+    struct story *story = calloc(1, sizeof(*story));
+    struct actor actor = actor_linux(ROOT);
+
+    if (!story)
+        give_up("tell", "the story");
+    story->linux_first = linux_first;
+    for (unsigned before = 1; before < phase; before++)
+        story_phase(story, before, NULL);
+
+    must_mount(DEVICE, ROOT, "ext2", option);
+    guest_check_dax(ROOT);
+    if (phase > 1)
+        story_check(story, &actor, "as it came");
+    if (phase <= STORY_PHASES && tell_failures() == 0) {
+        story_phase(story, phase, &actor);
+        guest_check_faults(ROOT);
+        story_check(story, &actor, "as it goes");
+    }
+    must_unmount();
+
+    for (unsigned i = 0; story_windowed(i); i++) {
+        bool more = true;
+
+        for (unsigned pass = 0; more; pass++) {
+            must_mount(DEVICE, ROOT, "ext2", option);
+            more = guest_count_windows(ROOT, story_windowed(i), pass);
+            must_unmount();
+        }
+    }
+
+    /* Nothing of it was in Linux's memory alone. */
+    must_mount(DEVICE, ROOT, "ext2", option);
+    if (phase <= STORY_PHASES && story->model.count != 0)
+        story_check(story, &actor, "mounted again");
+    must_unmount();
+}
+
+int main(int count, char **arguments)
+{
+    boot();
+    view_catch_sigbus();
+    if (count != 4) {
+        errno = EINVAL;
+        give_up("run", "init FIRST PHASE OPTION");
+    }
+    act(strcmp(arguments[3], "dax") == 0 ? "dax" : "", strcmp(arguments[1], "linux") == 0,
+        (unsigned)atoi(arguments[2]));
+    tell_sum();
+    off();
+}

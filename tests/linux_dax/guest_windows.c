@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which windows Linux maps by one huge page. /proc/self/smaps does not count huge entries of DAX, so that is told by how
+ * many page faults it takes to touch all of a window: one, or one a page. The kernel's trace of its huge faults says it
+ * again, by itself.
+ *
+ * Each pass wants a mount of its own, for Linux remembers: a window once entered page by page stays so until the inode
+ * leaves memory, and runs of blocks that it has come across before are joined, even where its map call would have
+ * stopped at the end of a pointer block. So there are two figures: on a file that nobody has touched since mount
+ * ("cold"), and where something has gone through all of its blocks before ("warm").
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "guest.h"
+#include "tell.h"
+
+#define PAGE     4096u
+#define PAGES    512u
+#define WINDOW   ((uint64_t)PAGE * PAGES)
+#define POINTERS (PAGE / 4)
+#define EXTENTS  64u
+#define WINDOWS  64u
+
+#define TRACE "/trace/"
+#define EVENT TRACE "events/fs_dax/dax_pmd_fault_done/enable"
+
+static bool put(const char *path, const char *text)
+{
+    int descriptor = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    bool good = descriptor >= 0 && write(descriptor, text, strlen(text)) == (ssize_t)strlen(text);
+
+    if (descriptor >= 0)
+        close(descriptor);
+    return good;
+}
+
+/* Huge faults that the trace says were served. */
+static unsigned served(void)
+{
+    FILE *trace = fopen(TRACE "trace", "r");
+    char line[512];
+    unsigned count = 0;
+
+    while (trace && fgets(line, sizeof(line), trace))
+        count += strstr(line, "dax_pmd_fault_done:") != NULL && strstr(line, "NOPAGE") != NULL;
+    if (trace)
+        fclose(trace);
+    return count;
+}
+
+enum backing { EMPTY, SCATTERED, BACKED };
+
+/* What is behind a window; BACKED: one run of blocks that begins at a multiple of a window. Linux reports it in pieces. */
+static enum backing backing(int descriptor, uint64_t start)
+{
+    struct fiemap *map = calloc(1, sizeof(*map) + EXTENTS * sizeof(map->fm_extents[0]));
+    enum backing found = SCATTERED;
+    uint64_t at = start;
+
+    if (!map)
+        return SCATTERED;
+    map->fm_start = start;
+    map->fm_length = WINDOW;
+    map->fm_extent_count = EXTENTS;
+    if (ioctl(descriptor, FS_IOC_FIEMAP, map) == 0) {
+        for (unsigned i = 0; i < map->fm_mapped_extents; i++) {
+            const struct fiemap_extent *extent = &map->fm_extents[i];
+
+            if (extent->fe_logical > at || (extent->fe_physical - extent->fe_logical) % WINDOW != 0 ||
+                extent->fe_physical - extent->fe_logical !=
+                    map->fm_extents[0].fe_physical - map->fm_extents[0].fe_logical)
+                break;
+            at = extent->fe_logical + extent->fe_length;
+        }
+        found = map->fm_mapped_extents == 0 ? EMPTY : at >= start + WINDOW ? BACKED : SCATTERED;
+    }
+    free(map);
+    return found;
+}
+
+/* Does a pointer block end inside it? Linux's map call goes no further. */
+static bool cut(uint64_t start)
+{
+    uint64_t first = start / PAGE, next = 12;
+
+    while (next <= first)
+        next += POINTERS;
+    return next < first + PAGES;
+}
+
+static long faults(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt + usage.ru_majflt;
+}
+
+/* Page faults that it takes to touch every page of a window through a new mapping: reads a byte of each, or stores one that
+ * is there already. -1: cannot. */
+static long touch(int descriptor, uint64_t start, const uint8_t *store)
+{
+    int protection = PROT_READ | (store ? PROT_WRITE : 0);
+    uint8_t *room = mmap(NULL, 2 * WINDOW, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *at;
+    long count = -1;
+
+    if (room == MAP_FAILED)
+        return -1;
+    at = (uint8_t *)(((uintptr_t)room + WINDOW - 1) & ~(WINDOW - 1));
+    if (mmap(at, WINDOW, protection, MAP_SHARED | MAP_FIXED, descriptor, (off_t)start) != MAP_FAILED) {
+        count = -faults();
+        for (unsigned page = 0; page < PAGES; page++) {
+            volatile uint8_t *byte = at + (size_t)page * PAGE;
+
+            if (store)
+                *byte = store[page];
+            else
+                (void)*byte;
+        }
+        count += faults();
+    }
+    munmap(room, 2 * WINDOW);
+    return count;
+}
+
+static bool traced(void)
+{
+    return put(TRACE "buffer_size_kb", "4096") && put(TRACE "trace", "") && put(EVENT, "1") &&
+           put(TRACE "tracing_on", "1");
+}
+
+static struct {
+    enum backing behind[WINDOWS];
+    uint8_t bytes[WINDOWS][PAGES]; /* of each page the first, for a store that leaves the file as it is */
+    unsigned total, backed;
+    unsigned huge[2][2]; /* cold and warm, to read and to store */
+} counted;
+
+static void classify(int descriptor, unsigned windows)
+{
+    memset(&counted, 0, sizeof(counted));
+    for (unsigned i = 0; i < windows; i++) {
+        counted.behind[i] = backing(descriptor, i * WINDOW);
+        counted.total += counted.behind[i] != EMPTY;
+        counted.backed += counted.behind[i] == BACKED;
+        for (unsigned page = 0; page < PAGES; page++) {
+            if (pread(descriptor, &counted.bytes[i][page], 1, (off_t)(i * WINDOW + (uint64_t)page * PAGE)) != 1)
+                counted.behind[i] = SCATTERED;
+        }
+    }
+}
+
+static void touch_all(int descriptor, const char *path, unsigned windows, bool warm, bool store)
+{
+    const char *what = store ? "to store" : "to read", *when = warm ? "warm" : "cold";
+    unsigned huge = 0, odd = 0, wrong = 0, missed = 0;
+
+    for (unsigned i = 0; warm && i < windows; i++)
+        (void)backing(descriptor, i * WINDOW);
+    tell(traced(), "%s: Linux traces its huge faults", path);
+    for (unsigned i = 0; i < windows; i++) {
+        bool one_run = counted.behind[i] == BACKED;
+        long faults;
+
+        /* Linux has a huge page of zeroes for an empty one; a store would fill the holes of the others. */
+        if (counted.behind[i] == EMPTY || (store && !one_run))
+            continue;
+        faults = touch(descriptor, i * WINDOW, store ? counted.bytes[i] : NULL);
+        huge += faults == 1;
+        odd += faults != 1 && faults < (long)PAGES;
+        wrong += faults == 1 && !one_run;
+        missed += faults != 1 && one_run && !cut(i * WINDOW);
+    }
+    put(EVENT, "0");
+    counted.huge[warm][store] = huge;
+    tell(odd == 0, "%s: %s, %s: every window takes one page fault, or one a page", path, when, what);
+    tell(wrong == 0, "%s: %s, %s: a huge page over nothing but an aligned run of blocks", path, when, what);
+    tell(missed == 0 && huge != 0, "%s: %s, %s: a huge page over every aligned run that no pointer block's end cuts",
+         path, when, what);
+    tell(served() == huge, "%s: %s, %s: %u huge pages by page faults, %u in the kernel's trace", path, when, what, huge,
+         served());
+}
+
+bool guest_count_windows(const char *root, const char *path, unsigned pass)
+{
+    unsigned windows;
+    struct stat figures;
+    char name[256];
+    int descriptor;
+
+    (void)snprintf(name, sizeof(name), "%s/%s", root, path);
+    descriptor = open(name, O_RDWR | O_CLOEXEC);
+    if (descriptor < 0 || fstat(descriptor, &figures) < 0 || (uint64_t)figures.st_size / WINDOW > WINDOWS) {
+        tell(false, "%s: its windows cannot be counted: %s", path, strerror(errno));
+        return false;
+    }
+    windows = (unsigned)((uint64_t)figures.st_size / WINDOW);
+    if (pass == 0)
+        classify(descriptor, windows);
+    else
+        touch_all(descriptor, path, windows, pass > 2, pass % 2 == 0);
+    close(descriptor);
+    if (pass < 4)
+        return true;
+    for (unsigned warm = 0; warm < 2; warm++)
+        tell(counted.huge[warm][0] == counted.huge[warm][1], "%s: as many huge pages to store as to read", path);
+    printf("windows %s %u %u %u %u\n", path, counted.total, counted.backed, counted.huge[0][0], counted.huge[1][0]);
+    fflush(stdout);
+    return false;
+}

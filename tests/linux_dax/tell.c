@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#include "tell.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static unsigned passed, failed;
+
+bool tell(bool good, const char *format, ...)
+{
+    va_list arguments;
+
+    if (good)
+        passed++;
+    else
+        failed++;
+    fputs(good ? "ok: " : "FAILED: ", stdout);
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+    fflush(stdout);
+    return good;
+}
+
+unsigned tell_failures(void)
+{
+    return failed;
+}
+
+bool tell_sum(void)
+{
+    printf("%u passed, %u failed\n", passed, failed);
+    fflush(stdout);
+    return passed != 0 && failed == 0;
+}
