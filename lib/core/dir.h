@@ -39,7 +39,7 @@ static inline char *e2d_entry_name(struct ext2dax_disk_dirent *entry)
 /* Bytes from an entry to its block's end. */
 static inline uint32_t e2d_entry_left(const struct ext2dax_mount *m, const struct ext2dax_disk_dirent *entry)
 {
-    return m->block_size - (uint32_t)(((const unsigned char *)entry - m->base) & (m->block_size - 1));
+    return m->block_size - ((uint32_t)((const unsigned char *)entry - m->base) & (m->block_size - 1));
 }
 /*
  * Of an entry in a checked block: bytes to the next one. Only 64 KiB blocks can hold an odd length, the one that means

@@ -59,6 +59,12 @@ static size_t zero_out(struct ext2dax_mount *m, unsigned char *to, size_t bytes)
     return done;
 }
 
+/* No offset can name its end, or no answer its length. In 64 bits, however wide size_t is. */
+static bool too_far(uint64_t offset, uint64_t length)
+{
+    return offset > UINT64_MAX - length || length > INT64_MAX;
+}
+
 /* ---- read ---- */
 
 int64_t ext2dax_read(struct ext2dax_inode *inode, uint64_t offset, void *buffer, size_t length)
@@ -73,7 +79,7 @@ int64_t ext2dax_read(struct ext2dax_inode *inode, uint64_t offset, void *buffer,
         return -EXT2DAX_EISDIR;
     if (!e2d_is_regular(inode))
         return -EXT2DAX_EINVAL;
-    if (offset > UINT64_MAX - length || length > INT64_MAX)
+    if (too_far(offset, length))
         return -EXT2DAX_EOVERFLOW;
     E2D_UNLESS(IO_SKIPPED_READ, e2d_read_lock(m, &inode->io));
     size = e2d_size(inode);
@@ -305,7 +311,7 @@ int64_t ext2dax_write(struct ext2dax_inode *inode, uint64_t offset, const void *
     uint32_t now;
     int rc;
 
-    if (offset > UINT64_MAX - length || length > INT64_MAX)
+    if (too_far(offset, length))
         return -EXT2DAX_EOVERFLOW;
     rc = e2d_modify_begin(inode, E2D_MODIFY_DATA, &now);
     if (rc != 0)
