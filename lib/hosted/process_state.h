@@ -25,7 +25,7 @@
 #include "ext2dax/memory.h"
 
 /*
- * Tells Valgrind, where its headers were there to build with, that a touch of an armed page is meant. In any other
+ * Tells Valgrind, where its headers were there to build with and know the processor, that a touch of an armed page is meant. In any other
  * program this is a few instructions without effect.
  */
 #if defined(__has_include)
@@ -33,7 +33,7 @@
 #include <valgrind/memcheck.h>
 #endif
 #endif
-#if defined(VALGRIND_DISABLE_ADDR_ERROR_REPORTING_IN_RANGE)
+#if defined(VALGRIND_DISABLE_ADDR_ERROR_REPORTING_IN_RANGE) && !defined(NVALGRIND)
 static inline void e2d_touches_are_meant(const void *at, size_t bytes)
 {
     (void)VALGRIND_DISABLE_ADDR_ERROR_REPORTING_IN_RANGE(at, bytes);
