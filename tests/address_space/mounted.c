@@ -135,7 +135,8 @@ int touch(const volatile void *at, bool store)
     return number;
 }
 
-int touch_word(volatile uint64_t *at, uint64_t store, uint64_t *seen)
+/* What is wanted behind sigsetjmp() stays out of registers. */
+int touch_word(volatile uint64_t *at, volatile uint64_t store, uint64_t *seen)
 {
     int number;
 
