@@ -62,7 +62,7 @@ static enum ext2dax_model_kind kind_at(struct ext2dax_model_map *in, uint64_t pa
     return ext2dax_model_entry(in, page).kind;
 }
 
-static void write_pages(uint64_t page, uint64_t count, int byte)
+static void write_pages(uint64_t page, size_t count, int byte)
 {
     unsigned char *bytes = malloc(count * PAGE);
 

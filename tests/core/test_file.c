@@ -14,7 +14,7 @@
 struct shape {
     const char *name;
     struct bench_options options;
-    uint64_t reach; /* bytes that the operations range over */
+    size_t reach; /* bytes that the operations range over */
 };
 
 static const struct shape shapes[] = {
@@ -37,20 +37,20 @@ struct play {
     struct ext2dax_model_map *map;
     unsigned char *expected; /* zeroes past the size */
     unsigned char *buffer;
-    uint64_t size, reach;
+    size_t size, reach;
     uint64_t noise;
     unsigned full; /* calls that ran out of space */
 };
 
-static uint64_t below(struct play *play, uint64_t end)
+static size_t below(struct play *play, size_t end)
 {
-    return end == 0 ? 0 : (((uint64_t)bench_noise(&play->noise) << 20) ^ bench_noise(&play->noise)) % end;
+    return end == 0 ? 0 : (size_t)((((uint64_t)bench_noise(&play->noise) << 20) ^ bench_noise(&play->noise)) % end);
 }
 
 /* Offsets cluster around block and tree boundaries, where mistakes are. */
-static uint64_t some_offset(struct play *play)
+static size_t some_offset(struct play *play)
 {
-    uint64_t block = play->bench.block_size, offset = below(play, play->reach);
+    size_t block = play->bench.block_size, offset = below(play, play->reach);
 
     switch (below(play, 4)) {
     case 0:
@@ -63,23 +63,23 @@ static uint64_t some_offset(struct play *play)
     }
 }
 
-static uint64_t some_length(struct play *play, uint64_t offset)
+static size_t some_length(struct play *play, size_t offset)
 {
-    uint64_t most = play->reach - offset,
-             length = 1 + below(play, below(play, 3) == 0 ? most : play->bench.block_size * 3);
+    size_t most = play->reach - offset,
+           length = 1 + below(play, below(play, 3) == 0 ? most : play->bench.block_size * 3);
 
     return length < most ? length : most;
 }
 
-static void fill_buffer(struct play *play, uint64_t length)
+static void fill_buffer(struct play *play, size_t length)
 {
     unsigned char byte = (unsigned char)(1 + below(play, 255));
 
-    for (uint64_t i = 0; i < length; i++)
+    for (size_t i = 0; i < length; i++)
         play->buffer[i] = (unsigned char)(byte + i * 7);
 }
 
-static void written(struct play *play, uint64_t offset, uint64_t length)
+static void written(struct play *play, size_t offset, size_t length)
 {
     memcpy(play->expected + offset, play->buffer, length);
     if (offset + length > play->size)
@@ -88,7 +88,7 @@ static void written(struct play *play, uint64_t offset, uint64_t length)
 
 static void do_write(struct play *play)
 {
-    uint64_t offset = some_offset(play), length = some_length(play, offset);
+    size_t offset = some_offset(play), length = some_length(play, offset);
     int64_t got;
 
     fill_buffer(play, length);
@@ -100,12 +100,12 @@ static void do_write(struct play *play)
     ck_assert_int_gt(got, 0);
     ck_assert_uint_le((uint64_t)got, length);
     play->full += (uint64_t)got < length;
-    written(play, offset, (uint64_t)got);
+    written(play, offset, (size_t)got);
 }
 
 static void do_truncate(struct play *play)
 {
-    uint64_t size = below(play, 8) == 0 ? 0 : some_offset(play);
+    size_t size = below(play, 8) == 0 ? 0 : some_offset(play);
 
     ck_assert_int_eq(ext2dax_truncate(play->inode, size), 0);
     if (size < play->size)
@@ -115,7 +115,7 @@ static void do_truncate(struct play *play)
 
 static void do_punch(struct play *play)
 {
-    uint64_t offset = some_offset(play), length = some_length(play, offset), end = offset + length;
+    size_t offset = some_offset(play), length = some_length(play, offset), end = offset + length;
 
     ck_assert_int_eq(ext2dax_punch(play->inode, offset, length), 0);
     if (offset < play->size)
@@ -124,19 +124,19 @@ static void do_punch(struct play *play)
 
 static void do_allocate(struct play *play)
 {
-    uint64_t offset = some_offset(play), length = some_length(play, offset);
+    size_t offset = some_offset(play), length = some_length(play, offset);
     int rc = ext2dax_allocate(play->inode, offset, length, false);
 
     if (rc == -EXT2DAX_ENOSPC)
         play->full++;
     else
         ck_assert_int_eq(rc, 0);
-    play->size = bench_size(play->inode);
+    play->size = (size_t)bench_size(play->inode);
 }
 
 static void do_mapped(struct play *play, bool write)
 {
-    uint64_t offset, length;
+    size_t offset, length;
     bool huge = below(play, 2) != 0;
     enum ext2dax_fault_result result;
 
@@ -167,7 +167,7 @@ static void do_mapped(struct play *play, bool write)
 /* A mapped store past the end, in the last page, which must never show. */
 static void do_stray_store(struct play *play)
 {
-    uint64_t page = play->bench.page_size, into = play->size % page;
+    size_t page = play->bench.page_size, into = play->size % page;
 
     if (!play->map || into == 0)
         return;
@@ -182,7 +182,7 @@ static void compare(struct play *play)
     ck_assert_uint_eq(bench_size(play->inode), play->size);
     memset(play->buffer, 0xEE, play->size + 1);
     ck_assert_int_eq(ext2dax_read(play->inode, 0, play->buffer, play->size + 1), (int64_t)play->size);
-    for (uint64_t i = 0; i < play->size; i++) {
+    for (size_t i = 0; i < play->size; i++) {
         if (play->buffer[i] != play->expected[i])
             ck_abort_msg("byte %llu is %#x, not %#x", (unsigned long long)i, play->buffer[i], play->expected[i]);
     }

@@ -27,18 +27,18 @@ static struct bench bench;
 static struct ext2dax_inode *file; /* NULL: gone */
 static char buffer[4 * W];
 
-static void nothing(uint64_t at, uint64_t length)
+static void nothing(uint64_t at, size_t length)
 {
     (void)at;
     (void)length;
 }
 
-static void write_at(uint64_t at, uint64_t length)
+static void write_at(uint64_t at, size_t length)
 {
     ck_assert_int_eq(ext2dax_write(file, at, buffer, length), (int64_t)length);
 }
 
-static void read_at(uint64_t at, uint64_t length)
+static void read_at(uint64_t at, size_t length)
 {
     struct ext2dax_run run;
 
@@ -47,30 +47,30 @@ static void read_at(uint64_t at, uint64_t length)
     ck_assert_int_ge(ext2dax_seek(file, 0, EXT2DAX_SEEK_HOLE), 0);
 }
 
-static void truncate_to(uint64_t at, uint64_t length)
+static void truncate_to(uint64_t at, size_t length)
 {
     (void)length;
     ck_assert_int_eq(ext2dax_truncate(file, at), 0);
 }
 
-static void punch(uint64_t at, uint64_t length)
+static void punch(uint64_t at, size_t length)
 {
     ck_assert_int_eq(ext2dax_punch(file, at, length), 0);
 }
 
-static void allocate(uint64_t at, uint64_t length)
+static void allocate(uint64_t at, size_t length)
 {
     ck_assert_int_eq(ext2dax_allocate(file, at, length, false), 0);
 }
 
-static void fsync_file(uint64_t at, uint64_t length)
+static void fsync_file(uint64_t at, size_t length)
 {
     (void)at;
     (void)length;
     ck_assert_int_eq(ext2dax_fsync(file), 0);
 }
 
-static void write_in_place(uint64_t at, uint64_t length)
+static void write_in_place(uint64_t at, size_t length)
 {
     write_at(at, length);
     fsync_file(at, length);
@@ -80,7 +80,7 @@ static void write_in_place(uint64_t at, uint64_t length)
 /* ---- names ---- */
 
 /* `length` names of 200 bytes, four of which fill a block. */
-static void create_names(uint64_t at, uint64_t length)
+static void create_names(uint64_t at, size_t length)
 {
     struct ext2dax_inode *inode;
     char name[201];
@@ -92,7 +92,7 @@ static void create_names(uint64_t at, uint64_t length)
     }
 }
 
-static void create_again(uint64_t at, uint64_t length)
+static void create_again(uint64_t at, size_t length)
 {
     struct ext2dax_inode *inode;
 
@@ -103,7 +103,7 @@ static void create_again(uint64_t at, uint64_t length)
     ck_assert_int_eq(ext2dax_unlink(bench.root, "none", 4), -EXT2DAX_ENOENT);
 }
 
-static void put_file(uint64_t at, uint64_t length)
+static void put_file(uint64_t at, size_t length)
 {
     (void)at;
     (void)length;
@@ -111,20 +111,20 @@ static void put_file(uint64_t at, uint64_t length)
     file = NULL;
 }
 
-static void write_and_put(uint64_t at, uint64_t length)
+static void write_and_put(uint64_t at, size_t length)
 {
     write_at(at, length);
     put_file(at, length);
 }
 
-static void unlink_file(uint64_t at, uint64_t length)
+static void unlink_file(uint64_t at, size_t length)
 {
     (void)at;
     (void)length;
     bench_unlink(&bench, "file");
 }
 
-static void write_and_unlink(uint64_t at, uint64_t length)
+static void write_and_unlink(uint64_t at, size_t length)
 {
     write_at(at, length);
     unlink_file(at, length);
@@ -132,34 +132,34 @@ static void write_and_unlink(uint64_t at, uint64_t length)
 
 /* ---- all of it ---- */
 
-static void sync_all(uint64_t at, uint64_t length)
+static void sync_all(uint64_t at, size_t length)
 {
     (void)at;
     (void)length;
     ck_assert_int_eq(ext2dax_sync(bench.mount), 0);
 }
 
-static void freeze(uint64_t at, uint64_t length)
+static void freeze(uint64_t at, size_t length)
 {
     (void)at;
     (void)length;
     ck_assert_int_eq(ext2dax_freeze(bench.mount), 0);
 }
 
-static void thaw(uint64_t at, uint64_t length)
+static void thaw(uint64_t at, size_t length)
 {
     (void)at;
     (void)length;
     ck_assert_int_eq(ext2dax_thaw(bench.mount), 0);
 }
 
-static void freeze_and_thaw(uint64_t at, uint64_t length)
+static void freeze_and_thaw(uint64_t at, size_t length)
 {
     freeze(at, length);
     thaw(at, length);
 }
 
-static void pin(uint64_t at, uint64_t length)
+static void pin(uint64_t at, size_t length)
 {
     struct ext2dax_pin held;
 
@@ -172,30 +172,30 @@ static void pin(uint64_t at, uint64_t length)
 #if BENCH_FAULTS
 static struct ext2dax_model_map *map;
 
-static void load(uint64_t at, uint64_t length)
+static void load(uint64_t at, size_t length)
 {
     ck_assert_int_eq(ext2dax_model_read(map, at, buffer, length, false, false), EXT2DAX_FAULT_NOPAGE);
 }
 
-static void store(uint64_t at, uint64_t length)
+static void store(uint64_t at, size_t length)
 {
     ck_assert_int_eq(ext2dax_model_write(map, at, buffer, length, false, false), EXT2DAX_FAULT_NOPAGE);
 }
 
-static void store_huge(uint64_t at, uint64_t length)
+static void store_huge(uint64_t at, size_t length)
 {
     ck_assert_int_eq(ext2dax_model_write(map, at, buffer, length, true, false), EXT2DAX_FAULT_NOPAGE);
     ck_assert(ext2dax_model_entry(map, at / B).huge);
 }
 
 /* A hole below the size, with its zero page entered. */
-static void load_hole(uint64_t at, uint64_t length)
+static void load_hole(uint64_t at, size_t length)
 {
     truncate_to(at + length, 0);
     load(at, length);
 }
 
-static void write_and_load(uint64_t at, uint64_t length)
+static void write_and_load(uint64_t at, size_t length)
 {
     write_at(at, length);
     load(at, length);
@@ -207,10 +207,12 @@ static void write_and_load(uint64_t at, uint64_t length)
 static const struct row {
     const char *name;
     unsigned fences;
-    void (*before)(uint64_t at, uint64_t length);
-    uint64_t before_at, before_length;
-    void (*call)(uint64_t at, uint64_t length);
-    uint64_t at, length;
+    void (*before)(uint64_t at, size_t length);
+    uint64_t before_at;
+    size_t before_length;
+    void (*call)(uint64_t at, size_t length);
+    uint64_t at;
+    size_t length;
     bool whatever; /* costs its fences unordered too */
 } rows[] = {
     {"read, map, seek", 0, write_at, 0, W, read_at, 0, W, false},

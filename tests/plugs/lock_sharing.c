@@ -62,7 +62,7 @@ START_TEST(exclusion)
 
         for (int round = 0; round < ROUNDS; round++) {
             s = s * 1103515245u + 12345u;
-            writes += s >> 16 & 1;
+            writes += (s >> 16 & 1) != 0;
         }
         thread[i] = start(store_and_look, &seed[i]);
     }
