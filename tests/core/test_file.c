@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../emulated.h"
 #include "bench.h"
 
 #define STEPS 400
@@ -226,6 +227,7 @@ START_TEST(random_operations)
 {
     const struct shape *shape = &shapes[_i];
     struct play play = {.reach = shape->reach, .noise = 20261122u + (uint64_t)_i};
+    unsigned steps = emulated() ? STEPS / 4 : STEPS;
     uint64_t free_blocks;
 
     bench_open(&play.bench, &shape->options);
@@ -236,7 +238,7 @@ START_TEST(random_operations)
     if (BENCH_FAULTS && play.bench.block_size == play.bench.page_size)
         play.map =
             ext2dax_model_map(play.bench.model, play.inode, 0, play.reach / play.bench.page_size + 1, true, true);
-    for (unsigned i = 0; i < STEPS; i++) {
+    for (unsigned i = 0; i < steps; i++) {
         step(&play);
         if (i % 8 == 0) {
             compare(&play);
@@ -244,7 +246,7 @@ START_TEST(random_operations)
         }
     }
     compare(&play);
-    printf("%s: %u steps, %u out of space\n", shape->name, STEPS, play.full);
+    printf("%s: %u steps, %u out of space\n", shape->name, steps, play.full);
 
     if (play.map)
         ext2dax_model_unmap(play.map);

@@ -12,6 +12,7 @@
 
 #include "ext2dax/hosted/lock.h"
 #include "ext2dax/testkit/checker.h"
+#include "../emulated.h"
 
 #define BLOCK 1024u
 
@@ -450,7 +451,7 @@ START_TEST(test_fuzz)
 {
     static const char *const names[] = {"a", "bcd", "a-longer-name", "sub", "link", "f1", "f2", "f3", ".", "new"};
     uint32_t state = 0x9E3779B9u + (uint32_t)_i;
-    unsigned turn, clean = 0, dirty = 0, turns = getenv("EXT2DAX_UNDER_VALGRIND") ? 300 : 3000;
+    unsigned turn, clean = 0, dirty = 0, turns = getenv("EXT2DAX_UNDER_VALGRIND") || emulated() ? 300 : 3000;
 
     for (turn = 0; turn < turns; turn++) {
         struct ext2dax_inode *directory, *inode;

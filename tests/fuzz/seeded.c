@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fuzz_image.h"
+#include "../emulated.h"
 
 #define COUNT         700ul
 #define SECONDS       20u /* for one input: far more than any needs */
@@ -66,7 +67,7 @@ static int run_file(const char *path)
 
 int main(int argc, char **argv)
 {
-    unsigned long count = COUNT, seed = 1;
+    unsigned long count = emulated() ? COUNT / 5 : COUNT, seed = 1;
     int status = EXIT_SUCCESS;
 
     (void)signal(SIGABRT, tell);

@@ -14,6 +14,7 @@
 
 #include "broken.h"
 #include "outside.h"
+#include "../emulated.h"
 
 static char tree[] = "/tmp/ext2dax-tree-XXXXXX";
 
@@ -348,7 +349,7 @@ START_TEST(hostile_bytes_neither_crash_nor_hang_it)
     struct outside_image made = make(_i == 0 ? "-b 1024 -I 128 -N 64" : "-b 4096 -N 64", 1, true);
     uint8_t *guarded, *pristine = malloc(image_size);
     uint32_t state = 88172645, round, changes, *owners = malloc(image_size / 1024 * sizeof(*owners));
-    int rounds = getenv("CK_FORK") ? 500 : 20000; /* few under Valgrind */
+    int rounds = getenv("CK_FORK") || emulated() ? 500 : 20000; /* few under Valgrind */
     unsigned refused = 0, wrong = 0;
 
     ck_assert_int_eq(outside_run("debugfs -w -f - %s >/dev/null 2>&1 <<EOF\nmkdir a\nmkdir a/b\nwrite %s/big a/b/f\n"
