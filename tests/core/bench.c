@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "ext2dax/hosted/host.h"
 #include "ext2dax/hosted/lock.h"
@@ -187,6 +189,46 @@ static int write_back(void *ctx, const void *at, size_t length)
 static const struct ext2dax_memory_ops durable_ops = {
     .size = sizeof durable_ops, .persist = write_back, .fence = count_fence};
 
+/* Whole pages of the machine that runs this are given up, and read as zeroes; windows of 512 MiB cost nothing. */
+static int sparse_zero(void *ctx, void *at, size_t length)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)at, to = from + length;
+    uintptr_t first = (from + page - 1) & ~(page - 1), end = to & ~(page - 1);
+
+    (void)ctx;
+    if (end <= first || madvise((void *)first, end - first, MADV_DONTNEED) != 0)
+        first = end = to;
+    memset(at, 0, first - from);
+    memset((void *)end, 0, to - end);
+    return 0;
+}
+
+static const struct ext2dax_memory_ops sparse_ops = {
+    .size = sizeof sparse_ops, .zero = sparse_zero, .fence = count_fence};
+
+/* What lies around the aligned part of it is given back at once. */
+static void open_sparse(struct bench *bench, size_t size, size_t align)
+{
+    char *at = mmap(NULL, size + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t head = (size_t)(-(uintptr_t)at & (align - 1));
+
+    ck_assert(at != MAP_FAILED);
+    if (head > 0)
+        munmap(at, head);
+    if (head < align)
+        munmap(at + head + size, align - head);
+    bench->memory = (struct ext2dax_memory){.ops = &sparse_ops, .base = at + head, .size = size};
+    bench->sparse = true;
+}
+
+static void close_memory(struct bench *bench)
+{
+    if (bench->sparse)
+        munmap(bench->memory.base, bench->memory.size);
+    else
+        ext2dax_heap_close(&bench->memory);
+}
+
 static void order_broken(void *arg, const char *text)
 {
     struct bench *bench = arg;
@@ -265,14 +307,18 @@ void bench_open(struct bench *bench, const struct bench_options *options)
     bench->explorer = options->explorer;
     bench->copy_left = SIZE_MAX;
     open_locks(bench, locks, options->blind);
-    open_memory(bench, options->size);
     plugs.locks = bench->locks;
     bench->page_size = 1u << page_shift;
+    if (options->sparse)
+        open_sparse(bench, options->size, (size_t)bench->page_size << options->huge_order);
+    else
+        open_memory(bench, options->size);
     bench->model = open_model(bench, options->huge_order ? options->huge_order : page_shift - 3);
     ck_assert_ptr_nonnull(bench->model);
     ck_assert_int_eq(ext2dax_format(&bench->memory, &format, NULL), 0);
     plugs.memory = bench->memory;
-    plugs.memory.ops = &fenced_ops;
+    if (!options->sparse)
+        plugs.memory.ops = &fenced_ops;
     if (options->durable) {
         bench->durable =
             options->explorer ? ext2dax_explorer_alloc(options->explorer, options->size) : malloc(options->size);
@@ -324,7 +370,7 @@ void bench_close(struct bench *bench)
     ext2dax_model_close(bench->model);
     check_order(bench);
     ext2dax_lock_order_close(bench->order);
-    ext2dax_heap_close(&bench->memory);
+    close_memory(bench);
     free(bench->durable);
     pthread_mutex_destroy(&bench->given_mutex);
 }
@@ -335,7 +381,7 @@ void bench_abandon(struct bench *bench)
         give(bench, bench->given->at);
     ext2dax_model_close(bench->model);
     ext2dax_lock_order_close(bench->order);
-    ext2dax_heap_close(&bench->memory);
+    close_memory(bench);
     free(bench->durable);
     pthread_mutex_destroy(&bench->given_mutex);
 }

@@ -41,6 +41,7 @@ struct bench {
     char broken[160];                  /* the last rule of it that was broken */
     unsigned char *durable;            /* what a power cut would leave of the image; NULL: not looked at */
     void (*clock)(void);               /* called whenever the core asks what time it is; may be NULL */
+    bool sparse;
 };
 
 struct bench_options {
@@ -54,6 +55,7 @@ struct bench_options {
     bool durable;                      /* keep account of what was written back */
     struct ext2dax_explorer *explorer; /* whose locks and memory it uses; NULL: the library's own */
     bool blind;                        /* nobody looks at the order of locks */
+    bool sparse;                       /* memory aligned to a window, none of it there before it is touched */
 };
 
 void bench_open(struct bench *bench, const struct bench_options *options);
