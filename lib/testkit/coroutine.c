@@ -248,9 +248,9 @@ static void switch_in(struct e2d_coroutine *coroutine)
 static void switch_out(struct e2d_coroutine *coroutine)
 {
     unsigned char here;
-    unsigned char *lowest = &here - BELOW;
+    uintptr_t lowest = (uintptr_t)&here - BELOW;
 
-    coroutine->sp = lowest < coroutine->stack ? coroutine->stack : lowest;
+    coroutine->sp = lowest < (uintptr_t)coroutine->stack ? coroutine->stack : (unsigned char *)lowest;
     (void)swapcontext(&coroutine->context, &outer_context);
 }
 
