@@ -22,6 +22,7 @@ struct ext2dax_le32 {
 #define EXT2DAX_SUPER_OFFSET     1024u /* bytes from the start of the image, whatever the block size */
 #define EXT2DAX_SUPER_MAGIC      0xEF53u
 #define EXT2DAX_STATE_VALID      0x1u
+#define EXT2DAX_BAD_BLOCKS_INODE 1u
 #define EXT2DAX_STATE_ERROR      0x2u
 #define EXT2DAX_ROOT_INODE       2u
 #define EXT2DAX_RESIZE_INODE     7u

@@ -6,6 +6,7 @@
 #ifndef E2D_GROUP_H
 #define E2D_GROUP_H
 
+#include "bitmap.h"
 #include "incore.h"
 #include "path.h"
 
@@ -43,6 +44,14 @@ static inline uint8_t *e2d_block_bitmap(const struct ext2dax_mount *m, uint32_t 
 static inline uint8_t *e2d_inode_bitmap(const struct ext2dax_mount *m, uint32_t group)
 {
     return e2d_block(m, e2d_get32(e2d_descriptor(m, group)->inode_bitmap));
+}
+
+/* The block, inside the image, as its bitmap has it. */
+static inline bool e2d_marked_used(const struct ext2dax_mount *m, uint32_t block)
+{
+    uint32_t group = e2d_group_of(m, block);
+
+    return e2d_bit(e2d_block_bitmap(m, group), block - e2d_group_first(m, group));
 }
 
 #endif

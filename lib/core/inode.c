@@ -139,6 +139,12 @@ bool e2d_has_tree(const struct ext2dax_inode *inode)
     }
 }
 
+bool e2d_may_own_metadata(const struct ext2dax_mount *m, uint32_t number)
+{
+    return number == EXT2DAX_BAD_BLOCKS_INODE ||
+           (number == EXT2DAX_RESIZE_INODE && (e2d_get32(m->super->compat) & EXT2DAX_COMPAT_RESIZE_INODE) != 0);
+}
+
 void ext2dax_stat(const struct ext2dax_inode *inode, struct ext2dax_stat *figures)
 {
     const struct ext2dax_disk_inode *disk = inode->disk;

@@ -5,6 +5,13 @@
 
 #include "incore.h"
 
+/* How a block of extended attributes begins. */
+#define E2D_XATTR_MAGIC 0xEA020000u
+struct e2d_xattr_header {
+    struct ext2dax_le32 magic;
+    struct ext2dax_le32 references; /* inodes that share the block */
+};
+
 /* Where inode `number` lies; it must be within 1 … inodes. */
 struct ext2dax_disk_inode *e2d_disk_inode(const struct ext2dax_mount *m, uint32_t number);
 
@@ -31,6 +38,9 @@ void e2d_drop_blocks(struct ext2dax_inode *inode, uint32_t blocks);
 
 /* Holds its target in the inode itself, or has no block map (devices, fifos, sockets): no pointer may be followed. */
 bool e2d_has_tree(const struct ext2dax_inode *inode);
+
+/* The list of bad blocks, and the inode of the blocks kept for the descriptors' growth: metadata may be theirs. */
+bool e2d_may_own_metadata(const struct ext2dax_mount *m, uint32_t number);
 
 static inline uint32_t e2d_inode_group(const struct ext2dax_inode *inode);
 

@@ -212,18 +212,11 @@ int ext2dax_punch(struct ext2dax_inode *inode, uint64_t offset, uint64_t length)
 
 /* ---- the end of a file ---- */
 
-#define XATTR_MAGIC 0xEA020000u
-
-struct xattr_header {
-    struct ext2dax_le32 magic;
-    struct ext2dax_le32 references; /* files that share the block */
-};
-
 static int free_xattr(struct ext2dax_inode *inode)
 {
     struct ext2dax_mount *m = inode->mount;
     uint32_t block = e2d_load_le32(&inode->disk->file_acl), references;
-    struct xattr_header *header;
+    struct e2d_xattr_header *header;
     int rc;
 
     if (block == 0)
@@ -238,7 +231,7 @@ static int free_xattr(struct ext2dax_inode *inode)
     if (rc != 0)
         return rc;
     references = e2d_get32(header->references);
-    if (e2d_get32(header->magic) != XATTR_MAGIC || references == 0) {
+    if (e2d_get32(header->magic) != E2D_XATTR_MAGIC || references == 0) {
         e2d_super_error(m);
         return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", inode->number, "xattr block", block,
                             "is not an extended attribute block");

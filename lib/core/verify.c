@@ -13,18 +13,20 @@
 #include "verify.h"
 
 #include "bitmap.h"
+#include "descend.h"
 #include "group.h"
 #include "inode.h"
 #include "persist.h"
 #include "zone.h"
 
-#define BAD_BLOCKS_INODE 1u
+#define FOUND (-EXT2DAX_EEXIST) /* ends a search */
 
 struct scan {
     struct ext2dax_mount *m;
     uint8_t *owned;  /* bit a block; NULL: the walk looks for `wanted` instead */
     uint32_t wanted; /* the block whose first owner is looked for */
     uint32_t owner;  /* which that is; 0 until found */
+    uint32_t number; /* of the inode that is walked */
 };
 
 static int refuse(struct ext2dax_mount *m, uint32_t number, uint32_t block, const char *reason)
@@ -32,25 +34,12 @@ static int refuse(struct ext2dax_mount *m, uint32_t number, uint32_t block, cons
     return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", number, "block pointer", block, reason);
 }
 
-static bool may_own_metadata(const struct ext2dax_mount *m, uint32_t number)
-{
-    return number == BAD_BLOCKS_INODE ||
-           (number == EXT2DAX_RESIZE_INODE && (e2d_get32(m->super->compat) & EXT2DAX_COMPAT_RESIZE_INODE) != 0);
-}
-
-static bool marked_used(const struct ext2dax_mount *m, uint32_t block)
-{
-    uint32_t group = e2d_group_of(m, block);
-
-    return e2d_bit(e2d_block_bitmap(m, group), block - e2d_group_first(m, group));
-}
-
 static int walk_all(struct scan *scan);
 
 /* Tells of the second owner and, with a walk of its own, of the first. */
 static int two_owners(struct scan *scan, uint32_t number, uint32_t block)
 {
-    struct scan search = {scan->m, NULL, block, 0};
+    struct scan search = {.m = scan->m, .wanted = block};
     int error = refuse(scan->m, number, block, "belongs to another inode too");
 
     (void)walk_all(&search);
@@ -59,61 +48,32 @@ static int two_owners(struct scan *scan, uint32_t number, uint32_t block)
     return error;
 }
 
-/* One block that an inode names. *follow: what it holds may be read as pointers. */
-static int visit(struct scan *scan, uint32_t number, uint32_t block, bool *follow)
+/* One block that the inode of the moment names. */
+static int visit(void *arg, uint32_t block, uint64_t logical, unsigned level)
 {
+    struct scan *scan = arg;
     struct ext2dax_mount *m = scan->m;
+    uint32_t number = scan->number;
 
-    *follow = false;
+    (void)logical;
+    (void)level;
     if (e2d_zone_offender(m, block, 1) != 0) {
         if (block >= m->blocks)
             return refuse(m, number, block, "lies outside the image");
-        return may_own_metadata(m, number) ? 0 : refuse(m, number, block, "lies in a metadata zone");
+        return e2d_may_own_metadata(m, number) ? 0 : refuse(m, number, block, "lies in a metadata zone");
     }
-    *follow = true;
     if (!scan->owned) {
-        if (block == scan->wanted)
-            scan->owner = number;
-        return 0;
+        if (block != scan->wanted)
+            return 1;
+        scan->owner = number;
+        return FOUND;
     }
-    if (!marked_used(m, block))
+    if (!e2d_marked_used(m, block))
         return refuse(m, number, block, "is marked free");
     if (e2d_bit(scan->owned, block))
         return two_owners(scan, number, block);
     e2d_set_bits(scan->owned, block, block + 1);
-    return 0;
-}
-
-/* Everything below one pointer of the inode; `depth` levels of pointer blocks, its own first. */
-static int walk_subtree(struct scan *scan, uint32_t number, uint32_t top, unsigned depth)
-{
-    struct ext2dax_mount *m = scan->m;
-    const struct ext2dax_le32 *level[E2D_DEPTH_MAX];
-    uint32_t index[E2D_DEPTH_MAX];
-    uint32_t block = top;
-    unsigned at = 0; /* levels entered */
-    bool follow;
-
-    for (;;) {
-        int error = block ? visit(scan, number, block, &follow) : 0;
-
-        if (error || scan->owner)
-            return error;
-        if (block && follow && at < depth) {
-            level[at] = e2d_block(m, block);
-            error = e2d_check(m, level[at], m->block_size);
-            if (error)
-                return error;
-            index[at++] = 0;
-        } else {
-            /* The next pointer of the lowest level that has one. */
-            while (at > 0 && ++index[at - 1] == m->pointers)
-                at--;
-            if (at == 0)
-                return 0;
-        }
-        block = e2d_get32(level[at - 1][index[at - 1]]);
-    }
+    return 1;
 }
 
 static bool has_tree(const struct ext2dax_mount *m, const struct ext2dax_disk_inode *inode)
@@ -134,18 +94,13 @@ static bool has_tree(const struct ext2dax_mount *m, const struct ext2dax_disk_in
 
 static int walk_inode(struct scan *scan, uint32_t number, const struct ext2dax_disk_inode *inode)
 {
-    uint32_t slot;
-    int error = 0;
+    int error;
 
     if (!has_tree(scan->m, inode))
         return 0;
-    for (slot = 0; slot < EXT2DAX_SLOTS && !error && !scan->owner; slot++) {
-        unsigned depth = slot < EXT2DAX_IND ? 0 : slot - EXT2DAX_IND + 1;
-
-        if (e2d_get32(inode->block[slot]))
-            error = walk_subtree(scan, number, e2d_get32(inode->block[slot]), depth);
-    }
-    return error;
+    scan->number = number;
+    error = e2d_descend(scan->m, inode, visit, scan);
+    return error == FOUND ? 0 : error;
 }
 
 static int check_attributes(struct scan *scan, uint32_t number, const struct ext2dax_disk_inode *inode)
@@ -196,7 +151,7 @@ static int walk_all(struct scan *scan)
 
 int e2d_verify(struct ext2dax_mount *m)
 {
-    struct scan scan = {m, NULL, 0, 0};
+    struct scan scan = {.m = m};
     size_t bytes = ((size_t)m->blocks >> 3) + 1;
     int error;
 

@@ -17,7 +17,7 @@ LEVELS = [
     ["incore", "lock", "mem", "yield", "report"],
     ["persist", "bitmap", "path", "atomic", "endian"],
     ["super", "group", "zone", "inode", "format"],
-    ["branch", "balloc", "region", "ialloc"],
+    ["branch", "balloc", "region", "ialloc", "descend"],
     ["map", "window", "cut", "modify"],
     ["grow", "truncate", "cache"],
     ["fault", "io", "pin", "sync", "freeze"],
