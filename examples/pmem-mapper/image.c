@@ -14,11 +14,39 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Only the thread that mounts is told of recovery, with nothing held that drawing could disturb. */
+static void keep_recovery(struct image *image, const struct ext2dax_report *report)
+{
+    if (!strcmp(report->structure, "recovery step")) {
+        image->recovering.total = report->value;
+        progress_step(&image->recovering, report->number);
+    } else if (!strcmp(report->structure, "recovery") && image->mended_kinds < MENDED_KINDS) {
+        image->mended[image->mended_kinds++] = *report;
+    }
+}
+
+static void say_mended(const struct image *image)
+{
+    if (!image->mended_kinds)
+        return;
+    fprintf(stderr, "pmem-mapper: %s: was not cleanly unmounted, recovered:", image->path);
+    for (unsigned i = 0; i < image->mended_kinds; i++) {
+        const struct ext2dax_report *mended = &image->mended[i];
+        fprintf(stderr, "%s %llu %s %s", i ? ";" : "", (unsigned long long)mended->value, mended->field,
+                mended->reason);
+    }
+    fputc('\n', stderr);
+}
+
 void image_keep_report(void *arg, const struct ext2dax_report *report)
 {
     struct image *image = arg;
 
-    if (report->level == EXT2DAX_LEVEL_INFO || atomic_flag_test_and_set(&image->report_busy))
+    if (report->level == EXT2DAX_LEVEL_INFO) {
+        keep_recovery(image, report);
+        return;
+    }
+    if (atomic_flag_test_and_set(&image->report_busy))
         return;
     if (report->level == EXT2DAX_LEVEL_ERROR)
         image->error = *report;
@@ -117,7 +145,12 @@ int image_open(struct image *image, const struct request *request, bool writable
 
     struct ext2dax_mount_options options = {
         .size = sizeof(options), .flags = writable ? 0 : EXT2DAX_MOUNT_READ_ONLY, .page_shift = page_shift()};
+    if (request->no_recovery)
+        options.flags |= EXT2DAX_MOUNT_NO_RECOVERY;
+    progress_start(&image->recovering, "recovering", 0);
     error = ext2dax_mount(&plugs, &options, &image->mount);
+    progress_end(&image->recovering);
+    say_mended(image);
     if (error)
         return image_failed(image, error, writable ? "mount for writing" : "mount");
     ext2dax_statfs(image->mount, &image->figures);

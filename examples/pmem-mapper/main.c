@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TAKES_BLOCK_SIZE = 1, TAKES_JSON = 2, TAKES_THREADS = 4 };
+enum { TAKES_BLOCK_SIZE = 1, TAKES_JSON = 2, TAKES_THREADS = 4, TAKES_RECOVERY = 8 };
 
 #define MOST_ARGUMENTS 4
 
@@ -20,12 +20,12 @@ static const struct command {
 } commands[] = {
     {"format", 2, 2, TAKES_BLOCK_SIZE, command_format},
     {"ls", 1, 2, 0, command_ls},
-    {"put", 3, 3, 0, command_put},
+    {"put", 3, 3, TAKES_RECOVERY, command_put},
     {"get", 2, 3, 0, command_get},
     {"map", 2, 2, TAKES_JSON, command_map},
-    {"truncate", 3, 3, 0, command_truncate},
-    {"punch", 4, 4, 0, command_punch},
-    {"race", 2, 2, TAKES_THREADS, command_race},
+    {"truncate", 3, 3, TAKES_RECOVERY, command_truncate},
+    {"punch", 4, 4, TAKES_RECOVERY, command_punch},
+    {"race", 2, 2, TAKES_THREADS | TAKES_RECOVERY, command_race},
     {"demo", 0, 1, 0, command_demo},
 };
 
@@ -51,6 +51,8 @@ static const char help[] =
     "           --seconds S         1 to 86400 (5)\n"
     "  demo [IMAGE]                 all of it, on a new image, which it leaves to look at\n"
     "\n"
+    "  --no-recovery                    with a command that changes IMAGE: refuse it if it was not cleanly unmounted,\n"
+    "                                   for e2fsck, instead of mending what a crash left\n"
     "  --lock none|atomic_ops|pthread   how threads exclude each other (the best this build has)\n"
     "  --fault sigsegv                  how this process learns of page faults\n"
     "  --help, --version\n"
@@ -155,6 +157,11 @@ static int parse(struct request *request, char **argv, const char **arguments, u
         if (!strcmp(*at, "--json")) {
             request->json = true;
             *takes |= TAKES_JSON;
+            continue;
+        }
+        if (!strcmp(*at, "--no-recovery")) {
+            request->no_recovery = true;
+            *takes |= TAKES_RECOVERY;
             continue;
         }
         size_t length = strcspn(*at, "=");

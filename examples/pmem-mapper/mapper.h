@@ -29,6 +29,7 @@ struct request {
     struct ext2dax_locks locks;
     uint32_t block_size;
     bool json;
+    bool no_recovery; /* leave an image that was not cleanly unmounted to e2fsck */
     unsigned threads;
     unsigned seconds;
 };
@@ -48,7 +49,20 @@ int number_parse(const char *text, uint64_t *value);
 /* A SIZE, OFFSET or LENGTH argument; says what is wrong and returns an exit code, 0 if nothing is. */
 int number_argument(const struct request *request, const char *what, const char *text, uint64_t *value);
 
+/* progress.c: a bar on stderr where that is a terminal, once the work has taken a second. */
+struct progress {
+    const char *what;
+    uint64_t total;
+    double started, drawn;
+    bool terminal;
+};
+void progress_start(struct progress *progress, const char *what, uint64_t total);
+void progress_step(struct progress *progress, uint64_t done);
+void progress_end(struct progress *progress);
+double seconds_now(void);
+
 /* image.c: an open image with its four plugs. */
+#define MENDED_KINDS 16
 struct image {
     const char *path;
     struct ext2dax_locks locks;
@@ -61,6 +75,10 @@ struct image {
     struct ext2dax_report error; /* the last report of an error; its strings are static */
     struct ext2dax_report warning;
     bool memory_open, host_open;
+    /* while it is mounted: what recovery tells */
+    struct progress recovering;
+    struct ext2dax_report mended[MENDED_KINDS];
+    unsigned mended_kinds;
 };
 
 /* Opens; says what failed, and returns an exit code. Close it whatever the answer was. */
@@ -68,7 +86,10 @@ int image_open(struct image *image, const struct request *request, bool writable
 /* Gives everything back; `code` is the command's so far, returned unless closing fails too. */
 int image_close(struct image *image, int code);
 
-/* The log hook of such an image's host: the image (`arg`) remembers the last error and the last warning. */
+/*
+ * The log hook of such an image's host: the image (`arg`) remembers the last error and the last warning, and shows how far
+ * recovery is.
+ */
 void image_keep_report(void *arg, const struct ext2dax_report *report);
 
 /* "pmem-mapper: IMAGE: what: why" on stderr. Why: the library's last report of that error, else the error's text. */
@@ -114,18 +135,6 @@ void view_close(struct view *view);
 /* 0 or a negative EXT2DAX_E…. Reading stays below the end of file; what is written has been allocated before. */
 int view_read(struct view *view, uint64_t offset, void *buffer, size_t bytes);
 int view_write(struct view *view, uint64_t offset, const void *buffer, size_t bytes);
-
-/* progress.c: a bar on stderr where that is a terminal, once the work has taken a second. */
-struct progress {
-    const char *what;
-    uint64_t total;
-    double started, drawn;
-    bool terminal;
-};
-void progress_start(struct progress *progress, const char *what, uint64_t total);
-void progress_step(struct progress *progress, uint64_t done);
-void progress_end(struct progress *progress);
-double seconds_now(void);
 
 /* runs.c: the whole layout of a file, or of its end. */
 struct runs {

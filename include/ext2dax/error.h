@@ -38,7 +38,7 @@ extern "C" {
 #define EXT2DAX_ELOOP        40  /* too many symbolic links in a path */
 #define EXT2DAX_EOVERFLOW    75  /* offset + length does not fit, or an image larger than this target addresses */
 #define EXT2DAX_EOPNOTSUPP   95  /* not something ext2 can hold, or a feature this build leaves out */
-#define EXT2DAX_EUCLEAN      117 /* the image contradicts itself (corruption), or was not cleanly unmounted */
+#define EXT2DAX_EUCLEAN      117 /* the image contradicts itself (corruption), or is not clean and not recovered */
 
 /* A short English phrase for an error, negative or positive; never NULL, "unknown error" for a number not above. */
 EXT2DAX_API const char *ext2dax_strerror(int error);

@@ -42,7 +42,13 @@ enum ext2dax_order {
  */
 #define EXT2DAX_MOUNT_VERIFY 0x2u
 
-/* All-zero is a good default: 4 KiB pages, 2 MiB windows, read-write, order by the memory's kind. */
+/*
+ * Refuse an image that was not cleanly unmounted (EUCLEAN) and leave it to e2fsck, instead of recovering it. Means nothing
+ * beside READ_ONLY: what may not be written to is never recovered, and can be read as it is.
+ */
+#define EXT2DAX_MOUNT_NO_RECOVERY 0x4u
+
+/* All-zero is a good default: 4 KiB pages, 2 MiB windows, read-write, recovery, order by the memory's kind. */
 struct ext2dax_mount_options {
     size_t size;    /* sizeof of whoever filled it; what lies past it counts as zero */
     unsigned flags; /* EXT2DAX_MOUNT_… */
@@ -53,12 +59,26 @@ struct ext2dax_mount_options {
 
 /*
  * Opens the image in plugs->memory. Every structure read here is checked; nothing is changed but, for a read-write
- * mount, the superblock's valid bit, which is cleared durably before the call returns.
+ * mount, the superblock's valid bit, which is cleared durably before the call returns, and what recovery mends.
+ *
+ * Recovery: a read-write mount of an image that was not cleanly unmounted first settles what a crash of an ordered mount
+ * leaves: blocks and inodes that are marked used and nobody's are freed; names of inodes that were being created or
+ * deleted are cleared; link counts, i_blocks, directory sizes, file types in entries, times of deletion, reference counts
+ * of attribute blocks, free counts are set to what the rest of the image says. It reads all metadata first, in time linear
+ * in it, and holds one bit a block and seven bytes an inode from the host while it runs. What no crash leaves (a block
+ * with two owners, one in use but marked free, a file with data but no name, …) is damage: EUCLEAN, reported by inode or
+ * block, nothing changed, and the image left to e2fsck; READ_ONLY still opens it. A crash in recovery leaves an image to
+ * recover, and e2fsck -p mends it too. ENOMEM: nothing changed.
+ *
+ * Recovery tells the log, with EXT2DAX_LEVEL_INFO: how far it is (structure "recovery step", number: steps done, value:
+ * steps in all as far as is known; about a hundred reports at most) and, when all is durable, what it mended (structure
+ * "recovery", number: 1, 2 …, or 0 where there was nothing; field: what, value: how many, reason: what became of them).
  *
  * Errors: EINVAL (not an ext2 image, or a plug lacks a required op), EUCLEAN (structures that contradict themselves or
- * the image's size; or not cleanly unmounted and not READ_ONLY), EOPNOTSUPP (incompatible features, or unknown
- * read-only features without READ_ONLY), EROFS (read-only memory), EOVERFLOW (more than this target can address),
- * ENOMEM, EIO. The log has the particulars. On failure *mount is NULL and everything is given back. May block.
+ * the image's size; errors recorded in the superblock; damage met by recovery, or NO_RECOVERY and not cleanly unmounted; the
+ * last three not with READ_ONLY), EOPNOTSUPP (incompatible features, or unknown read-only features without READ_ONLY),
+ * EROFS (read-only memory), EOVERFLOW (more than this target can address), ENOMEM, EIO. The log has the particulars. On
+ * failure *mount is NULL and everything is given back. May block.
  */
 EXT2DAX_API int ext2dax_mount(const struct ext2dax_plugs *plugs, const struct ext2dax_mount_options *options,
                               struct ext2dax_mount **mount);
@@ -73,7 +93,8 @@ EXT2DAX_API int ext2dax_unmount(struct ext2dax_mount *mount);
 /*
  * Turns a read-write mount read-only (flags EXT2DAX_MOUNT_READ_ONLY) or back (0). To read-only: EBUSY while an
  * unlinked inode or a writable pin is held; all mappings are write-protected, the image is durable and marked clean.
- * Blocks while modifying calls run. EROFS, EUCLEAN or EOPNOTSUPP where a read-write mount would be refused.
+ * Blocks while modifying calls run. EROFS, EUCLEAN or EOPNOTSUPP where a read-write mount would be refused; EUCLEAN too
+ * where it would recover: others may be looking at the image already.
  */
 EXT2DAX_API int ext2dax_remount(struct ext2dax_mount *mount, unsigned flags);
 

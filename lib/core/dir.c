@@ -72,7 +72,7 @@ static const char *entry_fault(const struct ext2dax_mount *m, const struct ext2d
     return NULL;
 }
 
-static int check_block(struct ext2dax_inode *directory, uint64_t logical, unsigned char *block)
+int e2d_dir_check(struct ext2dax_inode *directory, uint64_t logical, unsigned char *block)
 {
     struct ext2dax_mount *m = directory->mount;
     uint32_t offset, length;
@@ -115,7 +115,7 @@ int e2d_dir_step(struct e2d_dir_walk *walk, unsigned char **block)
             return e2d_dir_corrupt(directory, "block", logical, "is a hole");
     }
     *block = e2d_block(directory->mount, (uint32_t)(run->physical + (logical - run->logical)));
-    error = check_block(directory, logical, *block);
+    error = e2d_dir_check(directory, logical, *block);
     if (error != 0)
         return error;
     walk->next++;

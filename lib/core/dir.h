@@ -28,6 +28,9 @@ int e2d_dir_walk(struct ext2dax_inode *directory, uint64_t offset, struct e2d_di
 /* The next block, every entry of it checked: 1; 0 past the last one; or EUCLEAN, EIO. */
 int e2d_dir_step(struct e2d_dir_walk *walk, unsigned char **block);
 
+/* One block, the directory's `logical`th: every entry of it can be. EUCLEAN, EIO. */
+int e2d_dir_check(struct ext2dax_inode *directory, uint64_t logical, unsigned char *block);
+
 static inline struct ext2dax_disk_dirent *e2d_entry(unsigned char *block, uint32_t offset)
 {
     return (struct ext2dax_disk_dirent *)(void *)(block + offset);

@@ -2,9 +2,9 @@
 /*
  * Opening and closing an image.
  *
- * A mount is made read-only first and turns read-write as its last step, when everything was checked and the image is
- * durably marked as in use: so that whatever is refused on the way has changed nothing, and corruption met meanwhile is
- * reported without being recorded in the image.
+ * A mount is made read-only first and turns read-write as its last step, when everything was checked, what a crash left
+ * is settled, and the image is durably marked as in use: so that whatever is refused on the way has changed nothing, and
+ * corruption met meanwhile is reported without being recorded in the image.
  */
 #include "ext2dax/mount.h"
 
@@ -14,6 +14,7 @@
 #include "inode.h"
 #include "lock.h"
 #include "persist.h"
+#include "recover.h"
 #include "region.h"
 #include "super.h"
 #include "verify.h"
@@ -54,7 +55,7 @@ static int check_options(const struct ext2dax_mount_options *options, const stru
 {
     static const char what[] = "mount option";
 
-    if (options->flags & ~(EXT2DAX_MOUNT_READ_ONLY | EXT2DAX_MOUNT_VERIFY))
+    if (options->flags & ~(EXT2DAX_MOUNT_READ_ONLY | EXT2DAX_MOUNT_VERIFY | EXT2DAX_MOUNT_NO_RECOVERY))
         return bad_argument(ops, ctx, what, "flags", options->flags, "unknown among them");
     if ((unsigned)options->order > EXT2DAX_UNORDERED)
         return bad_argument(ops, ctx, what, "order", (unsigned)options->order, "unknown");
@@ -283,14 +284,21 @@ static void set_read_only(struct ext2dax_mount *m, bool read_only)
     e2d_write_unlock(m, &m->fs);
 }
 
-/* The last steps on the way to read-write, from a mount that is complete or a remount. */
-static int open_for_writing(struct ext2dax_mount *m)
+/*
+ * The last steps on the way to read-write, from a mount that is complete or a remount. `recover`: an image that was not
+ * cleanly unmounted is settled first; nobody has looked at it yet.
+ */
+static int open_for_writing(struct ext2dax_mount *m, bool recover)
 {
     int error;
 
     if (m->memory_read_only)
         return e2d_complain(m, -EXT2DAX_EROFS, "memory", 0, "size", m->size, "bytes, may not be written to");
     error = e2d_super_writable(m);
+    if (!error && !e2d_super_clean(m))
+        error = recover ? e2d_recover(m) : e2d_super_unclean(m);
+    if (!error)
+        error = e2d_super_sums(m);
     if (!error)
         error = e2d_super_mark(m, false);
     if (!error)
@@ -338,7 +346,7 @@ int ext2dax_mount(const struct ext2dax_plugs *plugs, const struct ext2dax_mount_
     if (!error && (wanted.flags & EXT2DAX_MOUNT_VERIFY))
         error = e2d_verify(m);
     if (!error && !read_only)
-        error = open_for_writing(m);
+        error = open_for_writing(m, (wanted.flags & EXT2DAX_MOUNT_NO_RECOVERY) == 0);
     if (error)
         goto out_locks;
     *mount = m;
@@ -408,7 +416,7 @@ int ext2dax_remount(struct ext2dax_mount *m, unsigned flags)
     if (read_only != m->read_only) {
         error = e2d_failed(m);
         if (!error)
-            error = read_only ? close_for_writing(m) : open_for_writing(m);
+            error = read_only ? close_for_writing(m) : open_for_writing(m, false);
     }
     e2d_thaw_locks(m);
     return error;

@@ -32,6 +32,8 @@
     _(UNLINK_LINKS)   /* links 0 | */                                                                                  \
     _(UNLINK_ENTRY)   /* … entry cleared, dtime | */                                                                 \
     _(UNLINK_BITS)    /* … bits | */                                                                                 \
+    _(RECOVER_INODES) /* links, i_blocks, sizes, index flags, xattr references mended | */                             \
+    _(RECOVER_REST)   /* … entries, times of deletion, bits, counts | */                                             \
     _(SYNC)           /* data of a window, or everything | */                                                          \
     _(MARK_DIRTY)     /* the superblock's valid bit cleared, before the first change | */                              \
     _(MARK_CLEAN)     /* … set, after the last | */                                                                  \

@@ -265,10 +265,6 @@ int e2d_super_writable(struct ext2dax_mount *m)
     uint32_t revision = e2d_get32(m->super->revision);
     uint32_t unknown = e2d_get32(m->super->ro_compat) & ~EXT2DAX_RO_COMPAT_KNOWN;
     uint32_t state = e2d_get16(m->super->state);
-    uint32_t free_blocks = e2d_get32(m->super->free_blocks);
-    uint32_t free_inodes = e2d_get32(m->super->free_inodes);
-    uint64_t blocks_sum = 0, inodes_sum = 0;
-    uint32_t group;
 
     if (revision > 1)
         return refuse(m, -EXT2DAX_EOPNOTSUPP, "revision", revision, "unknown, may only be mounted read-only");
@@ -276,8 +272,25 @@ int e2d_super_writable(struct ext2dax_mount *m)
         return refuse(m, -EXT2DAX_EOPNOTSUPP, "read-only features", unknown, "unknown, may only be mounted read-only");
     if (state & EXT2DAX_STATE_ERROR)
         return corrupt(m, "state", state, "errors were recorded, the image must be checked first");
-    if (!(state & EXT2DAX_STATE_VALID))
-        return corrupt(m, "state", state, "not cleanly unmounted, the image must be checked first");
+    return 0;
+}
+
+bool e2d_super_clean(const struct ext2dax_mount *m)
+{
+    return (e2d_get16(m->super->state) & EXT2DAX_STATE_VALID) != 0;
+}
+
+int e2d_super_unclean(struct ext2dax_mount *m)
+{
+    return corrupt(m, "state", e2d_get16(m->super->state), "not cleanly unmounted, the image must be checked first");
+}
+
+int e2d_super_sums(struct ext2dax_mount *m)
+{
+    uint32_t free_blocks = e2d_get32(m->super->free_blocks);
+    uint32_t free_inodes = e2d_get32(m->super->free_inodes);
+    uint64_t blocks_sum = 0, inodes_sum = 0;
+    uint32_t group;
 
     for (group = 0; group < m->groups; group++) {
         const struct ext2dax_disk_group *descriptor = e2d_descriptor(m, group);

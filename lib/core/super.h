@@ -11,9 +11,15 @@
  */
 int e2d_super_read(struct ext2dax_mount *m, bool read_only);
 
-/* Why the image may not be mounted for writing: 0, EUCLEAN (not cleanly unmounted, errors recorded, counters that
- * disagree) or EOPNOTSUPP (features, revision). Reported. Descriptors must have been validated. */
+/*
+ * Why the image may not be mounted for writing: 0, EUCLEAN (errors recorded) or EOPNOTSUPP (features, revision). Then
+ * whether it was cleanly unmounted, and the report where that is asked for (EUCLEAN). Last, whether the superblock's
+ * counters are the sums of the groups' (EUCLEAN). All reported; descriptors must have been validated.
+ */
 int e2d_super_writable(struct ext2dax_mount *m);
+bool e2d_super_clean(const struct ext2dax_mount *m);
+int e2d_super_unclean(struct ext2dax_mount *m);
+int e2d_super_sums(struct ext2dax_mount *m);
 
 /* The valid bit, durably, with its own fence. Clearing comes before the first change, setting after the last. Takes the
  * fs lock for the store. EIO. */

@@ -22,7 +22,7 @@ LEVELS = [
     ["grow", "truncate", "cache"],
     ["fault", "io", "pin", "sync", "freeze"],
     ["name", "dir", "walk"],
-    ["mount", "recover", "verify"],
+    ["mount", "recover", "survey", "survey_dir", "verify"],
 ]
 # The two lowest levels are one: the in-core structures are made of what the pure helpers work on.
 BASE = set(LEVELS[0] + LEVELS[1])

@@ -301,7 +301,7 @@ START_TEST(bad_arguments)
     plugs.memory.size = SIZE_MAX;
     bad_plugs(&plugs, NULL);
 
-    options.flags = 0x4;
+    options.flags = 0x8;
     bad_plugs(&good, &options);
     options.flags = 0;
     options.order = (enum ext2dax_order)3;

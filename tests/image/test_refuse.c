@@ -126,8 +126,10 @@ START_TEST(unclean_is_for_reading)
         struct ext2dax_mount *mount;
 
         super->state = e2d_le16(states[i]);
-        refused(&image, 0, EXT2DAX_EUCLEAN, "state");
-        refused(&image, EXT2DAX_MOUNT_VERIFY, EXT2DAX_EUCLEAN, "state");
+        refused(&image, EXT2DAX_MOUNT_NO_RECOVERY, EXT2DAX_EUCLEAN, "state");
+        refused(&image, EXT2DAX_MOUNT_VERIFY | EXT2DAX_MOUNT_NO_RECOVERY, EXT2DAX_EUCLEAN, "state");
+        if ((states[i] & EXT2DAX_STATE_ERROR) != 0)
+            refused(&image, 0, EXT2DAX_EUCLEAN, "state");
         ck_assert_int_eq(try_mount(&image, EXT2DAX_MOUNT_READ_ONLY, &mount), 0);
         ck_assert_int_eq(ext2dax_remount(mount, 0), -EXT2DAX_EUCLEAN);
         ck_assert_int_eq(ext2dax_unmount(mount), 0);

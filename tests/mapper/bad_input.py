@@ -89,14 +89,24 @@ def unknown_features():
 
 
 def not_cleanly_unmounted():
-    """Readable, and refused for writing."""
+    """Readable as it is; recovered for writing, and said so, unless it is left to e2fsck or damaged as no crash of ours."""
     good()
     patch(58, "<H", lambda value: value & ~1)
-    all_refused(CHANGES, why="clean")
+    all_refused([command + ("--no-recovery",) for command in CHANGES], why="clean")
     before = digest("image")
     for command in READS:
         done(*command)
     check(digest("image") == before, "reading changed the image")
+    patch(16, "<I", lambda value: value - 1)
+    said = done("truncate", "image", "/file", "5").err
+    check("image: was not cleanly unmounted, recovered: 1 wrong free and directory counts set\n" in said, said)
+    said = done("truncate", "image", "/file", "6").err
+    check("recovered" not in said, said)
+    fsck("image")
+    good()
+    patch(58, "<H", lambda value: value & ~1)
+    patch(232, "<I", lambda value: 12)
+    all_refused(CHANGES, why="orphan")
 
 
 def corrupt_superblocks():
