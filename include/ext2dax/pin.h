@@ -35,7 +35,10 @@ struct ext2dax_pin {
 EXT2DAX_API int ext2dax_pin(struct ext2dax_inode *inode, uint64_t offset, uint64_t length, bool writable,
                             struct ext2dax_pin *pin);
 
-/* Where `offset` lies in memory, and how many bytes from there on are contiguous and pinned. EINVAL: not in the pin. */
+/*
+ * Where `offset` lies in memory, and how many bytes from there on are contiguous and pinned. EINVAL: not in the pin. EUCLEAN:
+ * the image has lost the pinned block, as one that gives a pointer block to two owners can.
+ */
 EXT2DAX_API int ext2dax_pin_pointer(const struct ext2dax_pin *pin, uint64_t offset, void **pointer, size_t *length);
 
 /* Gives the pin and its reference back. May be called under the address-space lock. */

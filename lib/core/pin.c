@@ -13,6 +13,7 @@
 #include "lock.h"
 #include "map.h"
 #include "modify.h"
+#include "super.h"
 #include "window.h"
 
 static void record(struct ext2dax_pin *pin)
@@ -142,6 +143,13 @@ int ext2dax_pin_pointer(const struct ext2dax_pin *pin, uint64_t offset, void **p
     rc = e2d_map(inode, logical, pin->first + pin->count - logical, &run);
     if (rc != 0)
         return rc;
+    /* Unless the block that holds them is somebody's data too. */
+    if (run.physical == 0) {
+        rc =
+            e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", inode->number, "block", logical, "was pinned and is a hole now");
+        e2d_super_error(m);
+        return rc;
+    }
     *pointer = (unsigned char *)e2d_block(m, (uint32_t)run.physical) + into;
     *length = (size_t)((run.length << m->block_shift) - into);
     return 0;

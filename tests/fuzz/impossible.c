@@ -302,6 +302,25 @@ static void fault_on_directory(void)
     close_mount();
 }
 
+/* Where a pointer block is another file's data too, a store there takes a pinned block away: block 0 is no answer. */
+static void pinned_block_lost(void)
+{
+    uint32_t block = get(slot(spoil("single"), EXT2DAX_IND));
+    struct ext2dax_pin pin;
+    size_t length;
+    void *pointer;
+
+    use("single");
+    MUST(ext2dax_pin(inode, (uint64_t)EXT2DAX_DIRECT * tree->block_size, tree->block_size, false, &pin) == 0);
+    MUST(ext2dax_pin_pointer(&pin, (uint64_t)EXT2DAX_DIRECT * tree->block_size, &pointer, &length) == 0);
+    memset(image + (size_t)block * tree->block_size, 0, tree->block_size);
+    reports = 0;
+    MUST(ext2dax_pin_pointer(&pin, (uint64_t)EXT2DAX_DIRECT * tree->block_size, &pointer, &length) == -EXT2DAX_EUCLEAN);
+    MUST(reports == 1);
+    ext2dax_unpin(&pin);
+    close_mount();
+}
+
 static char case_name[64];
 
 static void tell(int number)
@@ -318,7 +337,8 @@ int main(void)
         void (*run)(void);
     } cases[] = {{"a tree of itself", loop_through},          {"a long hole", long_hole},
                  {"blocks past the end", past_the_end},       {"a block marked free", marked_free},
-                 {"an endless directory", endless_directory}, {"a fault on a directory", fault_on_directory}};
+                 {"an endless directory", endless_directory}, {"a fault on a directory", fault_on_directory},
+                 {"a pinned block lost", pinned_block_lost}};
 
     (void)signal(SIGABRT, tell);
     (void)signal(SIGALRM, tell);
