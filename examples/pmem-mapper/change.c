@@ -38,7 +38,7 @@ static int rehearse(const struct image *image, uint64_t size, uint32_t block_siz
 }
 
 /* A file that did not exist before is removed again where formatting it fails. */
-static int format_file(struct image *image, const char *size_text, uint64_t size, uint32_t block_size)
+static int format_file(struct image *image, const char *size_text, uint64_t size, uint32_t block_size, bool reserve)
 {
     struct stat before;
     bool existed = !stat(image->path, &before);
@@ -46,7 +46,8 @@ static int format_file(struct image *image, const char *size_text, uint64_t size
     int error = rehearse(image, size, block_size);
     if (error)
         return image_failed(image, error, "format to %s", size_text);
-    error = ext2dax_file_open(image->path, EXT2DAX_FILE_CREATE, size, &image->memory);
+    error = ext2dax_file_open(image->path, EXT2DAX_FILE_CREATE | (reserve ? EXT2DAX_FILE_RESERVE : 0), size,
+                              &image->memory);
     if (error)
         return system_failed(image->path, -error, "format to %s", size_text);
     unfinished = existed ? NULL : image->path;
@@ -72,7 +73,7 @@ int command_format(const struct request *request)
     int error = ext2dax_host_open(&options, &image.host);
     if (error)
         return image_failed(&image, error, "format");
-    code = format_file(&image, request->args[0], size, request->block_size);
+    code = format_file(&image, request->args[0], size, request->block_size, request->reserve);
     ext2dax_host_close(&image.host);
     return code;
 }

@@ -125,6 +125,8 @@ int image_open(struct image *image, const struct request *request, bool writable
     if (error)
         return system_failed(image->path, -error, writable ? "open for writing" : "open");
     image->memory_open = true;
+    image->writable = writable;
+    opened = image;
 
     struct ext2dax_host_options host_options = {
         .size = sizeof(host_options), .log = image_keep_report, .log_arg = image};
@@ -166,6 +168,7 @@ int image_close(struct image *image, int code)
         if (error)
             code = image_failed(image, error, "unmount");
     }
+    opened = NULL;
     if (image->process) {
         error = ext2dax_process_close(image->process);
         if (error)

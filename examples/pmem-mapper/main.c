@@ -8,7 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TAKES_BLOCK_SIZE = 1, TAKES_JSON = 2, TAKES_THREADS = 4, TAKES_RECOVERY = 8 };
+enum {
+    TAKES_BLOCK_SIZE = 1,
+    TAKES_JSON = 2,
+    TAKES_THREADS = 4,
+    TAKES_RECOVERY = 8,
+    TAKES_SECONDS = 16,
+    TAKES_RESERVE = 32
+};
 
 #define MOST_ARGUMENTS 4
 
@@ -18,14 +25,14 @@ static const struct command {
     unsigned takes;
     int (*run)(const struct request *request);
 } commands[] = {
-    {"format", 2, 2, TAKES_BLOCK_SIZE, command_format},
+    {"format", 2, 2, TAKES_BLOCK_SIZE | TAKES_RESERVE, command_format},
     {"ls", 1, 2, 0, command_ls},
     {"put", 3, 3, TAKES_RECOVERY, command_put},
     {"get", 2, 3, 0, command_get},
     {"map", 2, 2, TAKES_JSON, command_map},
     {"truncate", 3, 3, TAKES_RECOVERY, command_truncate},
     {"punch", 4, 4, TAKES_RECOVERY, command_punch},
-    {"race", 2, 2, TAKES_THREADS | TAKES_RECOVERY, command_race},
+    {"race", 2, 2, TAKES_THREADS | TAKES_SECONDS | TAKES_RECOVERY, command_race},
     {"demo", 0, 1, 0, command_demo},
 };
 
@@ -35,6 +42,8 @@ static const char help[] =
     "\n"
     "  format IMAGE SIZE            make an empty image; a file that is there is formatted over\n"
     "           --block-size N      1024, 2048 ... 65536 (4096)\n"
+    "           --reserve           have the host filesystem allocate all of the image now, so that it cannot run\n"
+    "                               full under it later\n"
     "  ls IMAGE [PATH]              inode, mode, links, owner, group, size, mtime (UTC) and name\n"
     "  put IMAGE HOSTFILE PATH      copy a file in, creating or replacing PATH\n"
     "  get IMAGE PATH [HOSTFILE]    copy a file out, to standard output without HOSTFILE or with -\n"
@@ -123,7 +132,7 @@ static int option_value(struct request *request, const char *name, const char *t
     if (code)
         return code;
     *(threads ? &request->threads : &request->seconds) = (unsigned)value;
-    *takes |= TAKES_THREADS;
+    *takes |= threads ? TAKES_THREADS : TAKES_SECONDS;
     return 0;
 }
 
@@ -157,6 +166,11 @@ static int parse(struct request *request, char **argv, const char **arguments, u
         if (!strcmp(*at, "--json")) {
             request->json = true;
             *takes |= TAKES_JSON;
+            continue;
+        }
+        if (!strcmp(*at, "--reserve")) {
+            request->reserve = true;
+            *takes |= TAKES_RESERVE;
             continue;
         }
         if (!strcmp(*at, "--no-recovery")) {

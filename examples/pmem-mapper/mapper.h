@@ -29,6 +29,7 @@ struct request {
     struct ext2dax_locks locks;
     uint32_t block_size;
     bool json;
+    bool reserve;     /* have the host allocate all of a new image */
     bool no_recovery; /* leave an image that was not cleanly unmounted to e2fsck */
     unsigned threads;
     unsigned seconds;
@@ -74,7 +75,7 @@ struct image {
     atomic_flag report_busy;
     struct ext2dax_report error; /* the last report of an error; its strings are static */
     struct ext2dax_report warning;
-    bool memory_open, host_open;
+    bool memory_open, host_open, writable;
     /* while it is mounted: what recovery tells */
     struct progress recovering;
     struct ext2dax_report mended[MENDED_KINDS];
@@ -111,8 +112,10 @@ bool image_is(const struct image *image, const struct stat *host);
 
 /* signals.c: what a stop request and a SIGBUS turn into. */
 extern volatile sig_atomic_t interrupted;
-/* A file that a SIGBUS with nobody to answer it removes, or NULL. */
+/* A file that a SIGBUS with nobody to answer it removes, or NULL; and the image that is open, whose memory is not to jump
+ * out of. */
 extern const char *volatile unfinished;
+extern const struct image *volatile opened;
 void signals_install(void);
 /* Each answers false where the access raised SIGBUS. */
 bool guarded_copy(void *to, const void *from, size_t bytes);

@@ -4,7 +4,8 @@
  * could be had, or where the image could not be read: an ordinary answer, so accesses go through the guards here.
  *
  * Leaving the handler by siglongjmp is safe: the signal is raised by the access itself, in code of ours that holds no
- * lock, never inside the library. SA_NODEFER keeps the signal mask as it was, so that the jump need not restore it.
+ * lock, and not by one of the library's, which is told by its address. SA_NODEFER keeps the signal mask as it was, so that
+ * the jump need not restore it.
  */
 #include "mapper.h"
 
@@ -14,6 +15,7 @@
 
 volatile sig_atomic_t interrupted;
 const char *volatile unfinished;
+const struct image *volatile opened;
 
 static _Thread_local sigjmp_buf *volatile guard;
 
@@ -23,17 +25,34 @@ static void stop_requested(int number)
     interrupted = 1;
 }
 
-static void bus_error(int number)
+static void put_text(const char *text)
 {
-    static const char text[] = "pmem-mapper: the file behind the image failed an access: no space on its filesystem, "
-                               "an I/O error, or it was cut short\n";
+    if (write(STDERR_FILENO, text, strlen(text)) < 0)
+        _exit(EXIT_FAILED);
+}
+
+/*
+ * In the image's own memory it is an access of the library's, which may hold locks: that cannot be answered, and leaves
+ * the image as after a crash.
+ */
+static void bus_error(int number, siginfo_t *info, void *context)
+{
+    const struct image *image = opened;
+    bool own = image && (uintptr_t)info->si_addr - (uintptr_t)image->memory.base < image->memory.size;
+
     (void)number;
-    if (guard)
+    (void)context;
+    if (guard && !own)
         siglongjmp(*guard, 1);
     if (unfinished)
         unlink(unfinished);
-    if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
-        _exit(EXIT_FAILED);
+    put_text("pmem-mapper: ");
+    if (image || unfinished) {
+        put_text(image ? image->path : unfinished);
+        put_text(": access: ");
+    }
+    put_text("the file behind the image failed it: no space on its filesystem, an I/O error, or it was cut short");
+    put_text(image && image->writable ? "; the image is mended when it is next changed\n" : "\n");
     _exit(EXIT_FAILED);
 }
 
@@ -42,9 +61,10 @@ void signals_install(void)
     struct sigaction action;
 
     memset(&action, 0, sizeof(action));
-    action.sa_handler = bus_error;
-    action.sa_flags = SA_NODEFER;
+    action.sa_sigaction = bus_error;
+    action.sa_flags = SA_NODEFER | SA_SIGINFO;
     sigaction(SIGBUS, &action, NULL);
+    memset(&action, 0, sizeof(action));
     action.sa_handler = stop_requested;
     /* A second request ends the program whatever it is doing. */
     action.sa_flags = SA_RESTART | (int)SA_RESETHAND;

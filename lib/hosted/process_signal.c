@@ -15,6 +15,9 @@
  * delivered when the handler returns, before the instruction is tried again. Nothing is mapped for it, so a file that
  * grows a moment later needs nothing taken away. As with the kernel's own, a thread that blocks or ignores
  * SIGBUS dies of it.
+ *
+ * The handler may raise one itself, where the image's own file has no room for what the core stores. The program is to be
+ * told of it like of any other, so every signal is blocked meanwhile but this one.
  */
 #include "process_state.h"
 
@@ -246,6 +249,7 @@ static void raise_sigbus(void *address, ucontext_t *context)
 {
     struct sigaction action;
     siginfo_t info;
+    sigset_t held_back;
 
     memset(&action, 0, sizeof(action));
     sigaction(SIGBUS, NULL, &action);
@@ -257,6 +261,10 @@ static void raise_sigbus(void *address, ucontext_t *context)
     info.si_signo = SIGBUS;
     info.si_code = BUS_ADRERR;
     info.si_addr = address;
+    /* Until we return, which brings back the thread's own mask. */
+    sigemptyset(&held_back);
+    sigaddset(&held_back, SIGBUS);
+    sigprocmask(SIG_BLOCK, &held_back, NULL);
     if (!e2d_under_valgrind() && syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), SIGBUS, &info) == 0)
         return;
     if (action.sa_handler == SIG_DFL)
@@ -333,6 +341,7 @@ static int install(void)
     ours.sa_sigaction = handlers[layer];
     ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigfillset(&ours.sa_mask);
+    sigdelset(&ours.sa_mask, SIGBUS);
     return sigaction(SIGSEGV, &ours, NULL) == 0 ? 0 : -errno;
 }
 

@@ -8,7 +8,10 @@
  * - a system call handed an armed page answers EFAULT, or a short count (touch or populate the pages first);
  * - a thread that blocks SIGSEGV dies at a touch; one that blocks or ignores SIGBUS dies at a touch past the end;
  * - pages the kernel has pinned (O_DIRECT, vmsplice, io_uring) outlive a truncate: use ext2dax_pin() for those;
- * - windows are not inherited by a child process: its touch dies.
+ * - windows are not inherited by a child process: its touch dies;
+ * - where the image's file cannot be touched itself (sparse, and its filesystem is full; cut short; an I/O error), the core's
+ *   own access is a SIGBUS too, in a call or under a touch, with an address in the image's memory instead of a window.
+ *   Locks of the core may be held then: a handler must end the program, not jump out.
  */
 #ifndef EXT2DAX_HOSTED_PROCESS_H
 #define EXT2DAX_HOSTED_PROCESS_H
