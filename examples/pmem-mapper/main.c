@@ -33,6 +33,7 @@ static const struct command {
     {"truncate", 3, 3, TAKES_RECOVERY, command_truncate},
     {"punch", 4, 4, TAKES_RECOVERY, command_punch},
     {"race", 2, 2, TAKES_THREADS | TAKES_SECONDS | TAKES_RECOVERY, command_race},
+    {"churn", 2, 2, TAKES_SECONDS | TAKES_RECOVERY, command_churn},
     {"demo", 0, 1, 0, command_demo},
 };
 
@@ -57,6 +58,9 @@ static const char help[] =
     "                               extends and punches it, and a second file (PATH.second, removed again) takes\n"
     "                               its blocks; PATH is created where it is missing, its contents are lost\n"
     "           --threads N         1 to 64 (4)\n"
+    "           --seconds S         1 to 86400 (5)\n"
+    "  churn IMAGE SEED             make, write, store to, truncate, punch and remove files churn.0 ... of the root,\n"
+    "                               telling each step before it begins and when it is durable: for whoever kills it\n"
     "           --seconds S         1 to 86400 (5)\n"
     "  demo [IMAGE]                 all of it, on a new image, which it leaves to look at\n"
     "\n"

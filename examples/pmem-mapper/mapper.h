@@ -43,6 +43,7 @@ int command_map(const struct request *request);
 int command_truncate(const struct request *request);
 int command_punch(const struct request *request);
 int command_race(const struct request *request);
+int command_churn(const struct request *request);
 int command_demo(const struct request *request);
 
 /* number.c: "4096", "64K", "1G" (K, M, G and T are binary); ERANGE where it does not fit 64 bits, else EINVAL. */

@@ -65,6 +65,7 @@ def sparse():
                         pass
                 except OSError:
                     pass
+            died("churn", "small/image", "5", "--seconds", "20")
             if FAULTS and block_size == "4096":
                 died("race", "small/image", "/race", "--seconds", "20")
             os.unlink("small/rest")
