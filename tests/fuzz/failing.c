@@ -2,7 +2,8 @@
 /*
  * Plugs that fail: host memory, lock initialisation, write-back, fences and zeroing at every point of every call, and
  * every block of the image unreadable in turn. Whatever the answer, no lock stays held, everything is given back, the
- * image is at worst as after a crash, and what cannot be read is not read (its page has no access).
+ * image is at worst as after a crash, which the next mount mends, and what cannot be read is not read (its page has no
+ * access). Once a store has failed nothing changes any more. The mount that mends is failed everywhere too.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -14,15 +15,23 @@
 
 #include "ext2dax/hosted/lock.h"
 #include "ext2dax/testkit/checker.h"
+#include "ext2dax/testkit/lock_order.h"
 #include "ext2dax/testkit/model.h"
 
+#include "../image/outside.h"
 #include "tree.h"
 
-enum what { NOTHING, ALLOC, INIT, STORE, WHATS };
+#define ASKED 40u /* one image in so many is shown to e2fsck */
+
+/* STORE: write-back, fences and zeroing from then on; ONE_STORE: that one alone, and the memory is well again. */
+enum what { NOTHING, ALLOC, INIT, STORE, ONE_STORE, WHATS };
 
 static struct {
     const struct tree *tree;
     unsigned char *base;
+    const unsigned char *start; /* what a round begins with: the tree's image, or one that crashed */
+    struct ext2dax_lock_order *order;
+    struct ext2dax_locks under; /* every lock goes through the order's checker */
     struct ext2dax_mount *mount;
     struct ext2dax_model *model;
     struct ext2dax_model_map *map;
@@ -31,6 +40,10 @@ static struct {
     long left; /* good calls until one fails; stores fail from then on */
     bool fired;
     long held, made, given;
+    bool e2fsck; /* is here */
+    bool
+        shared; /* an attribute block's count of references is concerned: e2fsck -p gives up at one, recovery does not */
+    unsigned asked;
     const unsigned char *poison;
 } s;
 
@@ -38,12 +51,20 @@ static struct {
 
 static bool fails(enum what what)
 {
-    if (s.failing != what || s.left-- > 0)
+    if ((s.failing != what && !(s.failing == ONE_STORE && what == STORE)) || s.left-- > 0)
         return false;
-    if (what == STORE)
+    if (s.failing == STORE)
         s.left = 0;
+    if (s.failing == ONE_STORE)
+        s.failing = NOTHING;
     s.fired = true;
     return true;
+}
+
+/* A store has failed in this round. */
+static bool stores_failed(enum what what)
+{
+    return (what == STORE || what == ONE_STORE) && s.fired;
 }
 
 static void *host_alloc(void *ctx, size_t bytes)
@@ -78,7 +99,8 @@ struct ext2dax_host fuzz_host(void)
 #define FORWARD(name, change)                                                                                          \
     static void name(void *ctx, struct ext2dax_lock *lock)                                                             \
     {                                                                                                                  \
-        ext2dax_locks_none().ops->name(ctx, lock);                                                                     \
+        (void)ctx;                                                                                                     \
+        s.under.ops->name(s.under.ctx, lock);                                                                          \
         change;                                                                                                        \
     }
 FORWARD(destroy, s.made--)
@@ -91,20 +113,23 @@ static int init(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lo
 {
     if (fails(INIT))
         return -EXT2DAX_ENOMEM;
+    (void)ctx;
     s.made++;
-    return ext2dax_locks_none().ops->init(ctx, lock, lock_class, number);
+    return s.under.ops->init(s.under.ctx, lock, lock_class, number);
 }
 static bool try_read_lock(void *ctx, struct ext2dax_lock *lock)
 {
-    bool got = ext2dax_locks_none().ops->try_read_lock(ctx, lock);
+    bool got = s.under.ops->try_read_lock(s.under.ctx, lock);
 
+    (void)ctx;
     s.held += got;
     return got;
 }
 static bool try_write_lock(void *ctx, struct ext2dax_lock *lock)
 {
-    bool got = ext2dax_locks_none().ops->try_write_lock(ctx, lock);
+    bool got = s.under.ops->try_write_lock(s.under.ctx, lock);
 
+    (void)ctx;
     s.held += got;
     return got;
 }
@@ -308,7 +333,7 @@ static int op_fault_huge(void)
 static const struct op {
     const char *name;
     int (*run)(void);
-    const char *file; /* that it works on */
+    const char *file; /* that it works on; NULL: none */
 } ops[] = {
     {"mount and unmount", op_nothing, "single"},
     {"path", op_path, "single"},
@@ -337,6 +362,7 @@ static const struct op {
     {"huge write fault", op_fault_huge, "huge"},
 };
 #define OPS (sizeof(ops) / sizeof(ops[0]))
+static const struct op only_mount = {"recovery", op_nothing, NULL};
 
 /* ---- one round ---- */
 
@@ -371,6 +397,40 @@ static int open_mount(unsigned flags)
     return ext2dax_mount(&plugs, &options, &s.mount);
 }
 
+static bool is_refused(int64_t answer)
+{
+    return answer == -EXT2DAX_EIO || answer == -EXT2DAX_EROFS;
+}
+
+/* After a store that failed: every call that changes something answers so, and changes nothing. */
+static void nothing_changes_any_more(void)
+{
+    unsigned char *before = malloc(s.tree->size);
+    struct ext2dax_statfs figures;
+    struct ext2dax_stat stat;
+    struct ext2dax_inode *made;
+    struct ext2dax_pin pin;
+    char byte = 'x';
+
+    MUST(before);
+    memcpy(before, s.base, s.tree->size);
+    ext2dax_statfs(s.mount, &figures);
+    ext2dax_stat(s.inode, &stat);
+    MUST(figures.read_only);
+    MUST(is_refused(ext2dax_truncate(s.inode, stat.size + 1)) && is_refused(ext2dax_truncate(s.inode, 1)));
+    MUST(is_refused(ext2dax_punch(s.inode, 0, 1)));
+    MUST(is_refused(ext2dax_write(s.inode, 0, &byte, 1)) && is_refused(ext2dax_write(s.inode, stat.size, &byte, 1)));
+    MUST(is_refused(ext2dax_allocate(s.inode, 0, 1, false)));
+    MUST(is_refused(ext2dax_create(s.root, "more", 4, 0600, 1, 1, &made)) && !made);
+    MUST(is_refused(ext2dax_unlink(s.root, "direct", 6)));
+    MUST(is_refused(ext2dax_pin(s.inode, 0, 1, true, &pin)));
+    MUST(is_refused(ext2dax_fsync(s.inode)) && is_refused(ext2dax_sync(s.mount)));
+    MUST(is_refused(ext2dax_freeze(s.mount)));
+    (void)ext2dax_remount(s.mount, EXT2DAX_MOUNT_READ_ONLY); /* it may be that already */
+    MUST(s.held == 0 && memcmp(before, s.base, s.tree->size) == 0);
+    free(before);
+}
+
 /* Mounts, finds the file, runs, unmounts: what answered last that was an error. */
 static int go(const struct op *op, enum what what, long left)
 {
@@ -380,28 +440,26 @@ static int go(const struct op *op, enum what what, long left)
     s.fired = false;
     s.left = left;
     s.failing = what;
+    s.order = ext2dax_lock_order_open(ext2dax_locks_none(), NULL, NULL);
+    MUST(s.order);
+    s.under = ext2dax_lock_order_locks(s.order);
     s.model = ext2dax_model_open(&memory, ext2dax_locks_none(), (uint32_t)1 << s.tree->page_shift, s.tree->huge_order);
     MUST(s.model);
     error = open_mount(what == ALLOC ? EXT2DAX_MOUNT_VERIFY : 0);
     MUST(s.held == 0);
     if (error != 0)
         goto out;
-    error = ext2dax_inode_get(s.mount, EXT2DAX_ROOT_INODE, &s.root);
-    if (error == 0)
+    if (op->file)
+        error = ext2dax_inode_get(s.mount, EXT2DAX_ROOT_INODE, &s.root);
+    if (error == 0 && op->file)
         error = ext2dax_lookup(s.root, op->file, strlen(op->file), &s.inode);
-    if (error == 0) {
+    if (error == 0 && op->file) {
         s.map = ext2dax_model_map(s.model, s.inode, 0, 20, true, true);
         MUST(s.map);
         error = op->run();
         MUST(s.held == 0);
-        if (what == STORE && s.fired) {
-            struct ext2dax_statfs figures;
-            int refused;
-
-            ext2dax_statfs(s.mount, &figures);
-            refused = ext2dax_truncate(s.inode, 1);
-            MUST(figures.read_only && (refused == -EXT2DAX_EIO || refused == -EXT2DAX_EROFS));
-        }
+        if (stores_failed(what))
+            nothing_changes_any_more();
         ext2dax_model_unmap(s.map);
         ext2dax_inode_put(s.inode);
     }
@@ -416,12 +474,35 @@ out:
     s.failing = NOTHING;
     ext2dax_model_close(s.model);
     MUST(s.held == 0 && s.made == 0 && s.given == 0);
+    ext2dax_lock_order_returned(s.order);
+    ext2dax_lock_order_close(s.order);
     return error;
 }
 
 static void reset(void)
 {
-    memcpy(s.base, s.tree->image, s.tree->size);
+    memcpy(s.base, s.start, s.tree->size);
+}
+
+/* What a failed store has left is mended by the next mount, all of it; and by e2fsck -p alone, asked now and then. */
+static void mended(void)
+{
+    static unsigned rounds;
+    struct outside_image copy;
+    int status;
+
+    if (s.e2fsck && !s.shared && ++rounds % ASKED == 0) {
+        copy = outside_open(s.tree->size);
+        memcpy(copy.base, s.base, copy.size);
+        status = outside_run("e2fsck -p %s >/dev/null 2>&1", copy.path);
+        if (status == 0 || status == 1)
+            status = outside_run("e2fsck -fn %s >/dev/null 2>&1", copy.path);
+        MUST(status == 0);
+        outside_close(&copy);
+        s.asked++;
+    }
+    MUST(go(&only_mount, NOTHING, 0) == 0);
+    check_image(0);
 }
 
 static void fail_everywhere(const struct op *op, enum what what)
@@ -432,7 +513,7 @@ static void fail_everywhere(const struct op *op, enum what what)
         int error;
 
         (void)snprintf(round_name, sizeof(round_name), "%s of %s, blocks of %u: plug %d fails after %ld\n", op->name,
-                       op->file, (unsigned)s.tree->block_size, (int)what, left);
+                       op->file ? op->file : "all", (unsigned)s.tree->block_size, (int)what, left);
         reset();
         error = go(op, what, left);
         if (!s.fired) {
@@ -440,14 +521,15 @@ static void fail_everywhere(const struct op *op, enum what what)
             check_image(0);
             return;
         }
-        if (what == STORE) {
+        if (what == STORE || what == ONE_STORE) {
             /* What failed to be written back is in memory all the same, so nothing worse than after a crash. */
             MUST(error == -EXT2DAX_EIO);
             check_image(EXT2DAX_CHECK_LEAKS_OK);
             MUST((((const unsigned char *)&super->state)[0] & EXT2DAX_STATE_VALID) == 0);
+            mended();
         } else {
             MUST(error == 0 || error == -EXT2DAX_ENOMEM);
-            check_image(0);
+            check_image(s.start == s.tree->image ? 0 : EXT2DAX_CHECK_LEAKS_OK);
         }
     }
     fuzz_fail(__FILE__, __LINE__, "it ends");
@@ -491,6 +573,31 @@ static void poison_everywhere(const struct op *op)
     }
 }
 
+/* Recovery, of what calls leave that cannot finish, while the plugs fail it. */
+static void recover_everywhere(void)
+{
+    static const long moments[] = {4, 7, 11};
+    unsigned char *crashed = malloc(s.tree->size);
+
+    MUST(crashed);
+    for (size_t i = 0; i < OPS; i++) {
+        for (size_t k = 0; k < sizeof(moments) / sizeof(moments[0]); k++) {
+            s.start = s.tree->image;
+            s.shared = ops[i].run == op_unlink_attributes;
+            reset();
+            (void)go(&ops[i], STORE, moments[k]);
+            if (!s.fired)
+                continue;
+            memcpy(crashed, s.base, s.tree->size);
+            s.start = crashed;
+            for (enum what what = ALLOC; what < WHATS; what++)
+                fail_everywhere(&only_mount, what);
+        }
+    }
+    s.start = s.tree->image;
+    free(crashed);
+}
+
 static void tell(int number)
 {
     (void)!write(STDERR_FILENO, round_name, strlen(round_name));
@@ -502,13 +609,18 @@ int main(void)
 {
     struct sigaction action = {.sa_sigaction = poison_touched, .sa_flags = SA_SIGINFO};
 
+    s.e2fsck = outside_has("e2fsck");
+    if (!s.e2fsck)
+        puts("e2fsck is not here to be asked: the checker alone judges");
     (void)signal(SIGABRT, tell);
     (void)sigaction(SIGSEGV, &action, NULL);
     for (unsigned number = 0; number < TREES; number++) {
         s.tree = tree_get(number);
+        s.start = s.tree->image;
         s.base = mmap(NULL, s.tree->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         MUST(s.base != MAP_FAILED);
         for (size_t i = 0; i < OPS; i++) {
+            s.shared = ops[i].run == op_unlink_attributes;
             for (enum what what = ALLOC; what < WHATS; what++) {
                 if (s.tree->block_size != 65536)
                     fail_everywhere(&ops[i], what);
@@ -516,7 +628,11 @@ int main(void)
             if (s.tree->block_size == 4096)
                 poison_everywhere(&ops[i]);
         }
+        if (s.tree->block_size == 1024)
+            recover_everywhere();
         (void)munmap(s.base, s.tree->size);
     }
+    if (s.e2fsck)
+        printf("%u images shown to e2fsck\n", s.asked);
     return EXIT_SUCCESS;
 }

@@ -198,6 +198,7 @@ static void make_links(struct tree *tree, uint32_t fast, uint32_t slow)
 /* The first block of the one becomes the extended attribute block of both. */
 static void make_attributes(struct tree *tree, uint32_t one, uint32_t other)
 {
+    size_t compat = EXT2DAX_SUPER_OFFSET + offsetof(struct ext2dax_disk_super, compat);
     uint32_t block = get(tree, FIELD(tree, one, block), 4);
 
     memset(tree->image + (size_t)block * tree->block_size, 0, tree->block_size);
@@ -208,6 +209,8 @@ static void make_attributes(struct tree *tree, uint32_t one, uint32_t other)
     put(tree, FIELD(tree, one, file_acl), 4, block);
     put(tree, FIELD(tree, other, file_acl), 4, block);
     add(tree, FIELD(tree, other, sectors), 4, tree->block_size / 512);
+    /* Without it e2fsck calls the block a mistake. */
+    put(tree, compat, 4, get(tree, compat, 4) | EXT2DAX_COMPAT_EXT_ATTR);
 }
 
 static void make_device(struct tree *tree, uint32_t number)

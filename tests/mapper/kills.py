@@ -27,7 +27,7 @@ ALLOWED = re.compile("|".join((
     r"i_blocks is", r"i_size is", r"reference? count is|ref count is", r"Setting filetype", r"[Bb]lock bitmap differences",
     r"[Ii]node bitmap differences", r"[Ff]ree blocks count wrong", r"[Ff]ree inodes count wrong",
     r"[Dd]irectories count wrong", r"Unattached (zero-length )?inode", r"Clearing inode", r"[Cc]leared?", r"FIXED",
-    r"files \([\d.]+% non-contiguous\)")))
+    r"files \([\d.]+% non-contiguous\)", r": clean, \d+/\d+ files")))
 
 
 def words(tag, start, length):
