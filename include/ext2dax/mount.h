@@ -63,12 +63,12 @@ struct ext2dax_mount_options {
  *
  * Recovery: a read-write mount of an image that was not cleanly unmounted first settles what a crash of an ordered mount
  * leaves: blocks and inodes that are marked used and nobody's are freed; names of inodes that were being created or
- * deleted are cleared; link counts, i_blocks, directory sizes, file types in entries, times of deletion, reference counts
- * of attribute blocks, free counts are set to what the rest of the image says. It reads all metadata first, in time linear
- * in it, and holds one bit a block and seven bytes an inode from the host while it runs. What no crash leaves (a block
- * with two owners, one in use but marked free, a file with data but no name, …) is damage: EUCLEAN, reported by inode or
- * block, nothing changed, and the image left to e2fsck; READ_ONLY still opens it. A crash in recovery leaves an image to
- * recover, and e2fsck -p mends it too. ENOMEM: nothing changed.
+ * deleted are cleared; link counts, i_blocks, directory sizes, missing file types in entries, times of deletion, reference
+ * counts of attribute blocks and free counts are set to what the rest of the image says. It reads all metadata first, in
+ * time linear in it, and holds one bit a block and seven bytes an inode (39 where it has extended attributes) from the
+ * host meanwhile. What no crash leaves (a block with two owners, one in use but marked free, a file with data but no name,
+ * …) is damage: EUCLEAN, reported by inode or block, nothing changed, and the image left to e2fsck; READ_ONLY still opens
+ * it. A crash in recovery leaves an image to recover, and e2fsck -p mends it too. ENOMEM: nothing changed.
  *
  * Recovery tells the log, with EXT2DAX_LEVEL_INFO: how far it is (structure "recovery step", number: steps done, value:
  * steps in all as far as is known; about a hundred reports at most) and, when all is durable, what it mended (structure

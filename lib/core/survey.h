@@ -3,7 +3,7 @@
  * What a whole image says of itself, read once: who owns each block, how often each inode is named, and from that what a
  * crash has left to mend. Only reads. Anything that no crash of ours leaves is EUCLEAN, reported with what it is.
  *
- * Memory: one bit a block, six bytes and three bits an inode, 16 bytes at most for an inode with extended attributes.
+ * Memory: one bit a block, six bytes and three bits an inode, 32 bytes at most for an inode with extended attributes.
  */
 #ifndef E2D_SURVEY_H
 #define E2D_SURVEY_H

@@ -126,14 +126,16 @@ def preened(copy):
     return result.returncode
 
 
-def die(files, seed, after):
-    """Runs churn, kills it after a while, and takes in what it has told until then; how many lines."""
+def die(files, seed, after, early):
+    """Runs churn, kills it after a while, and takes in what it has told until then; how many lines.
+    Early: it may be mounting still, and recovering."""
     with open("churn.err", "wb") as errors:
         process = subprocess.Popen([MAPPER, "churn", "image", str(seed), "--seconds", "60"], stdout=subprocess.PIPE,
                                    stderr=errors)
+        told = b"" if early else process.stdout.readline()
         time.sleep(after)
         process.kill()
-        told = process.stdout.read()
+        told += process.stdout.read()
         process.wait()
     with open("churn.err", "rb") as errors:
         said = errors.read().decode()
@@ -149,7 +151,7 @@ def kills(count, block_size, seed):
     files, steps, under_way, mended = Files(), 0, 0, 0
     done("format", "image", "12M", "--block-size", block_size)
     for number in range(count):
-        steps += die(files, noise.randrange(65536), 0.005 + noise.random() * noise.choice((0.01, 0.06)))
+        steps += die(files, noise.randrange(65536), noise.random() * noise.choice((0.005, 0.05)), number % 5 == 4)
         where = "death %d of seed %d, blocks of %d" % (number, seed, block_size)
         under_way += files.step is not None
         shutil.copy("image", "copy")
@@ -163,6 +165,7 @@ def kills(count, block_size, seed):
         for name, found in now.items():
             files.explain(name, found, where + ", recovered")
         files.held, files.step = now, None
+    check(under_way > 0, "nobody died in the midst of a step")
     print("%d kills in blocks of %d (seed %d): %d steps told, %d kills in the midst of one; e2fsck -p alone mended every "
           "image (%d had something to mend), recovery at mount every one too; every acknowledged fsync is present" %
           (count, block_size, seed, steps, under_way, mended))
