@@ -197,7 +197,8 @@ static void bury(struct ext2dax_mount *m, struct ext2dax_inode *inode)
     e2d_write_lock(m, &m->cache_lock);
     unchain(m, inode);
     e2d_write_unlock(m, &m->cache_lock);
-    (void)e2d_inode_free(inode); /* reported; what could not be freed is leaked, for e2fsck to reclaim */
+    if (!E2D_MUTANT(ORDER_UNLINK_BITS_FIRST))
+        (void)e2d_inode_free(inode); /* reported; what could not be freed is leaked, for e2fsck to reclaim */
 }
 
 void e2d_cache_drain(struct ext2dax_mount *m)

@@ -67,7 +67,8 @@ static void failed(struct maker *mk, int error, const void *at, const char *reas
 
 static void written(struct maker *mk, const void *at, size_t length)
 {
-    if (mk->ops.persist)
+    E2D_SITE("written", "at");
+    if (mk->ops.persist && !E2D_WRITE_BACK_LOST)
         failed(mk, mk->ops.persist(mk->ctx, at, length), at, "cannot be written back");
 }
 
@@ -87,7 +88,7 @@ static void zero(struct maker *mk, void *at, size_t length)
 
 static int order(struct maker *mk, enum e2d_step step)
 {
-    int error = mk->ops.fence ? mk->ops.fence(mk->ctx) : 0;
+    int error = mk->ops.fence && !E2D_FENCE_LOST(step) ? mk->ops.fence(mk->ctx) : 0;
 
     if (error != 0 && mk->failed == 0) {
         mk->failed = error;

@@ -311,6 +311,10 @@ static int array_for(struct e2d_plan *plan, const struct e2d_path *path, struct 
             if (seen) {
                 plan->attach[plan->attaches].slot = &slots[at];
                 plan->attach[plan->attaches++].block = block;
+                if (E2D_MUTANT(ORDER_TREE_FIRST)) {
+                    e2d_store32(m, &slots[at], block);
+                    (void)e2d_order(m, E2D_STEP_FILL_POINTERS);
+                }
             } else {
                 e2d_store32(m, &slots[at], block);
             }
@@ -429,6 +433,18 @@ static bool zero_page_stays(const struct e2d_plan *plan, uint64_t new_size)
                                                             : E2D_MUTANT(ZERO_PAGE_STAYS);
 }
 
+/* The pointers that make the plan the file's. */
+static int store_all(const struct e2d_plan *plan)
+{
+    struct ext2dax_mount *m = plan->inode->mount;
+
+    for (unsigned i = 0; i < plan->parts; i++)
+        store_pointers(plan, plan->part[i].slots, plan->part[i].first, plan->part[i].count);
+    for (unsigned i = 0; i < plan->attaches; i++)
+        e2d_store32(m, plan->attach[i].slot, plan->attach[i].block);
+    return e2d_order(m, E2D_STEP_FILL_POINTERS);
+}
+
 static int publish_locked(struct e2d_plan *plan, uint64_t new_size)
 {
     struct ext2dax_inode *inode = plan->inode;
@@ -442,17 +458,15 @@ static int publish_locked(struct e2d_plan *plan, uint64_t new_size)
         return rc;
     e2d_announce_size(inode, new_size);
     rc = e2d_order(m, E2D_STEP_FILL_CONTENT);
+    if (E2D_MUTANT(ORDER_POINTERS_FIRST) && rc == 0)
+        rc = store_all(plan);
     if (rc == 0 && new_size > e2d_size(inode))
         rc = publish_size(inode, new_size, E2D_STEP_FILL_SIZE);
     if (rc != 0) {
         e2d_drop_blocks(inode, plan->count + plan->tree_blocks);
         return rc;
     }
-    for (unsigned i = 0; i < plan->parts; i++)
-        store_pointers(plan, plan->part[i].slots, plan->part[i].first, plan->part[i].count);
-    for (unsigned i = 0; i < plan->attaches; i++)
-        e2d_store32(m, plan->attach[i].slot, plan->attach[i].block);
-    rc = e2d_order(m, E2D_STEP_FILL_POINTERS);
+    rc = store_all(plan);
     if (!zero_page_stays(plan, new_size) && m->faultable)
         e2d_unmap(inode, plan->first, plan->count, false);
     /* Published, durable or not: from here on the blocks are the file's. */
@@ -529,12 +543,19 @@ int e2d_grow_size(struct ext2dax_inode *inode, uint64_t size)
         return rc;
     e2d_dax_write_lock(inode, E2D_DAX_GROW);
     e2d_write_lock(m, &inode->truncate);
+    if (E2D_MUTANT(ORDER_TAIL_LAST)) {
+        (void)e2d_store_size(inode, size);
+        (void)e2d_order(m, E2D_STEP_GROW_SIZE);
+    }
     rc = zero_old_tail(inode, UINT64_MAX);
-    e2d_announce_size(inode, size);
+    if (!E2D_MUTANT(ORDER_FEATURE_LAST))
+        e2d_announce_size(inode, size);
     if (rc == 0)
         rc = e2d_order(m, E2D_STEP_GROW_TAIL);
     if (rc == 0)
         rc = publish_size(inode, size, E2D_STEP_GROW_SIZE);
+    if (E2D_MUTANT(ORDER_FEATURE_LAST))
+        e2d_super_large_file(m);
     e2d_write_unlock(m, &inode->truncate);
     e2d_dax_write_unlock(inode, E2D_DAX_GROW);
     return rc;

@@ -4,6 +4,7 @@
 
 #include "lock.h"
 #include "persist.h"
+#include "super.h"
 
 int e2d_may_modify(const struct ext2dax_mount *m)
 {
@@ -40,6 +41,8 @@ void e2d_modify_end(struct ext2dax_inode *inode)
 {
     struct ext2dax_mount *m = inode->mount;
 
+    if (E2D_MUTANT(ORDER_DIRTY_LATE))
+        (void)e2d_super_mark(m, false);
     e2d_write_unlock(m, &inode->io);
     E2D_UNLESS(FREEZE_WRITE_SKIPPED, e2d_read_unlock(m, &m->freeze_write));
 }

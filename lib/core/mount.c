@@ -299,7 +299,7 @@ static int open_for_writing(struct ext2dax_mount *m, bool recover)
         error = recover ? e2d_recover(m) : e2d_super_unclean(m);
     if (!error)
         error = e2d_super_sums(m);
-    if (!error)
+    if (!error && !E2D_MUTANT(ORDER_DIRTY_LATE))
         error = e2d_super_mark(m, false);
     if (!error)
         set_read_only(m, false);
@@ -379,6 +379,8 @@ int ext2dax_unmount(struct ext2dax_mount *m)
         return -EXT2DAX_EBUSY;
     e2d_cache_drain(m);
     if (!m->read_only) {
+        if (E2D_MUTANT(ORDER_CLEAN_EARLY))
+            (void)e2d_super_mark(m, true);
         error = ext2dax_sync(m);
         if (!error)
             error = e2d_super_mark(m, true);

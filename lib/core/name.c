@@ -18,6 +18,7 @@
 #include "modify.h"
 #include "persist.h"
 #include "super.h"
+#include "truncate.h"
 
 static int check_name(const char *name, size_t length)
 {
@@ -227,6 +228,8 @@ static int publish(struct ext2dax_inode *directory, const char *name, size_t len
     int error = e2d_dir_prepare(directory, name, length, inode->number, EXT2DAX_FT_REG, slot);
 
     if (error == 0 && !slot->published) {
+        if (E2D_MUTANT(ORDER_LINKS_FIRST))
+            e2d_store16(m, &inode->disk->links, 1);
         error = e2d_order(m, E2D_STEP_CREATE_BODY);
         if (error == 0) {
             e2d_dir_publish(directory, slot);
@@ -308,6 +311,12 @@ static int remove_last_name(struct ext2dax_inode *directory, const struct e2d_di
     struct ext2dax_mount *m = directory->mount;
     int error;
 
+    if (E2D_MUTANT(ORDER_UNLINK_BITS_FIRST))
+        (void)e2d_inode_free(inode);
+    if (E2D_MUTANT(ORDER_ENTRY_FIRST)) {
+        e2d_dir_remove(directory, found);
+        (void)e2d_order(m, E2D_STEP_UNLINK_ENTRY);
+    }
     e2d_store_times(inode, now, false);
     e2d_store16(m, &inode->disk->links, 0);
     error = e2d_order(m, E2D_STEP_UNLINK_LINKS);
@@ -315,7 +324,8 @@ static int remove_last_name(struct ext2dax_inode *directory, const struct e2d_di
         e2d_store16(m, &inode->disk->links, 1);
         return error;
     }
-    e2d_dir_remove(directory, found);
+    if (!E2D_MUTANT(ORDER_ENTRY_FIRST))
+        e2d_dir_remove(directory, found);
     e2d_store_times(directory, now, true);
     e2d_store32(m, &inode->disk->dtime, now);
     error = e2d_order(m, E2D_STEP_UNLINK_ENTRY);

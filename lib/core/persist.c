@@ -3,6 +3,7 @@
  * Stores into the image, their write-back and the named fences between them. Nothing here decides an order; the callers'
  * sequence of stores and e2d_order() calls is the order.
  */
+#define E2D_PERSIST_PLAIN
 #include "persist.h"
 
 _Static_assert(E2D_STEP_COUNT <= E2D_STEP_SLOTS, "every step needs its counter");
@@ -24,6 +25,8 @@ void e2d_write_back(struct ext2dax_mount *m, const void *at, size_t length)
 {
     int rc;
 
+    if (E2D_WRITE_BACK_LOST)
+        return;
     E2D_YIELD(E2D_YIELD_PERSIST, at);
     rc = m->memory_ops.persist ? m->memory_ops.persist(m->memory_ctx, at, length) : 0;
     if (rc != 0)
@@ -73,7 +76,7 @@ void e2d_zero(struct ext2dax_mount *m, void *at, size_t length)
 
     if (length == 0)
         return;
-    if (!m->memory_ops.zero) {
+    if (!m->memory_ops.zero || E2D_WRITE_BACK_LOST) {
         memset(at, 0, length);
         e2d_written(m, at, length);
         return;
@@ -100,7 +103,7 @@ static void fence(struct ext2dax_mount *m, enum e2d_step step)
 
 int e2d_order(struct ext2dax_mount *m, enum e2d_step step)
 {
-    if (m->ordered)
+    if (m->ordered && !E2D_FENCE_LOST(step))
         fence(m, step);
     return e2d_failed(m);
 }
@@ -108,7 +111,8 @@ int e2d_order(struct ext2dax_mount *m, enum e2d_step step)
 int e2d_flush(struct ext2dax_mount *m, const void *at, size_t length)
 {
     e2d_write_back(m, at, length);
-    fence(m, E2D_STEP_SYNC);
+    if (!E2D_FENCE_LOST(E2D_STEP_SYNC))
+        fence(m, E2D_STEP_SYNC);
     return e2d_failed(m);
 }
 

@@ -13,39 +13,7 @@
 #define E2D_PERSIST_H
 
 #include "incore.h"
-
-/* What the fence ends. Calls that need no fence of their own (times) have no name. */
-#define E2D_STEPS(_)                                                                                                   \
-    _(FILL_CONTENT)   /* data or zeroes, bits, unreachable indirect blocks | */                                        \
-    _(FILL_SIZE)      /* … the size that will cover the pointers | */                                                \
-    _(FILL_POINTERS)  /* … the pointers | */                                                                         \
-    _(GROW_TAIL)      /* old tail zeroed, or data | */                                                                 \
-    _(GROW_SIZE)      /* … the size | */                                                                             \
-    _(GROW_SIZE_HIGH) /* the size's high word, when it changes | */                                                    \
-    _(CUT_POINTERS)   /* topmost pointers cleared, tail or edges zeroed | */                                           \
-    _(CUT_BITS)       /* … size, bits | */                                                                           \
-    _(CUT_SIZE_LOW)   /* the size's low word, when the high one changes too | */                                       \
-    _(INODE)          /* times, mode, owner | */                                                                       \
-    _(CREATE_BODY)    /* inode with links 0, the entry's body in slack | */                                            \
-    _(CREATE_ENTRY)   /* … one aligned store publishes the entry | */                                                \
-    _(CREATE_LINKS)   /* … links | */                                                                                \
-    _(UNLINK_LINKS)   /* links 0 | */                                                                                  \
-    _(UNLINK_ENTRY)   /* … entry cleared, dtime | */                                                                 \
-    _(UNLINK_BITS)    /* … bits | */                                                                                 \
-    _(RECOVER_INODES) /* links, i_blocks, sizes, index flags, xattr references mended | */                             \
-    _(RECOVER_REST)   /* … entries, times of deletion, bits, counts | */                                             \
-    _(SYNC)           /* data of a window, or everything | */                                                          \
-    _(MARK_DIRTY)     /* the superblock's valid bit cleared, before the first change | */                              \
-    _(MARK_CLEAN)     /* … set, after the last | */                                                                  \
-    _(FORMAT)         /* everything but the magic number | */                                                          \
-    _(FORMAT_MAGIC)   /* … the magic number | */
-
-enum e2d_step {
-#define E2D_STEP_ENUM(name) E2D_STEP_##name,
-    E2D_STEPS(E2D_STEP_ENUM)
-#undef E2D_STEP_ENUM
-        E2D_STEP_COUNT
-};
+#include "steps.h"
 
 /* Stores without writing back: for many neighbours at once, then e2d_written() over all. Release order to readers. */
 static inline void e2d_put32(struct ext2dax_le32 *at, uint32_t value)
@@ -79,5 +47,19 @@ int e2d_failed(const struct ext2dax_mount *m);
 
 /* 0 where the range can be read, -EIO (reported) where it holds poison. */
 int e2d_check(struct ext2dax_mount *m, const void *at, size_t length);
+
+/*
+ * In the instrumented core every call says where it stands, so that a bench can take its write-back away by name. The
+ * functions themselves are compiled without.
+ */
+#if defined(E2D_INSTRUMENT) && !defined(E2D_PERSIST_PLAIN)
+#define e2d_written(m, at, length)    (e2d_site(__func__, #at), e2d_written((m), (at), (length)))
+#define e2d_store16(m, at, value)     (e2d_site(__func__, #at), e2d_store16((m), (at), (value)))
+#define e2d_store32(m, at, value)     (e2d_site(__func__, #at), e2d_store32((m), (at), (value)))
+#define e2d_copy(m, to, from, length) (e2d_site(__func__, #to), e2d_copy((m), (to), (from), (length)))
+#define e2d_zero(m, at, length)       (e2d_site(__func__, #at), e2d_zero((m), (at), (length)))
+#define e2d_write_back(m, at, length) (e2d_site(__func__, #at), e2d_write_back((m), (at), (length)))
+#define e2d_flush(m, at, length)      (e2d_site(__func__, #at), e2d_flush((m), (at), (length)))
+#endif
 
 #endif

@@ -175,5 +175,7 @@ uint32_t e2d_now(struct ext2dax_mount *m)
 
     if (now > LAST_SIGNED_TIME)
         now = LAST_SIGNED_TIME;
+    if (E2D_MUTANT(ORDER_SMALL_DTIME) && now > 0)
+        return (uint32_t)now;
     return now > (int64_t)m->inodes ? (uint32_t)now : m->inodes;
 }

@@ -97,13 +97,19 @@ int e2d_shrink(struct ext2dax_inode *inode, uint64_t size, uint32_t now)
         goto out;
 
     publish_shrunk(inode, size);
+    if (E2D_MUTANT(ORDER_CUT_SIZE_FIRST)) {
+        (void)e2d_store_size(inode, size);
+        (void)e2d_order(m, E2D_STEP_CUT_BITS);
+    }
+    if (E2D_MUTANT(ORDER_CUT_BITS_FIRST))
+        (void)free_bits(&cut, now);
     e2d_cut_detach(&cut);
     if (!E2D_MUTANT(SHRINK_TAIL_NOT_ZEROED))
         (void)zero_in_block(inode, size, keep << m->block_shift);
     rc = e2d_order(m, E2D_STEP_CUT_POINTERS);
     if (rc == 0)
         rc = e2d_store_size(inode, size);
-    if (rc == 0)
+    if (rc == 0 && !E2D_MUTANT(ORDER_CUT_BITS_FIRST))
         rc = free_bits(&cut, now);
     if (E2D_MUTANT(FREE_BEFORE_UNMAP))
         e2d_unmap(inode, keep, UINT64_MAX - keep, true);
@@ -172,10 +178,12 @@ static int punch(struct ext2dax_inode *inode, uint64_t from, uint64_t to, uint32
     edge_to = e2d_min64(to, first << m->block_shift);
     changed = zero_in_block(inode, from, edge_to);
     changed = zero_in_block(inode, e2d_max64(end << m->block_shift, edge_to), to) || changed || cut.runs != 0;
+    if (E2D_MUTANT(ORDER_PUNCH_BITS_FIRST))
+        (void)free_bits(&cut, now);
     e2d_cut_detach(&cut);
     if (changed)
         rc = e2d_order(m, E2D_STEP_CUT_POINTERS);
-    if (changed && rc == 0)
+    if (changed && rc == 0 && !E2D_MUTANT(ORDER_PUNCH_BITS_FIRST))
         rc = free_bits(&cut, now);
     else
         e2d_store_times(inode, now, true);

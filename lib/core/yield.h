@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "disorder.h"
+#include "steps.h"
+
 enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD_PERSIST, E2D_YIELD_CALLBACK };
 
 /*
@@ -108,13 +111,25 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
     _(LOAD_RELAXED, "block pointers are loaded without acquire")                                                       \
     _(UNLOCK_RELAXED, "the explored lock is released without release")
 
+/* The enum's parts, in the order of instrument.c's table. */
+#define E2D_MUTANT_ENUM(name, text)               E2D_MUTANT_##name,
+#define E2D_ORDER_ENUM(name, text)                E2D_MUTANT_ORDER_##name,
+#define E2D_FENCE_ENUM(name, text)                E2D_MUTANT_FENCE_##name,
+#define E2D_WRITE_BACK_ENUM(name, function, what) E2D_MUTANT_WRITE_BACK_##name,
+
 enum e2d_mutant {
     E2D_MUTANT_NONE,
-#define E2D_MUTANT_ENUM(name, text) E2D_MUTANT_##name,
     E2D_MUTANTS(E2D_MUTANT_ENUM) E2D_LOCK_MUTANTS(E2D_MUTANT_ENUM) E2D_RACE_MUTANTS(E2D_MUTANT_ENUM)
-#undef E2D_MUTANT_ENUM
-        E2D_MUTANT_COUNT
+        E2D_WRONG_ORDERS(E2D_ORDER_ENUM) E2D_STEPS(E2D_FENCE_ENUM) E2D_WRITE_BACKS(E2D_WRITE_BACK_ENUM)
+            E2D_MUTANT_COUNT,
+    E2D_MUTANT_WRITE_BACKS = E2D_MUTANT_COUNT - E2D_WRITE_BACK_COUNT,
+    E2D_MUTANT_FENCES = E2D_MUTANT_WRITE_BACKS - E2D_STEP_COUNT
 };
+
+#undef E2D_MUTANT_ENUM
+#undef E2D_ORDER_ENUM
+#undef E2D_FENCE_ENUM
+#undef E2D_WRITE_BACK_ENUM
 
 #if defined(E2D_INSTRUMENT)
 
@@ -125,23 +140,34 @@ void e2d_yield_point(enum e2d_yield_kind kind, const volatile void *at);
 void e2d_atomic_point(enum e2d_yield_kind kind, const volatile void *at, size_t bytes);
 void e2d_atomic_loaded(const volatile void *at);
 
+/* Where a store stands: the function, and what it stores to. Decides about e2d_write_back_lost. */
+void e2d_site(const char *function, const char *what);
+/* The write-back that comes next is one that the active mutant takes away. */
+extern int e2d_write_back_lost;
+
 #define E2D_YIELD(kind, at) e2d_yield_point((kind), (at))
 /* Before an atomic load, before an atomic store or both in one, and after what loads: yield points, of which race
  * detectors are told that tell an atomic access from a plain one by nothing else. */
-#define E2D_LOADING(at)    e2d_atomic_point(E2D_YIELD_LOAD, (at), sizeof *(at))
-#define E2D_STORING(at)    e2d_atomic_point(E2D_YIELD_STORE, (at), sizeof *(at))
-#define E2D_LOADED(at)     e2d_atomic_loaded(at)
-#define E2D_MUTANT(name)   (e2d_mutant_active == E2D_MUTANT_##name)
-#define E2D_ASSERTIONS_OFF e2d_assertions_off
+#define E2D_LOADING(at)      e2d_atomic_point(E2D_YIELD_LOAD, (at), sizeof *(at))
+#define E2D_STORING(at)      e2d_atomic_point(E2D_YIELD_STORE, (at), sizeof *(at))
+#define E2D_LOADED(at)       e2d_atomic_loaded(at)
+#define E2D_MUTANT(name)     (e2d_mutant_active == E2D_MUTANT_##name)
+#define E2D_SITE(f, what)    e2d_site((f), (what))
+#define E2D_FENCE_LOST(step) ((int)e2d_mutant_active == (int)E2D_MUTANT_FENCES + (int)(step))
+#define E2D_WRITE_BACK_LOST  (e2d_write_back_lost != 0)
+#define E2D_ASSERTIONS_OFF   e2d_assertions_off
 
 #else
 
-#define E2D_YIELD(kind, at) ((void)0)
-#define E2D_LOADING(at)     ((void)0)
-#define E2D_STORING(at)     ((void)0)
-#define E2D_LOADED(at)      ((void)0)
-#define E2D_MUTANT(name)    0
-#define E2D_ASSERTIONS_OFF  0
+#define E2D_YIELD(kind, at)  ((void)0)
+#define E2D_LOADING(at)      ((void)0)
+#define E2D_STORING(at)      ((void)0)
+#define E2D_LOADED(at)       ((void)0)
+#define E2D_MUTANT(name)     0
+#define E2D_SITE(f, what)    ((void)0)
+#define E2D_FENCE_LOST(step) 0
+#define E2D_WRITE_BACK_LOST  0
+#define E2D_ASSERTIONS_OFF   0
 
 #endif
 

@@ -16,6 +16,8 @@
 enum e2d_mutant e2d_mutant_active = E2D_MUTANT_NONE;
 bool e2d_assertions_off;
 void (*e2d_yield_hook)(enum e2d_yield_kind kind, const volatile void *at);
+void (*e2d_site_hook)(const char *function, const char *what);
+int e2d_write_back_lost;
 
 /* By enum e2d_mutant, less the first, which is none. */
 static const struct {
@@ -24,12 +26,39 @@ static const struct {
 } mutants[] = {
 #define CORE_ROW(name, text)  {#name, text, EXT2DAX_MUTANT_CORE},
 #define LOCK_ROW(name, text)  {#name, text, EXT2DAX_MUTANT_LOCK},
-#define ORDER_ROW(name, text) {#name, text, EXT2DAX_MUTANT_ORDER},
-    E2D_MUTANTS(CORE_ROW) E2D_LOCK_MUTANTS(LOCK_ROW) E2D_RACE_MUTANTS(ORDER_ROW)
+#define RACE_ROW(name, text)  {#name, text, EXT2DAX_MUTANT_ORDER},
+#define STORE_ROW(name, text) {"ORDER_" #name, text, EXT2DAX_MUTANT_CRASH},
+#define FENCE_ROW(name, text) {"FENCE_" #name, "no fence after: " text, EXT2DAX_MUTANT_CRASH},
+#define WRITE_BACK_ROW(name, function, what)                                                                           \
+    {"WRITE_BACK_" #name, "not written back: " what " in " function "()", EXT2DAX_MUTANT_CRASH},
+    E2D_MUTANTS(CORE_ROW) E2D_LOCK_MUTANTS(LOCK_ROW) E2D_RACE_MUTANTS(RACE_ROW) E2D_WRONG_ORDERS(STORE_ROW)
+        E2D_STEPS(FENCE_ROW) E2D_WRITE_BACKS(WRITE_BACK_ROW)
 #undef CORE_ROW
 #undef LOCK_ROW
-#undef ORDER_ROW
+#undef RACE_ROW
+#undef STORE_ROW
+#undef FENCE_ROW
+#undef WRITE_BACK_ROW
 };
+
+static const struct {
+    const char *function, *what;
+} write_backs[] = {
+#define SITE_ROW(name, function, what) {function, what},
+    E2D_WRITE_BACKS(SITE_ROW)
+#undef SITE_ROW
+};
+
+void e2d_site(const char *function, const char *what)
+{
+    int lost = (int)e2d_mutant_active - (int)E2D_MUTANT_WRITE_BACKS;
+
+    if (e2d_site_hook)
+        e2d_site_hook(function, what);
+    if (lost >= 0)
+        e2d_write_back_lost =
+            strcmp(function, write_backs[lost].function) == 0 && strcmp(what, write_backs[lost].what) == 0;
+}
 
 void e2d_yield_point(enum e2d_yield_kind kind, const volatile void *at)
 {
@@ -78,6 +107,7 @@ void ext2dax_assertions(bool on)
 
 int ext2dax_mutant_activate(const char *name)
 {
+    e2d_write_back_lost = 0;
     if (strcmp(name, "none") == 0) {
         e2d_mutant_active = E2D_MUTANT_NONE;
         return 0;

@@ -12,4 +12,7 @@
  */
 extern void (*e2d_yield_hook)(enum e2d_yield_kind kind, const volatile void *at);
 
+/* Called at every call that stores through persist.h: where it stands, and what it says it stores to. NULL: nothing. */
+extern void (*e2d_site_hook)(const char *function, const char *what);
+
 #endif

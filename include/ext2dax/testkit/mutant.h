@@ -19,9 +19,10 @@ const char *ext2dax_mutant_name(int number);
 const char *ext2dax_mutant_text(int number);
 
 enum ext2dax_mutant_kind {
-    EXT2DAX_MUTANT_CORE, /* of the core or the model address space: some schedule of a few operations shows it */
-    EXT2DAX_MUTANT_LOCK, /* of what the default lock backend rests on; the bench of the lock itself shows it */
-    EXT2DAX_MUTANT_ORDER /* of the order of memory accesses alone: no schedule shows it, a race detector does */
+    EXT2DAX_MUTANT_CORE,  /* of the core or the model address space: some schedule of a few operations shows it */
+    EXT2DAX_MUTANT_LOCK,  /* of what the default lock backend rests on; the bench of the lock itself shows it */
+    EXT2DAX_MUTANT_ORDER, /* of the order of memory accesses alone: no schedule shows it, a race detector does */
+    EXT2DAX_MUTANT_CRASH  /* of what is durable before what: only a crash shows it */
 };
 enum ext2dax_mutant_kind ext2dax_mutant_kind(int number);
 
