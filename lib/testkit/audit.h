@@ -55,6 +55,8 @@ struct e2d_audit {
         old_descriptor_blocks; /* of those, the ones that follow the superblock; the others lie in their meta group */
     uint32_t reserved_descriptors;
     bool sparse, filetype, meta_groups;
+    /* The first group's, once they were found to lie in it: a small image is all in there, and is looked at often. */
+    const uint8_t *first_table, *first_inode_bitmap;
 
     uint32_t *owner;            /* a block: 0, METADATA, RESERVED or an inode */
     uint32_t *xattr_references; /* a block: inodes that name it as their xattr block */

@@ -150,6 +150,8 @@ const struct ext2dax_disk_inode *e2d_audit_inode_at(const struct e2d_audit *a, u
 
     if (number == 0 || number > a->inodes)
         return NULL;
+    if (a->first_table && number <= a->inodes_per_group)
+        return (const void *)(a->first_table + (size_t)(number - 1) * a->inode_size);
     group = (number - 1) / a->inodes_per_group;
     d = e2d_audit_descriptor(a, group);
     if (!d)
@@ -172,8 +174,11 @@ uint64_t e2d_audit_inode_size(const struct ext2dax_disk_inode *inode)
 
 bool e2d_audit_inode_marked(const struct e2d_audit *a, uint32_t number)
 {
-    const struct ext2dax_disk_group *d = e2d_audit_descriptor(a, (number - 1) / a->inodes_per_group);
+    const struct ext2dax_disk_group *d;
 
+    if (a->first_inode_bitmap && number <= a->inodes_per_group)
+        return e2d_audit_bit(a->first_inode_bitmap, number - 1);
+    d = e2d_audit_descriptor(a, (number - 1) / a->inodes_per_group);
     return e2d_audit_bit(e2d_audit_block(a, get32(d->inode_bitmap)), (number - 1) % a->inodes_per_group);
 }
 

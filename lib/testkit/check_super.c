@@ -107,6 +107,10 @@ bool e2d_audit_metadata(struct e2d_audit *a)
         else
             usable = false;
     }
+    if (usable) {
+        a->first_table = e2d_audit_block(a, get32(e2d_audit_descriptor(a, 0)->inode_table));
+        a->first_inode_bitmap = e2d_audit_block(a, get32(e2d_audit_descriptor(a, 0)->inode_bitmap));
+    }
     for (group = 1; usable && group < a->groups; group++)
         if (e2d_audit_has_super(a, group))
             compare_copy(a, group);
