@@ -21,6 +21,8 @@
     _(UNLINK_LINKS, "links 0")                                                                                         \
     _(UNLINK_ENTRY, "the entry cleared, dtime")                                                                        \
     _(UNLINK_BITS, "bits of the unlinked inode")                                                                       \
+    _(RECOVER_INODES, "links, i_blocks, sizes, index flags, xattr references mended")                                  \
+    _(RECOVER_REST, "entries, times of deletion, bits, counts mended")                                                 \
     _(SYNC, "data of a window, or everything")                                                                         \
     _(MARK_DIRTY, "the valid bit cleared, before the first change")                                                    \
     _(MARK_CLEAN, "the valid bit set, after the last")                                                                 \

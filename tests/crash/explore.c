@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Crashes everywhere: every call, every two and many threes on one of the bases or all, each image that a crash could
+ * leave judged by the invariant checker and by what was promised of names, sizes and contents, a sample by e2fsck.
+ *
+ *   explore short|quick|long|full [BASE]…
+ *
+ * Under valgrind everything is short. 77: no e2fsck, so that the sample was not taken; all else was good.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "plan.h"
+
+struct length {
+    const char *name;
+    struct plan plan;
+    unsigned all_up_to, sample, remember_log;
+    uint64_t fsck_one_in, fsck_most; /* for each base */
+};
+
+static const struct length lengths[] = {
+    {"short", {false, 0}, 6, 32, 16, 4000, 2},
+    {"quick", {true, 0}, 7, 48, 18, 8000, 12},
+    {"long", {true, 0}, 10, 256, 20, 10000, 60},
+    {"full", {true, 2}, 12, 1024, 23, 10000, 200},
+};
+
+static double seconds(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void add(struct tally *sum, const struct tally *t)
+{
+    uint64_t *to = (uint64_t *)(void *)sum;
+    const uint64_t *from = (const uint64_t *)(const void *)t;
+
+    for (size_t i = 0; i < sizeof *sum / sizeof *to; i++)
+        to[i] += from[i];
+}
+
+/* The rate is that of one processor: by the time this process has had one, whoever else is about. */
+static void print(const char *name, const struct tally *t, double took, double busy)
+{
+    printf("%-16s %6" PRIu64 " %10" PRIu64 " %10" PRIu64 " %7.0f %6" PRIu64 " %5" PRIu64 " %5" PRIu64 " %6.1f %6.1f\n",
+           name, t->workloads, t->checked, t->known, busy > 0 ? (double)t->checked / busy / 1000 : 0.0, t->fscked,
+           t->fsck_exit[1], t->findings, busy, took);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    const struct length *length = NULL;
+    struct tally sum = {0};
+    double begun = seconds(CLOCK_MONOTONIC), busy = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    bool fsck = fsck_there();
+
+    for (size_t i = 0; argc > 1 && i < sizeof lengths / sizeof lengths[0]; i++) {
+        if (strcmp(argv[1], lengths[i].name) == 0)
+            length = &lengths[i];
+    }
+    if (!length) {
+        fprintf(stderr, "usage: explore short|quick|long|full [BASE]...\n");
+        return 2;
+    }
+    if (getenv("EXT2DAX_UNDER_VALGRIND"))
+        length = &lengths[0];
+    printf("checked: distinct images that the checker ran on; known: those it had run on before\n");
+    printf("%-16s %6s %10s %10s %7s %5s %5s %5s %6s\n", "base", "calls", "checked", "known", "1000/s", "e2fsck",
+           "mends", "found", "s");
+    for (unsigned i = 0; i < base_count; i++) {
+        struct bed_options options = {.seed = 20 + i,
+                                      .line = 8,
+                                      .all_up_to = length->all_up_to,
+                                      .sample = length->sample,
+                                      .remember_log = length->remember_log,
+                                      .fsck_one_in = fsck && !bases[i].indexed ? length->fsck_one_in : 0,
+                                      .fsck_most = length->fsck_most};
+        bool wanted = argc == 2;
+        double start = seconds(CLOCK_MONOTONIC), start_busy = seconds(CLOCK_PROCESS_CPUTIME_ID);
+
+        struct bed *bed;
+
+        for (int k = 2; k < argc; k++)
+            wanted = wanted || strcmp(argv[k], bases[i].name) == 0;
+        if (!wanted)
+            continue;
+        bed = bed_open(&bases[i], &options);
+        (void)plan_run(bed, &length->plan, NULL, NULL);
+        print(bases[i].name, bed_tally(bed), seconds(CLOCK_MONOTONIC) - start,
+              seconds(CLOCK_PROCESS_CPUTIME_ID) - start_busy);
+        add(&sum, bed_tally(bed));
+        bed_close(bed);
+    }
+    print("all", &sum, seconds(CLOCK_MONOTONIC) - begun, seconds(CLOCK_PROCESS_CPUTIME_ID) - busy);
+    printf("%" PRIu64 " images handed out, contents compared on %" PRIu64 "; %" PRIu64 " checked with no leak allowed; "
+           "%" PRIu64 " of %" PRIu64 " points exhausted; %" PRIu64 " workloads did not fit; %" PRIu64 " unremembered\n",
+           sum.images, sum.contents, sum.strict, sum.points_whole, sum.points, sum.unfit, sum.unremembered);
+    printf("%" PRIu64 " findings\n", sum.findings);
+    if (sum.findings != 0 || sum.checked == 0)
+        return 1;
+    if (!fsck)
+        printf("SKIPPED: e2fsck is not installed, so no image was put to it; every other judge is content\n");
+    return fsck ? 0 : 77;
+}
