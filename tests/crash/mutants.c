@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Is every part of the store order needed, and would its loss be seen? Takes away each fence and each write-back and
+ * puts in each wrong order, one at a time, and runs workloads until a judge objects. The bases are made before.
+ *
+ *   mutants [MUTANT]…
+ *
+ * 77: no e2fsck; all else was good. Every mutant in a process of its own: what it leaves of the library's state is nobody's concern.
+ */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ext2dax/testkit/mutant.h"
+#include "instrument.h"
+#include "plan.h"
+
+#define BEDS_MOST 16
+#define SECONDS   120 /* for one mutant, at most */
+
+/* Why no workload can tell it from the core as it is. */
+static const struct {
+    const char *name, *why;
+} equivalent[] = {
+    {"WRITE_BACK_FSYNC_INODE",
+     "ordered, each store to the inode is written back where it is made; unordered, fsync flushes "
+     "the whole image after it"},
+};
+
+/* Memory that writes back whole lines, and memory that writes back no more than it is told to. */
+static const unsigned lines[] = {64, 8};
+#define LINES (sizeof lines / sizeof lines[0])
+
+static struct bed *beds[LINES][BEDS_MOST];
+
+/* ---- is every write-back named? ---- */
+
+#define SITE_ROW(name, function, what) {function, what},
+static const struct {
+    const char *function, *what;
+} named[] = {E2D_WRITE_BACKS(SITE_ROW)};
+#undef SITE_ROW
+#define NAMED (sizeof named / sizeof named[0])
+
+static bool met[NAMED];
+static unsigned nameless;
+
+static void meet(const char *function, const char *what)
+{
+    for (size_t i = 0; i < NAMED; i++) {
+        if (strcmp(function, named[i].function) == 0 && strcmp(what, named[i].what) == 0) {
+            met[i] = true;
+            return;
+        }
+    }
+    if (nameless++ == 0)
+        printf("%s() writes back %s, and no mutant takes that away\n", function, what);
+}
+
+/* Every write-back that a workload comes to is in the list, and all of the list is come to. */
+static bool names_are_whole(void)
+{
+    static const struct plan all = {true, 0};
+    bool whole = true;
+
+    e2d_site_hook = meet;
+    for (unsigned i = 0; i < base_count; i++)
+        (void)plan_run(beds[0][i], &all, NULL, NULL);
+    e2d_site_hook = NULL;
+    for (size_t i = 0; i < NAMED; i++) {
+        if (!met[i])
+            printf("no workload comes to %s() writing back %s\n", named[i].function, named[i].what);
+        whole = whole && met[i];
+    }
+    return whole && nameless == 0;
+}
+
+/* ---- the hunt ---- */
+
+static bool found(void *arg)
+{
+    const struct bed *bed = arg;
+
+    return bed_tally(bed)->findings != 0;
+}
+
+/*
+ * Does e2fsck object by itself, with no other judge, to what it is known to stop at or to mend wrongly? Else its sample
+ * would prove nothing.
+ */
+static const char *const for_fsck[] = {"ORDER_POINTERS_FIRST", "ORDER_CUT_SIZE_FIRST", "ORDER_ENTRY_FIRST",
+                                       "ORDER_SMALL_DTIME", "FENCE_UNLINK_LINKS"};
+static bool by_fsck;
+
+static int hunt_by_fsck(const char *name, int to)
+{
+    static const struct plan alone = {false, 0};
+    struct bed_options options = {
+        .all_up_to = 8, .sample = 128, .quiet = true, .only_fsck = true, .fsck_one_in = 4, .fsck_most = 2000};
+
+    (void)alarm(SECONDS);
+    for (unsigned i = 0; i < 2; i++) {
+        struct bed *bed = bed_open(&bases[i], &options);
+
+        if (ext2dax_mutant_activate(name) != 0)
+            return 2;
+        if (!plan_run(bed, &alone, found, bed))
+            return write(to, bed_finding(bed), strlen(bed_finding(bed))) > 0 ? 0 : 2;
+        (void)ext2dax_mutant_activate("none");
+    }
+    return 1;
+}
+
+/* In the child: 0 and a line about the finding, or 1. */
+static int hunt(const char *name, int to)
+{
+    static const struct plan stages[] = {{false, 0}, {true, 0}};
+
+    (void)alarm(SECONDS);
+    if (ext2dax_mutant_activate(name) != 0)
+        return 2;
+    for (size_t turn = 0; turn < 2 * LINES; turn++) {
+        for (unsigned i = 0; i < base_count; i++) {
+            struct bed *bed = beds[turn % LINES][i];
+            char line[600];
+
+            if (plan_run(bed, &stages[turn / LINES], found, bed))
+                continue;
+            snprintf(line, sizeof line, "%2u %s", lines[turn % LINES], bed_finding(bed));
+            return write(to, line, strlen(line)) > 0 ? 0 : 2;
+        }
+    }
+    return 1;
+}
+
+/* What caught it, or NULL. */
+static const char *caught_by(const char *name)
+{
+    static char line[600];
+    int ends[2], status;
+    ssize_t got;
+    pid_t child;
+
+    fflush(stdout);
+    if (pipe(ends) != 0 || (child = fork()) < 0) {
+        perror("fork");
+        exit(2);
+    }
+    if (child == 0) {
+        close(ends[0]);
+        _exit(by_fsck ? hunt_by_fsck(name, ends[1]) : hunt(name, ends[1]));
+    }
+    close(ends[1]);
+    got = read(ends[0], line, sizeof line - 1);
+    close(ends[0]);
+    if (waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) == 2) {
+        printf("%s: ended by signal %d, exit %d\n", name, WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+               WIFEXITED(status) ? WEXITSTATUS(status) : 0);
+        return NULL;
+    }
+    line[got > 0 ? got : 0] = '\0';
+    return WEXITSTATUS(status) == 0 ? line : NULL;
+}
+
+static const char *excuse(const char *name)
+{
+    for (size_t i = 0; i < sizeof equivalent / sizeof equivalent[0]; i++) {
+        if (strcmp(name, equivalent[i].name) == 0)
+            return equivalent[i].why;
+    }
+    return NULL;
+}
+
+/* Of the other kinds, those that are about the order of stores too. */
+static const char *const others[] = {
+#if BED_FAULTS
+    "PUBLISH_BEFORE_ZEROING",
+#endif
+    "PUBLISH_UNZEROED", "TAIL_NOT_ZEROED"};
+
+static bool ours(int number)
+{
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (strcmp(ext2dax_mutant_name(number), others[i]) == 0)
+            return true;
+    }
+    return ext2dax_mutant_kind(number) == EXT2DAX_MUTANT_CRASH;
+}
+
+int main(int argc, char **argv)
+{
+    struct bed_options options = {.all_up_to = 8, .sample = 128, .remember_log = 16, .quiet = true};
+    unsigned caught = 0, excused = 0, missed = 0;
+    bool whole;
+
+    for (unsigned i = 0; i < LINES * base_count; i++) {
+        options.seed = i;
+        options.line = lines[i % LINES];
+        beds[i % LINES][i / LINES] = bed_open(&bases[i / LINES], &options);
+    }
+    whole = argc != 1 || names_are_whole();
+    for (int i = 0; i < ext2dax_mutant_count(); i++) {
+        const char *name = ext2dax_mutant_name(i), *by;
+        bool wanted = argc == 1;
+
+        for (int k = 1; k < argc; k++)
+            wanted = wanted || strcmp(argv[k], name) == 0;
+        if (!wanted || !ours(i))
+            continue;
+        by = caught_by(name);
+        caught += by != NULL;
+        excused += !by && excuse(name);
+        missed += !by && !excuse(name);
+        printf("%-7s %-34s %s\n",
+               by             ? "caught"
+               : excuse(name) ? "equal"
+                              : "MISSED",
+               name,
+               by             ? by
+               : excuse(name) ? excuse(name)
+                              : ext2dax_mutant_text(i));
+    }
+    by_fsck = true;
+    for (size_t i = 0; argc == 1 && fsck_there() && i < sizeof for_fsck / sizeof for_fsck[0]; i++) {
+        const char *by = caught_by(for_fsck[i]);
+
+        printf("%-7s %-34s by e2fsck alone: %s\n", by ? "caught" : "MISSED", for_fsck[i], by ? by : "");
+        missed += !by;
+    }
+    printf("%u caught, %u missed, %u that no crash can tell from the core as it is\n", caught, missed, excused);
+    for (unsigned i = 0; i < LINES * base_count; i++)
+        bed_close(beds[i % LINES][i / LINES]);
+    if (!whole || missed != 0 || caught == 0)
+        return 1;
+    if (!fsck_there())
+        printf("SKIPPED: e2fsck is not installed, so it was not shown to object; every mutant is caught by other "
+               "judges\n");
+    return fsck_there() ? 0 : 77;
+}
