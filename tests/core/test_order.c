@@ -348,6 +348,41 @@ START_TEST(every_call_costs_what_its_row_says)
 }
 END_TEST
 
+/* Truncate and punch, however much there is to free and wherever it begins and ends: 2, or 0 where nothing is there. */
+START_TEST(no_length_costs_more)
+{
+    uint64_t state = 1;
+    unsigned costly = 0;
+
+    for (unsigned turn = 0; turn < 200; turn++) {
+        uint64_t most = turn % 3 == 0 ? 40 * B : turn % 3 == 1 ? 2 * DIND : TIND + 9 * B, from, to;
+        struct ext2dax_stat before, after;
+        uintptr_t fences;
+
+        open_file(EXT2DAX_ORDERED);
+        ck_assert_int_eq(ext2dax_truncate(file, most), 0);
+        for (unsigned i = 0; i < 12; i++)
+            write_at(bench_noise(&state) % (most - W), 1 + bench_noise(&state) % W);
+        from = bench_noise(&state) % most;
+        to = from + 1 + bench_noise(&state) % (most - from);
+        ext2dax_stat(file, &before);
+        fences = bench_fences(&bench);
+        if (turn % 2 == 0)
+            truncate_to(from, 0);
+        else
+            punch(from, to - from);
+        fences = bench_fences(&bench) - fences;
+        ext2dax_stat(file, &after);
+        ck_assert_msg(fences == 2 || (fences == 0 && turn % 2 == 1 && before.sectors == after.sectors),
+                      "turn %u: %" PRIuPTR " fences", turn, fences);
+        costly += before.sectors - after.sectors > 100;
+        bench_check(&bench);
+        close_file();
+    }
+    ck_assert_uint_gt(costly, 10);
+}
+END_TEST
+
 START_TEST(without_an_order_only_what_syncs_costs_anything)
 {
     for (unsigned i = 0; i < ROWS; i++) {
@@ -478,6 +513,7 @@ int main(void)
 
     tcase_set_timeout(all, 60);
     tcase_add_test(all, every_call_costs_what_its_row_says);
+    tcase_add_test(all, no_length_costs_more);
     tcase_add_test(all, without_an_order_only_what_syncs_costs_anything);
     tcase_add_loop_test(all, the_feature_comes_before_the_size, 0, 6);
     tcase_add_test(all, the_size_between_its_words_is_no_reason_to_refuse);
