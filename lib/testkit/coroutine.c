@@ -10,6 +10,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#if defined(E2D_VALGRIND)
+#include <valgrind/memcheck.h>
+#endif
 #if E2D_COROUTINE_SANITIZED && (defined(__SANITIZE_ADDRESS__) || !defined(__SANITIZE_THREAD__))
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
@@ -32,6 +35,9 @@ bool e2d_coroutine_open(struct e2d_coroutine *coroutine, size_t stack_size)
     }
     coroutine->stack = at + page;
     coroutine->stack_size = size;
+#if defined(E2D_VALGRIND)
+    coroutine->valgrind_id = VALGRIND_STACK_REGISTER(coroutine->stack, coroutine->stack + size);
+#endif
     return true;
 }
 
@@ -39,9 +45,22 @@ void e2d_coroutine_close(struct e2d_coroutine *coroutine)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
+#if defined(E2D_VALGRIND)
+    if (coroutine->stack)
+        VALGRIND_STACK_DEREGISTER(coroutine->valgrind_id);
+#endif
     if (coroutine->stack)
         (void)munmap(coroutine->stack - page, coroutine->stack_size + page);
     coroutine->stack = NULL;
+}
+
+bool e2d_coroutine_is_checked(void)
+{
+#if defined(E2D_VALGRIND)
+    return E2D_COROUTINE_SANITIZED || RUNNING_ON_VALGRIND;
+#else
+    return E2D_COROUTINE_SANITIZED;
+#endif
 }
 
 /* ---- what a race or address checker wants to know ---- */
@@ -54,6 +73,8 @@ static size_t outer_size;
 static void forget_frames(const struct e2d_coroutine *coroutine)
 {
     __asan_unpoison_memory_region(coroutine->stack, coroutine->stack_size);
+    /* A checked frame is too wide for tidying. */
+    memset(coroutine->stack, 0, coroutine->stack_size);
 }
 static void entering(const struct e2d_coroutine *coroutine)
 {
@@ -74,7 +95,11 @@ static void left(void)
 #else
 static void forget_frames(const struct e2d_coroutine *coroutine)
 {
+#if defined(E2D_VALGRIND)
+    (void)VALGRIND_MAKE_MEM_UNDEFINED(coroutine->stack, coroutine->stack_size);
+#else
     (void)coroutine;
+#endif
 }
 static void entering(const struct e2d_coroutine *coroutine)
 {
@@ -247,8 +272,7 @@ static void switch_in(struct e2d_coroutine *coroutine)
 
 static void switch_out(struct e2d_coroutine *coroutine)
 {
-    unsigned char here;
-    uintptr_t lowest = (uintptr_t)&here - BELOW;
+    uintptr_t lowest = (uintptr_t)__builtin_frame_address(0) - BELOW;
 
     coroutine->sp = lowest < (uintptr_t)coroutine->stack ? coroutine->stack : (unsigned char *)lowest;
     (void)swapcontext(&coroutine->context, &outer_context);
@@ -259,6 +283,7 @@ static void switch_out(struct e2d_coroutine *coroutine)
 void e2d_coroutine_main(struct e2d_coroutine *coroutine)
 {
     entered();
+    e2d_coroutine_tidy();
     coroutine->run(coroutine->arg);
     coroutine->done = true;
     for (;;) {
@@ -266,6 +291,20 @@ void e2d_coroutine_main(struct e2d_coroutine *coroutine)
         switch_out(coroutine);
         entered();
     }
+}
+
+/* Up to the frame itself, whatever the compiler puts between. */
+__attribute__((noinline)) void e2d_coroutine_tidy(void)
+{
+    unsigned char left_over[4096], *from = left_over;
+
+    __asm__ volatile("" : "+r"(from) : : "memory");
+#if E2D_COROUTINE_SANITIZED
+    memset(from, 0, sizeof left_over);
+#else
+    memset(from, 0, (size_t)((unsigned char *)__builtin_frame_address(0) - from));
+#endif
+    __asm__ volatile("" : : "r"(from) : "memory");
 }
 
 void e2d_coroutine_enter(struct e2d_coroutine *coroutine)

@@ -22,7 +22,8 @@
 #define E2D_COROUTINE_SANITIZED 0
 #endif
 
-#if (defined(__x86_64__) && defined(__LP64__)) || defined(__aarch64__)
+/* E2D_COROUTINE_PORTABLE: a test's, which compares the two. */
+#if !defined(E2D_COROUTINE_PORTABLE) && ((defined(__x86_64__) && defined(__LP64__)) || defined(__aarch64__))
 #define E2D_COROUTINE_ASSEMBLY 1
 #else
 #define E2D_COROUTINE_ASSEMBLY 0
@@ -36,6 +37,7 @@ struct e2d_coroutine {
     void (*run)(void *arg);
     void *arg;
     bool done;
+    unsigned valgrind_id;
 #if !E2D_COROUTINE_ASSEMBLY
     ucontext_t context;
 #endif
@@ -45,11 +47,19 @@ struct e2d_coroutine {
 bool e2d_coroutine_open(struct e2d_coroutine *coroutine, size_t stack_size);
 void e2d_coroutine_close(struct e2d_coroutine *coroutine);
 
+/* Is somebody looking who would not understand that stacks are put back? */
+bool e2d_coroutine_is_checked(void);
+
 /* Stands at the beginning of run(arg), whatever it did before. */
 void e2d_coroutine_begin(struct e2d_coroutine *coroutine, void (*run)(void *arg), void *arg);
 /* Runs it until it leaves or is done. From outside of coroutines only. */
 void e2d_coroutine_enter(struct e2d_coroutine *coroutine);
 /* From inside: stands still until entered again. */
 void e2d_coroutine_leave(struct e2d_coroutine *coroutine);
+/*
+ * From inside: overwrites what earlier calls left below the caller's frame. Later ones may have it in theirs, in places they
+ * never write, and would tell states apart by it.
+ */
+void e2d_coroutine_tidy(void);
 
 #endif

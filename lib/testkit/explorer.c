@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "ext2dax/error.h"
 
@@ -34,10 +33,11 @@ struct ext2dax_explorer *ext2dax_explorer_open(const struct ext2dax_explorer_opt
         explorer->options.stack = DEFAULT_STACK;
     if (explorer->options.most_steps == 0)
         explorer->options.most_steps = DEFAULT_MOST_STEPS;
-    if (E2D_COROUTINE_SANITIZED)
+    if (e2d_coroutine_is_checked())
         explorer->options.flags |= EXT2DAX_EXPLORER_REPLAY;
     explorer->current = E2D_NOBODY;
-    good = e2d_state_open(&explorer->state, explorer->options.memory);
+    good = explorer->options.memory < SIZE_MAX / 2 && explorer->options.stack < SIZE_MAX / 2;
+    good = good && e2d_state_open(&explorer->state, explorer->options.memory);
     for (unsigned i = 0; i < EXT2DAX_EXPLORER_THREADS && good; i++)
         good = e2d_coroutine_open(&explorer->thread[i].coroutine, explorer->options.stack);
     if (good)
@@ -56,6 +56,7 @@ void ext2dax_explorer_close(struct ext2dax_explorer *explorer)
     free(explorer->frame);
     free(explorer->stacks);
     free(explorer->named);
+    free(explorer->open);
     free(explorer);
 }
 
@@ -71,7 +72,7 @@ void ext2dax_explorer_clear(struct ext2dax_explorer *explorer)
 
 void ext2dax_explorer_set(struct ext2dax_explorer *explorer, unsigned flags, uint32_t preemptions)
 {
-    explorer->options.flags = flags | (E2D_COROUTINE_SANITIZED ? EXT2DAX_EXPLORER_REPLAY : 0);
+    explorer->options.flags = flags | (e2d_coroutine_is_checked() ? EXT2DAX_EXPLORER_REPLAY : 0);
     explorer->options.preemptions = preemptions;
 }
 
@@ -113,6 +114,8 @@ static void host_panic(void *ctx, const char *file, int line, const char *what)
         fprintf(stderr, "%s:%d: %s\n", file, line, what);
         abort();
     }
+    /* A point, so that an id says that the thread came this far. */
+    (void)e2d_pass(explorer, true);
     for (;;)
         e2d_coroutine_leave(&explorer->thread[explorer->current].coroutine);
 }
@@ -160,6 +163,13 @@ int ext2dax_explorer_memory(struct ext2dax_explorer *explorer, size_t bytes, uns
 
 /* ---- an address space that is watched ---- */
 
+/* Outside of threads there is no column for it. */
+static bool called(struct ext2dax_explorer *explorer)
+{
+    e2d_point(explorer, E2D_YIELD_CALLBACK, &explorer->watched, true, NULL);
+    return explorer->current != E2D_NOBODY;
+}
+
 static enum ext2dax_fault_result watch_map(void *ctx, struct ext2dax_fault *fault,
                                            const struct ext2dax_mapping *mapping)
 {
@@ -167,9 +177,9 @@ static enum ext2dax_fault_result watch_map(void *ctx, struct ext2dax_fault *faul
     static const char *const kind[] = {
         [EXT2DAX_MAPPING_DATA] = "", [EXT2DAX_MAPPING_ZERO] = " to zeroes", [EXT2DAX_MAPPING_COPY] = " copied"};
 
-    e2d_point(explorer, E2D_YIELD_CALLBACK, explorer->watched.ctx, true, NULL);
-    e2d_trace(explorer, "MAP page%s %llu%s%s%s", mapping->count == 1 ? "" : "s", (unsigned long long)mapping->page,
-              mapping->count == 1 ? "" : "...", kind[mapping->kind], mapping->writable ? ", writable" : "");
+    if (called(explorer))
+        e2d_trace(explorer, "MAP page%s %llu%s%s%s", mapping->count == 1 ? "" : "s", (unsigned long long)mapping->page,
+                  mapping->count == 1 ? "" : "...", kind[mapping->kind], mapping->writable ? ", writable" : "");
     return explorer->watched.ops->map(explorer->watched.ctx, fault, mapping);
 }
 
@@ -177,8 +187,8 @@ static void watch_unmap(void *ctx, struct ext2dax_inode *inode, uint64_t first, 
 {
     struct ext2dax_explorer *explorer = ctx;
 
-    e2d_point(explorer, E2D_YIELD_CALLBACK, explorer->watched.ctx, true, NULL);
-    e2d_trace(explorer, "UNMAP from page %llu", (unsigned long long)first);
+    if (called(explorer))
+        e2d_trace(explorer, "UNMAP from page %llu", (unsigned long long)first);
     explorer->watched.ops->unmap(explorer->watched.ctx, inode, first, count, private_too);
 }
 
@@ -186,8 +196,8 @@ static uint64_t watch_protect(void *ctx, struct ext2dax_inode *inode, uint64_t f
 {
     struct ext2dax_explorer *explorer = ctx;
 
-    e2d_point(explorer, E2D_YIELD_CALLBACK, explorer->watched.ctx, true, NULL);
-    e2d_trace(explorer, "PROTECT from page %llu", (unsigned long long)first);
+    if (called(explorer))
+        e2d_trace(explorer, "PROTECT from page %llu", (unsigned long long)first);
     return explorer->watched.ops->protect(explorer->watched.ctx, inode, first, count, run);
 }
 
@@ -205,11 +215,15 @@ struct ext2dax_address_space ext2dax_explorer_watch(struct ext2dax_explorer *exp
 
 int ext2dax_explorer_remember(struct ext2dax_explorer *explorer, void *at, size_t bytes)
 {
+    if (explorer->exploring)
+        return -EXT2DAX_EBUSY;
     return e2d_state_remember(&explorer->state, at, bytes);
 }
 
 int ext2dax_explorer_ignore(struct ext2dax_explorer *explorer, const void *at, size_t bytes)
 {
+    if (explorer->exploring)
+        return -EXT2DAX_EBUSY;
     return e2d_state_ignore(&explorer->state, at, bytes);
 }
 
@@ -254,14 +268,23 @@ void ext2dax_explorer_point(struct ext2dax_explorer *explorer, enum ext2dax_expl
     e2d_point(explorer, store ? E2D_YIELD_STORE : E2D_YIELD_LOAD, at, store, store ? "store" : "load");
 }
 
+__attribute__((noinline)) static void fall_asleep(struct ext2dax_explorer *explorer, const void *at)
+{
+    /* What it told others may have them wake it before it sleeps. */
+    (void)e2d_touch(explorer, at, true);
+    if (e2d_pass(explorer, explorer->thread[explorer->current].told))
+        e2d_stand(explorer, E2D_RUNNABLE, NULL);
+    (void)e2d_pass(explorer, true);
+    e2d_trace(explorer, "sleep");
+    e2d_stand(explorer, E2D_SLEEPS, at);
+}
+
 void ext2dax_explorer_sleep(struct ext2dax_explorer *explorer, const void *at)
 {
     if (explorer->current == E2D_NOBODY)
         return;
-    (void)e2d_touch(explorer, at, true);
-    explorer->thread[explorer->current].points++;
-    e2d_trace(explorer, "sleep");
-    e2d_stand(explorer, E2D_SLEEPS, at);
+    fall_asleep(explorer, at);
+    e2d_coroutine_tidy();
 }
 
 void ext2dax_explorer_wake(struct ext2dax_explorer *explorer, const void *at)
@@ -311,29 +334,46 @@ static bool begin(struct ext2dax_explorer *explorer, const struct ext2dax_scenar
     explorer->result = result;
     explorer->threads = scenario->threads;
     explorer->doomed = false;
-    if (scenario->start)
+    if (scenario->threads == 0 || scenario->threads > EXT2DAX_EXPLORER_THREADS)
+        ext2dax_explorer_fail(explorer, "a scenario has 1 to %d threads", EXT2DAX_EXPLORER_THREADS);
+    if (scenario->start && !explorer->doomed) {
+        if (explorer->state.limit != 0)
+            ext2dax_explorer_clear(explorer);
         scenario->start(scenario->arg);
+    }
     if (!explorer->doomed && e2d_state_begin(&explorer->state) != 0)
         ext2dax_explorer_fail(explorer, "no memory to explore in");
     result->failed = explorer->doomed;
+    if (result->failed)
+        explorer->result = NULL;
+    else
+        explorer->exploring = true;
     return !result->failed;
+}
+
+static void end(struct ext2dax_explorer *explorer)
+{
+    e2d_hook(NULL);
+    e2d_search_end(explorer);
+    explorer->exploring = false;
+    explorer->result = NULL;
 }
 
 /* How the schedules with few preemptions end: the plainest that fails is the one worth reading. */
 static void find_plainest(struct ext2dax_explorer *explorer, struct ext2dax_explorer_result *result)
 {
-    struct ext2dax_explorer_result plain;
+    struct ext2dax_explorer_result *plain = &explorer->plain;
 
     for (uint32_t preemptions = 0; preemptions <= FEW_PREEMPTIONS; preemptions++) {
         if (explorer->options.preemptions < preemptions)
             break;
-        memset(&plain, 0, sizeof plain);
-        explorer->result = &plain;
+        memset(plain, 0, sizeof *plain);
+        explorer->result = plain;
         if (e2d_search(explorer, preemptions))
             continue;
-        memcpy(result->finding, plain.finding, sizeof result->finding);
+        memcpy(result->finding, plain->finding, sizeof result->finding);
         e2d_trace_id(explorer, result->id, sizeof result->id);
-        result->preemptions = preemptions;
+        result->preemptions = e2d_search_preemptions(explorer);
         break;
     }
 }
@@ -347,13 +387,11 @@ bool ext2dax_explorer_explore(struct ext2dax_explorer *explorer, const struct ex
     if (!e2d_search(explorer, explorer->options.preemptions)) {
         result->failed = true;
         result->complete = false;
-        result->preemptions = explorer->options.preemptions;
+        result->preemptions = e2d_search_preemptions(explorer);
         e2d_trace_id(explorer, result->id, sizeof result->id);
         find_plainest(explorer, result);
     }
-    e2d_hook(NULL);
-    e2d_search_end(explorer);
-    explorer->result = NULL;
+    end(explorer);
     return !result->failed;
 }
 
@@ -361,24 +399,30 @@ bool ext2dax_explorer_replay(struct ext2dax_explorer *explorer, const struct ext
                              void (*line)(void *arg, const char *text), void *arg,
                              struct ext2dax_explorer_result *result, int *error)
 {
+    char copy[EXT2DAX_EXPLORER_ID]; /* the id may be the one in *result */
+    bool good = snprintf(copy, sizeof copy, "%s", id) < (int)sizeof copy;
+
     *error = 0;
     if (!begin(explorer, scenario, result))
         return false;
-    if (!e2d_trace_turns(explorer, id, scenario->threads)) {
-        *error = -EXT2DAX_EINVAL;
-    } else {
+    e2d_hook(explorer);
+    /* What is shared is to be known first: only that is worth a line. */
+    if (line && (explorer->options.flags & EXT2DAX_EXPLORER_SHARED_ONLY) != 0)
+        e2d_search_learn(explorer);
+    good = good && e2d_trace_turns(explorer, copy, scenario->threads) && e2d_search_replay(explorer);
+    /* Only now is it known that there is something to print. */
+    if (good && line) {
+        result->finding[0] = '\0';
         explorer->line = line;
         explorer->line_arg = arg;
-        e2d_hook(explorer);
-        if (!e2d_search_replay(explorer))
-            *error = -EXT2DAX_EINVAL;
-        e2d_hook(NULL);
+        good = e2d_search_replay(explorer);
         explorer->line = NULL;
-        result->failed = explorer->doomed;
-        if (result->failed)
-            snprintf(result->id, sizeof result->id, "%s", id);
     }
-    e2d_search_end(explorer);
-    explorer->result = NULL;
-    return !result->failed && *error == 0;
+    if (!good)
+        *error = -EXT2DAX_EINVAL;
+    result->failed = good && explorer->doomed;
+    if (result->failed)
+        snprintf(result->id, sizeof result->id, "%s", copy);
+    end(explorer);
+    return good && !result->failed;
 }

@@ -3,11 +3,12 @@
  * The explorer's inside. Its rooms, each standing on those below it:
  *
  *     explorer          the public calls: opening, threads, findings
- *     search            which decision is tried next; replay
+ *     search · replay   which decision is tried next; the one schedule that an id names
  *     trace             ids, and the table
  *     lock · point      where a thread stands still, and whether it may go on
+ *     thread            threads that are put back, and what they are apart from memory
  *     state             memory that is put back, what tells states apart, states seen
- *     coroutine         threads
+ *     coroutine         stacks, and switching between them
  */
 #ifndef E2D_EXPLORER_H
 #define E2D_EXPLORER_H
@@ -51,6 +52,7 @@ struct e2d_seen {
     uint64_t key; /* 0: empty */
     double count;
     uint32_t frame; /* on the way to here: its place; else E2D_NOBODY */
+    uint32_t order; /* when it was found; 0 once it is known that an end can be reached from it */
 };
 
 struct e2d_state {
@@ -112,8 +114,6 @@ void e2d_state_drop(struct e2d_state *state, size_t undos);
 
 uint64_t e2d_state_mix(uint64_t value);
 uint64_t e2d_state_hash(const void *at, size_t bytes);
-/* Copies and compares nothing of a sanitizer's. */
-void e2d_state_copy(void *to, const void *from, size_t bytes);
 
 /* The state's record, made if there is none (*fresh). NULL: no memory. */
 struct e2d_seen *e2d_state_seen(struct e2d_state *state, uint64_t key, bool *fresh);
@@ -136,10 +136,13 @@ struct e2d_thread {
     const void *at;
     uint32_t points; /* passed so far in this schedule */
     uint32_t limit;  /* replay: stand still only after so many; 0: wherever there is a decision */
+    uint32_t passed; /* since it last stood still */
+    bool told;       /* since then it stored something that was announced, or released a lock */
     struct ext2dax_explorer *explorer;
 };
 
 #define E2D_TO_THE_END UINT32_MAX
+#define E2D_ON_AND_ON  1000u /* points that a thread may pass without another being let in */
 
 /* Part of a schedule: who ran, through how many yield points, or to its end. */
 struct e2d_turn {
@@ -150,8 +153,9 @@ struct e2d_turn {
 /* What touched a place: a bit a thread. */
 struct e2d_touched {
     const void *at; /* NULL: empty */
-    uint32_t loads, stores;
+    uint32_t loads, stores, tries;
     bool shared; /* two threads, one of which stores */
+    bool tried;  /* a lock that two threads take, one of which may find it taken and do something else */
 };
 
 struct e2d_named {
@@ -181,6 +185,8 @@ struct e2d_frame {
     uint32_t chosen;         /* the thread that is being tried */
     uint32_t last;           /* who ran before */
     uint32_t preemptions;    /* left */
+    uint32_t order, low;     /* when it was found; the oldest state that is reached from it */
+    bool ends;               /* an end is reached from it */
 };
 
 struct ext2dax_explorer {
@@ -193,7 +199,7 @@ struct ext2dax_explorer {
     bool exploring;
     bool doomed; /* this schedule has its finding */
     const struct ext2dax_scenario *scenario;
-    struct ext2dax_explorer_result *result;
+    struct ext2dax_explorer_result *result, plain;
 
     struct e2d_touched *touched; /* SHARED_ONLY: a table by address */
     size_t touched_room, touched_count;
@@ -206,6 +212,9 @@ struct ext2dax_explorer {
     unsigned char *stacks; /* of the frames */
     size_t stacks_used, stacks_room;
     uint32_t steps; /* of this schedule */
+    uint32_t order; /* states found */
+    uint64_t *open; /* keys of states left, from which older ones on the way to here are reached */
+    size_t opens, open_room;
 
     struct ext2dax_address_space watched;
     struct e2d_named *named;
@@ -214,6 +223,17 @@ struct ext2dax_explorer {
     void (*line)(void *arg, const char *text); /* while a table is printed */
     void *line_arg;
 };
+
+void e2d_threads_begin(struct ext2dax_explorer *explorer);
+/* Lets the thread run until it stands still, with a limit only when it has passed so many points. */
+void e2d_threads_run(struct ext2dax_explorer *explorer, uint32_t which, uint32_t limit);
+/* Who can go on; a bit a thread. */
+uint32_t e2d_threads_enabled(const struct ext2dax_explorer *explorer, bool *all_ended);
+/* What tells the present state apart, given memory's hash; never 0. */
+uint64_t e2d_threads_key(const struct ext2dax_explorer *explorer, uint64_t sum, uint32_t last);
+/* Puts all threads behind the stacks kept; false: no memory. */
+bool e2d_threads_keep(struct ext2dax_explorer *explorer);
+void e2d_threads_restore(struct ext2dax_explorer *explorer, size_t at);
 
 /* ---- points ---- */
 
@@ -224,6 +244,12 @@ void e2d_point(struct ext2dax_explorer *explorer, enum e2d_yield_kind kind, cons
 void e2d_stand(struct ext2dax_explorer *explorer, enum e2d_waiting waiting, const void *at);
 /* Notes the access; true: another thread may be in conflict about it. */
 bool e2d_touch(struct ext2dax_explorer *explorer, const void *at, bool store);
+/* The running thread asks whether the lock is free. */
+void e2d_touch_try(struct ext2dax_explorer *explorer, const void *lock);
+/* The running thread holds the lock; true: another may ask whether it is free. */
+bool e2d_touch_held(struct ext2dax_explorer *explorer, const void *lock);
+/* Counts a point of the running thread; `decision`: another may be let in here. true: it has to stand still. */
+bool e2d_pass(struct ext2dax_explorer *explorer, bool decision);
 void e2d_touch_clear(struct ext2dax_explorer *explorer);
 /* May the thread go on? */
 bool e2d_enabled(const struct e2d_thread *thread);
@@ -257,5 +283,16 @@ bool e2d_search(struct ext2dax_explorer *explorer, uint32_t preemptions);
 bool e2d_search_replay(struct ext2dax_explorer *explorer);
 /* Everything as it was in the first state. */
 void e2d_search_end(struct ext2dax_explorer *explorer);
+/* For SHARED_ONLY: finds out most of what is shared, before anything is explored. */
+void e2d_search_learn(struct ext2dax_explorer *explorer);
+/* How many preemptions the present schedule has. */
+uint32_t e2d_search_preemptions(const struct ext2dax_explorer *explorer);
+/* false: no memory. */
+bool e2d_search_push(struct ext2dax_explorer *explorer, const struct e2d_frame *frame);
+
+/* Findings: nobody can go on; the state of frames[from] has come back, if that means anything; there is no end. */
+void e2d_search_deadlock(struct ext2dax_explorer *explorer);
+void e2d_search_circle(struct ext2dax_explorer *explorer, size_t from);
+void e2d_search_endless(struct ext2dax_explorer *explorer);
 
 #endif

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The explorer's lock plug. Taking a lock is a point; where it is not free the thread is simply not among those that may
- * go on. Who waits is not ordered: of several who could have the lock, each is tried first. Any thread may release.
+ * go on. Who waits is not ordered: of several who could have the lock, each is tried first. Any thread may release. Before
+ * it does is another point: whoever only tries finds it taken then. After it none is needed: a thread that is let in at the
+ * next one sees the same.
  */
 #include <stdio.h>
 #include <string.h>
@@ -65,21 +67,20 @@ static void grant(struct e2d_lock_state *lock, bool exclusive, uint32_t who)
 }
 
 /* Coming for it and waiting are two steps: in between others may come, and they go first or not by who came first. */
-static void queue(struct ext2dax_explorer *explorer, struct e2d_lock_state *lock, bool exclusive, bool shared)
+static void queue(struct ext2dax_explorer *explorer, struct e2d_lock_state *lock, bool exclusive, bool stands)
 {
-    struct e2d_thread *thread = &explorer->thread[explorer->current];
-
-    if (explorer->doomed || (thread->limit == 0 ? shared : thread->points >= thread->limit))
+    if (stands)
         e2d_stand(explorer, E2D_RUNNABLE, NULL);
     if (e2d_lock_is_free(lock, exclusive))
         return;
-    thread->points++;
+    (void)e2d_pass(explorer, true);
     lock->queued += exclusive;
     e2d_stand(explorer, exclusive ? E2D_WAITS_EXCLUSIVE : E2D_WAITS_SHARED, lock);
     lock->queued -= exclusive;
 }
 
-static void take(struct ext2dax_explorer *explorer, struct e2d_lock_state *lock, bool exclusive)
+__attribute__((noinline)) static void take(struct ext2dax_explorer *explorer, struct e2d_lock_state *lock,
+                                           bool exclusive)
 {
     char text[64];
 
@@ -89,36 +90,46 @@ static void take(struct ext2dax_explorer *explorer, struct e2d_lock_state *lock,
             ext2dax_explorer_fail(explorer, "%s is still held when nobody runs", text);
         }
     } else {
-        struct e2d_thread *thread = &explorer->thread[explorer->current];
-        bool shared = e2d_touch(explorer, lock, exclusive);
+        bool shared = e2d_touch(explorer, lock, exclusive), stands = e2d_pass(explorer, shared);
 
-        thread->points++;
         if ((explorer->options.flags & EXT2DAX_EXPLORER_FAIR) != 0)
-            queue(explorer, lock, exclusive, shared);
-        else if (explorer->doomed || !e2d_lock_is_free(lock, exclusive) ||
-                 (thread->limit == 0 ? shared : thread->points >= thread->limit))
+            queue(explorer, lock, exclusive, stands);
+        else if (stands || !e2d_lock_is_free(lock, exclusive))
             e2d_stand(explorer, exclusive ? E2D_WAITS_EXCLUSIVE : E2D_WAITS_SHARED, lock);
-        tell(explorer, "lock", lock, exclusive ? "" : ", shared");
+        if (shared)
+            tell(explorer, "lock", lock, exclusive ? "" : ", shared");
     }
     grant(lock, exclusive, me(explorer));
 }
 
-static bool try(struct ext2dax_explorer *explorer, struct e2d_lock_state *lock, bool exclusive)
+__attribute__((noinline)) static bool try(struct ext2dax_explorer *explorer, struct e2d_lock_state *lock,
+                                          bool exclusive)
 {
     bool taken;
 
+    if (explorer->current != E2D_NOBODY)
+        e2d_touch_try(explorer, lock);
     e2d_point(explorer, E2D_YIELD_LOCK, lock, true, NULL);
     taken = e2d_lock_is_free(lock, exclusive);
     if (taken)
         grant(lock, exclusive, me(explorer));
-    tell(explorer, "try", lock, taken ? ": taken" : ": not free");
+    if (explorer->current != E2D_NOBODY)
+        tell(explorer, "try", lock, taken ? ": taken" : ": not free");
     return taken;
 }
 
-static void release(struct ext2dax_explorer *explorer, struct e2d_lock_state *lock, bool exclusive)
+__attribute__((noinline)) static void release(struct ext2dax_explorer *explorer, struct e2d_lock_state *lock,
+                                              bool exclusive)
 {
+    bool shared = false;
     char text[64];
 
+    if (explorer->current != E2D_NOBODY) {
+        shared = e2d_touch(explorer, lock, exclusive);
+        if (e2d_pass(explorer, e2d_touch_held(explorer, lock)))
+            e2d_stand(explorer, E2D_RUNNABLE, NULL);
+        explorer->thread[explorer->current].told = true;
+    }
     if (exclusive ? lock->writer == 0 : lock->readers == 0) {
         e2d_lock_text(lock, text, sizeof text);
         ext2dax_explorer_fail(explorer, "%s released, but not held", text);
@@ -128,17 +139,8 @@ static void release(struct ext2dax_explorer *explorer, struct e2d_lock_state *lo
         lock->writer = 0;
     else
         lock->readers--;
-    tell(explorer, "unlock", lock, "");
-    /* Whoever waited may go first. */
-    if (explorer->current != E2D_NOBODY) {
-        struct e2d_thread *thread = &explorer->thread[explorer->current];
-
-        (void)e2d_touch(explorer, lock, exclusive);
-        thread->points++;
-        if (thread->limit == 0 ? (explorer->options.flags & EXT2DAX_EXPLORER_SHARED_ONLY) == 0
-                               : thread->points >= thread->limit)
-            e2d_stand(explorer, E2D_RUNNABLE, NULL);
-    }
+    if (shared)
+        tell(explorer, "unlock", lock, "");
 }
 
 /* ---- the plug ---- */
@@ -172,26 +174,36 @@ static void op_destroy(void *ctx, struct ext2dax_lock *lock)
 static void op_read_lock(void *ctx, struct ext2dax_lock *lock)
 {
     take(ctx, state_of(lock), false);
+    e2d_coroutine_tidy();
 }
 static void op_read_unlock(void *ctx, struct ext2dax_lock *lock)
 {
     release(ctx, state_of(lock), false);
+    e2d_coroutine_tidy();
 }
 static void op_write_lock(void *ctx, struct ext2dax_lock *lock)
 {
     take(ctx, state_of(lock), true);
+    e2d_coroutine_tidy();
 }
 static void op_write_unlock(void *ctx, struct ext2dax_lock *lock)
 {
     release(ctx, state_of(lock), true);
+    e2d_coroutine_tidy();
 }
 static bool op_try_read_lock(void *ctx, struct ext2dax_lock *lock)
 {
-    return try(ctx, state_of(lock), false);
+    bool taken = try(ctx, state_of(lock), false);
+
+    e2d_coroutine_tidy();
+    return taken;
 }
 static bool op_try_write_lock(void *ctx, struct ext2dax_lock *lock)
 {
-    return try(ctx, state_of(lock), true);
+    bool taken = try(ctx, state_of(lock), true);
+
+    e2d_coroutine_tidy();
+    return taken;
 }
 
 static bool op_held(void *ctx, const struct ext2dax_lock *lock, enum ext2dax_lock_mode mode)

@@ -7,6 +7,9 @@
  * place that counts as private is touched by a second thread. Every step before it that was not a decision of ours
  * touched a place that nobody else did, so it can be moved next to the others of its thread, which makes it a schedule of
  * ours, and in that one the second thread's touch would have been noted.
+ *
+ * Taking a lock commutes with what other threads do before it is theirs, and releasing it with what they do after, as long
+ * as they wait for it. One that only tries can tell, so releasing a lock that is tried is a point, at which it is held.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -44,28 +47,89 @@ static bool widen(struct ext2dax_explorer *explorer)
     return true;
 }
 
-bool e2d_touch(struct ext2dax_explorer *explorer, const void *at, bool store)
+/* NULL: every access counts as shared. */
+static struct e2d_touched *touched_at(struct ext2dax_explorer *explorer, const void *at)
 {
-    uint32_t me = (uint32_t)1 << explorer->current;
     struct e2d_touched *touched;
 
     if (!at || (explorer->options.flags & EXT2DAX_EXPLORER_SHARED_ONLY) == 0)
-        return true;
+        return NULL;
     if (explorer->touched_count * 2 >= explorer->touched_room && !widen(explorer))
-        return true;
+        return NULL;
     touched = slot_of(explorer->touched, explorer->touched_room, at);
     if (!touched->at) {
         touched->at = at;
         explorer->touched_count++;
     }
+    return touched;
+}
+
+static void learn(struct ext2dax_explorer *explorer, struct e2d_touched *touched)
+{
+    uint32_t who = touched->loads | touched->stores;
+    bool several = (who & (who - 1)) != 0;
+
+    if (!several)
+        return;
+    if (!touched->shared && touched->stores != 0)
+        touched->shared = explorer->learned = true;
+    if (!touched->tried && touched->tries != 0)
+        touched->tried = explorer->learned = true;
+}
+
+__attribute__((noinline)) static bool touch(struct ext2dax_explorer *explorer, const void *at, bool store)
+{
+    struct e2d_touched *touched = touched_at(explorer, at);
+    uint32_t me = (uint32_t)1 << explorer->current;
+
+    if (!touched)
+        return true;
     if (store)
         touched->stores |= me;
     else
         touched->loads |= me;
-    if (!touched->shared &&
-        ((touched->stores & ~me) != 0 || (store && ((touched->loads | touched->stores) & ~me) != 0)))
-        touched->shared = explorer->learned = true;
+    learn(explorer, touched);
     return touched->shared;
+}
+
+/* What it leaves on the stack depends on what was learned, and may tell nothing apart. */
+bool e2d_touch(struct ext2dax_explorer *explorer, const void *at, bool store)
+{
+    bool shared = touch(explorer, at, store);
+
+    e2d_coroutine_tidy();
+    return shared;
+}
+
+__attribute__((noinline)) static void touch_try(struct ext2dax_explorer *explorer, const void *lock)
+{
+    struct e2d_touched *touched = touched_at(explorer, lock);
+
+    if (!touched)
+        return;
+    touched->tries |= (uint32_t)1 << explorer->current;
+    learn(explorer, touched);
+}
+
+void e2d_touch_try(struct ext2dax_explorer *explorer, const void *lock)
+{
+    touch_try(explorer, lock);
+    e2d_coroutine_tidy();
+}
+
+__attribute__((noinline)) static bool touch_held(struct ext2dax_explorer *explorer, const void *lock)
+{
+    const struct e2d_touched *touched = touched_at(explorer, lock);
+
+    return !touched || touched->tried;
+}
+
+bool e2d_touch_held(struct ext2dax_explorer *explorer, const void *lock)
+{
+    bool tried = touch_held(explorer, lock);
+
+    e2d_coroutine_tidy();
+    return tried;
 }
 
 void e2d_touch_clear(struct ext2dax_explorer *explorer)
@@ -98,32 +162,59 @@ void e2d_stand(struct ext2dax_explorer *explorer, enum e2d_waiting waiting, cons
 
     thread->waiting = waiting;
     thread->at = at;
+    thread->passed = 0;
+    thread->told = false;
     e2d_coroutine_leave(&thread->coroutine);
     thread->waiting = E2D_RUNNABLE;
     thread->at = NULL;
 }
 
+/* Whoever passes points for ever may do so because another thread is not let in. */
+bool e2d_pass(struct ext2dax_explorer *explorer, bool decision)
+{
+    struct e2d_thread *thread = &explorer->thread[explorer->current];
+
+    thread->points++;
+    thread->passed++;
+    if (explorer->doomed)
+        return true;
+    return thread->limit == 0 ? decision || thread->passed > E2D_ON_AND_ON : thread->points >= thread->limit;
+}
+
+static void tell(struct ext2dax_explorer *explorer, const void *at, const char *what)
+{
+    char place[96];
+
+    if (!explorer->line || !what)
+        return;
+    e2d_trace_place(explorer, at, place, sizeof place);
+    e2d_trace(explorer, "%s %s", what, place);
+}
+
+__attribute__((noinline)) static void point(struct ext2dax_explorer *explorer, enum e2d_yield_kind kind, const void *at,
+                                            bool store, const char *what)
+{
+    bool shared = false;
+
+    if (kind != E2D_YIELD_PERSIST)
+        shared = e2d_touch(explorer, at, store);
+    else if ((explorer->options.flags & EXT2DAX_EXPLORER_SHARED_ONLY) == 0)
+        shared = true;
+    if (e2d_pass(explorer, shared))
+        e2d_stand(explorer, E2D_RUNNABLE, NULL);
+    if (store)
+        explorer->thread[explorer->current].told = true;
+    if (shared)
+        tell(explorer, at, what);
+}
+
 void e2d_point(struct ext2dax_explorer *explorer, enum e2d_yield_kind kind, const void *at, bool store,
                const char *what)
 {
-    struct e2d_thread *thread;
-    char place[96];
-    bool shared;
-
     if (explorer->current == E2D_NOBODY)
         return;
-    thread = &explorer->thread[explorer->current];
-    thread->points++;
-    if (kind == E2D_YIELD_PERSIST)
-        shared = (explorer->options.flags & EXT2DAX_EXPLORER_SHARED_ONLY) == 0;
-    else
-        shared = e2d_touch(explorer, at, store);
-    if (explorer->doomed || (thread->limit == 0 ? shared : thread->points >= thread->limit))
-        e2d_stand(explorer, E2D_RUNNABLE, NULL);
-    if (explorer->line && what) {
-        e2d_trace_place(explorer, at, place, sizeof place);
-        e2d_trace(explorer, "%s %s", what, place);
-    }
+    point(explorer, kind, at, store, what);
+    e2d_coroutine_tidy();
 }
 
 static void from_core(enum e2d_yield_kind kind, const volatile void *at)

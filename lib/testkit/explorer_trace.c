@@ -61,7 +61,7 @@ bool e2d_trace_turns(struct ext2dax_explorer *explorer, const char *id, unsigned
             return false;
         if (*end >= '0' && *end <= '9')
             points = strtoul(id + 1, &end, 10);
-        if (points > E2D_TO_THE_END || !e2d_trace_add_turn(explorer, thread, (uint32_t)points))
+        if (points == 0 || points > E2D_TO_THE_END || !e2d_trace_add_turn(explorer, thread, (uint32_t)points))
             return false;
         id = end;
     }
@@ -84,7 +84,7 @@ void e2d_trace_head(struct ext2dax_explorer *explorer)
     size_t at = 0;
 
     for (unsigned i = 0; i < explorer->threads; i++) {
-        at += (size_t)snprintf(line + at, sizeof line - at, "%*s%c: %.*s", (int)(i * E2D_COLUMN - at), "",
+        at += (size_t)snprintf(line + at, sizeof line - at, "%*s%c: %.*s", (int)((size_t)i * E2D_COLUMN - at), "",
                                (int)('a' + i), E2D_COLUMN - 4, explorer->scenario->thread[i].name);
     }
     explorer->line(explorer->line_arg, line);

@@ -40,10 +40,13 @@ struct ext2dax_mount;
 /*
  * Only at accesses that two threads can be in conflict about is another thread let in. Which those are is learned while
  * exploring, which begins again whenever one is added, until a whole exploration has met no other. Sound as long as
- * whatever threads share is touched under a lock, or announced as a yield point.
+ * whatever threads share is touched under a lock of the explorer's plug, or announced as a yield point.
  */
 #define EXT2DAX_EXPLORER_SHARED_ONLY 0x1u
-/* Go back by running the schedule again from its start, not by restoring stacks: slower. Implied under sanitizers. */
+/*
+ * Go back by running the schedule again from its start, not by restoring stacks: slower. Implied under sanitizers and
+ * Valgrind. Frames must be on the stack: AddressSanitizer's detect_stack_use_after_return has to be off.
+ */
 #define EXT2DAX_EXPLORER_REPLAY 0x2u
 /* The lock plug says that every lock is held: what asserts on that is off, and only the bench's own checks judge. */
 #define EXT2DAX_EXPLORER_BLIND 0x4u
@@ -96,7 +99,7 @@ struct ext2dax_address_space ext2dax_explorer_watch(struct ext2dax_explorer *exp
 
 /* ---- what is put back, and what tells states apart ---- */
 
-/* More memory that is put back, and tells states apart: the bench's own, such as a page table. ENOMEM. */
+/* More memory that is put back, and tells states apart: the bench's own, such as a page table. ENOMEM; EBUSY: exploring. */
 int ext2dax_explorer_remember(struct ext2dax_explorer *explorer, void *at, size_t bytes);
 /* Part of the explorer's memory, or of what it remembers, that is put back but does not tell states apart: counters. */
 int ext2dax_explorer_ignore(struct ext2dax_explorer *explorer, const void *at, size_t bytes);
@@ -113,7 +116,11 @@ enum ext2dax_explorer_access { EXT2DAX_EXPLORER_LOAD, EXT2DAX_EXPLORER_STORE };
 
 /* A yield point of the bench's own: this is about to be touched; NULL: anything may be. Outside of threads: nothing. */
 void ext2dax_explorer_point(struct ext2dax_explorer *explorer, enum ext2dax_explorer_access access, const void *at);
-/* Sleeps until another thread wakes whoever sleeps at `at`; a sleep that nobody can end is reported as a lost wake-up. */
+/*
+ * Sleeps until another thread wakes whoever sleeps at `at`; a sleep that nobody can end is reported as a lost wake-up. What
+ * was loaded since the last yield point is still so when it sleeps, as under the lock of a wait queue. If the thread
+ * announced a store or released a lock since it last stood still, others may come in before it sleeps.
+ */
 void ext2dax_explorer_sleep(struct ext2dax_explorer *explorer, const void *at);
 void ext2dax_explorer_wake(struct ext2dax_explorer *explorer, const void *at);
 /* A line in the running thread's column of the table, printf's way. Costs nothing but while a table is printed. */
@@ -135,7 +142,7 @@ struct ext2dax_scenario {
     void *arg;
     unsigned threads;
     struct ext2dax_explorer_thread thread[EXT2DAX_EXPLORER_THREADS];
-    /* Sets the stage, once, in an explorer that is clear. NULL: it is set. */
+    /* Sets the stage, once, in an explorer that is clear: one that has explored is cleared first. NULL: it is set. */
     void (*start)(void *arg);
     /* Looks at every new state while threads stand at yield points: may change nothing and take no lock. May be NULL. */
     void (*step)(void *arg);
@@ -146,33 +153,36 @@ struct ext2dax_scenario {
 #define EXT2DAX_EXPLORER_ID 512
 
 struct ext2dax_explorer_result {
-    uint64_t schedules;   /* run to their end */
-    uint64_t pruned;      /* cut off in a state explored before */
-    uint64_t states;      /* different ones */
-    uint64_t ends;        /* of those, in which all threads were done */
-    uint64_t steps;       /* from one yield point to the next */
-    double covered;       /* schedules that these stand for; 0 where preemptions are bounded */
-    uint32_t points;      /* yield points of the longest schedule */
-    uint32_t rounds;      /* explorations begun: more than one only with SHARED_ONLY */
-    uint32_t flags;       /* what it was explored with */
-    bool complete;        /* all there are within the bound; false after a finding or at most_states */
-    bool failed;          /* `finding` and `id` mean something */
-    uint32_t preemptions; /* of the schedule found: no other with fewer fails, unless it has more than four */
+    uint64_t schedules; /* run to their end */
+    uint64_t pruned;    /* cut off in a state explored before */
+    uint64_t states;    /* different ones */
+    uint64_t ends;      /* of those, in which all threads were done */
+    uint64_t steps;     /* from one yield point to the next */
+    double covered;     /* schedules that these stand for; 0 where preemptions are bounded */
+    uint32_t points;    /* yield points of the longest schedule */
+    uint32_t rounds;    /* explorations begun: more than one only with SHARED_ONLY */
+    uint32_t flags;     /* what it was explored with */
+    bool complete;      /* all there are within the bound; false after a finding or at most_states */
+    bool failed;        /* `finding` and `id` mean something */
+    uint32_t
+        preemptions; /* of the schedule found: no other with fewer was seen to fail, unless it has more than four */
     char finding[256];
     char id[EXT2DAX_EXPLORER_ID];
 };
 
 /*
  * Explores all schedules of the scenario, up to the first finding; for that it then looks for the one with the fewest
- * preemptions. Deadlock, lost wake-up and livelock are findings. True: no finding.
+ * preemptions. Deadlock, lost wake-up and livelock are findings; a livelock that needs no thread to run in particular, only
+ * that no schedule comes to an end, is seen only where preemptions are not bounded. True: no finding.
  */
 bool ext2dax_explorer_explore(struct ext2dax_explorer *explorer, const struct ext2dax_scenario *scenario,
                               struct ext2dax_explorer_result *result);
 
 /*
  * Runs one schedule by its id, "a17b4a": 17 yield points of the first thread, 4 of the second, the first to its end, the
- * others to theirs. `line`, where not NULL, gets the table, a line at a time. True: it ended without a finding, else
- * the result tells. EINVAL (negative, in `*error`): not an id of this scenario; nothing else is to be made of it then.
+ * others to theirs. `line`, where not NULL, gets the table, a line at a time; with SHARED_ONLY without what is known to be
+ * private. The id may be the one in `*result`. True: it ended without a finding, else the result tells. EINVAL (negative, in
+ * `*error`): not an id of this scenario; nothing else is to be made of it then, and no line was given.
  */
 bool ext2dax_explorer_replay(struct ext2dax_explorer *explorer, const struct ext2dax_scenario *scenario, const char *id,
                              void (*line)(void *arg, const char *text), void *arg,
