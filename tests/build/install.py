@@ -2,7 +2,8 @@
 """Somebody else's program finds what is installed, and nothing else is needed to build and run it.
 
 Installs into an empty folder and builds, through pkg-config alone: README's first program against the shared library
-and against the static one, a program without an operating system against the core, a bench against the testkit.
+and against the static one, a program without an operating system against the core, a bench against the testkit and the one
+that the testkit's page shows, which has something to find.
     install.py SOURCE BUILD PREFIX LIBDIR SOVERSION INSTRUMENTATION -- MESON... -- COMPILER...
 """
 
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-from readme import first_program
+from readme import first_bench, first_program
 from report import finish, skip
 
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
@@ -79,7 +80,8 @@ def main():
         outside = Outside(folder, prefix, libdir, compiler)
         outside.run("install", meson + ["install", "-C", build, "--no-rebuild", "--quiet",
                                         "--destdir", str(outside.folder / "root")])
-        for name, text in {"first.c": first_program(source), "bench.c": BENCH, "start.c": START}.items():
+        for name, text in {"first.c": first_program(source), "bench.c": BENCH, "start.c": START,
+                           "races.c": first_bench(source)}.items():
             (outside.folder / name).write_text(text)
 
         bare = str(source / "tests/build/bare.c")
@@ -89,6 +91,12 @@ def main():
         outside.build("a program of the core alone", "ext2dax-core", bare, *alone)
         outside.build_and_run("the same with a start", "ext2dax-core", bare, "start.c", "-fno-builtin")
         outside.build_and_run("a bench", "ext2dax-testkit", "bench.c")
+        races, good = outside.build("a bench that explores", "ext2dax-testkit", "races.c")
+        if good:
+            done = subprocess.run([races], env=outside.environment, text=True, stdout=subprocess.PIPE)
+            if done.returncode != 1 or not done.stdout.startswith("the counter is 1, in schedule ") \
+                    or "*** the counter is 1\n" not in done.stdout or "load the counter\n" not in done.stdout:
+                outside.faults.append("the bench that explores answered %d:\n%s" % (done.returncode, done.stdout))
         if not said or said != again:
             outside.faults.append("the first program says %r with one library and %r with the other" % (said, again))
         needed = outside.flags("ext2dax-core", "--static", "--libs-only-l")

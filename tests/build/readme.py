@@ -10,3 +10,8 @@ def first_program(source):
 
 def subproject_line(source):
     return re.search(r"^    (executable\(.*)$", (source / "README.md").read_text(), re.MULTILINE).group(1)
+
+
+def first_bench(source):
+    text = (source / "lib/testkit/README.md").read_text()
+    return re.search(r"^```c\n(.*?)^```$", text, re.MULTILINE | re.DOTALL).group(1)
