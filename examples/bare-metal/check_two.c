@@ -114,6 +114,16 @@ static bool await_store(const struct race *r, uint64_t page)
     return false;
 }
 
+/* Waits until a fault has filled a hole; the entry may be gone again. */
+static bool await_block(const struct race *r)
+{
+    uint64_t end = clock_microseconds() + PATIENCE;
+
+    while (sectors_of(r->taken) == 0 && clock_microseconds() < end)
+        relax();
+    return sectors_of(r->taken) != 0;
+}
+
 static void note_frames(struct ext2dax_inode *inode, uint64_t *frames)
 {
     for (unsigned page = 0; page < PAGES; page++)
@@ -177,7 +187,7 @@ static void take_faulting(void *arg)
 {
     struct race *r = arg;
 
-    for (; r->faulting < ROUNDS && goes_well(r) && await_store(r, 0); r->faulting++) {
+    for (; r->faulting < ROUNDS && goes_well(r) && await_block(r); r->faulting++) {
         clock_wait(r->faulting);
         take_once(r);
     }

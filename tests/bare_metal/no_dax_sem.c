@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Instead of the kernel's plug_locks.c: a lock that lets everybody in at once if it is a dax_sem, so that a truncate does
- * not wait for the faults under way. The checks must notice. The others work, though unfairly.
+ * not wait for the faults under way. The checks must notice. The others work, though unfairly; and a fault that has looked
+ * at the size lingers at the entry lock, so that a truncate comes between whatever the host makes the processors do.
  */
 #include "kernel.h"
 
 #define WRITER 0x10000u  /* is in */
 #define OPEN   0x100000u /* no lock at all */
+#define SLOW   0x200000u
+#define LINGER 300u /* microseconds */
 
 static int init(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lock_class, uint64_t number)
 {
     (void)ctx;
     (void)number;
-    lock->word = lock_class == EXT2DAX_LOCK_DAX_SEM ? OPEN : 0;
+    lock->word = lock_class == EXT2DAX_LOCK_DAX_SEM ? OPEN : lock_class == EXT2DAX_LOCK_ENTRY ? SLOW : 0;
     return 0;
 }
 
@@ -49,6 +52,8 @@ static void read_lock(void *ctx, struct ext2dax_lock *lock)
 
 static void write_lock(void *ctx, struct ext2dax_lock *lock)
 {
+    if ((__atomic_load_n(&lock->word, __ATOMIC_RELAXED) & SLOW) != 0)
+        clock_wait(LINGER);
     while (!try_write_lock(ctx, lock))
         relax();
 }
