@@ -186,10 +186,24 @@ void e2d_warn(struct ext2dax_mount *m, const char *structure, uint64_t number, c
 /* A broken promise of the caller's or of our own: tells the host and does not return. */
 _Noreturn void e2d_panic(const struct ext2dax_mount *m, const char *file, int line, const char *what);
 
+/* A function whose frame is large and not to be part of its caller's, which stays while others are called. */
+#ifdef __GNUC__
+#define E2D_APART __attribute__((noinline))
+#else
+#define E2D_APART
+#endif
+
+/* The name alone where the compiler knows it: a kernel need not carry the paths of its build. */
+#ifdef __FILE_NAME__
+#define E2D_FILE __FILE_NAME__
+#else
+#define E2D_FILE __FILE__
+#endif
+
 #define E2D_ASSERT(m, condition)                                                                                       \
     do {                                                                                                               \
         if (!(condition) && !E2D_ASSERTIONS_OFF)                                                                       \
-            e2d_panic((m), __FILE__, __LINE__, #condition);                                                            \
+            e2d_panic((m), E2D_FILE, __LINE__, #condition);                                                            \
     } while (0)
 
 #endif

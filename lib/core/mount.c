@@ -98,8 +98,8 @@ static int check_memory(const struct ext2dax_memory *memory, const struct ext2da
 }
 
 /* The mount object with its plugs, or why not. */
-static int make(const struct ext2dax_plugs *plugs, const struct ext2dax_mount_options *options,
-                struct ext2dax_mount **mount)
+E2D_APART static int make(const struct ext2dax_plugs *plugs, const struct ext2dax_mount_options *options,
+                          struct ext2dax_mount **mount)
 {
     struct ext2dax_lock_ops lock_ops;
     struct ext2dax_host_ops host_ops;
