@@ -16,9 +16,11 @@ from report import finish, skip
 SOME = ["ext2dax_map", "ext2dax_fault", "ext2dax_pmd_fault", "ext2dax_mkwrite", "ext2dax_pfn_mkwrite", "ext2dax_truncate"]
 
 
-def text_of(*objects):
-    listed = subprocess.run(["size", *map(str, objects)], check=True, stdout=subprocess.PIPE, text=True)
-    return sum(int(line.split()[0]) for line in listed.stdout.splitlines()[1:])
+def sizes_of(*objects):
+    """Bytes of instructions, and of constants."""
+    listed = subprocess.run(["size", "-A", *map(str, objects)], check=True, stdout=subprocess.PIPE, text=True)
+    sections = [line.split()[:2] for line in listed.stdout.splitlines() if line.startswith(".")]
+    return tuple(sum(int(size) for name, size in sections if name.startswith(kind)) for kind in (".text", ".rodata"))
 
 
 def defined(path):
@@ -37,16 +39,16 @@ def main():
         objects = sorted(pathlib.Path(folder).glob("*.o"))
         if "fault" not in {source.stem for source in sources}:
             skip("the core has no fault family in this build")
-        whole = text_of(*objects)
+        whole, whole_constants = sizes_of(*objects)
         some = folder + "/some"
         subprocess.run([compiler(build), "-r", "-nostdlib", "-Wl,--gc-sections", *("-Wl,-u," + name for name in SOME),
                         "-o", some, *map(str, objects)], check=True)
-        part = text_of(some)
+        part, part_constants = sizes_of(some)
         kept = defined(some)
         faults += ["%s was dropped" % name for name in SOME if name not in kept]
         faults += ["%s was not dropped" % name for name in ("ext2dax_format", "ext2dax_mount") if name in kept]
-    print("text of the whole core: %d bytes, at most %d" % (whole, all_limit))
-    print("text of map, fault and truncate: %d bytes, at most %d" % (part, some_limit))
+    print("text of the whole core: %d bytes, at most %d; constants: %d" % (whole, all_limit, whole_constants))
+    print("text of map, fault and truncate: %d bytes, at most %d; constants: %d" % (part, some_limit, part_constants))
     if whole > all_limit:
         faults.append("the whole core has %d bytes" % whole)
     if part > some_limit:
