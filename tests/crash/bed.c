@@ -52,6 +52,10 @@ struct bed {
     bool closed;           /* the image must be marked clean */
     bool strict;           /* nothing may be leaked any more */
     bool formatting;
+    bool keeping; /* an image for recovery, with what is expected of it */
+    unsigned char *kept;
+    struct expect *kept_expect;
+    bool kept_any, recovering;
     struct tally tally;
     const struct call *const *calls;
     unsigned count;
@@ -113,7 +117,10 @@ static void report(struct bed *bed, const char *judge, char file, const char *wh
         at += (size_t)snprintf(bed->finding + at, sizeof bed->finding - at, "%s %s", i != 0 ? "," : "",
                                bed->calls[i]->name);
     if (at < sizeof bed->finding)
-        snprintf(bed->finding + at, sizeof bed->finding - at, "%s (%s): %s: %s%.*s%s", bed->formatting ? " format" : "",
+        snprintf(bed->finding + at, sizeof bed->finding - at, "%s (%s): %s: %s%.*s%s",
+                 bed->formatting   ? " format"
+                 : bed->recovering ? ", recovery"
+                                   : "",
                  bed->expect->inside ? "while it runs" : "when it has returned", judge, file != 0 ? "\"" : "",
                  file != 0, &file, file != 0 ? "\" " : "");
     at = strlen(bed->finding);
@@ -219,6 +226,11 @@ static int judge(void *arg, const struct ext2dax_crash_state *state)
     }
     if (!passes_contents(bed, image, "contents"))
         return 1;
+    if (bed->keeping && !state->before && !image_valid(image) && state->hash % 61 == 0) {
+        memcpy(bed->kept, image, bed->size);
+        expect_copy(bed->kept_expect, bed->expect);
+        bed->kept_any = true;
+    }
     return fits_fsck(bed, state) && !passes_fsck(bed, image);
 }
 
@@ -462,6 +474,8 @@ struct bed *bed_open(const struct base *base, const struct bed_options *options)
     bed->mended = aligned_alloc(64, bed->size);
     bed->expect = malloc(sizeof *bed->expect);
     bed->start = malloc(sizeof *bed->start);
+    bed->kept = aligned_alloc(64, bed->size);
+    bed->kept_expect = malloc(sizeof *bed->kept_expect);
     must(bed, ext2dax_crash_open(&crash, &bed->memory, &bed->crash), "memory");
     expect_open(bed->expect, base->block_size);
     make_base(bed);
@@ -471,6 +485,8 @@ struct bed *bed_open(const struct base *base, const struct bed_options *options)
 void bed_close(struct bed *bed)
 {
     ext2dax_crash_close(bed->crash);
+    free(bed->kept_expect);
+    free(bed->kept);
     free(bed->start);
     free(bed->expect);
     free(bed->mended);
@@ -811,6 +827,8 @@ bool bed_run(struct bed *bed, const struct call *const *calls, unsigned count)
     int rc = 0;
 
     bed->calls = calls;
+    bed->keeping = true;
+    bed->kept_any = false;
     begin_workload(bed);
     for (unsigned i = 0; i < count && fits; i++) {
         bed->count = i + 1;
@@ -842,6 +860,28 @@ bool bed_run(struct bed *bed, const struct call *const *calls, unsigned count)
     bed->tally.workloads += fits;
     bed->tally.unfit += !fits;
     return fits;
+}
+
+void bed_recover(struct bed *bed)
+{
+    uint64_t findings = bed->tally.findings;
+
+    if (!bed->kept_any || bed->base->unordered)
+        return;
+    expect_copy(bed->expect, bed->kept_expect);
+    bed->keeping = bed->strict = bed->closed = bed->unlinked = false;
+    bed->recovering = true;
+    ext2dax_crash_load(bed->crash, bed->kept);
+    ext2dax_crash_judge(bed->crash, judge, bed);
+    open_mount(bed);
+    /* Everything is settled, and durable, when the mount has returned. */
+    bed->strict = true;
+    if (bed->tally.findings == findings)
+        (void)ext2dax_crash_point(bed->crash);
+    ext2dax_crash_judge(bed->crash, NULL, NULL);
+    (void)close_mount(bed);
+    bed->recovering = false;
+    bed->tally.workloads++;
 }
 
 void bed_format(struct bed *bed)

@@ -87,6 +87,8 @@ void bed_close(struct bed *bed);
 
 /* Runs a workload; the last of its `count` calls crashes everywhere. False: a call does not fit what is there. */
 bool bed_run(struct bed *bed, const struct call *const *calls, unsigned count);
+/* Recovery of one of the images that the last workload has left crashes everywhere; nothing, if it left none. */
+void bed_recover(struct bed *bed);
 /* Making a filesystem crashes everywhere: afterwards there is a whole one, or none. */
 void bed_format(struct bed *bed);
 

@@ -73,7 +73,8 @@ bool plan_run(struct bed *bed, const struct plan *plan, bool (*enough)(void *arg
 
     for (unsigned i = 0; i < call_count; i++) {
         chosen[0] = &calls[i];
-        (void)bed_run(bed, chosen, 1);
+        if (bed_run(bed, chosen, 1) && plan->recover && !(enough && enough(arg)))
+            bed_recover(bed);
         if (enough && enough(arg))
             return false;
     }

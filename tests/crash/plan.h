@@ -11,6 +11,7 @@ extern const unsigned call_count;
 struct plan {
     bool twos;
     unsigned three_in; /* one in so many sequences of three, by a fixed draw; 0: none */
+    bool recover;      /* an image that each call alone leaves is recovered, and that crashes everywhere too */
 };
 
 /* Runs the plan until `enough` (NULL: never) says so; answers whether it went to the end. */
