@@ -283,7 +283,7 @@ static void switch_out(struct e2d_coroutine *coroutine)
 void e2d_coroutine_main(struct e2d_coroutine *coroutine)
 {
     entered();
-    e2d_coroutine_tidy();
+    e2d_coroutine_tidy_deep();
     coroutine->run(coroutine->arg);
     coroutine->done = true;
     for (;;) {
@@ -294,17 +294,30 @@ void e2d_coroutine_main(struct e2d_coroutine *coroutine)
 }
 
 /* Up to the frame itself, whatever the compiler puts between. */
+#if E2D_COROUTINE_SANITIZED
+#define TIDY(array) memset(array, 0, sizeof(array))
+#else
+#define TIDY(array)                                                                                                    \
+    do {                                                                                                               \
+        unsigned char *from = array;                                                                                   \
+        __asm__ volatile("" : "+r"(from) : : "memory");                                                                \
+        memset(from, 0, (size_t)((unsigned char *)__builtin_frame_address(0) - from));                                 \
+        __asm__ volatile("" : : "r"(from) : "memory");                                                                 \
+    } while (0)
+#endif
+
 __attribute__((noinline)) void e2d_coroutine_tidy(void)
 {
-    unsigned char left_over[4096], *from = left_over;
+    unsigned char left_over[512];
 
-    __asm__ volatile("" : "+r"(from) : : "memory");
-#if E2D_COROUTINE_SANITIZED
-    memset(from, 0, sizeof left_over);
-#else
-    memset(from, 0, (size_t)((unsigned char *)__builtin_frame_address(0) - from));
-#endif
-    __asm__ volatile("" : : "r"(from) : "memory");
+    TIDY(left_over);
+}
+
+__attribute__((noinline)) void e2d_coroutine_tidy_deep(void)
+{
+    unsigned char left_over[4096];
+
+    TIDY(left_over);
 }
 
 void e2d_coroutine_enter(struct e2d_coroutine *coroutine)

@@ -61,5 +61,7 @@ void e2d_coroutine_leave(struct e2d_coroutine *coroutine);
  * never write, and would tell states apart by it.
  */
 void e2d_coroutine_tidy(void);
+/* The same where another schedule's calls may have left something. */
+void e2d_coroutine_tidy_deep(void);
 
 #endif

@@ -142,7 +142,7 @@ struct e2d_thread {
 };
 
 #define E2D_TO_THE_END UINT32_MAX
-#define E2D_ON_AND_ON  1000u /* points that a thread may pass without another being let in */
+#define E2D_ON_AND_ON  10000u /* points that a thread may pass without another being let in */
 
 /* Part of a schedule: who ran, through how many yield points, or to its end. */
 struct e2d_turn {

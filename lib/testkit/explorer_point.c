@@ -165,6 +165,7 @@ void e2d_stand(struct ext2dax_explorer *explorer, enum e2d_waiting waiting, cons
     thread->passed = 0;
     thread->told = false;
     e2d_coroutine_leave(&thread->coroutine);
+    e2d_coroutine_tidy_deep();
     thread->waiting = E2D_RUNNABLE;
     thread->at = NULL;
 }
