@@ -370,7 +370,7 @@ START_TEST(no_length_costs_more)
         if (turn % 2 == 0)
             truncate_to(from, 0);
         else
-            punch(from, to - from);
+            punch(from, (size_t)(to - from));
         fences = bench_fences(&bench) - fences;
         ext2dax_stat(file, &after);
         ck_assert_msg(fences == 2 || (fences == 0 && turn % 2 == 1 && before.sectors == after.sectors),

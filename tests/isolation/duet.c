@@ -244,5 +244,6 @@ void fill(uint64_t first, uint64_t pages)
 
     memset(bytes, 7, sizeof bytes);
     for (uint64_t i = 0; i < pages; i += 8)
-        ck_assert_int_gt(ext2dax_write(file, (first + i) * PAGE, bytes, (pages - i < 8 ? pages - i : 8) * PAGE), 0);
+        ck_assert_int_gt(
+            ext2dax_write(file, (first + i) * PAGE, bytes, (pages - i < 8 ? (size_t)(pages - i) : 8) * PAGE), 0);
 }
