@@ -13,6 +13,7 @@ import configparser
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import subprocess
@@ -24,8 +25,10 @@ SUITES = {"plugs", "image", "core", "address space"}
 OTHERS = {"undefined symbols of the core archive", "exported symbols", "sizes", "stack of the core",
           "what a runner notices, stand-in"}
 # Debian has Check and libatomic_ops for some of these machines only. All take the same way.
-OPTIONS = ["-Dwerror=true", "-Dexamples=disabled", "-Dbenchmarks=disabled", "-Dcheck=disabled", "-Datomic_ops=disabled"]
-BARE = ["-Dwerror=true", "-Datomic_ops=disabled"]
+OPTIONS = ["-Dwerror=false", "-Dexamples=disabled", "-Dbenchmarks=disabled", "-Dcheck=disabled", "-Datomic_ops=disabled"]
+BARE = ["-Dwerror=false", "-Datomic_ops=disabled"]
+# Of the library none is let pass. Tests may count in 64 bits what has 32 in a size_t here.
+WARNING = re.compile(r"(^|/)(lib|include)/\S+: warning:")
 
 
 class Failed(Exception):
@@ -78,17 +81,32 @@ class Port:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.run([self.meson, "setup", self.folder, self.source, "--cross-file", self.cross] +
                  (OPTIONS if self.wrapper else BARE), "meson setup")
-        self.run([self.meson, "compile", "-C", self.folder, "-j", str(os.cpu_count() or 1)], "build")
-        return self.folder
+        said = self.run(["ninja", "-C", self.folder, "-j", str(os.cpu_count() or 1)] + self.targets(), "build")
+        warnings = [line for line in said.splitlines() if WARNING.search(line)]
+        if warnings:
+            raise Failed("the library compiles with warnings:\n" + "\n".join(warnings))
+
+    def introspect(self, what):
+        return json.loads(self.run([self.meson, "introspect", "--" + what, self.folder], "list of " + what))
+
+    def wanted(self):
+        return [test for test in self.introspect("tests")
+                if test["name"] in OTHERS or SUITES & {suite.split(":")[-1] for suite in test["suite"]}]
+
+    def targets(self):
+        """The library in all its forms, and what the wanted tests run: other tests need not know other machines."""
+        needed = {target for test in self.wanted() for target in test["depends"]} if self.wrapper else set()
+        here = pathlib.Path(self.folder).resolve()
+        return [str(pathlib.Path(name).resolve().relative_to(here)) for target in self.introspect("targets")
+                if target["id"] in needed or target["name"] == "same_image" or "library" in target["type"]
+                for name in target["filename"]]
 
     def symbols(self):
         print(self.run([sys.executable, "-B", self.source + "/tests/build/core_symbols.py",
                         self.folder + "/lib/core/libext2dax-core.a", ""] + self.cc, "symbols").strip())
 
     def tests(self):
-        listed = json.loads(self.run([self.meson, "introspect", "--tests", self.folder], "list of tests"))
-        wanted = [test["name"] for test in listed
-                  if test["name"] in OTHERS or SUITES & {suite.split(":")[-1] for suite in test["suite"]}]
+        wanted = [test["name"] for test in self.wanted()]
         command = [self.meson, "test", "-C", self.folder, "--no-rebuild", "--timeout-multiplier", "3"] + wanted
         subprocess.run(command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
         log = pathlib.Path(self.folder) / "meson-logs/testlog.json"
