@@ -19,59 +19,46 @@ const char *ext2dax_version(void)
     return DOTTED(EXT2DAX_VERSION_MAJOR, EXT2DAX_VERSION_MINOR, EXT2DAX_VERSION_PATCH);
 }
 
+#define LONGEST_TEXT 32
+
+/* Numbers below 128, and texts in place: a table of pointers would be larger than both. */
+static const struct {
+    unsigned char error;
+    char text[LONGEST_TEXT];
+} texts[] = {
+    {EXT2DAX_EPERM, "operation not permitted"},
+    {EXT2DAX_ENOENT, "no such file or directory"},
+    {EXT2DAX_EIO, "input/output error"},
+    {EXT2DAX_ENXIO, "no data there"},
+    {EXT2DAX_EAGAIN, "filesystem is frozen, try again"},
+    {EXT2DAX_ENOMEM, "out of memory"},
+    {EXT2DAX_EFAULT, "bad address"},
+    {EXT2DAX_EBUSY, "in use"},
+    {EXT2DAX_EEXIST, "file exists"},
+    {EXT2DAX_ENOTDIR, "not a directory"},
+    {EXT2DAX_EISDIR, "is a directory"},
+    {EXT2DAX_EINVAL, "invalid argument"},
+    {EXT2DAX_EFBIG, "file too large"},
+    {EXT2DAX_ENOSPC, "no space left"},
+    {EXT2DAX_EROFS, "filesystem is read-only"},
+    {EXT2DAX_EMLINK, "too many links"},
+    {EXT2DAX_ENAMETOOLONG, "name too long"},
+    {EXT2DAX_ENOTEMPTY, "directory not empty"},
+    {EXT2DAX_ELOOP, "too many symbolic links"},
+    {EXT2DAX_EOVERFLOW, "value too large"},
+    {EXT2DAX_EOPNOTSUPP, "not supported"},
+    {EXT2DAX_EUCLEAN, "filesystem needs checking"},
+};
+
 const char *ext2dax_strerror(int error)
 {
     if (error == 0)
         return "success";
-    /* Not by negating the argument: INT_MIN has no positive. */
-    switch (error < 0 ? error : -error) {
-    case -EXT2DAX_EPERM:
-        return "operation not permitted";
-    case -EXT2DAX_ENOENT:
-        return "no such file or directory";
-    case -EXT2DAX_EIO:
-        return "input/output error";
-    case -EXT2DAX_ENXIO:
-        return "no data there";
-    case -EXT2DAX_EAGAIN:
-        return "filesystem is frozen, try again";
-    case -EXT2DAX_ENOMEM:
-        return "out of memory";
-    case -EXT2DAX_EFAULT:
-        return "bad address";
-    case -EXT2DAX_EBUSY:
-        return "in use";
-    case -EXT2DAX_EEXIST:
-        return "file exists";
-    case -EXT2DAX_ENOTDIR:
-        return "not a directory";
-    case -EXT2DAX_EISDIR:
-        return "is a directory";
-    case -EXT2DAX_EINVAL:
-        return "invalid argument";
-    case -EXT2DAX_EFBIG:
-        return "file too large";
-    case -EXT2DAX_ENOSPC:
-        return "no space left";
-    case -EXT2DAX_EROFS:
-        return "filesystem is read-only";
-    case -EXT2DAX_EMLINK:
-        return "too many links";
-    case -EXT2DAX_ENAMETOOLONG:
-        return "name too long";
-    case -EXT2DAX_ENOTEMPTY:
-        return "directory not empty";
-    case -EXT2DAX_ELOOP:
-        return "too many symbolic links";
-    case -EXT2DAX_EOVERFLOW:
-        return "value too large";
-    case -EXT2DAX_EOPNOTSUPP:
-        return "not supported";
-    case -EXT2DAX_EUCLEAN:
-        return "filesystem needs checking";
-    default:
-        return "unknown error";
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (error == texts[i].error || error == -(int)texts[i].error)
+            return texts[i].text;
     }
+    return "unknown error";
 }
 
 /* Text that counts its whole length and keeps what fits. */
