@@ -25,7 +25,6 @@ struct length {
 static const struct length lengths[] = {
     {"short", {false, 0, true}, 6, 32, 16, 4000, 2},
     {"quick", {true, 0, true}, 7, 48, 18, 8000, 12},
-    {"long", {true, 0, true}, 10, 256, 20, 10000, 60},
     {"full", {true, 2, true}, 12, 1024, 23, 10000, 200},
 };
 

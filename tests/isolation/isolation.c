@@ -144,9 +144,9 @@ static void play_trios(double begun)
 
 static int usage(FILE *to, int status)
 {
-    fprintf(to,
-            "usage: isolation [--threads 2|3] [--everywhere] [--preemptions N] [--slice I/N] [--seconds S] [--order]\n"
-            "                 [--start NAME] [--only SCENARIO [--mutant NAME] [--replay ID]] [--quiet]\n");
+    fprintf(to, "usage: isolation [--threads 2|3] [--everywhere] [--preemptions N] [--slice I/N] [--seconds S] "
+                "[--order] [--fair]\n"
+                "                 [--start NAME] [--only SCENARIO [--mutant NAME] [--replay ID]] [--quiet]\n");
     return status;
 }
 
@@ -158,6 +158,7 @@ static int arguments(int argc, char **argv)
                                             {"slice", required_argument, NULL, 's'},
                                             {"seconds", required_argument, NULL, 'S'},
                                             {"order", no_argument, NULL, 'o'},
+                                            {"fair", no_argument, NULL, 'f'},
                                             {"start", required_argument, NULL, 'b'},
                                             {"only", required_argument, NULL, 'n'},
                                             {"mutant", required_argument, NULL, 'm'},
@@ -187,6 +188,9 @@ static int arguments(int argc, char **argv)
             break;
         case 'o':
             wanted.order = true;
+            break;
+        case 'f':
+            wanted.flags |= EXT2DAX_EXPLORER_FAIR;
             break;
         case 'b':
             wanted.start = optarg;

@@ -364,27 +364,3 @@ const struct start starts[] = {
     {"full", start_full},
 };
 const unsigned start_count = COUNT(starts);
-
-/* ---- by name ---- */
-
-const struct start *start_named(const char *name)
-{
-    for (unsigned i = 0; i < start_count; i++) {
-        if (strcmp(starts[i].name, name) == 0)
-            return &starts[i];
-    }
-    return NULL;
-}
-
-const struct part *part_named(const char *name)
-{
-    for (unsigned i = 0; i < mover_count; i++) {
-        if (strcmp(movers[i].name, name) == 0)
-            return &movers[i];
-    }
-    for (unsigned i = 0; i < changer_count; i++) {
-        if (strcmp(changers[i].name, name) == 0)
-            return &changers[i];
-    }
-    return NULL;
-}

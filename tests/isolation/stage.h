@@ -41,7 +41,6 @@ struct stage {
     bool taken_away;                       /* somebody takes blocks away from the file */
     bool unlinked;                         /* … by removing its name; then each thread gives its reference back */
     bool frozen;                           /* between a freeze and its thaw */
-    unsigned char backdrop;                /* what a byte of the page held at the start: WROTE, or 0 */
     bool stored[EXT2DAX_EXPLORER_THREADS]; /* the thread's store went through, into its byte of the page */
 };
 
@@ -73,8 +72,6 @@ void play_describe(const struct play *play, struct ext2dax_scenario *scenario, c
 
 extern const struct start starts[];
 extern const unsigned start_count;
-const struct start *start_named(const char *name);
-const struct part *part_named(const char *name);
 
 /* What faults, reads and writes; what takes away or gets in between. */
 extern const struct part movers[], changers[];
