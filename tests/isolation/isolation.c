@@ -223,6 +223,8 @@ int main(int argc, char **argv)
 
     if (arguments(argc, argv) != 0)
         return 2;
+    if (wanted.seconds > 0 && getenv("EXT2DAX_SECONDS"))
+        wanted.seconds = atof(getenv("EXT2DAX_SECONDS"));
     options.flags = wanted.flags | (wanted.mutant ? EXT2DAX_EXPLORER_BLIND : 0);
     options.preemptions = wanted.preemptions;
     stage.explorer = ext2dax_explorer_open(&options);
