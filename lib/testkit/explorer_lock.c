@@ -11,21 +11,7 @@
 #include "ext2dax/error.h"
 
 #include "explorer.h"
-
-static const char *const class_name[EXT2DAX_LOCK_CLASSES] = {
-    [EXT2DAX_LOCK_FREEZE_WRITE] = "freeze_write",
-    [EXT2DAX_LOCK_RENAME] = "rename",
-    [EXT2DAX_LOCK_IO] = "io",
-    [EXT2DAX_LOCK_ADDRESS_SPACE] = "address space",
-    [EXT2DAX_LOCK_FREEZE_FAULT] = "freeze_fault",
-    [EXT2DAX_LOCK_DAX_SEM] = "dax_sem",
-    [EXT2DAX_LOCK_ENTRY] = "entry",
-    [EXT2DAX_LOCK_TRUNCATE] = "truncate",
-    [EXT2DAX_LOCK_GROUP] = "group",
-    [EXT2DAX_LOCK_FS] = "fs",
-    [EXT2DAX_LOCK_CACHE] = "cache",
-    [EXT2DAX_LOCK_PAGE_TABLE] = "page table",
-};
+#include "lock_class.h"
 
 static struct e2d_lock_state *state_of(const struct ext2dax_lock *lock)
 {
@@ -39,7 +25,7 @@ bool e2d_lock_is_free(const struct e2d_lock_state *lock, bool exclusive)
 
 void e2d_lock_text(const struct e2d_lock_state *lock, char *text, size_t size)
 {
-    snprintf(text, size, "%s %llu", class_name[lock->lock_class], (unsigned long long)lock->number);
+    snprintf(text, size, "%s %llu", e2d_lock_class_name(lock->lock_class), (unsigned long long)lock->number);
 }
 
 static uint32_t me(const struct ext2dax_explorer *explorer)

@@ -18,6 +18,7 @@
 #include "ext2dax/ondisk.h"
 
 #include "../hosted/race_detector.h"
+#include "lock_class.h"
 #include "lock_order_holds.h"
 #include "obtain.h"
 
@@ -60,6 +61,11 @@ static const char *const class_name[EXT2DAX_LOCK_CLASSES] = {
     [EXT2DAX_LOCK_CACHE] = "cache",
     [EXT2DAX_LOCK_PAGE_TABLE] = "page table",
 };
+
+const char *e2d_lock_class_name(enum ext2dax_lock_class lock_class)
+{
+    return class_name[lock_class];
+}
 
 static struct e2d_lock_holds *holds(void)
 {

@@ -2,6 +2,7 @@
 #include "duet.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ext2dax/testkit/checker.h"
@@ -189,7 +190,7 @@ bool duet_replay(const struct duet *duet, const char *id, unsigned flags, bool p
     return sound;
 }
 
-void every_schedule(const struct scenario *scenario)
+static void every_schedule(const struct scenario *scenario)
 {
     const struct duet duet = {.scenario = scenario};
     struct ext2dax_explorer_result result, again;
@@ -202,6 +203,32 @@ void every_schedule(const struct scenario *scenario)
     ck_assert(result.complete);
     printf("%-45s %6llu schedules %7llu pruned %7llu states\n", scenario->name, (unsigned long long)result.schedules,
            (unsigned long long)result.pruned, (unsigned long long)result.states);
+}
+
+static const struct scenario *running;
+
+START_TEST(every_schedule_is_in_order)
+{
+    every_schedule(&running[_i]);
+}
+END_TEST
+
+int duets_run(const char *name, const struct scenario *scenarios, int count)
+{
+    Suite *suite = suite_create(name);
+    TCase *tests = tcase_create("duets");
+    SRunner *runner;
+    int failed;
+
+    running = scenarios;
+    tcase_set_timeout(tests, 120);
+    tcase_add_loop_test(tests, every_schedule_is_in_order, 0, count);
+    suite_add_tcase(suite, tests);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* ---- operations ---- */

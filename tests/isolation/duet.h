@@ -43,8 +43,11 @@ bool duet_explore(const struct duet *duet, struct ext2dax_explorer_result *resul
 bool duet_replay(const struct duet *duet, const char *id, unsigned flags, bool print,
                  struct ext2dax_explorer_result *result);
 
-/* Explores with nothing broken, prints how many schedules there were, and the test fails at a finding. */
-void every_schedule(const struct scenario *scenario);
+/*
+ * A Check suite with a test for each: explores it with nothing broken, prints how many schedules there were, and fails at a
+ * finding. What main() returns.
+ */
+int duets_run(const char *name, const struct scenario *scenarios, int count);
 
 /* Steps of operations. */
 enum ext2dax_fault_result fault_in(struct ext2dax_model_map *in, uint64_t page, bool write,

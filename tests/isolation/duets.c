@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fault family against itself and against what changes files, in every schedule with one preemption (duet.h).
+ * The fault family against itself and against what changes files, in every schedule (duet.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,25 +246,7 @@ static const struct scenario scenarios[] = {
     {"store / freeze", start_mapped, store_one, freeze_and_thaw, one_store_kept},
 };
 
-START_TEST(one_preemption_anywhere)
-{
-    every_schedule(&scenarios[_i]);
-}
-END_TEST
-
 int main(void)
 {
-    Suite *suite = suite_create("isolation");
-    TCase *cases = tcase_create("one preemption");
-    SRunner *runner;
-    int failed;
-
-    tcase_set_timeout(cases, 120);
-    tcase_add_loop_test(cases, one_preemption_anywhere, 0, (int)(sizeof scenarios / sizeof scenarios[0]));
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return duets_run("isolation", scenarios, (int)(sizeof scenarios / sizeof scenarios[0]));
 }

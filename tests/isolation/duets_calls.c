@@ -277,25 +277,7 @@ static const struct scenario scenarios[] = {
     {"store past the end / truncate up", start_tail, stray_store, grow_size, stray_is_gone},
 };
 
-START_TEST(one_preemption_anywhere)
-{
-    every_schedule(&scenarios[_i]);
-}
-END_TEST
-
 int main(void)
 {
-    Suite *suite = suite_create("isolation of calls");
-    TCase *cases = tcase_create("one preemption");
-    SRunner *runner;
-    int failed;
-
-    tcase_set_timeout(cases, 120);
-    tcase_add_loop_test(cases, one_preemption_anywhere, 0, (int)(sizeof scenarios / sizeof scenarios[0]));
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return duets_run("isolation of calls", scenarios, (int)(sizeof scenarios / sizeof scenarios[0]));
 }
