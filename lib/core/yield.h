@@ -163,7 +163,7 @@ extern int e2d_write_back_lost;
 #define E2D_LOADING(at)      ((void)0)
 #define E2D_STORING(at)      ((void)0)
 #define E2D_LOADED(at)       ((void)0)
-#define E2D_MUTANT(name)     0
+#define E2D_MUTANT(name)     (E2D_MUTANT_##name == E2D_MUTANT_NONE) /* never, and known to be so; yet no two are alike */
 #define E2D_SITE(f, what)    ((void)0)
 #define E2D_FENCE_LOST(step) 0
 #define E2D_WRITE_BACK_LOST  0
