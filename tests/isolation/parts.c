@@ -32,17 +32,17 @@ static void store(unsigned thread, uint64_t offset, bool huge)
     unsigned char byte = (unsigned char)(STORED + thread);
     enum ext2dax_fault_result result = ext2dax_model_write(stage.map[thread], offset, &byte, 1, huge, true);
 
-    stage.stored[thread] = result == EXT2DAX_FAULT_NOPAGE;
-    expect(stage.stored[thread] || result == EXT2DAX_FAULT_SIGBUS, "a store fails");
+    *(stage.private ? &stage.copied[thread] : &stage.stored[thread]) = result == EXT2DAX_FAULT_NOPAGE;
+    expect(result == EXT2DAX_FAULT_NOPAGE || result == EXT2DAX_FAULT_SIGBUS, "a store fails");
 }
 
 static void write_fault(unsigned thread)
 {
-    store(thread, stage.page * PAGE + 10 * thread, false);
+    store(thread, stage_place(thread), false);
 }
 static void pmd_write(unsigned thread)
 {
-    store(thread, stage.page * PAGE + 10 * thread, true);
+    store(thread, stage_place(thread), true);
 }
 static void mkwrite(unsigned thread)
 {
@@ -73,7 +73,7 @@ static void read_call(unsigned thread)
 static void write_call(unsigned thread)
 {
     unsigned char byte = (unsigned char)(STORED + thread);
-    int64_t length = ext2dax_write(stage.file, stage.page * PAGE + 10 * thread, &byte, 1);
+    int64_t length = ext2dax_write(stage.file, stage_place(thread), &byte, 1);
 
     stage.stored[thread] = length == 1;
     expect(length == 1 || length == -EXT2DAX_ENOSPC, "a write fails");
@@ -111,17 +111,17 @@ static void pin(unsigned thread)
 }
 
 const struct part movers[] = {
-    {"read fault", read_fault, 0},
-    {"write fault", write_fault, 0},
-    {"PMD read", pmd_read, 0},
-    {"PMD write", pmd_write, 0},
-    {"mkwrite", mkwrite, 0},
-    {"pfn_mkwrite", pfn_mkwrite, 0},
-    {"read", read_call, 0},
-    {"write", write_call, 0},
-    {"allocate", allocate, 0},
-    {"fsync", fsync_file, 0},
-    {"pin", pin, 0},
+    {"read fault", read_fault, NULL, false},
+    {"write fault", write_fault, NULL, false},
+    {"PMD read", pmd_read, NULL, false},
+    {"PMD write", pmd_write, NULL, false},
+    {"mkwrite", mkwrite, NULL, false},
+    {"pfn_mkwrite", pfn_mkwrite, NULL, false},
+    {"read", read_call, NULL, false},
+    {"write", write_call, NULL, false},
+    {"allocate", allocate, NULL, false},
+    {"fsync", fsync_file, NULL, false},
+    {"pin", pin, NULL, false},
 };
 const unsigned mover_count = COUNT(movers);
 
@@ -224,22 +224,39 @@ static void write_victim(unsigned thread)
     reuse();
 }
 
+static uint64_t nothing(void)
+{
+    return 0;
+}
+static uint64_t all_before(void)
+{
+    return stage.page * PAGE;
+}
+static uint64_t all_before_inside(void)
+{
+    return stage.page * PAGE + 300;
+}
+static uint64_t all_before_window(void)
+{
+    return stage.page / WINDOW * WINDOW * PAGE;
+}
+
 const struct part changers[] = {
-    {"truncate down", truncate_down, TAKES_BLOCKS},
-    {"truncate inside", truncate_inside, TAKES_BLOCKS},
-    {"truncate to zero", truncate_to_zero, TAKES_BLOCKS},
-    {"truncate up", truncate_up, 0},
-    {"truncate to the same", truncate_same, 0},
-    {"punch", punch, TAKES_BLOCKS},
-    {"unlink and reuse", unlink_and_reuse, TAKES_NAME},
-    {"write fault", write_fault, 0},
-    {"write fault in its window", next_page_fault, 0},
-    {"PMD write", pmd_write, 0},
-    {"extending write", extend, 0},
-    {"another file's write", write_victim, 0},
-    {"freeze", freeze, 0},
-    {"sync", sync_all, 0},
-    {"unmount attempt", unmount_attempt, 0},
+    {"truncate down", truncate_down, all_before, false},
+    {"truncate inside", truncate_inside, all_before_inside, false},
+    {"truncate to zero", truncate_to_zero, nothing, false},
+    {"truncate up", truncate_up, NULL, false},
+    {"truncate to the same", truncate_same, NULL, false},
+    {"punch", punch, all_before_window, false},
+    {"unlink and reuse", unlink_and_reuse, nothing, true},
+    {"write fault", write_fault, NULL, false},
+    {"write fault in its window", next_page_fault, NULL, false},
+    {"PMD write", pmd_write, NULL, false},
+    {"extending write", extend, NULL, false},
+    {"another file's write", write_victim, NULL, false},
+    {"freeze", freeze, NULL, false},
+    {"sync", sync_all, NULL, false},
+    {"unmount attempt", unmount_attempt, NULL, false},
 };
 const unsigned changer_count = COUNT(changers);
 
@@ -335,7 +352,17 @@ static void start_end_at_page(void)
     fill(0, 10);
     all_maps(stage.page, false, ext2dax_fault);
 }
-/* Not a block is free. */
+static void start_private(void)
+{
+    start_backed();
+    stage.private = true;
+    for (unsigned i = 0; i < stage.maps; i++) {
+        ext2dax_model_unmap(stage.map[i]);
+        stage.map[i] = ext2dax_model_map(stage.model, stage.file, 0, PAGES, false, true);
+    }
+    all_maps(stage.page, false, ext2dax_fault);
+}
+/* Not a block is free; what a punch frees, a fault may get. */
 static void start_full(void)
 {
     unsigned char bytes[PAGE];
@@ -343,6 +370,7 @@ static void start_full(void)
     about(9, 20 * PAGE);
     (void)ext2dax_truncate(stage.file, stage.size);
     fill(0, 8);
+    fill(10, 2);
     memset(bytes, FOREIGN, sizeof bytes);
     for (uint64_t page = 2 * WINDOW; ext2dax_write(stage.victim, page * PAGE, bytes, sizeof bytes) == PAGE;)
         page++;
@@ -361,6 +389,7 @@ const struct start starts[] = {
     {"huge mapping", start_huge},
     {"end inside the page", start_end_inside},
     {"end behind the page", start_end_at_page},
+    {"mapped privately", start_private},
     {"full", start_full},
 };
 const unsigned start_count = COUNT(starts);

@@ -10,6 +10,14 @@
 
 struct stage stage;
 
+/* The file at the start: never changed while threads run. */
+static unsigned char before[PAGES * PAGE];
+
+uint64_t stage_place(unsigned thread)
+{
+    return stage.page * PAGE + 10 * thread;
+}
+
 void expect(bool condition, const char *what)
 {
     if (!condition)
@@ -93,11 +101,16 @@ static void on_start(void *arg)
     const struct play *play = arg;
 
     set_up(play);
-    for (unsigned i = 0; i < play->parts; i++) {
-        stage.taken_away = stage.taken_away || play->part[i]->takes != 0;
-        stage.unlinked = stage.unlinked || (play->part[i]->takes & TAKES_NAME) != 0;
-    }
     play->start->set();
+    stage.kept = UINT64_MAX;
+    for (unsigned i = 0; i < play->parts; i++) {
+        uint64_t kept = play->part[i]->keeps ? play->part[i]->keeps() : UINT64_MAX;
+
+        stage.kept = kept < stage.kept ? kept : stage.kept;
+        stage.unlinked = stage.unlinked || play->part[i]->unlinks;
+    }
+    memset(before, 0, sizeof before);
+    must(ext2dax_read(stage.file, 0, before, sizeof before) == (int64_t)stage.size, "size");
 }
 
 /* ---- playing ---- */
@@ -154,25 +167,67 @@ static void on_step(void *arg)
     judge_state(&judged);
 }
 
+/* May somebody have stored this byte here? */
+static bool was_stored(uint64_t at, unsigned char byte)
+{
+    for (unsigned i = 0; i < stage.maps; i++) {
+        if (byte != STORED + i)
+            continue;
+        if (at == stage_place(i))
+            return stage.stored[i];
+        if (at == (stage.page ^ 1) * PAGE || at == stage.size + 300)
+            return true;
+    }
+    return false;
+}
+
 static void judge_bytes(void)
 {
     unsigned char bytes[PAGES * PAGE];
     int64_t length = ext2dax_read(stage.file, 0, bytes, sizeof bytes);
 
     expect(length >= 0, "the file cannot be read");
-    for (int64_t i = 0; i < length; i++) {
+    expect((uint64_t)length >= (stage.kept < stage.size ? stage.kept : stage.size), "the file has lost its end");
+    for (uint64_t i = 0; i < (uint64_t)length; i++) {
         expect(bytes[i] != FOREIGN, "the file has another file's bytes");
         expect(bytes[i] != FREE, "the file has bytes that nobody wrote");
+        expect(bytes[i] == before[i] || was_stored(i, bytes[i]) || (bytes[i] == 0 && i >= stage.kept),
+               "a byte of the file is neither what it was nor what was stored");
     }
     for (unsigned i = 0; i < stage.maps; i++) {
-        int64_t at = (int64_t)(stage.page * PAGE + 10 * i);
+        uint64_t at = stage_place(i);
 
-        if (!stage.stored[i] || at >= length)
-            continue;
-        if (stage.taken_away)
-            expect(bytes[at] == STORED + i || bytes[at] == 0, "a store left something else");
-        else
+        if (stage.stored[i] && at < (uint64_t)length && at < stage.kept)
             expect(bytes[at] == STORED + i, "a store was lost");
+    }
+}
+
+/* What the last page shows past the end of the file. Nobody stores there. */
+static void judge_tail(void)
+{
+    const unsigned char *image = stage.memory.base;
+    struct ext2dax_stat figures;
+    uint32_t block;
+
+    ext2dax_stat(stage.file, &figures);
+    block = ext2dax_check_block(image, stage.memory.size, stage.file->number, figures.size / PAGE);
+    for (size_t i = (size_t)(figures.size % PAGE); i != 0 && block != 0 && i < PAGE; i++)
+        expect(image[(size_t)block * PAGE + i] == 0, "bytes past the end of the file are not zero");
+}
+
+/* A private copy lasts until its page is cut off, and is of the file as it was once. */
+static void judge_copies(void)
+{
+    unsigned char bytes[PAGE];
+
+    for (unsigned i = 0; i < stage.maps; i++) {
+        if (ext2dax_model_read(stage.map[i], stage.page * PAGE, bytes, sizeof bytes, false, true) !=
+            EXT2DAX_FAULT_NOPAGE)
+            continue;
+        for (unsigned k = 0; k < sizeof bytes; k++)
+            expect(bytes[k] != FOREIGN && bytes[k] != FREE, "a copy has what the file never had");
+        if (stage.copied[i] && stage.kept > stage_place(i))
+            expect(bytes[stage_place(i) % PAGE] == STORED + i, "a store into a private copy was lost");
     }
 }
 
@@ -215,6 +270,9 @@ static void on_finish(void *arg)
     judge_end(&judged);
     if (!stage.unlinked) {
         judge_bytes();
+        judge_tail();
+        if (stage.private)
+            judge_copies();
         judge_marks();
     }
     close_down();

@@ -38,22 +38,26 @@ struct stage {
     unsigned maps;
     uint64_t page;                         /* what the scenario is about */
     uint64_t size;                         /* of the file at the start */
-    bool taken_away;                       /* somebody takes blocks away from the file */
-    bool unlinked;                         /* … by removing its name; then each thread gives its reference back */
+    uint64_t kept;                         /* the file's first bytes, which nobody takes away */
+    bool private;                          /* all mappings are */
+    bool unlinked;                         /* somebody removes the name; then each thread gives its reference back */
     bool frozen;                           /* between a freeze and its thaw */
     bool stored[EXT2DAX_EXPLORER_THREADS]; /* the thread's store went through, into its byte of the page */
+    bool copied[EXT2DAX_EXPLORER_THREADS]; /* … of its private copy of it */
 };
 
 extern struct stage stage;
+
+/* The byte of the file that only this thread stores to. */
+uint64_t stage_place(unsigned thread);
 
 /* A scenario is a start and a part for each thread. */
 struct part {
     const char *name;
     void (*play)(unsigned thread);
-    unsigned takes; /* TAKES_… */
+    uint64_t (*keeps)(void); /* so many of the file's first bytes stay what they were; NULL: all */
+    bool unlinks;
 };
-#define TAKES_BLOCKS 1u /* takes blocks away from the file */
-#define TAKES_NAME   2u
 
 struct start {
     const char *name;
