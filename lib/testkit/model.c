@@ -523,16 +523,24 @@ enum ext2dax_fault_result ext2dax_model_write(struct ext2dax_model_map *map, uin
 
 /* ---- looking at it ---- */
 
+void ext2dax_model_peek_each(const struct ext2dax_model *model,
+                             void (*each)(void *arg, const struct ext2dax_inode *inode, uint64_t page, bool shared,
+                                          const struct ext2dax_model_entry *entry),
+                             void *arg)
+{
+    for (const struct ext2dax_model_map *map = model->maps; map; map = map->next)
+        for (uint64_t page = map->first; page < map->first + map->count; page++)
+            if (entry_of(map, page)->seen.kind != EXT2DAX_MODEL_NONE)
+                each(arg, map->inode, page, map->shared, &entry_of(map, page)->seen);
+}
+
 void ext2dax_model_each(struct ext2dax_model *model,
                         void (*each)(void *arg, const struct ext2dax_inode *inode, uint64_t page, bool shared,
                                      const struct ext2dax_model_entry *entry),
                         void *arg)
 {
     lock_table(model);
-    for (const struct ext2dax_model_map *map = model->maps; map; map = map->next)
-        for (uint64_t page = map->first; page < map->first + map->count; page++)
-            if (entry_of(map, page)->seen.kind != EXT2DAX_MODEL_NONE)
-                each(arg, map->inode, page, map->shared, &entry_of(map, page)->seen);
+    ext2dax_model_peek_each(model, each, arg);
     unlock_table(model);
 }
 

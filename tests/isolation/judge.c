@@ -77,7 +77,7 @@ void judge_state(const struct judge *judge)
     if (found < 0)
         ext2dax_explorer_fail(judge->explorer, "the image cannot be checked");
     else if (found == 0 || judge->hostile)
-        ext2dax_model_each(judge->model, look_at_entry, &look);
+        ext2dax_model_peek_each(judge->model, look_at_entry, &look);
 }
 
 void judge_end(const struct judge *judge)

@@ -74,6 +74,12 @@ void ext2dax_model_each(struct ext2dax_model *model,
                                      const struct ext2dax_model_entry *entry),
                         void *arg);
 
+/* The same without the page-table lock, for a bench whose threads all stand still: one may be holding it. */
+void ext2dax_model_peek_each(const struct ext2dax_model *model,
+                             void (*each)(void *arg, const struct ext2dax_inode *inode, uint64_t page, bool shared,
+                                          const struct ext2dax_model_entry *entry),
+                             void *arg);
+
 /*
  * Every entry against the image, which must be at rest: DATA is the block that the tree names, below the end of file; ZERO
  * only over a hole; huge only aligned. Counts what is wrong and calls `found` (may be NULL) with a static text.
