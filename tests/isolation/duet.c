@@ -15,6 +15,8 @@ struct ext2dax_model_map *map CHANGES, *other CHANGES;
 
 /* States in which assertions may come up; they only have a column of their own. */
 #define ENOUGH 20000u
+/* In which a way of exploring shows that it finds nothing where there is nothing. */
+#define THOROUGH 100000u
 
 static struct ext2dax_explorer *explorer;
 static const struct duet *playing;
@@ -138,7 +140,9 @@ static void open_explorer(const struct duet *duet, unsigned flags)
     struct ext2dax_explorer_options options = {.size = sizeof options,
                                                .flags = flags | (duet->blind ? EXT2DAX_EXPLORER_BLIND : 0),
                                                .preemptions = EXT2DAX_EXPLORER_ANY,
-                                               .most_states = duet->unjudged ? ENOUGH : 0};
+                                               .most_states = duet->unjudged   ? ENOUGH
+                                                              : duet->thorough ? THOROUGH
+                                                                               : 0};
 
     explorer = ext2dax_explorer_open(&options);
     ck_assert_ptr_nonnull(explorer);
@@ -162,7 +166,7 @@ bool duet_explore(const struct duet *duet, struct ext2dax_explorer_result *resul
     const struct ext2dax_scenario scenario = describe(duet);
     bool sound = true;
 
-    for (unsigned i = 0; i < (duet->mutant && !duet->unjudged ? 3 : 1) && sound; i++) {
+    for (unsigned i = 0; i < ((duet->mutant || duet->thorough) && !duet->unjudged ? 3 : 1) && sound; i++) {
         open_explorer(duet, tries[i]);
         sound = ext2dax_explorer_explore(explorer, &scenario, result);
         close_explorer(duet);

@@ -32,6 +32,7 @@ struct duet {
     const struct scenario *scenario;
     const char *mutant; /* active while both run; NULL: nothing is broken */
     bool blind;         /* the core's assertions are off, and nobody looks at the order of locks */
+    bool thorough;      /* tried in all the ways a mutant is, though nothing is broken */
     bool unjudged;      /* only assertions and the order of locks count */
     bool hostile;       /* the image is not whole from the start: only its mappings are judged */
     bool durable;       /* the mount is ordered, and bench.durable kept */
