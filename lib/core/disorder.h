@@ -67,6 +67,19 @@
     _(ENTRY_EMPTIED, "e2d_dir_remove", "&found->entry->inode")                                                         \
     _(DTIME, "remove_last_name", "&inode->disk->dtime")                                                                \
     _(INDEX_GIVEN_UP, "e2d_dir_unindex", "&directory->disk->flags")                                                    \
+    _(RECOVER_LINKS, "mend_inode", "&disk->links")                                                                     \
+    _(RECOVER_SECTORS, "mend_inode", "&disk->sectors")                                                                 \
+    _(RECOVER_SIZE, "mend_inode", "&disk->size")                                                                       \
+    _(RECOVER_INDEX, "mend_inode", "&disk->flags")                                                                     \
+    _(RECOVER_REFERENCES, "mend_references", "&header->references")                                                    \
+    _(RECOVER_ENTRY, "mend_entries", "&entry->inode")                                                                  \
+    _(RECOVER_TYPE, "mend_entries", "&entry->type")                                                                    \
+    _(RECOVER_BLOCK_BITS, "free_blocks", "map + (bit >> 3)")                                                           \
+    _(RECOVER_DTIME, "mend_dead", "&disk->dtime")                                                                      \
+    _(RECOVER_INODE_BIT, "mend_dead", "map + (bit >> 3)")                                                              \
+    _(RECOVER_GROUP_COUNT, "store_count", "at")                                                                        \
+    _(RECOVER_FREE_BLOCKS, "mend", "&m->super->free_blocks")                                                           \
+    _(RECOVER_FREE_INODES, "mend", "&m->super->free_inodes")                                                           \
     _(FSYNC_DATA, "flush_window", "e2d_block(m, (uint32_t)run.physical)")                                              \
     _(FSYNC_INODE, "flush_window", "inode->disk")                                                                      \
     _(SYNC_UNORDERED, "e2d_sync_rest", "m->base")                                                                      \

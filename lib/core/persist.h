@@ -54,6 +54,7 @@ int e2d_check(struct ext2dax_mount *m, const void *at, size_t length);
  */
 #if defined(E2D_INSTRUMENT) && !defined(E2D_PERSIST_PLAIN)
 #define e2d_written(m, at, length)    (e2d_site(__func__, #at), e2d_written((m), (at), (length)))
+#define e2d_store8(m, at, value)      (e2d_site(__func__, #at), e2d_store8((m), (at), (value)))
 #define e2d_store16(m, at, value)     (e2d_site(__func__, #at), e2d_store16((m), (at), (value)))
 #define e2d_store32(m, at, value)     (e2d_site(__func__, #at), e2d_store32((m), (at), (value)))
 #define e2d_copy(m, to, from, length) (e2d_site(__func__, #to), e2d_copy((m), (to), (from), (length)))

@@ -2,6 +2,7 @@
 /*
  * Crashes everywhere: every call, every two and many threes on one of the bases or all, each image that a crash could
  * leave judged by the invariant checker and by what was promised of names, sizes and contents, a sample by e2fsck.
+ * And recovery of a wreck, which must come to the same wherever it is cut off.
  *
  *   explore short|quick|long|full [BASE]…
  *
@@ -14,6 +15,7 @@
 #include <time.h>
 
 #include "plan.h"
+#include "wreck.h"
 
 struct length {
     const char *name;
@@ -54,6 +56,29 @@ static void print(const char *name, const struct tally *t, double took, double b
     fflush(stdout);
 }
 
+static bool wanted(int argc, char **argv, const char *name)
+{
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], name) == 0)
+            return true;
+    }
+    return argc == 2;
+}
+
+static void recover_wreck(const struct length *length, struct tally *sum)
+{
+    struct bed_options options = {
+        .line = 8, .all_up_to = length->all_up_to, .sample = length->sample, .remember_log = length->remember_log};
+    struct wreck *wreck = wreck_open(&options);
+    double start = seconds(CLOCK_MONOTONIC), start_busy = seconds(CLOCK_PROCESS_CPUTIME_ID);
+
+    (void)wreck_recover(wreck);
+    print(WRECK_NAME, wreck_tally(wreck), seconds(CLOCK_MONOTONIC) - start,
+          seconds(CLOCK_PROCESS_CPUTIME_ID) - start_busy);
+    add(sum, wreck_tally(wreck));
+    wreck_close(wreck);
+}
+
 int main(int argc, char **argv)
 {
     const struct length *length = NULL;
@@ -71,7 +96,8 @@ int main(int argc, char **argv)
     }
     if (getenv("EXT2DAX_UNDER_VALGRIND"))
         length = &lengths[0];
-    printf("checked: distinct images that the checker ran on; known: those it had run on before\n");
+    printf("checked: distinct images that the checker ran on (of the wreck: that were recovered); known: those it had "
+           "met before\n");
     printf("%-16s %6s %10s %10s %7s %5s %5s %5s %6s\n", "base", "calls", "checked", "known", "1000/s", "e2fsck",
            "mends", "found", "s");
     for (unsigned i = 0; i < base_count; i++) {
@@ -82,14 +108,11 @@ int main(int argc, char **argv)
                                       .remember_log = length->remember_log,
                                       .fsck_one_in = fsck && !bases[i].indexed ? length->fsck_one_in : 0,
                                       .fsck_most = length->fsck_most};
-        bool wanted = argc == 2;
         double start = seconds(CLOCK_MONOTONIC), start_busy = seconds(CLOCK_PROCESS_CPUTIME_ID);
 
         struct bed *bed;
 
-        for (int k = 2; k < argc; k++)
-            wanted = wanted || strcmp(argv[k], bases[i].name) == 0;
-        if (!wanted)
+        if (!wanted(argc, argv, bases[i].name))
             continue;
         bed = bed_open(&bases[i], &options);
         (void)plan_run(bed, &length->plan, NULL, NULL);
@@ -98,6 +121,8 @@ int main(int argc, char **argv)
         add(&sum, bed_tally(bed));
         bed_close(bed);
     }
+    if (wanted(argc, argv, WRECK_NAME))
+        recover_wreck(length, &sum);
     print("all", &sum, seconds(CLOCK_MONOTONIC) - begun, seconds(CLOCK_PROCESS_CPUTIME_ID) - busy);
     printf("%" PRIu64 " images handed out, contents compared on %" PRIu64 "; %" PRIu64 " checked with no leak allowed; "
            "%" PRIu64 " of %" PRIu64 " points exhausted; %" PRIu64 " workloads did not fit; %" PRIu64 " unremembered\n",

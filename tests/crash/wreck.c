@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+#include "wreck.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ext2dax/hosted/lock.h"
+#include "ext2dax/hosted/memory.h"
+#include "ext2dax/ondisk.h"
+#include "ext2dax/testkit/checker.h"
+
+#define BLOCK_SIZE  1024u
+#define SIZE        (64 * BLOCK_SIZE)
+#define INODES      24
+#define CLOCK       1700000000
+#define XATTR_MAGIC 0xEA020000u
+
+struct wreck {
+    struct bed_options options;
+    struct ext2dax_memory memory, other; /* the latter: where what a crash left is recovered */
+    struct ext2dax_crash *crash;
+    unsigned char image[SIZE], settled[SIZE]; /* the wreck, and recovered */
+    bool returned;
+    struct tally tally;
+    char finding[256];
+};
+
+/* ---- plugs ---- */
+
+static void *host_alloc(void *ctx, size_t bytes)
+{
+    (void)ctx;
+    return malloc(bytes);
+}
+
+static void host_release(void *ctx, void *at, size_t bytes)
+{
+    (void)ctx;
+    (void)bytes;
+    free(at);
+}
+
+/* Stands still, so that recovery leaves the same bytes whenever it runs. */
+static int64_t host_now(void *ctx)
+{
+    (void)ctx;
+    return CLOCK;
+}
+
+static const struct ext2dax_host_ops host_ops = {
+    .size = sizeof host_ops, .alloc = host_alloc, .release = host_release, .now = host_now};
+
+static int mount_at(const struct ext2dax_memory *memory, struct ext2dax_mount **mount)
+{
+    struct ext2dax_plugs plugs = {.locks = ext2dax_locks_by_name("none"), .memory = *memory, .host = {&host_ops, NULL}};
+    struct ext2dax_mount_options options = {
+        .size = sizeof options, .page_shift = 10, .huge_order = 3, .order = EXT2DAX_ORDERED};
+
+    return ext2dax_mount(&plugs, &options, mount);
+}
+
+/* What must work for the test to mean anything. */
+static void must(bool works, const char *what)
+{
+    if (works)
+        return;
+    fprintf(stderr, "wreck: %s\n", what);
+    exit(2);
+}
+
+/* ---- the wreck ---- */
+
+static void make_files(const struct ext2dax_memory *memory)
+{
+    static const char bytes[3 * BLOCK_SIZE] = "w";
+    struct ext2dax_mount *mount;
+    struct ext2dax_inode *root, *inode;
+
+    must(mount_at(memory, &mount) == 0, "mount");
+    must(ext2dax_inode_get(mount, EXT2DAX_ROOT_INODE, &root) == 0, "root");
+    for (const char *name = "abcdef"; *name != '\0'; name++) {
+        must(ext2dax_create(root, name, 1, 0644, 0, 0, &inode) == 0, "create");
+        must(*name == 'c' || ext2dax_write(inode, 0, bytes, sizeof bytes) == (int64_t)sizeof bytes, "write");
+        ext2dax_inode_put(inode);
+    }
+    ext2dax_inode_put(root);
+    must(ext2dax_unmount(mount) == 0, "unmount");
+}
+
+static struct ext2dax_disk_dirent *entry(unsigned char *image, char letter)
+{
+    return image_entry(image, BLOCK_SIZE, letter, 1);
+}
+
+static struct ext2dax_disk_inode *file(unsigned char *image, char letter)
+{
+    return image_inode(image, BLOCK_SIZE, image_get32(&entry(image, letter)->inode));
+}
+
+static void add16(void *at, uint32_t more)
+{
+    image_put16(at, image_get16(at) + more);
+}
+
+static void add32(void *at, uint32_t more)
+{
+    image_put32(at, image_get32(at) + more);
+}
+
+/* "e" and "f" share the last block for their attributes, which says that more do. */
+static void share_attributes(unsigned char *image, unsigned char *bitmap)
+{
+    uint32_t block = SIZE / BLOCK_SIZE - 1, bit = block - 1;
+    unsigned char *header = image + (size_t)block * BLOCK_SIZE;
+
+    memset(header, 0, BLOCK_SIZE);
+    image_put32(header, XATTR_MAGIC);
+    image_put32(header + 4, 5);
+    image_put32(header + 8, 1);
+    bitmap[bit / 8] |= (unsigned char)(1u << bit % 8);
+    for (const char *name = "ef"; *name != '\0'; name++) {
+        image_put32(&file(image, *name)->file_acl, block);
+        add32(&file(image, *name)->sectors, BLOCK_SIZE / 512);
+    }
+}
+
+static void break_all(unsigned char *image)
+{
+    struct ext2dax_disk_super *super = image_super(image);
+    struct ext2dax_disk_group *group = (void *)(image + 2 * (size_t)BLOCK_SIZE);
+    struct ext2dax_disk_inode *root = image_inode(image, BLOCK_SIZE, EXT2DAX_ROOT_INODE);
+
+    share_attributes(image, image + (size_t)image_get32(&group->block_bitmap) * BLOCK_SIZE);
+    add16(&file(image, 'a')->links, 2);
+    add32(&file(image, 'a')->sectors, 6);
+    /* An index that names the dead entry of "b", whose blocks leak; "c" has lost its name, and "d" its type. */
+    image_put32(&root->flags, image_get32(&root->flags) | EXT2DAX_FL_INDEX);
+    image_put16(&file(image, 'b')->links, 0);
+    image_put32(&entry(image, 'c')->inode, 0);
+    entry(image, 'd')->type = EXT2DAX_FT_UNKNOWN;
+    add32(&root->size, BLOCK_SIZE);
+    add16(&root->links, 1);
+    add16(&group->used_dirs, 1);
+    add16(&group->free_blocks, 1);
+    add16(&group->free_inodes, 1);
+    add32(&super->free_blocks, (uint32_t)-5);
+    add32(&super->free_inodes, (uint32_t)-2);
+    image_put16(&super->state, 0);
+}
+
+/* ---- judging ---- */
+
+static bool recovers(struct wreck *wreck, const void *image, int *error)
+{
+    struct ext2dax_mount *mount;
+    bool same;
+
+    memcpy(wreck->other.base, image, SIZE);
+    *error = mount_at(&wreck->other, &mount);
+    if (*error != 0)
+        return false;
+    same = memcmp(wreck->other.base, wreck->settled, SIZE) == 0;
+    (void)ext2dax_unmount(mount);
+    return same;
+}
+
+static int report(struct wreck *wreck, const char *what)
+{
+    wreck->tally.findings++;
+    snprintf(wreck->finding, sizeof wreck->finding, WRECK_NAME ": recovery (%s): %s",
+             wreck->returned ? "when it has returned" : "while it runs", what);
+    if (!wreck->options.quiet)
+        printf("FINDING %s\n", wreck->finding);
+    return 1;
+}
+
+static int judge(void *arg, const struct ext2dax_crash_state *state)
+{
+    struct wreck *wreck = arg;
+    int error;
+
+    wreck->tally.images++;
+    if (wreck->returned) {
+        wreck->tally.strict++;
+        if (memcmp(state->image, wreck->settled, SIZE) != 0)
+            return report(wreck, "what it has mended is not durable");
+    }
+    if (state->before) {
+        wreck->tally.known++;
+        return 0;
+    }
+    wreck->tally.checked++;
+    if (recovers(wreck, state->image, &error))
+        return 0;
+    return report(wreck, error != 0 ? "a crash leaves what cannot be recovered"
+                                    : "a crash leaves what recovers to another image");
+}
+
+bool wreck_recover(struct wreck *wreck)
+{
+    uint64_t findings = wreck->tally.findings;
+    struct ext2dax_mount *mount;
+
+    wreck->returned = false;
+    ext2dax_crash_judge(wreck->crash, NULL, NULL);
+    ext2dax_crash_load(wreck->crash, wreck->image);
+    ext2dax_crash_judge(wreck->crash, judge, wreck);
+    must(mount_at(&wreck->memory, &mount) == 0, "recovery of the wreck");
+    wreck->returned = true;
+    if (wreck->tally.findings == findings)
+        (void)ext2dax_crash_point(wreck->crash);
+    ext2dax_crash_judge(wreck->crash, NULL, NULL);
+    (void)ext2dax_unmount(mount);
+    wreck->tally.workloads++;
+    return wreck->tally.findings == findings;
+}
+
+/* ---- opening ---- */
+
+struct wreck *wreck_open(const struct bed_options *options)
+{
+    struct ext2dax_format_options format = {
+        .size = sizeof format, .block_size = BLOCK_SIZE, .inodes = INODES, .time = CLOCK};
+    struct ext2dax_crash_options crash = {.size = sizeof crash,
+                                          .bytes = SIZE,
+                                          .line = options->line,
+                                          .all_up_to = options->all_up_to,
+                                          .sample = options->sample,
+                                          .seed = options->seed,
+                                          .remember_log = options->remember_log};
+    struct wreck *wreck = calloc(1, sizeof *wreck);
+    struct ext2dax_mount *mount;
+
+    must(wreck != NULL, "no memory");
+    wreck->options = *options;
+    must(ext2dax_heap_open(SIZE, &wreck->other) == 0, "memory");
+    must(ext2dax_format(&wreck->other, &format, NULL) == 0, "format");
+    make_files(&wreck->other);
+    break_all(wreck->other.base);
+    memcpy(wreck->image, wreck->other.base, SIZE);
+    must(ext2dax_check_image(wreck->image, SIZE, EXT2DAX_CHECK_MOUNTED, NULL, NULL, NULL) > 0, "nothing is broken");
+    must(mount_at(&wreck->other, &mount) == 0, "recovery");
+    memcpy(wreck->settled, wreck->other.base, SIZE);
+    must(ext2dax_unmount(mount) == 0, "unmount");
+    must(ext2dax_check_image(wreck->settled, SIZE, EXT2DAX_CHECK_MOUNTED, NULL, NULL, NULL) == 0,
+         "the checker finds something once it is recovered");
+    must(ext2dax_crash_open(&crash, &wreck->memory, &wreck->crash) == 0, "crashing memory");
+    return wreck;
+}
+
+void wreck_close(struct wreck *wreck)
+{
+    ext2dax_crash_close(wreck->crash);
+    ext2dax_heap_close(&wreck->other);
+    free(wreck);
+}
+
+const struct tally *wreck_tally(const struct wreck *wreck)
+{
+    struct wreck *own = (struct wreck *)(uintptr_t)wreck;
+    struct ext2dax_crash_figures figures;
+
+    ext2dax_crash_count(wreck->crash, &figures);
+    own->tally.points = figures.points;
+    own->tally.points_whole = figures.points_whole;
+    own->tally.unremembered = figures.unremembered;
+    return &own->tally;
+}
+
+const char *wreck_finding(const struct wreck *wreck)
+{
+    return wreck->finding;
+}
