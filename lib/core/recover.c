@@ -20,11 +20,12 @@
 #include "persist.h"
 #include "survey.h"
 
-#define REPORTS 64
+#define REPORTS      64
+#define CREATOR_HURD 1u /* lets files own blocks that no pointer names */
 
-/* Features that add no blocks and no inodes that a survey does not know. */
+/* Features that add no blocks and no inodes that a survey does not know; not 0x2, with which inodes need no name. */
 #define COMPAT_UNDERSTOOD                                                                                              \
-    (0x1u | 0x2u | EXT2DAX_COMPAT_HAS_JOURNAL | EXT2DAX_COMPAT_EXT_ATTR | EXT2DAX_COMPAT_RESIZE_INODE |                \
+    (0x1u | EXT2DAX_COMPAT_HAS_JOURNAL | EXT2DAX_COMPAT_EXT_ATTR | EXT2DAX_COMPAT_RESIZE_INODE |                       \
      EXT2DAX_COMPAT_DIR_INDEX)
 
 struct recovery {
@@ -285,6 +286,9 @@ static int check_super(struct ext2dax_mount *m)
     if (unknown != 0)
         return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "compatible features", unknown,
                             "unknown, so that only e2fsck can recover the image");
+    if (e2d_get32(m->super->creator_os) == CREATOR_HURD)
+        return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "creator", CREATOR_HURD,
+                            "the Hurd, so that only e2fsck can recover the image");
     if (orphan != 0)
         return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "last orphan", orphan,
                             "another driver's list of orphans, for e2fsck to settle");

@@ -215,7 +215,9 @@ static int look_reserved(struct e2d_survey *s, uint32_t number, struct ext2dax_d
         if (error != 0)
             return error;
     }
-    return type == 0 || type == EXT2DAX_S_IFREG ? e2d_descend(s->m, disk, visit, s) : 0;
+    if (type != 0 && type != EXT2DAX_S_IFREG)
+        return damage(s, "mode", e2d_get16(disk->mode), "of a reserved inode is no list of blocks");
+    return e2d_descend(s->m, disk, visit, s);
 }
 
 static int look_dead(struct e2d_survey *s, uint32_t number, const struct ext2dax_disk_inode *disk, bool marked)

@@ -355,6 +355,26 @@ static void unknown_compatible_feature(void)
 {
     set32(&super()->compat, get32(super()->compat) | 0x200);
 }
+static void magic_inodes(void)
+{
+    /* An empty file that needs no name: e2fsck keeps it. */
+    set32(&super()->compat, get32(super()->compat) | 0x2);
+    set32(&file("empty")->flags, 0x2000);
+    set32(&entry(EXT2DAX_ROOT_INODE, "empty")->inode, 0);
+}
+static void translator_of_the_hurd(void)
+{
+    /* A block of the file's that no pointer names. */
+    set32(&super()->creator_os, 1);
+    set32(&file("small")->os1, take_block());
+    add32(&file("small")->sectors, 2);
+}
+static void reserved_directory(void)
+{
+    set16(&inode_at(5)->mode, EXT2DAX_S_IFDIR | 0755);
+    set16(&inode_at(5)->links, 1);
+    set32(&inode_at(5)->block[0], take_block());
+}
 static void directory_with_pointers_past_its_size(void)
 {
     set32(&file("dir")->block[1], take_block());
@@ -401,6 +421,9 @@ static const struct {
 } damages[] = {
     {other_drivers_orphans, "other_drivers_orphans"},
     {unknown_compatible_feature, "unknown_compatible_feature"},
+    {magic_inodes, "magic_inodes"},
+    {translator_of_the_hurd, "translator_of_the_hurd"},
+    {reserved_directory, "reserved_directory"},
     {directory_with_pointers_past_its_size, "directory_with_pointers_past_its_size"},
     {directory_without_two_blocks, "directory_without_two_blocks"},
     {file_with_data_and_no_name, "file_with_data_and_no_name"},
