@@ -224,7 +224,7 @@ static void check_loops(struct e2d_audit *a)
     for (number = 1; number <= a->inodes; number++)
         a->inode[number].dotdot = 0;
     for (number = 1; number <= a->inodes; number++) {
-        uint32_t at = number;
+        uint32_t at = a->inode[number].parent != 0 ? number : 0;
 
         while (at != 0 && at != EXT2DAX_ROOT_INODE && a->inode[at].dotdot == 0) {
             a->inode[at].dotdot = number;

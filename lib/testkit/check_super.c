@@ -127,21 +127,15 @@ static void check_counter(struct e2d_audit *a, const char *what, uint32_t group,
 
 static void check_padding(struct e2d_audit *a, const char *what, const uint8_t *map, uint32_t group, uint32_t bits)
 {
-    uint32_t all = 8 * a->block_size;
-    uint32_t at = bits;
-    uint64_t together = UINT64_MAX;
+    uint32_t at = bits, byte = (bits + 7) >> 3;
+    bool all = true;
 
-    /* Bit by bit up to a whole word: most of a small image's bitmap is padding. */
-    for (; at < all && (at & 63) != 0; at++)
-        if (!e2d_audit_bit(map, at))
-            together = 0;
-    for (; at < all; at += 64) {
-        uint64_t word;
-
-        memcpy(&word, map + (at >> 3), sizeof(word));
-        together &= word;
-    }
-    if (together != UINT64_MAX)
+    /* Bit by bit up to a whole byte, which is then like all behind it: most of a small image's bitmap is padding. */
+    for (; (at & 7) != 0; at++)
+        all = all && e2d_audit_bit(map, at);
+    if (byte < a->block_size)
+        all = all && map[byte] == 0xFF && memcmp(map + byte, map + byte + 1, a->block_size - byte - 1) == 0;
+    if (!all)
         e2d_audit_report(a, what, 0, group, 1, 0);
 }
 

@@ -12,11 +12,13 @@
 
 #include "ext2dax/error.h"
 
-/* One piece of zeroed memory for everything; large ones come untouched from the system. */
-static void *scratch(struct e2d_audit *a, uint32_t *owners)
+#define ROOM 4096u /* bytes, enough for an image of 64 blocks, which is often looked at */
+
+/* One piece of zeroed memory for everything; large ones come untouched from the system, small ones are `room`. */
+static void *scratch(struct e2d_audit *a, uint32_t *owners, void *room)
 {
     uint32_t slots = 64;
-    size_t names, inodes, blocks;
+    size_t names, inodes, blocks, bytes;
     char *memory;
 
     while (slots < a->inodes && slots < 1u << 16)
@@ -24,7 +26,8 @@ static void *scratch(struct e2d_audit *a, uint32_t *owners)
     names = (size_t)slots * sizeof(*a->names);
     inodes = ((size_t)a->inodes + 1) * sizeof(*a->inode);
     blocks = (size_t)a->blocks * sizeof(uint32_t);
-    memory = calloc(1, names + inodes + blocks + (owners ? 0 : blocks));
+    bytes = names + inodes + blocks + (owners ? 0 : blocks);
+    memory = bytes <= ROOM ? memset(room, 0, bytes) : calloc(1, bytes);
     if (!memory)
         return NULL;
     a->names = (void *)memory;
@@ -42,13 +45,14 @@ int ext2dax_check_image(const void *base, size_t size, unsigned flags,
 {
     struct e2d_audit a = {.base = base, .size = size, .flags = flags, .found = found, .arg = arg};
     int error = e2d_audit_geometry(&a);
+    uint64_t room[ROOM / sizeof(uint64_t)];
     void *memory;
 
     if (error < 0)
         return error;
     if (error > 0)
         return a.findings;
-    memory = scratch(&a, owners);
+    memory = scratch(&a, owners, room);
     if (!memory)
         return -EXT2DAX_ENOMEM;
     if (e2d_audit_metadata(&a)) {
@@ -58,7 +62,8 @@ int ext2dax_check_image(const void *base, size_t size, unsigned flags,
     }
     if (a.names_own)
         free(a.names);
-    free(memory);
+    if (memory != room)
+        free(memory);
     return a.no_memory ? -EXT2DAX_ENOMEM : a.findings;
 }
 
