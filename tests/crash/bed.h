@@ -78,7 +78,8 @@ struct bed_options {
     unsigned remember_log;
     uint64_t fsck_one_in; /* images; 0: none is put to e2fsck */
     uint64_t fsck_most;
-    bool only_fsck; /* nothing else judges */
+    bool only_fsck;    /* nothing else judges */
+    bool only_checker; /* likewise */
     bool quiet;     /* findings are kept, not printed */
 };
 
