@@ -21,7 +21,8 @@ extern "C" {
 struct ext2dax_format_options {
     size_t size;               /* sizeof of whoever filled it; what lies past it counts as zero */
     uint32_t block_size;       /* bytes, 1024 … 65536; 0: 4096 */
-    uint32_t blocks_per_group; /* a multiple of 8; 0: the most a bitmap block holds, at most 65528 */
+    uint32_t blocks_per_group; /* a multiple of 8, at most as many as a bitmap block has bits, and 65528; 0: the most of
+                                  these that can be huge pages throughout, a multiple of a quarter of the block size */
     uint32_t inodes;           /* at least; 0: one for every 16 KiB of the image, as far as its groups can hold them.
                                   Never less than 16 a group. */
     uint32_t reserved_percent; /* of the blocks, for the superuser; 0 … 50 */

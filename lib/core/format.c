@@ -168,7 +168,8 @@ static int plan_options(struct maker *mk, const struct ext2dax_format_options *o
     mk->first = mk->block_size == 1024;
 
     most = e2d_min32(8 * mk->block_size, MAX_COUNT);
-    mk->blocks_per_group = o->blocks_per_group != 0 ? o->blocks_per_group : most;
+    /* By itself a group is whole windows long, which have no more blocks than a pointer block has pointers. */
+    mk->blocks_per_group = o->blocks_per_group != 0 ? o->blocks_per_group : most & ~(mk->block_size / 4 - 1);
     if ((mk->blocks_per_group & 7) != 0 || mk->blocks_per_group > most)
         return refuse(mk, EXT2DAX_EINVAL, "options", "blocks per group", mk->blocks_per_group,
                       "not a multiple of 8, or more than a bitmap block and a free count hold");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pages a machine may have: 4 KiB with 2 MiB windows, 16 KiB with 32 MiB, 64 KiB with 512 MiB. What is true of a
- * window in test_fault.c, where windows are small, is true at full size: its first and last page, its neighbours, and
- * what happens to a huge entry when part of it is taken away. The memory is sparse, and a window costs what is touched.
+ * The pages a machine may have: 4 KiB with 2 MiB windows, 8 KiB with 8 MiB, 16 KiB with 32 MiB, 64 KiB with 512 MiB.
+ * What is true of a window in test_fault.c, where windows are small, is true at full size: its first and last page, its
+ * neighbours, and what happens to a huge entry when part of it is taken away. The memory is sparse, and a window costs
+ * what is touched.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,21 +15,9 @@ static const struct pages {
     struct bench_options options;
 } kinds[] = {
     {"4K", {.size = (size_t)16 << 20, .block_size = 4096, .page_shift = 12, .huge_order = 9, .sparse = true}},
-    /* Groups of whole windows: what format chooses by itself here, 65528 blocks, is none. */
-    {"16K",
-     {.size = (size_t)160 << 20,
-      .block_size = 16384,
-      .page_shift = 14,
-      .huge_order = 11,
-      .blocks_per_group = 31 * 2048,
-      .sparse = true}},
-    {"64K",
-     {.size = (size_t)1 << 30,
-      .block_size = 65536,
-      .page_shift = 16,
-      .huge_order = 13,
-      .blocks_per_group = 7 * 8192,
-      .sparse = true}},
+    {"8K", {.size = (size_t)40 << 20, .block_size = 8192, .page_shift = 13, .huge_order = 10, .sparse = true}},
+    {"16K", {.size = (size_t)160 << 20, .block_size = 16384, .page_shift = 14, .huge_order = 11, .sparse = true}},
+    {"64K", {.size = (size_t)1 << 30, .block_size = 65536, .page_shift = 16, .huge_order = 13, .sparse = true}},
 };
 #define KINDS (int)(sizeof(kinds) / sizeof(kinds[0]))
 

@@ -249,6 +249,22 @@ START_TEST(options_stand_in_the_superblock)
 }
 END_TEST
 
+/* Whole windows apart, whatever the page size and the order of a huge page: else there are no huge pages. */
+START_TEST(groups_are_as_long_as_huge_pages_let_them_be)
+{
+    static const uint32_t longest[] = {8192, 16384, 32768, 63488, 61440, 57344, 49152};
+    uint32_t block_size = block_sizes[_i], window = block_size / 4;
+    size_t size = (size_t)100 * block_size;
+    uint8_t *image = filled(size, 0);
+
+    ck_assert_int_eq(make(image, size, block_size, 0, 0), 0);
+    ck_assert_uint_eq(get32(super_of(image)->blocks_per_group), longest[_i]);
+    ck_assert_uint_eq(longest[_i] % window, 0);
+    ck_assert(longest[_i] == 8 * block_size || longest[_i] + window > 65528);
+    free(image);
+}
+END_TEST
+
 START_TEST(a_last_group_too_small_for_its_metadata_is_left_out)
 {
     /* 1K blocks, groups of 256: group 1 has a superblock copy, group 2 none. */
@@ -555,6 +571,7 @@ int main(int argc, char **argv)
         tcase_add_loop_test(tests, the_smallest_image_holds_just_its_metadata, 0, BLOCK_SIZES);
         tcase_add_loop_test(tests, the_same_call_makes_the_same_bytes_and_free_blocks_are_not_touched, 0, 6);
         tcase_add_test(tests, options_stand_in_the_superblock);
+        tcase_add_loop_test(tests, groups_are_as_long_as_huge_pages_let_them_be, 0, BLOCK_SIZES);
         tcase_add_test(tests, a_last_group_too_small_for_its_metadata_is_left_out);
         tcase_add_test(tests, what_cannot_be_is_refused_by_name_and_changes_nothing);
         tcase_add_test(tests, the_magic_number_comes_last_and_everything_is_written_back);
