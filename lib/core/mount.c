@@ -162,7 +162,7 @@ static void lay_out_windows(struct ext2dax_mount *m, unsigned huge_order)
     /* Region starts are aligned in the image; where groups are not whole windows apart, no two groups look alike. */
     in_window = m->window_blocks - 1;
     m->region_skew = (m->window_blocks - (m->first_data_block & in_window)) & in_window;
-    if ((m->blocks_per_group & in_window) == 0)
+    if ((m->blocks_per_group & in_window) == 0 || (m->groups == 1 && m->blocks_per_group > in_window))
         m->regions_per_group = (m->blocks_per_group - m->region_skew) >> m->window_shift;
 }
 

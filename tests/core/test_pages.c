@@ -17,6 +17,14 @@ static const struct pages {
     {"4K", {.size = (size_t)16 << 20, .block_size = 4096, .page_shift = 12, .huge_order = 9, .sparse = true}},
     {"8K", {.size = (size_t)40 << 20, .block_size = 8192, .page_shift = 13, .huge_order = 10, .sparse = true}},
     {"16K", {.size = (size_t)160 << 20, .block_size = 16384, .page_shift = 14, .huge_order = 11, .sparse = true}},
+    /* What mke2fs chooses, which is not whole windows, in an image of one group. */
+    {"16K by mke2fs",
+     {.size = (size_t)160 << 20,
+      .block_size = 16384,
+      .page_shift = 14,
+      .huge_order = 11,
+      .blocks_per_group = 65528,
+      .sparse = true}},
     {"64K", {.size = (size_t)1 << 30, .block_size = 65536, .page_shift = 16, .huge_order = 13, .sparse = true}},
 };
 #define KINDS (int)(sizeof(kinds) / sizeof(kinds[0]))
