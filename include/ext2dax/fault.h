@@ -26,7 +26,7 @@ enum ext2dax_fallback {
     EXT2DAX_FALLBACK_BLOCK_SIZE, /* block size and page size differ: the file can be read and written only */
     EXT2DAX_FALLBACK_ALIGNMENT,  /* window, mapping or memory not aligned to a huge page */
     EXT2DAX_FALLBACK_RANGE,      /* the window leaves the mapping or the file */
-    EXT2DAX_FALLBACK_HOLE,       /* read of a window with a hole in it */
+    EXT2DAX_FALLBACK_HOLE,       /* a hole is what the window begins with, or what ends its first run of blocks */
     EXT2DAX_FALLBACK_SCATTERED,  /* the window's blocks are not one aligned region */
     EXT2DAX_FALLBACK_NO_REGION,  /* an empty window, and no whole free region is left */
     EXT2DAX_FALLBACK_PRIVATE     /* a private write, or the address space would not take it */

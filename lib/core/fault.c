@@ -228,25 +228,16 @@ static enum ext2dax_fault_result make_writable(struct ext2dax_fault *fault)
 
 /* ---- windows ---- */
 
-static enum ext2dax_fault_result read_window(struct ext2dax_fault *fault, uint64_t first)
+/* Why a window that begins with this shorter run is no region: one look behind the run, not at each of its pages. */
+static enum ext2dax_fallback flaw(struct ext2dax_inode *inode, uint64_t first, struct ext2dax_run *run)
 {
-    struct ext2dax_inode *inode = fault->inode;
-    const struct ext2dax_mount *m = inode->mount;
-    struct ext2dax_run run;
-    int rc;
-
-    rc = e2d_map(inode, first, m->window_blocks, &run);
-    if (rc != 0)
-        return result_of(rc);
-    if (run.physical == 0)
-        return fall_back(fault, EXT2DAX_FALLBACK_HOLE);
-    if (run.length != m->window_blocks || (run.physical & (m->window_blocks - 1)) != 0)
-        return fall_back(fault, EXT2DAX_FALLBACK_SCATTERED);
-    return enter_run(fault, first, run.physical, run.length, false, true);
+    if (run->physical != 0)
+        (void)e2d_map(inode, first + run->length, 1, run);
+    return run->physical == 0 ? EXT2DAX_FALLBACK_HOLE : EXT2DAX_FALLBACK_SCATTERED;
 }
 
-/* The window's region, claimed whole if the window is empty; the entry lock is held. */
-static enum ext2dax_fault_result region_for_write(struct ext2dax_fault *fault, uint64_t first, struct ext2dax_run *run)
+/* The window's region; a write, which holds the entry lock, claims one whole if the window is empty. */
+static enum ext2dax_fault_result region_of_window(struct ext2dax_fault *fault, uint64_t first, struct ext2dax_run *run)
 {
     struct ext2dax_inode *inode = fault->inode;
     const struct ext2dax_mount *m = inode->mount;
@@ -257,8 +248,10 @@ static enum ext2dax_fault_result region_for_write(struct ext2dax_fault *fault, u
     if (rc != 0)
         return result_of(rc);
     if (run->length != m->window_blocks)
-        return fall_back(fault, run->physical == 0 ? EXT2DAX_FALLBACK_HOLE : EXT2DAX_FALLBACK_SCATTERED);
+        return fall_back(fault, flaw(inode, first, run));
     if (run->physical == 0) {
+        if (!fault->write)
+            return fall_back(fault, EXT2DAX_FALLBACK_HOLE);
         rc = e2d_fill_hole(inode, first, m->window_blocks, true, &filled);
         if (rc == -EXT2DAX_ENOSPC)
             return fall_back(fault, EXT2DAX_FALLBACK_NO_REGION);
@@ -271,6 +264,14 @@ static enum ext2dax_fault_result region_for_write(struct ext2dax_fault *fault, u
     return EXT2DAX_FAULT_NOPAGE;
 }
 
+static enum ext2dax_fault_result read_window(struct ext2dax_fault *fault, uint64_t first)
+{
+    struct ext2dax_run run;
+    enum ext2dax_fault_result result = region_of_window(fault, first, &run);
+
+    return result != EXT2DAX_FAULT_NOPAGE ? result : enter_run(fault, first, run.physical, run.length, false, true);
+}
+
 static enum ext2dax_fault_result write_window(struct ext2dax_fault *fault, uint64_t first)
 {
     struct ext2dax_inode *inode = fault->inode;
@@ -279,7 +280,7 @@ static enum ext2dax_fault_result write_window(struct ext2dax_fault *fault, uint6
     struct ext2dax_run run;
 
     e2d_entry_lock(inode, window);
-    result = region_for_write(fault, first, &run);
+    result = region_of_window(fault, first, &run);
     if (result == EXT2DAX_FAULT_NOPAGE) {
         e2d_dirty_mark(inode, window);
         result = enter_run(fault, first, run.physical, run.length, true, true);

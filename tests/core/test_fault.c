@@ -255,6 +255,34 @@ START_TEST(pmd_falls_back_with_a_reason)
 }
 END_TEST
 
+START_TEST(pmd_tells_a_hole_from_scattered_blocks)
+{
+    struct ext2dax_inode *other = bench_create(&bench, "other");
+
+    /* Window 0, four blocks and then a hole; window 1, a hole and then a block; window 2, all but its last block. */
+    write_pages(0, 4, 1);
+    ck_assert_int_eq(ext2dax_truncate(file, 4 * WINDOW), 0);
+    write_pages(15, 1, 2);
+    write_pages(16, 7, 3);
+    for (uint64_t page = 1; page < 24; page += 8) {
+        ck_assert_int_eq(pmd_fault(map, page, false, EXT2DAX_FALLBACK_HOLE), EXT2DAX_FAULT_FALLBACK);
+        ck_assert_int_eq(pmd_fault(map, page, true, EXT2DAX_FALLBACK_HOLE), EXT2DAX_FAULT_FALLBACK);
+    }
+
+    /* Two files that grow in turns: blocks everywhere, one after the other nowhere. */
+    ck_assert_int_eq(ext2dax_truncate(file, 0), 0);
+    for (uint64_t page = 0; page < 8; page++) {
+        write_pages(page, 1, 4);
+        ck_assert_int_eq(ext2dax_write(other, page * PAGE, "x", 1), 1);
+    }
+    ck_assert_uint_ne(bench_physical(file, 1), bench_physical(file, 0) + 1);
+    ck_assert_int_eq(pmd_fault(map, 1, false, EXT2DAX_FALLBACK_SCATTERED), EXT2DAX_FAULT_FALLBACK);
+    ck_assert_int_eq(pmd_fault(map, 1, true, EXT2DAX_FALLBACK_SCATTERED), EXT2DAX_FAULT_FALLBACK);
+    bench_check(&bench);
+    ext2dax_inode_put(other);
+}
+END_TEST
+
 START_TEST(private_writes_copy)
 {
     struct ext2dax_model_map *private = ext2dax_model_map(bench.model, file, 0, 64, false, true);
@@ -516,6 +544,7 @@ int main(void)
     tcase_add_test(entries, pmd_write_claims_a_whole_region);
     tcase_add_test(entries, small_faults_fill_a_region_in_place);
     tcase_add_test(entries, pmd_falls_back_with_a_reason);
+    tcase_add_test(entries, pmd_tells_a_hole_from_scattered_blocks);
     tcase_add_test(entries, private_writes_copy);
     tcase_add_test(entries, frozen_write_faults_retry);
     tcase_add_test(entries, a_last_put_while_frozen_waits_for_thaw);

@@ -187,7 +187,7 @@ START_TEST(truncate_in_a_huge_window)
     ck_assert_int_eq(ext2dax_truncate(file, window * page_size), 0);
     ck_assert_int_eq(byte_at(end), 0);
     ck_assert_int_eq(byte_at((cut + 1) * page_size), 0);
-    ck_assert_int_eq(pmd_fault(0, false, EXT2DAX_FALLBACK_SCATTERED), EXT2DAX_FAULT_FALLBACK);
+    ck_assert_int_eq(pmd_fault(0, false, EXT2DAX_FALLBACK_HOLE), EXT2DAX_FAULT_FALLBACK);
     close_kind();
 }
 END_TEST
