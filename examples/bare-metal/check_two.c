@@ -11,6 +11,7 @@
 #define BOTH        256ul /* pages */
 #define ROUNDS      50u
 #define TIMER_TURNS 20u
+#define TIMER_TURN  500u     /* microseconds */
 #define PATIENCE    5000000u /* microseconds */
 #define HAMMERED    0xA5u
 #define TAKEN       0x5Au
@@ -53,6 +54,15 @@ static void check_both(void)
 
 /* ---- an interrupt of the same processor ---- */
 
+static bool none_mapped(const struct race *r)
+{
+    for (unsigned page = 0; page < PAGES; page++) {
+        if (space_look(space_page(r->mapping, page)) != 0)
+            return false;
+    }
+    return true;
+}
+
 static void truncate_now(void *arg)
 {
     struct race *r = arg;
@@ -61,18 +71,32 @@ static void truncate_now(void *arg)
         r->errors++;
 }
 
+/* Not before there is something to take away. */
+static void truncate_in_use(void *arg)
+{
+    struct race *r = arg;
+
+    if (none_mapped(r)) {
+        apic_timer(TIMER_TURN, truncate_in_use, r);
+        return;
+    }
+    truncate_now(r);
+    r->left += !none_mapped(r);
+}
+
 static void check_interrupt(void)
 {
     unsigned ended = 0, freed = 0;
 
     for (unsigned turn = 0; turn < TIMER_TURNS; turn++) {
         race.errors += ext2dax_truncate(race.taken, PAGES * PAGE_SIZE) != 0;
-        apic_timer(500, truncate_now, &race);
+        apic_timer(TIMER_TURN, truncate_in_use, &race);
         ended += user_run(user_hammer, race.mapping->address, PAGES, HAMMERED) == USER_SIGBUS;
         freed += sectors_of(race.taken) == 0;
     }
     check_same("interrupt: truncates under a running program, which gets SIGBUS", ended, TIMER_TURNS);
     check_same("interrupt: every block is free again", freed, TIMER_TURNS);
+    check_same("interrupt: and no page mapped", race.left, 0);
     check_same("interrupt: no call failed", race.errors, 0);
 }
 
@@ -137,15 +161,6 @@ static bool share_one(const uint64_t *a, const uint64_t *b)
             return true;
     }
     return false;
-}
-
-static bool none_mapped(const struct race *r)
-{
-    for (unsigned page = 0; page < PAGES; page++) {
-        if (space_look(space_page(r->mapping, page)) != 0)
-            return false;
-    }
-    return true;
 }
 
 /* Truncates one, gives the blocks to the other for a moment, and looks whether anything happens to them. */
