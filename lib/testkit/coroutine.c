@@ -118,7 +118,7 @@ static void left(void)
 
 /* ---- switching ---- */
 
-void e2d_coroutine_main(struct e2d_coroutine *coroutine);
+__attribute__((used)) void e2d_coroutine_main(struct e2d_coroutine *coroutine); /* called by name from assembly */
 
 #if E2D_COROUTINE_ASSEMBLY
 
