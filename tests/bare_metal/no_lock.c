@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Instead of the kernel's plug_locks.c: a lock that lets everybody in at once if it is a dax_sem, so that a truncate does
- * not wait for the faults under way. The checks must notice. The others work, though unfairly; and a fault that has looked
- * at the size lingers at the entry lock, so that a truncate comes between whatever the host makes the processors do.
+ * Instead of the kernel's plug_locks.c: a lock that lets everybody in at once if it is of the class NO_LOCK, a dax_sem for
+ * example, so that a truncate does not wait for the faults under way. The checks must notice. The others work, though
+ * unfairly; and whoever comes to one of the class SLOW_LOCK, as a fault to the entry lock when it has looked at the size,
+ * lingers there, so that somebody else comes between whatever the host makes the processors do.
  */
 #include "kernel.h"
 
@@ -15,7 +16,7 @@ static int init(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lo
 {
     (void)ctx;
     (void)number;
-    lock->word = lock_class == EXT2DAX_LOCK_DAX_SEM ? OPEN : lock_class == EXT2DAX_LOCK_ENTRY ? SLOW : 0;
+    lock->word = lock_class == NO_LOCK ? OPEN : lock_class == SLOW_LOCK ? SLOW : 0;
     return 0;
 }
 
