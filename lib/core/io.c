@@ -29,7 +29,7 @@ static const unsigned char zeroes[512];
 
 static size_t copy_out(struct ext2dax_mount *m, void *to, const void *from, size_t bytes)
 {
-    E2D_GUARDED_LOAD(from);
+    E2D_DATA(E2D_YIELD_LOAD, from, bytes);
     if (m->host_ops.copy_out)
         return m->host_ops.copy_out(m->host_ctx, to, from, bytes);
     memcpy(to, from, bytes);
@@ -38,7 +38,7 @@ static size_t copy_out(struct ext2dax_mount *m, void *to, const void *from, size
 
 static size_t copy_in(struct ext2dax_mount *m, void *to, const void *from, size_t bytes)
 {
-    E2D_GUARDED_STORE(to);
+    E2D_DATA(E2D_YIELD_STORE, to, bytes);
     if (m->host_ops.copy_in)
         return m->host_ops.copy_in(m->host_ctx, to, from, bytes);
     memcpy(to, from, bytes);

@@ -28,6 +28,7 @@ void e2d_write_back(struct ext2dax_mount *m, const void *at, size_t length)
     if (E2D_WRITE_BACK_LOST)
         return;
     E2D_YIELD(E2D_YIELD_PERSIST, at);
+    E2D_DATA(E2D_YIELD_LOAD, at, length);
     rc = m->memory_ops.persist ? m->memory_ops.persist(m->memory_ctx, at, length) : 0;
     if (rc != 0)
         fail(m, at, rc);
@@ -76,6 +77,7 @@ void e2d_zero(struct ext2dax_mount *m, void *at, size_t length)
 
     if (length == 0)
         return;
+    E2D_DATA(E2D_YIELD_STORE, at, length);
     if (!m->memory_ops.zero || E2D_WRITE_BACK_LOST) {
         memset(at, 0, length);
         e2d_written(m, at, length);

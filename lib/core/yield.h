@@ -139,6 +139,7 @@ extern bool e2d_assertions_off;
 void e2d_yield_point(enum e2d_yield_kind kind, const volatile void *at);
 void e2d_atomic_point(enum e2d_yield_kind kind, const volatile void *at, size_t bytes);
 void e2d_atomic_loaded(const volatile void *at);
+void e2d_data_point(enum e2d_yield_kind kind, const volatile void *at, size_t bytes);
 
 /* Where a store stands: the function, and what it stores to. Decides about e2d_write_back_lost. */
 void e2d_site(const char *function, const char *what);
@@ -148,26 +149,29 @@ extern int e2d_write_back_lost;
 #define E2D_YIELD(kind, at) e2d_yield_point((kind), (at))
 /* Before an atomic load, before an atomic store or both in one, and after what loads: yield points, of which race
  * detectors are told that tell an atomic access from a plain one by nothing else. */
-#define E2D_LOADING(at)      e2d_atomic_point(E2D_YIELD_LOAD, (at), sizeof *(at))
-#define E2D_STORING(at)      e2d_atomic_point(E2D_YIELD_STORE, (at), sizeof *(at))
-#define E2D_LOADED(at)       e2d_atomic_loaded(at)
-#define E2D_MUTANT(name)     (e2d_mutant_active == E2D_MUTANT_##name)
-#define E2D_SITE(f, what)    e2d_site((f), (what))
-#define E2D_FENCE_LOST(step) ((int)e2d_mutant_active == (int)E2D_MUTANT_FENCES + (int)(step))
-#define E2D_WRITE_BACK_LOST  (e2d_write_back_lost != 0)
-#define E2D_ASSERTIONS_OFF   e2d_assertions_off
+#define E2D_LOADING(at) e2d_atomic_point(E2D_YIELD_LOAD, (at), sizeof *(at))
+#define E2D_STORING(at) e2d_atomic_point(E2D_YIELD_STORE, (at), sizeof *(at))
+#define E2D_LOADED(at)  e2d_atomic_loaded(at)
+/* Bytes of blocks that are read or stored to by other means than atomics: one point for each block, and none of a field's. */
+#define E2D_DATA(kind, at, n) e2d_data_point((kind), (at), (n))
+#define E2D_MUTANT(name)      (e2d_mutant_active == E2D_MUTANT_##name)
+#define E2D_SITE(f, what)     e2d_site((f), (what))
+#define E2D_FENCE_LOST(step)  ((int)e2d_mutant_active == (int)E2D_MUTANT_FENCES + (int)(step))
+#define E2D_WRITE_BACK_LOST   (e2d_write_back_lost != 0)
+#define E2D_ASSERTIONS_OFF    e2d_assertions_off
 
 #else
 
-#define E2D_YIELD(kind, at)  ((void)0)
-#define E2D_LOADING(at)      ((void)0)
-#define E2D_STORING(at)      ((void)0)
-#define E2D_LOADED(at)       ((void)0)
-#define E2D_MUTANT(name)     (E2D_MUTANT_##name == E2D_MUTANT_NONE) /* never, and known to be so; yet no two are alike */
-#define E2D_SITE(f, what)    ((void)0)
-#define E2D_FENCE_LOST(step) 0
-#define E2D_WRITE_BACK_LOST  0
-#define E2D_ASSERTIONS_OFF   0
+#define E2D_YIELD(kind, at)   ((void)0)
+#define E2D_LOADING(at)       ((void)0)
+#define E2D_STORING(at)       ((void)0)
+#define E2D_LOADED(at)        ((void)0)
+#define E2D_DATA(kind, at, n) ((void)0)
+#define E2D_MUTANT(name)      (E2D_MUTANT_##name == E2D_MUTANT_NONE) /* never, and known to be so; yet no two are alike */
+#define E2D_SITE(f, what)     ((void)0)
+#define E2D_FENCE_LOST(step)  0
+#define E2D_WRITE_BACK_LOST   0
+#define E2D_ASSERTIONS_OFF    0
 
 #endif
 

@@ -13,6 +13,8 @@
 
 #include "../hosted/race_detector.h"
 
+#define DATA_UNIT 1024u /* bytes: the smallest block */
+
 enum e2d_mutant e2d_mutant_active = E2D_MUTANT_NONE;
 bool e2d_assertions_off;
 void (*e2d_yield_hook)(enum e2d_yield_kind kind, const volatile void *at);
@@ -73,6 +75,15 @@ void e2d_atomic_point(enum e2d_yield_kind kind, const volatile void *at, size_t 
         e2d_tell_storing(at, bytes);
     else
         e2d_tell_loading(at, bytes);
+}
+
+/* A block's bytes are a place of their own, beside the fields that lie in it: only who copies, zeroes or writes back meets. */
+void e2d_data_point(enum e2d_yield_kind kind, const volatile void *at, size_t bytes)
+{
+    uintptr_t unit = (uintptr_t)at & ~(uintptr_t)(DATA_UNIT - 1), end = (uintptr_t)at + bytes;
+
+    for (; e2d_yield_hook && unit < end; unit += DATA_UNIT)
+        e2d_yield_hook(kind, (const void *)(unit + 1));
 }
 
 void e2d_atomic_loaded(const volatile void *at)

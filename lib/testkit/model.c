@@ -17,6 +17,7 @@
 #include "yield.h"
 
 #include "obtain.h"
+#include "yield.h"
 
 struct entry {
     struct ext2dax_model_entry seen;
@@ -470,6 +471,8 @@ static bool access_page(struct ext2dax_model_map *map, uint64_t page, size_t fro
     else if (entry->seen.kind == EXT2DAX_MODEL_COPY)
         at = entry->copy + from;
     allowed = entry->seen.kind != EXT2DAX_MODEL_NONE && (!source || entry->seen.writable);
+    if (allowed && entry->seen.kind == EXT2DAX_MODEL_DATA)
+        E2D_DATA(source ? E2D_YIELD_STORE : E2D_YIELD_LOAD, at, length);
     if (allowed && source)
         memcpy(at, source, length);
     else if (allowed && at)
