@@ -228,12 +228,12 @@ static enum ext2dax_fault_result make_writable(struct ext2dax_fault *fault)
 
 /* ---- windows ---- */
 
-/* Why a window that begins with this shorter run is no region: one look behind the run, not at each of its pages. */
-static enum ext2dax_fallback flaw(struct ext2dax_inode *inode, uint64_t first, struct ext2dax_run *run)
+/* A window that begins with this run, no region, is refused. Why: one look behind the run, not at each of its pages. */
+static enum ext2dax_fault_result no_region(struct ext2dax_fault *fault, uint64_t first, struct ext2dax_run *run)
 {
     if (run->physical != 0)
-        (void)e2d_map(inode, first + run->length, 1, run);
-    return run->physical == 0 ? EXT2DAX_FALLBACK_HOLE : EXT2DAX_FALLBACK_SCATTERED;
+        (void)e2d_map(fault->inode, first + run->length, 1, run);
+    return fall_back(fault, run->physical == 0 ? EXT2DAX_FALLBACK_HOLE : EXT2DAX_FALLBACK_SCATTERED);
 }
 
 /* The window's region; a write, which holds the entry lock, claims one whole if the window is empty. */
@@ -247,11 +247,9 @@ static enum ext2dax_fault_result region_of_window(struct ext2dax_fault *fault, u
     rc = e2d_map(inode, first, m->window_blocks, run);
     if (rc != 0)
         return result_of(rc);
-    if (run->length != m->window_blocks)
-        return fall_back(fault, flaw(inode, first, run));
+    if (run->length != m->window_blocks || (run->physical == 0 && !fault->write))
+        return no_region(fault, first, run);
     if (run->physical == 0) {
-        if (!fault->write)
-            return fall_back(fault, EXT2DAX_FALLBACK_HOLE);
         rc = e2d_fill_hole(inode, first, m->window_blocks, true, &filled);
         if (rc == -EXT2DAX_ENOSPC)
             return fall_back(fault, EXT2DAX_FALLBACK_NO_REGION);
