@@ -80,7 +80,7 @@ struct bed_options {
     uint64_t fsck_most;
     bool only_fsck;    /* nothing else judges */
     bool only_checker; /* likewise */
-    bool quiet;     /* findings are kept, not printed */
+    bool quiet;        /* findings are kept, not printed */
 };
 
 struct bed *bed_open(const struct base *base, const struct bed_options *options);
