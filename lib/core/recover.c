@@ -280,15 +280,14 @@ static int mend(struct recovery *r)
 /* What other drivers may have left, of which a survey knows nothing. */
 static int check_super(struct ext2dax_mount *m)
 {
+    static const char only_e2fsck[] = "has what only e2fsck can recover";
     uint32_t unknown = e2d_get32(m->super->compat) & ~COMPAT_UNDERSTOOD;
     uint32_t orphan = e2d_get32(m->super->last_orphan);
 
     if (unknown != 0)
-        return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "compatible features", unknown,
-                            "unknown, so that only e2fsck can recover the image");
+        return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "compatible features", unknown, only_e2fsck);
     if (e2d_get32(m->super->creator_os) == CREATOR_HURD)
-        return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "creator", CREATOR_HURD,
-                            "the Hurd, so that only e2fsck can recover the image");
+        return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "creator", CREATOR_HURD, only_e2fsck);
     if (orphan != 0)
         return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "last orphan", orphan,
                             "another driver's list of orphans, for e2fsck to settle");

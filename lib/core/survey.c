@@ -216,7 +216,7 @@ static int look_reserved(struct e2d_survey *s, uint32_t number, struct ext2dax_d
             return error;
     }
     if (type != 0 && type != EXT2DAX_S_IFREG)
-        return damage(s, "mode", e2d_get16(disk->mode), "of a reserved inode is no list of blocks");
+        return damage(s, "mode", e2d_get16(disk->mode), "of a reserved inode");
     return e2d_descend(s->m, disk, visit, s);
 }
 
