@@ -28,7 +28,9 @@ void e2d_write_back(struct ext2dax_mount *m, const void *at, size_t length)
     if (E2D_WRITE_BACK_LOST)
         return;
     E2D_YIELD(E2D_YIELD_PERSIST, at);
-    E2D_DATA(E2D_YIELD_LOAD, at, length);
+    /* A field's own write-back comes from whoever has just stored to it. */
+    if (length >= m->block_size)
+        E2D_DATA(E2D_YIELD_LOAD, at, length);
     rc = m->memory_ops.persist ? m->memory_ops.persist(m->memory_ctx, at, length) : 0;
     if (rc != 0)
         fail(m, at, rc);

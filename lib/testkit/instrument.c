@@ -13,8 +13,6 @@
 
 #include "../hosted/race_detector.h"
 
-#define DATA_UNIT 1024u /* bytes: the smallest block */
-
 enum e2d_mutant e2d_mutant_active = E2D_MUTANT_NONE;
 bool e2d_assertions_off;
 void (*e2d_yield_hook)(enum e2d_yield_kind kind, const volatile void *at);
@@ -77,12 +75,17 @@ void e2d_atomic_point(enum e2d_yield_kind kind, const volatile void *at, size_t 
         e2d_tell_loading(at, bytes);
 }
 
-/* A block's bytes are a place of their own, beside the fields that lie in it: only who copies, zeroes or writes back meets. */
+/*
+ * A block's bytes are a place of their own, beside the fields in it: who copies, zeroes or writes back whole blocks meets there.
+ * Who looks at fields of a block that is stored over as a whole, because it has changed hands, meets that at its first.
+ */
 void e2d_data_point(enum e2d_yield_kind kind, const volatile void *at, size_t bytes)
 {
-    uintptr_t unit = (uintptr_t)at & ~(uintptr_t)(DATA_UNIT - 1), end = (uintptr_t)at + bytes;
+    uintptr_t unit = (uintptr_t)at & ~(uintptr_t)(E2D_DATA_UNIT - 1), end = (uintptr_t)at + bytes;
 
-    for (; e2d_yield_hook && unit < end; unit += DATA_UNIT)
+    if (kind == E2D_YIELD_STORE)
+        e2d_yield_point(kind, at);
+    for (; e2d_yield_hook && unit < end; unit += E2D_DATA_UNIT)
         e2d_yield_hook(kind, (const void *)(unit + 1));
 }
 

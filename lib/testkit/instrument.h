@@ -5,6 +5,9 @@
 
 #include "yield.h"
 
+#define E2D_DATA_UNIT                                                                                                  \
+    1024u /* bytes: the smallest block. Its bytes are told of at its start + 1, where no field begins */
+
 /*
  * Called at every yield point of the core, with whatever locks the core holds there: a schedule explorer runs another
  * thread from it. `at` is what is about to be touched, for telling apart steps that cannot matter to each other. NULL, as

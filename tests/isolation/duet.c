@@ -135,11 +135,11 @@ static struct ext2dax_scenario describe(const struct duet *duet)
                                      .finish = on_finish};
 }
 
-static void open_explorer(const struct duet *duet, unsigned flags)
+static void open_explorer(const struct duet *duet, unsigned flags, uint32_t preemptions)
 {
     struct ext2dax_explorer_options options = {.size = sizeof options,
                                                .flags = flags | (duet->blind ? EXT2DAX_EXPLORER_BLIND : 0),
-                                               .preemptions = EXT2DAX_EXPLORER_ANY,
+                                               .preemptions = preemptions,
                                                .most_states = duet->unjudged   ? ENOUGH
                                                               : duet->thorough ? THOROUGH
                                                                                : 0};
@@ -157,19 +157,46 @@ static void close_explorer(const struct duet *duet)
 }
 
 /*
- * A broken protection may leave what threads share to be touched without a lock and unannounced: only all yield points tell
- * then. And some mistakes take a lock that is fair.
+ * What is broken is looked for where it most likely shows, in schedules with few preemptions, before all of them are tried. It
+ * may leave what threads share to be touched without a lock and unannounced: only all yield points tell then. And some
+ * mistakes take a lock that is fair.
  */
+static const struct {
+    unsigned flags;
+    uint32_t preemptions;
+} tries[] = {
+    {EXT2DAX_EXPLORER_SHARED_ONLY, 1},
+    {EXT2DAX_EXPLORER_SHARED_ONLY, 2},
+    {EXT2DAX_EXPLORER_SHARED_ONLY, EXT2DAX_EXPLORER_ANY},
+    {0, 2},
+    {0, EXT2DAX_EXPLORER_ANY},
+    {EXT2DAX_EXPLORER_FAIR, 2},
+    {EXT2DAX_EXPLORER_FAIR, EXT2DAX_EXPLORER_ANY},
+};
+
+static bool is_tried(const struct duet *duet, unsigned number)
+{
+    if (duet->mutant && !duet->unjudged)
+        return true;
+    return tries[number].preemptions == EXT2DAX_EXPLORER_ANY && (duet->thorough || number == 2);
+}
+
 bool duet_explore(const struct duet *duet, struct ext2dax_explorer_result *result)
 {
-    static const unsigned tries[] = {EXT2DAX_EXPLORER_SHARED_ONLY, 0, EXT2DAX_EXPLORER_FAIR};
     const struct ext2dax_scenario scenario = describe(duet);
+    uint64_t schedules = 0, pruned = 0;
     bool sound = true;
 
-    for (unsigned i = 0; i < ((duet->mutant || duet->thorough) && !duet->unjudged ? 3 : 1) && sound; i++) {
-        open_explorer(duet, tries[i]);
+    for (unsigned i = 0; i < sizeof tries / sizeof tries[0] && sound; i++) {
+        if (!is_tried(duet, i))
+            continue;
+        open_explorer(duet, tries[i].flags, tries[i].preemptions);
         sound = ext2dax_explorer_explore(explorer, &scenario, result);
         close_explorer(duet);
+        result->schedules += schedules;
+        result->pruned += pruned;
+        schedules = result->schedules;
+        pruned = result->pruned;
     }
     return sound;
 }
@@ -187,7 +214,7 @@ bool duet_replay(const struct duet *duet, const char *id, unsigned flags, bool p
     bool sound;
     int error;
 
-    open_explorer(duet, flags);
+    open_explorer(duet, flags, EXT2DAX_EXPLORER_ANY);
     sound = ext2dax_explorer_replay(explorer, &scenario, id, print ? print_line : NULL, NULL, result, &error);
     close_explorer(duet);
     ck_assert_int_eq(error, 0);
