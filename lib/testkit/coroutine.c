@@ -13,12 +13,9 @@
 #if defined(E2D_VALGRIND)
 #include <valgrind/memcheck.h>
 #endif
-#if E2D_COROUTINE_SANITIZED && (defined(__SANITIZE_ADDRESS__) || !defined(__SANITIZE_THREAD__))
+#if E2D_COROUTINE_ADDRESSES
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
-#define ASAN 1
-#else
-#define ASAN 0
 #endif
 
 bool e2d_coroutine_open(struct e2d_coroutine *coroutine, size_t stack_size)
@@ -65,7 +62,7 @@ bool e2d_coroutine_is_checked(void)
 
 /* ---- what a race or address checker wants to know ---- */
 
-#if ASAN
+#if E2D_COROUTINE_ADDRESSES
 static void *outer_fake;
 static const void *outer_stack;
 static size_t outer_size;

@@ -11,15 +11,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__)
+#define E2D_COROUTINE_ADDRESSES 1
+#elif defined(__SANITIZE_THREAD__)
 #define E2D_COROUTINE_SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#if __has_feature(address_sanitizer)
+#define E2D_COROUTINE_ADDRESSES 1
+#elif __has_feature(thread_sanitizer)
 #define E2D_COROUTINE_SANITIZED 1
 #endif
 #endif
+#if defined(E2D_COROUTINE_ADDRESSES)
+#define E2D_COROUTINE_SANITIZED 1
+#else
+#define E2D_COROUTINE_ADDRESSES 0 /* 1: an address sanitizer watches stacks */
+#endif
 #if !defined(E2D_COROUTINE_SANITIZED)
-#define E2D_COROUTINE_SANITIZED 0
+#define E2D_COROUTINE_SANITIZED 0 /* 1: any sanitizer */
 #endif
 
 /* E2D_COROUTINE_PORTABLE: a test's, which compares the two. */
