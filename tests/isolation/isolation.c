@@ -103,44 +103,57 @@ static bool faults(const struct part *part)
     return false;
 }
 
-/* Calls `play` for each scenario of this slice, as long as there is time. */
-static void play_one(const struct play *one, double begun)
-{
-    static unsigned number;
+/* ---- which ---- */
 
+#define MOST_PLAYS 4096u
+#define STRIDE     1009u /* a prime: a run that has no time for all scenarios sees something of every kind */
+
+static struct play plays[MOST_PLAYS];
+static unsigned play_count;
+
+static void add_play(const struct play *one)
+{
     if (wanted.start && strcmp(one->start->name, wanted.start) != 0)
         return;
-    if (number++ % wanted.slices != wanted.slice)
-        return;
-    if (wanted.seconds > 0 && now() - begun > wanted.seconds) {
-        total.left_out++;
-        return;
+    if (play_count == MOST_PLAYS) {
+        fprintf(stderr, "isolation: more scenarios than there is room for\n");
+        exit(2);
     }
-    play(one);
+    plays[play_count++] = *one;
 }
 
-static void play_pairs(double begun)
+static void add_pairs(const struct start *start)
 {
-    for (unsigned s = 0; s < start_count; s++)
-        for (unsigned m = 0; m < mover_count; m++)
-            for (unsigned c = 0; c < changer_count; c++) {
-                const struct play one = {&starts[s], {&movers[m], &changers[c]}, 2, wanted.order};
-
-                play_one(&one, begun);
-            }
+    for (unsigned m = 0; m < mover_count; m++)
+        for (unsigned c = 0; c < changer_count; c++)
+            add_play(&(struct play){start, {&movers[m], &changers[c]}, 2, wanted.order});
 }
 
-static void play_trios(double begun)
+static void add_trios(const struct start *start)
 {
-    for (unsigned s = 0; s < start_count; s++)
-        for (unsigned m = 0; m < mover_count; m++)
-            for (unsigned n = m; n < mover_count; n++)
-                for (unsigned c = 0; c < changer_count; c++) {
-                    const struct play one = {&starts[s], {&movers[m], &movers[n], &changers[c]}, 3, wanted.order};
+    for (unsigned m = 0; m < mover_count; m++)
+        for (unsigned n = m; n < mover_count; n++)
+            for (unsigned c = 0; c < changer_count && faults(&movers[m]) && faults(&movers[n]); c++)
+                add_play(&(struct play){start, {&movers[m], &movers[n], &changers[c]}, 3, wanted.order});
+}
 
-                    if (faults(&movers[m]) && faults(&movers[n]))
-                        play_one(&one, begun);
-                }
+/* Those of this slice, as long as there is time. */
+static void play_all(double begun)
+{
+    for (unsigned s = 0; s < start_count; s++) {
+        if (wanted.threads == 2)
+            add_pairs(&starts[s]);
+        else
+            add_trios(&starts[s]);
+    }
+    for (unsigned i = 0; i < play_count; i++) {
+        if (i % wanted.slices != wanted.slice)
+            continue;
+        if (wanted.seconds > 0 && now() - begun > wanted.seconds)
+            total.left_out++;
+        else
+            play(&plays[wanted.seconds > 0 ? i * STRIDE % play_count : i]);
+    }
 }
 
 static int usage(FILE *to, int status)
@@ -228,15 +241,14 @@ int main(int argc, char **argv)
         wanted.seconds = atof(getenv("EXT2DAX_SECONDS"));
     options.flags = wanted.flags | (wanted.mutant ? EXT2DAX_EXPLORER_BLIND : 0);
     options.preemptions = wanted.preemptions;
+    /* One scenario is not to take all the time there is. */
+    options.most_states = wanted.seconds > 0 ? 1000000 : 0;
     stage.explorer = ext2dax_explorer_open(&options);
     if (!stage.explorer || (wanted.mutant && ext2dax_mutant_activate(wanted.mutant) != 0)) {
         fprintf(stderr, "isolation: %s\n", stage.explorer ? "no such mutant" : "no memory");
         return 2;
     }
-    if (wanted.threads == 2)
-        play_pairs(begun);
-    else
-        play_trios(begun);
+    play_all(begun);
     ext2dax_explorer_close(stage.explorer);
     took = now() - begun;
     if (wanted.only && total.scenarios == 0 && !wanted.replay) {
