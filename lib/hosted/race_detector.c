@@ -26,20 +26,26 @@ __attribute__((constructor)) static void look(void)
     e2d_race_detected = RUNNING_ON_VALGRIND != 0;
 }
 
+/* Where Valgrind knows no processor its requests are nothing, and name nothing. */
+
 void e2d_tell_before(const volatile void *tag)
 {
+    (void)tag;
     VALGRIND_DO_CLIENT_REQUEST_STMT(_VG_USERREQ__HG_USERSO_SEND_PRE, tag, 0, 0, 0, 0);
     VALGRIND_DO_CLIENT_REQUEST_STMT(VG_USERREQ__DRD_ANNOTATE_HAPPENS_BEFORE, tag, 0, 0, 0, 0);
 }
 
 void e2d_tell_after(const volatile void *tag)
 {
+    (void)tag;
     VALGRIND_DO_CLIENT_REQUEST_STMT(_VG_USERREQ__HG_USERSO_RECV_POST, tag, 0, 0, 0, 0);
     VALGRIND_DO_CLIENT_REQUEST_STMT(VG_USERREQ__DRD_ANNOTATE_HAPPENS_AFTER, tag, 0, 0, 0, 0);
 }
 
 void e2d_tell_atomic(const volatile void *at, size_t bytes)
 {
+    (void)at;
+    (void)bytes;
     VALGRIND_DO_CLIENT_REQUEST_STMT(_VG_USERREQ__HG_ARANGE_MAKE_UNTRACKED, at, bytes, 0, 0, 0);
     VALGRIND_DO_CLIENT_REQUEST_STMT(VG_USERREQ__DRD_START_SUPPRESSION, at, bytes, 0, 0, 0);
 }

@@ -92,10 +92,9 @@ static void left(void)
 #else
 static void forget_frames(const struct e2d_coroutine *coroutine)
 {
+    (void)coroutine;
 #if defined(E2D_VALGRIND)
     (void)VALGRIND_MAKE_MEM_UNDEFINED(coroutine->stack, coroutine->stack_size);
-#else
-    (void)coroutine;
 #endif
 }
 static void entering(const struct e2d_coroutine *coroutine)

@@ -14,7 +14,6 @@
 #include "ext2dax/hosted/host.h"
 #include "ext2dax/mount.h"
 #include "ext2dax/testkit/checker.h"
-#include "yield.h"
 
 #include "obtain.h"
 #include "yield.h"
