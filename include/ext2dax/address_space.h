@@ -74,7 +74,7 @@ struct ext2dax_address_space_ops {
      * Write-protects shared entries from `first` on, at the furthest up to first + count, and finds the first run
      * among them that was writable: returns its length and stores its first page in *run (0: there was none). When it
      * returns, no store goes through a page of the run or before it; pages behind the run may still be writable, and
-     * the core asks again from there. Cannot fail.
+     * the core asks again from there. An entry may be removed instead of protected. Cannot fail.
      */
     uint64_t (*protect)(void *ctx, struct ext2dax_inode *inode, uint64_t first, uint64_t count, uint64_t *run);
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The address space of a process: opened and closed, and files of a mounted image shown in it. */
 #include "process_state.h"
+#include "process_way.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -35,10 +36,25 @@ static size_t default_mappings(void)
     return (value ? value : DEFAULT_MAP_COUNT) / 2;
 }
 
+/* NULL: this build has none. */
+static const struct e2d_way *way_of(enum ext2dax_process_way way)
+{
+    return way == EXT2DAX_PROCESS_SIGSEGV ? &e2d_way_sigsegv : e2d_way_userfaultfd;
+}
+
+int ext2dax_process_may(enum ext2dax_process_way way, const char **why)
+{
+    *why = NULL;
+    if (way > EXT2DAX_PROCESS_USERFAULTFD)
+        return -EXT2DAX_EINVAL;
+    return way == EXT2DAX_PROCESS_SIGSEGV ? 0 : e2d_userfaultfd_may(why);
+}
+
 int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_locks locks,
                          const struct ext2dax_process_options *options, struct ext2dax_process **process)
 {
     struct ext2dax_process_options chosen;
+    const struct e2d_way *way;
     struct ext2dax_process *made;
     int error;
 
@@ -46,8 +62,11 @@ int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_loc
     memset(&chosen, 0, sizeof(chosen));
     if (options)
         memcpy(&chosen, options, options->size < sizeof(chosen) ? options->size : sizeof(chosen));
-    if (!locks.ops || chosen.way != EXT2DAX_PROCESS_SIGSEGV || ext2dax_file_descriptor(memory) < 0)
+    way = way_of(chosen.way);
+    if (!locks.ops || ext2dax_file_descriptor(memory) < 0 || chosen.way > EXT2DAX_PROCESS_USERFAULTFD)
         return -EXT2DAX_EINVAL;
+    if (!way)
+        return -EXT2DAX_EOPNOTSUPP;
 
     made = calloc(1, sizeof(*made));
     if (!made)
@@ -63,6 +82,7 @@ int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_loc
     if (made->max_mappings < LEAST_MAPPINGS)
         made->max_mappings = LEAST_MAPPINGS;
     atomic_init(&made->low, UINTPTR_MAX);
+    made->way = way;
 
     error = locks.ops->init(locks.ctx, &made->space, EXT2DAX_LOCK_ADDRESS_SPACE, 0);
     if (error)
@@ -70,12 +90,17 @@ int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_loc
     error = locks.ops->init(locks.ctx, &made->table, EXT2DAX_LOCK_PAGE_TABLE, 0);
     if (error)
         goto destroy_space;
-    error = e2d_signal_add(made);
+    error = way->open(made);
     if (error)
         goto destroy_table;
+    error = e2d_signal_add(made);
+    if (error)
+        goto close_way;
     *process = made;
     return 0;
 
+close_way:
+    way->close(made);
 destroy_table:
     if (locks.ops->destroy)
         locks.ops->destroy(locks.ctx, &made->table);
@@ -105,6 +130,7 @@ int ext2dax_process_close(struct ext2dax_process *process)
     if (windows)
         return -EXT2DAX_EBUSY;
     e2d_signal_remove(process);
+    process->way->close(process);
     if (ops->destroy) {
         ops->destroy(process->locks.ctx, &process->table);
         ops->destroy(process->locks.ctx, &process->space);

@@ -6,6 +6,13 @@
 
 #include "ext2dax/error.h"
 
+int ext2dax_process_may(enum ext2dax_process_way way, const char **why)
+{
+    (void)way;
+    *why = "this build serves no page faults";
+    return -EXT2DAX_EOPNOTSUPP;
+}
+
 int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_locks locks,
                          const struct ext2dax_process_options *options, struct ext2dax_process **process)
 {

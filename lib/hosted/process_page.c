@@ -4,18 +4,16 @@
  * together, in one hold of the table lock. MAP_FIXED replaces a mapping in one step, so another thread finds a page
  * armed, or as it was, or as it will be.
  *
- * A new mapping is made without any permission, excluded from fork, and only then opened: a child never inherits a page
- * it could touch. Kernel mappings are counted from the record (where one begins), which the kernel can only undercut by
+ * Kernel mappings are counted from the record (where one begins), which the kernel can only undercut by
  * merging. At the limit the slab entered first is armed again, with one call.
  */
 #include "process_page.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+
+#include "process_way.h"
 
 /* ---- the record ---- */
 
@@ -129,29 +127,6 @@ static void record_armed(struct e2d_process_window *window, uint64_t low, uint64
 /* ---- kernel mappings ---- */
 
 /*
- * Replaces the mappings of a range. To a race detector mmap() is a store to every byte of it, which any touch by another
- * thread would race with; here it is how page-table entries change under the feet of whoever touches.
- */
-static bool replace_mapping(char *at, size_t bytes, int flags, int descriptor, uint64_t offset)
-{
-#if E2D_RACE_DETECTOR
-    return (void *)syscall(SYS_mmap, at, bytes, PROT_NONE, flags | MAP_FIXED, descriptor, (off_t)offset) != MAP_FAILED;
-#else
-    return mmap(at, bytes, PROT_NONE, flags | MAP_FIXED, descriptor, (off_t)offset) != MAP_FAILED;
-#endif
-}
-
-static bool put_armed(char *at, size_t bytes)
-{
-    if (!replace_mapping(at, bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))
-        return false;
-    /* Unmarked it would be inherited by a child, as armed as here, where nobody resolves. */
-    (void)madvise(at, bytes, MADV_DONTFORK);
-    e2d_touch_is_meant(at, bytes);
-    return true;
-}
-
-/*
  * Arms everything that is shown, from the first page to the last: mappings begin and end there, so none is split, and
  * the kernel gets back those in between.
  */
@@ -170,7 +145,7 @@ static bool put_all_armed(struct e2d_process_window *window)
             from = i;
         to = i + 1;
     }
-    return from == to || put_armed(e2d_address_of(window, from), e2d_bytes_of(window, to - from));
+    return from == to || window->process->way->arm(window, from, to);
 }
 
 /*
@@ -185,7 +160,7 @@ void e2d_pages_arm(struct e2d_process_window *window, uint64_t low, uint64_t hig
     if (low >= high)
         return;
     atomic_fetch_add_explicit(&window->process->revoked, 1, memory_order_relaxed);
-    if (put_armed(e2d_address_of(window, low), e2d_bytes_of(window, high - low))) {
+    if (window->process->way->arm(window, low, high)) {
         record_armed(window, low, high, copies_too);
     } else {
         if (!put_all_armed(window)) {
@@ -232,24 +207,15 @@ static bool try_enter(struct e2d_process_window *window, uint64_t low, uint64_t 
                       enum e2d_page page)
 {
     bool image = page == E2D_PAGE_READ || page == E2D_PAGE_WRITE;
-    bool stores = page == E2D_PAGE_WRITE || page == E2D_PAGE_COPY;
     int flags = image            ? window->process->shared_flags
                 : descriptor < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
                                  : MAP_SHARED;
-    char *at = e2d_address_of(window, low);
-    size_t bytes = e2d_bytes_of(window, high - low);
+    enum e2d_shown shown = window->process->way->show(window, low, high, flags, descriptor, offset, page);
 
-    if (!replace_mapping(at, bytes, flags, descriptor, offset)) {
-        /* The limit is looked at before anything is replaced; a file system that refuses comes later. */
-        if (errno != ENOMEM)
-            e2d_pages_arm(window, low, high, false);
-        return false;
-    }
-    if (madvise(at, bytes, MADV_DONTFORK) != 0 || mprotect(at, bytes, PROT_READ | (stores ? PROT_WRITE : 0)) != 0) {
+    if (shown == E2D_SHOWN_SPOILT)
         e2d_pages_arm(window, low, high, false);
+    if (shown != E2D_SHOWN)
         return false;
-    }
-    e2d_touch_is_meant(at, bytes);
     e2d_record_entered(window, low, high, page);
     atomic_fetch_add_explicit(&window->process->mapped, 1, memory_order_relaxed);
     return true;

@@ -59,14 +59,11 @@ static struct {
 } layers[LAYERS];
 static unsigned layer; /* that is installed, or will be next: those below it are buried for good */
 
-enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_UNKNOWN };
-enum outcome { OUTCOME_FOREIGN, OUTCOME_DONE, OUTCOME_SIGBUS };
-
 /* What the processor says of the access. */
-static enum access access_of(const ucontext_t *context)
+static enum e2d_access access_of(const ucontext_t *context)
 {
 #if defined(__x86_64__) || defined(__i386__)
-    return context->uc_mcontext.gregs[REG_ERR] & 0x2 ? ACCESS_WRITE : ACCESS_READ;
+    return context->uc_mcontext.gregs[REG_ERR] & 0x2 ? E2D_ACCESS_WRITE : E2D_ACCESS_READ;
 #elif defined(__aarch64__)
     /* A list of tagged records; the one with the syndrome register need not be there. */
     const unsigned char *at = context->uc_mcontext.__reserved;
@@ -79,127 +76,42 @@ static enum access access_of(const ucontext_t *context)
     while (at + sizeof(record) <= end) {
         memcpy(&record, at, sizeof(record));
         if (record.magic == 0x45535201u)
-            return record.syndrome & 0x40u ? ACCESS_WRITE : ACCESS_READ;
+            return record.syndrome & 0x40u ? E2D_ACCESS_WRITE : E2D_ACCESS_READ;
         if (record.magic == 0 || record.size < 8)
             break;
         at += record.size;
     }
-    return ACCESS_UNKNOWN;
+    return E2D_ACCESS_UNKNOWN;
 #else
     (void)context;
-    return ACCESS_UNKNOWN;
+    return E2D_ACCESS_UNKNOWN;
 #endif
 }
 
-/*
- * Where the processor does not say: a touch of a page that is readable already was a store, or another thread made
- * it readable a moment ago. Only a store traps again.
- */
-static bool traps_again(uintptr_t address)
+/* Until the filesystem is thawed, if need be. */
+static enum e2d_outcome serve(struct ext2dax_process *process, uintptr_t address, enum e2d_access access)
 {
-    static _Thread_local uintptr_t last __attribute__((tls_model("initial-exec")));
-    bool again = last == address;
-
-    last = again ? 0 : address;
-    return again;
-}
-
-/* Asks the core. The caller holds space shared. */
-static enum ext2dax_fault_result ask(struct e2d_process_window *window, uint64_t page, uintptr_t address, bool write,
-                                     enum e2d_page shown, bool try_huge)
-{
-    struct ext2dax_fault fault;
-    enum ext2dax_fault_result result = EXT2DAX_FAULT_FALLBACK;
-
-    memset(&fault, 0, sizeof(fault));
-    fault.inode = window->inode;
-    fault.page = page;
-    fault.mapping_first = window->first;
-    fault.mapping_count = window->count;
-    fault.address = address;
-    fault.write = write;
-    fault.shared = !(window->flags & EXT2DAX_MAP_PRIVATE);
-    fault.cookie = window;
-
-    ext2dax_host_in_handler(true);
-    if (try_huge && (fault.shared || !write))
-        result = ext2dax_pmd_fault(&fault);
-    if (result == EXT2DAX_FAULT_FALLBACK) {
-        if (fault.shared && write && shown == E2D_PAGE_READ)
-            result = ext2dax_pfn_mkwrite(&fault);
-        else if (fault.shared && write && shown == E2D_PAGE_ZERO)
-            result = ext2dax_mkwrite(&fault);
-        else
-            result = ext2dax_fault(&fault);
-    }
-    ext2dax_host_in_handler(false);
-    return result;
-}
-
-/* One try; RETRY where the filesystem is frozen. The caller holds space shared. */
-static enum ext2dax_fault_result resolve(struct e2d_process_window *window, uintptr_t address, enum access access,
-                                         bool *foreign)
-{
-    uint64_t page = window->first + ((address - (uintptr_t)window->address) >> window->page_shift);
-    bool write = access == ACCESS_WRITE, try_huge;
-    enum e2d_page shown = e2d_window_look(window, page, &try_huge);
-
-    *foreign = false;
-    if (access == ACCESS_UNKNOWN && (shown == E2D_PAGE_ZERO || shown == E2D_PAGE_READ)) {
-        if (!traps_again(address))
-            return EXT2DAX_FAULT_NOPAGE;
-        write = true;
-    }
-    if (write && !(window->flags & EXT2DAX_MAP_WRITE)) {
-        *foreign = true;
-        return EXT2DAX_FAULT_NOPAGE;
-    }
-    if (shown == E2D_PAGE_ASIDE)
-        return e2d_window_restore(window, page);
-    /* Another thread was faster. */
-    if (shown == E2D_PAGE_COPY || shown == E2D_PAGE_WRITE || (!write && shown != E2D_PAGE_NONE))
-        return EXT2DAX_FAULT_NOPAGE;
-    return ask(window, page, address, write, shown, try_huge);
-}
-
-static enum outcome serve(struct ext2dax_process *process, uintptr_t address, enum access access)
-{
-    bool foreign = false;
+    struct ext2dax_mount *frozen;
+    enum e2d_outcome outcome;
 
     /* Looked at first, so that a crash inside our own calls is not a deadlock as well. */
     if (address < atomic_load(&process->low) || address >= atomic_load(&process->high) || process->owner != getpid())
-        return OUTCOME_FOREIGN;
+        return E2D_OUTCOME_FOREIGN;
     for (;;) {
-        struct e2d_process_window *window;
-        struct ext2dax_mount *mount = NULL;
-        enum ext2dax_fault_result result = EXT2DAX_FAULT_NOPAGE;
-
-        e2d_space_share(process);
-        window = e2d_process_find(process, address);
-        if (window) {
-            mount = window->inode->mount;
-            result = resolve(window, address, access, &foreign);
-        }
-        e2d_space_unshare(process);
-        if (!window || foreign)
-            return OUTCOME_FOREIGN;
-        if (result == EXT2DAX_FAULT_RETRY) {
-            ext2dax_wait_thaw(mount);
-            continue;
-        }
-        atomic_fetch_add_explicit(&process->traps, 1, memory_order_relaxed);
-        if (result == EXT2DAX_FAULT_NOPAGE)
-            return OUTCOME_DONE;
-        atomic_fetch_add_explicit(&process->sigbus, 1, memory_order_relaxed);
-        return OUTCOME_SIGBUS;
+        ext2dax_host_in_handler(true);
+        outcome = e2d_process_resolve(process, address, access, &frozen);
+        ext2dax_host_in_handler(false);
+        if (outcome != E2D_OUTCOME_FROZEN)
+            return outcome;
+        ext2dax_wait_thaw(frozen);
     }
 }
 
-static enum outcome serve_any(uintptr_t address, enum access access)
+static enum e2d_outcome serve_any(uintptr_t address, enum e2d_access access)
 {
-    enum outcome outcome = OUTCOME_FOREIGN;
+    enum e2d_outcome outcome = E2D_OUTCOME_FOREIGN;
 
-    for (struct slot *slot = atomic_load(&slots); slot && outcome == OUTCOME_FOREIGN; slot = slot->next) {
+    for (struct slot *slot = atomic_load(&slots); slot && outcome == E2D_OUTCOME_FOREIGN; slot = slot->next) {
         struct ext2dax_process *process;
 
         atomic_fetch_add(&slot->users, 1);
@@ -293,14 +205,14 @@ static void pass_on(unsigned from, int number, siginfo_t *info, void *context)
 static void on_fault(unsigned at, int number, siginfo_t *info, void *context)
 {
     int saved = errno;
-    enum outcome outcome = OUTCOME_FOREIGN;
+    enum e2d_outcome outcome = E2D_OUTCOME_FOREIGN;
 
     if (info->si_code > 0)
         outcome = serve_any((uintptr_t)info->si_addr, access_of(context));
     errno = saved;
-    if (outcome == OUTCOME_SIGBUS)
+    if (outcome == E2D_OUTCOME_SIGBUS)
         raise_sigbus(info->si_addr, context);
-    if (outcome == OUTCOME_FOREIGN)
+    if (outcome == E2D_OUTCOME_FOREIGN)
         pass_on(at, number, info, context);
     errno = saved;
 }

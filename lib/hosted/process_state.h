@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside the address space of a process: what process.c, process_signal.c, process_registry.c, process_window.c and
- * process_page.c share, each standing on those behind it.
+ * Inside the address space of a process: what the files process_….c share, each standing on those behind it.
  *
  * Two locks. `space` (the mmap lock) guards which windows exist: the fault handler holds it shared while it resolves, who
  * adds or removes a window holds it exclusively. `table` (the page-table lock) guards what a window's pages show: every
@@ -97,6 +96,8 @@ enum e2d_page {
 #define E2D_PAGE_START 0x80u /* a kernel mapping begins at this page, as far as we know: an upper bound */
 
 struct e2d_process_window;
+struct e2d_way;
+struct e2d_userfaults;
 
 struct e2d_slab {
     struct e2d_slab *older, *newer; /* in the order in which slabs were first entered, while `queued` */
@@ -119,7 +120,11 @@ struct e2d_process_window {
     char *address;
     size_t reserved; /* bytes from `address`: the pages and a guard that stays armed */
     int copies;      /* memfd of private copies; -1: none can be made */
-    size_t record;   /* bytes of the two arrays below, one mapping */
+    /* By userfaultfd: what armed pages are mapped from, the same once more to move from, and how long it is. */
+    int armed;
+    char *donor;
+    uint64_t limit; /* pages */
+    size_t record;  /* bytes of the two arrays below, one mapping */
     struct e2d_slab *slabs;
     uint8_t *pages; /* enum e2d_page and START */
 };
@@ -131,6 +136,8 @@ struct ext2dax_process {
     int descriptor;
     int shared_flags; /* of mmap for the image */
     long owner;       /* process id: a child that inherits this object may not resolve with it */
+    const struct e2d_way *way;
+    struct e2d_userfaults *userfaults; /* by userfaultfd */
 
     struct e2d_process_window **windows; /* by address */
     size_t window_count, window_room;
@@ -190,11 +197,27 @@ extern const struct ext2dax_address_space_ops e2d_process_ops;
 int e2d_window_open(struct e2d_process_window *window);
 /* Takes everything away again; the caller holds table. */
 void e2d_window_close(struct e2d_process_window *window);
+/* The file may have another size now; the caller holds table. */
+void e2d_window_resize(struct e2d_process_window *window);
 
 /* What a page shows, and whether a fault of the whole slab around it is worth trying. Takes table. */
 enum e2d_page e2d_window_look(struct e2d_process_window *window, uint64_t page, bool *try_huge);
 /* Shows an ASIDE page again. Takes table. */
 enum ext2dax_fault_result e2d_window_restore(struct e2d_process_window *window, uint64_t page);
+
+/* ---- process_resolve.c ---- */
+
+enum e2d_access { E2D_ACCESS_READ, E2D_ACCESS_WRITE, E2D_ACCESS_UNKNOWN };
+enum e2d_outcome {
+    E2D_OUTCOME_FOREIGN, /* no window's, or not what the window allows: the program's own mistake */
+    E2D_OUTCOME_DONE,    /* the access may be tried again */
+    E2D_OUTCOME_SIGBUS,  /* it cannot succeed */
+    E2D_OUTCOME_FROZEN   /* ext2dax_wait_thaw(*frozen), then once more */
+};
+
+/* Answers one touch of a window's page, by the fault family. Takes space. */
+enum e2d_outcome e2d_process_resolve(struct ext2dax_process *process, uintptr_t address, enum e2d_access access,
+                                     struct ext2dax_mount **frozen);
 
 /* ---- process_signal.c ---- */
 

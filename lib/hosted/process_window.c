@@ -10,7 +10,6 @@
  */
 #include "process_page.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +17,7 @@
 #include <unistd.h>
 
 #include "ext2dax/error.h"
-
-#define MOST_SLABS 512u /* that one map call enters: recording more would keep the table lock too long */
+#include "process_way.h"
 
 /* ---- map ---- */
 
@@ -29,6 +27,23 @@ struct wanted {
     uint64_t offset; /* of `low` in the image */
     enum e2d_page page;
 };
+
+/* The pages, which show blocks, let stores through now, or no longer. */
+static void record_permission(struct e2d_process_window *window, uint64_t low, uint64_t high, enum e2d_page page)
+{
+    for (uint64_t i = low; i < high; i++) {
+        struct e2d_slab *slab = e2d_slab_of(window, i);
+        uint64_t start, end;
+
+        e2d_slab_range(window, i, &start, &end);
+        e2d_record_page(window, slab, i, page);
+        slab->huge = slab->huge && start >= low && end <= high;
+    }
+    if (window->process->way->splits) {
+        e2d_record_start(window, low, true);
+        e2d_record_start(window, high, true);
+    }
+}
 
 static bool enter_wanted(struct e2d_process_window *window, const struct wanted *wanted, uint64_t low, uint64_t high)
 {
@@ -40,9 +55,11 @@ static bool enter_wanted(struct e2d_process_window *window, const struct wanted 
     if (wanted->page == E2D_PAGE_WRITE && e2d_page_of(window, low) == E2D_PAGE_READ) {
         while (!e2d_pages_have_room(process) && e2d_page_of(window, low) == E2D_PAGE_READ && e2d_pages_evict(process))
             ;
-        if (e2d_page_of(window, low) == E2D_PAGE_READ &&
-            mprotect(e2d_address_of(window, low), e2d_bytes_of(window, high - low), PROT_READ | PROT_WRITE) == 0) {
-            e2d_record_entered(window, low, high, E2D_PAGE_WRITE);
+        if (e2d_page_of(window, low) == E2D_PAGE_READ && process->way->allow(window, low, high)) {
+            if (process->way->splits)
+                e2d_record_entered(window, low, high, E2D_PAGE_WRITE);
+            else
+                record_permission(window, low, high, E2D_PAGE_WRITE);
             return true;
         }
     }
@@ -174,8 +191,8 @@ static enum ext2dax_fault_result op_map(void *ctx, struct ext2dax_fault *fault, 
     e2d_slab_range(window, index, &low, &high);
     wanted.low = first > window->first + low ? first - window->first : low;
     wanted.high = end - window->first < window->count ? end - window->first : window->count;
-    if (wanted.high - wanted.low > (uint64_t)MOST_SLABS << window->huge_order)
-        wanted.high = wanted.low + ((uint64_t)MOST_SLABS << window->huge_order);
+    if (wanted.high - wanted.low > e2d_way_most_slabs(window) << window->huge_order)
+        wanted.high = wanted.low + (e2d_way_most_slabs(window) << window->huge_order);
     wanted.offset = mapping->memory_offset + ((window->first + wanted.low - first) << window->page_shift);
     wanted.page = mapping->kind == EXT2DAX_MAPPING_ZERO ? E2D_PAGE_ZERO
                   : mapping->writable && stores         ? E2D_PAGE_WRITE
@@ -233,15 +250,35 @@ static void unmap_window(struct e2d_process_window *window, uint64_t low, uint64
         e2d_pages_arm(window, from, to, private_too);
 }
 
+void e2d_window_resize(struct e2d_process_window *window)
+{
+    uint64_t pages = UINT64_MAX, page = (uint64_t)1 << window->page_shift;
+    struct ext2dax_stat stat;
+
+    if (!window->process->way->resize)
+        return;
+    if (window->inode->mount) {
+        ext2dax_stat(window->inode, &stat);
+        pages = (stat.size >> window->page_shift) + ((stat.size & (page - 1)) != 0);
+        pages = pages > window->first ? pages - window->first : 0;
+    }
+    window->process->way->resize(window, pages < window->count ? pages : window->count);
+}
+
+/* A new size is in core before the pages that it takes away, or brings, are unmapped. */
 static void op_unmap(void *ctx, struct ext2dax_inode *inode, uint64_t first, uint64_t count, bool private_too)
 {
     struct ext2dax_process *process = ctx;
     uint64_t low, high;
 
     e2d_table_lock(process);
-    for (size_t i = 0; i < process->window_count; i++)
-        if (process->windows[i]->inode == inode && clip(process->windows[i], first, count, &low, &high))
+    for (size_t i = 0; i < process->window_count; i++) {
+        if (process->windows[i]->inode != inode)
+            continue;
+        e2d_window_resize(process->windows[i]);
+        if (clip(process->windows[i], first, count, &low, &high))
             unmap_window(process->windows[i], low, high, private_too);
+    }
     e2d_table_unlock(process);
 }
 
@@ -262,24 +299,17 @@ static bool writable_run(const struct e2d_process_window *window, uint64_t low, 
 
 static void protect_window(struct e2d_process_window *window, uint64_t low, uint64_t high)
 {
+    const struct e2d_way *way = window->process->way;
     uint64_t from, to;
 
     for (; writable_run(window, low, high, &from, &to); low = to) {
         atomic_fetch_add_explicit(&window->process->protections, 1, memory_order_relaxed);
-        if (mprotect(e2d_address_of(window, from), e2d_bytes_of(window, to - from), PROT_READ) != 0) {
+        if (!way->splits)
+            to = e2d_slab_end(window, from, to);
+        if (way->forbid(window, from, to))
+            record_permission(window, from, to, E2D_PAGE_READ);
+        else
             e2d_pages_arm(window, from, to, false);
-            continue;
-        }
-        for (uint64_t i = from; i < to; i++) {
-            struct e2d_slab *slab = e2d_slab_of(window, i);
-            uint64_t start, end;
-
-            e2d_slab_range(window, i, &start, &end);
-            e2d_record_page(window, slab, i, E2D_PAGE_READ);
-            slab->huge = slab->huge && start >= from && end <= to;
-        }
-        e2d_record_start(window, from, true);
-        e2d_record_start(window, to, true);
     }
 }
 
@@ -338,6 +368,7 @@ int e2d_window_open(struct e2d_process_window *window)
     uint64_t slabs =
         ((window->first + window->count - 1) >> window->huge_order) - (window->first >> window->huge_order) + 1;
     uint64_t most = (SIZE_MAX / 2 >> window->page_shift) - 2 * ((uint64_t)align >> window->page_shift);
+    int error = -EXT2DAX_ENOMEM;
 
     if (window->count > most || window->first > UINT64_MAX / 2 >> window->page_shift)
         return -EXT2DAX_EOVERFLOW;
@@ -356,14 +387,18 @@ int e2d_window_open(struct e2d_process_window *window)
     }
     window->reserved = e2d_bytes_of(window, window->count) + guard;
     window->address = reserve(e2d_bytes_of(window, window->count), window->first << window->page_shift, align, guard);
-    if (window->address)
+    if (!window->address)
+        goto fail;
+    error = window->process->way->prepare(window);
+    if (error == 0)
         return 0;
+    (void)munmap(window->address, window->reserved);
 
 fail:
     if (window->copies >= 0)
         close(window->copies);
     munmap(window->slabs, window->record);
-    return -EXT2DAX_ENOMEM;
+    return error;
 }
 
 void e2d_window_close(struct e2d_process_window *window)
@@ -371,6 +406,7 @@ void e2d_window_close(struct e2d_process_window *window)
     unmap_window(window, 0, window->count, true);
     e2d_touches_are_not_meant(window->address, e2d_bytes_of(window, window->count));
     (void)munmap(window->address, window->reserved); /* at the kernel's limit it stays armed */
+    window->process->way->disarm(window);
     munmap(window->slabs, window->record);
     if (window->copies >= 0)
         close(window->copies);

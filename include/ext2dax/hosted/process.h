@@ -3,6 +3,8 @@
  * The address space of a POSIX process: a window of virtual addresses shows a file whose blocks lie anywhere in a mapped
  * image file. Real page faults of this process are resolved by the fault family.
  *
+ * Armed pages are those nobody has touched yet, or whose block was taken away. There are two ways to learn of a touch.
+ *
  * EXT2DAX_PROCESS_SIGSEGV: armed pages are PROT_NONE; the handler resolves in the thread that touched. No privilege and
  * no helper thread. What this costs a program:
  * - a system call handed an armed page answers EFAULT, or a short count (touch or populate the pages first);
@@ -12,6 +14,16 @@
  * - where the image's file cannot be touched itself (sparse, and its filesystem is full; cut short; an I/O error), the core's
  *   own access is a SIGBUS too, in a call or under a touch, with an address in the image's memory instead of a window.
  *   Locks of the core may be held then: a handler must end the program, not jump out.
+ *
+ * EXT2DAX_PROCESS_USERFAULTFD: the kernel asks, whoever touched, so that system calls work on windows like on any other
+ * memory. It takes privilege (CAP_SYS_PTRACE, vm.unprivileged_userfaultfd or access to /dev/userfaultfd), two threads of
+ * the library's own, and for every window a descriptor and as many addresses again. A touch costs a few times as much.
+ * - A touch past the end is the kernel's own SIGBUS; in a system call EFAULT, also where there is no space.
+ * - A system call may store to a page that was only read before, or written back by fsync, where the image lies on tmpfs
+ *   or in a memfd and Linux is 5.19 or later; pages that were read in a writable window are not mapped huge then, since a
+ *   store to any is to be noticed. Elsewhere such a store is answered as by SIGSEGV: in a system call it is EFAULT.
+ * - A thread that stores while the filesystem is frozen tries again every few milliseconds.
+ * - Pins, children and the image's own SIGBUS are as above; the last is raised in a thread of the library.
  */
 #ifndef EXT2DAX_HOSTED_PROCESS_H
 #define EXT2DAX_HOSTED_PROCESS_H
@@ -31,7 +43,13 @@ extern "C" {
 
 struct ext2dax_process;
 
-enum ext2dax_process_way { EXT2DAX_PROCESS_SIGSEGV };
+enum ext2dax_process_way { EXT2DAX_PROCESS_SIGSEGV, EXT2DAX_PROCESS_USERFAULTFD };
+
+/*
+ * Can this process use that way in? 0; EOPNOTSUPP: this build or system has none; EPERM: it is not permitted; EINVAL: no
+ * such way. *why says it in words, NULL where there is nothing to say.
+ */
+EXT2DAX_API int ext2dax_process_may(enum ext2dax_process_way way, const char **why);
 
 struct ext2dax_process_options {
     size_t size;

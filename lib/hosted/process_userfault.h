@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* The questions of userfaultfd and their answers: what process_way_userfaultfd.c asks of process_userfault.c. */
+#ifndef E2D_HOSTED_PROCESS_USERFAULT_H
+#define E2D_HOSTED_PROCESS_USERFAULT_H
+
+#include "process_state.h"
+
+/* Two threads of our own serve it. */
+#if defined(__linux__) && defined(E2D_HAVE_PTHREAD) && defined(__has_include)
+#if __has_include(<linux/userfaultfd.h>)
+#define E2D_HAVE_USERFAULTFD 1
+#endif
+#endif
+#if !defined(E2D_HAVE_USERFAULTFD)
+#define E2D_HAVE_USERFAULTFD 0
+#endif
+
+/* See struct e2d_way. */
+int e2d_userfault_open(struct ext2dax_process *process);
+void e2d_userfault_close(struct ext2dax_process *process);
+
+/* What the kernel is to ask about: touches of pages that nothing is mapped behind, or stores to caught ones. */
+enum e2d_userfault_mode { E2D_USERFAULT_TOUCHES, E2D_USERFAULT_STORES };
+/* 0 or an error. */
+int e2d_userfault_register(struct ext2dax_process *process, char *at, size_t bytes, enum e2d_userfault_mode mode);
+
+/* Can stores to the image's pages be caught, and to anonymous memory? */
+bool e2d_userfault_catches_stores(const struct ext2dax_process *process);
+bool e2d_userfault_catches_zeroes(const struct ext2dax_process *process);
+/* Catches stores to a range registered for it. False: to part of it at the most. */
+bool e2d_userfault_catch(struct ext2dax_process *process, char *at, size_t bytes, bool zeroes);
+bool e2d_userfault_let_through(struct ext2dax_process *process, char *at, size_t bytes);
+
+/* Whoever waits for an answer about the range touches it again. */
+void e2d_userfault_wake(struct ext2dax_process *process, char *at, size_t bytes);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The address space of a process, by userfaultfd: the kernel asks this process for an armed page, whoever touched it, a
+ * system call too. process_userfault.c reads its questions and answers them.
+ *
+ * Armed pages are mapped from a memfd that never holds any, as long as the file: past its end the kernel raises SIGBUS
+ * by itself. It is mapped twice, as the window and as a donor that nobody touches. To arm pages again the donor's are
+ * moved over them with mremap(), in one step, and stay where they were; the registration travels along, since moves are
+ * announced.
+ *
+ * What a page is to show is mapped aside, where nobody looks, made what it shall be there, and moved over the armed
+ * pages: a touch finds them armed, or finished. Then whoever waits is woken.
+ *
+ * Pages that are read first show their block with stores caught by the same means (write protection of userfaultfd), so
+ * that a system call may store there. Only tmpfs, a memfd and anonymous memory can have that, and a huge page breaks
+ * up for it. So a whole slab that may be stored to is not registered, and armed where stores are to be forbidden. Where
+ * the image is no such memory, read-only pages are mapped so, a store is a SIGSEGV, and the handler of the other
+ * way answers it.
+ */
+#include "process_way.h"
+
+#include "process_page.h"
+#include "process_userfault.h"
+
+#define MOST_SLABS  512u /* that one map call enters */
+#define MOST_CAUGHT 512u /* pages, rather, where stores are caught */
+
+#if E2D_HAVE_USERFAULTFD
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "ext2dax/error.h"
+
+static int stores_of(const struct e2d_process_window *window)
+{
+    return window->flags & EXT2DAX_MAP_WRITE ? PROT_WRITE : 0;
+}
+
+/* Moves a mapping over another, in one step; `how`: 0, or MREMAP_DONTUNMAP. */
+static bool move(char *from, size_t bytes, char *to, int how)
+{
+    /* As in e2d_replace_mapping(): no race detector is to hear of it. */
+    return (void *)syscall(SYS_mremap, from, bytes, bytes, MREMAP_FIXED | MREMAP_MAYMOVE | how, to) != MAP_FAILED;
+}
+
+/* A move takes a few mappings more than the kernel may have left; then a touch is for the handler of the other way. */
+static bool arm(struct e2d_process_window *window, uint64_t low, uint64_t high)
+{
+    char *at = e2d_address_of(window, low);
+    size_t bytes = e2d_bytes_of(window, high - low);
+
+    return move(window->donor + e2d_bytes_of(window, low), bytes, at, MREMAP_DONTUNMAP) ||
+           e2d_put_without_permission(at, bytes);
+}
+
+static int prepare(struct e2d_process_window *window)
+{
+    size_t bytes = e2d_bytes_of(window, window->count);
+    int error;
+
+    window->armed = memfd_create("ext2dax armed", MFD_CLOEXEC);
+    if (window->armed < 0)
+        return -errno;
+    window->donor = MAP_FAILED;
+    if (ftruncate(window->armed, (off_t)bytes) == 0)
+        window->donor = mmap(NULL, bytes, PROT_READ | stores_of(window), MAP_SHARED | MAP_NORESERVE, window->armed, 0);
+    error = window->donor == MAP_FAILED || madvise(window->donor, bytes, MADV_DONTFORK) != 0 ? -errno : 0;
+    window->limit = window->count;
+    if (error == 0)
+        error = e2d_userfault_register(window->process, window->donor, bytes, E2D_USERFAULT_TOUCHES);
+    if (error == 0 && !arm(window, 0, window->count))
+        error = -errno;
+    if (error == 0)
+        return 0;
+    if (window->donor != MAP_FAILED)
+        munmap(window->donor, bytes);
+    close(window->armed);
+    return error;
+}
+
+static void disarm(struct e2d_process_window *window)
+{
+    munmap(window->donor, e2d_bytes_of(window, window->count));
+    close(window->armed);
+    e2d_userfault_wake(window->process, window->address, e2d_bytes_of(window, window->count));
+}
+
+/* Does a page in the window, showing `page`, have its stores caught by userfaultfd? */
+static bool is_caught(const struct e2d_process_window *window, enum e2d_page page)
+{
+    if (!(window->flags & EXT2DAX_MAP_WRITE) || page == E2D_PAGE_COPY)
+        return false;
+    return page == E2D_PAGE_ZERO ? e2d_userfault_catches_zeroes(window->process)
+                                 : e2d_userfault_catches_stores(window->process);
+}
+
+/* What a mapping without permissions is to become. */
+struct dress {
+    bool registered; /* are stores to be caught by userfaultfd, sooner or later? */
+    bool now;
+    bool zeroes;
+    int protection;
+};
+
+static bool put_on(struct ext2dax_process *process, char *at, size_t bytes, const struct dress *dress)
+{
+    return madvise(at, bytes, MADV_DONTFORK) == 0 &&
+           (!dress->registered || e2d_userfault_register(process, at, bytes, E2D_USERFAULT_STORES) == 0) &&
+           (!dress->now || e2d_userfault_catch(process, at, bytes, dress->zeroes)) &&
+           mprotect(at, bytes, dress->protection) == 0;
+}
+
+static enum e2d_shown show(struct e2d_process_window *window, uint64_t low, uint64_t high, int flags, int descriptor,
+                           uint64_t offset, enum e2d_page page)
+{
+    bool stores = page == E2D_PAGE_WRITE || page == E2D_PAGE_COPY, caught = is_caught(window, page);
+    bool registered = caught && (!stores || high - low < (uint64_t)1 << window->huge_order);
+    struct dress dress = {registered, registered && !stores, page == E2D_PAGE_ZERO,
+                          PROT_READ | (stores || caught ? PROT_WRITE : 0)};
+    size_t bytes = e2d_bytes_of(window, high - low);
+    char *at = e2d_address_of(window, low), *aside;
+
+    /* A store that got through all the same would be this process's alone. */
+    if (page == E2D_PAGE_READ && caught && window->flags & EXT2DAX_MAP_PRIVATE)
+        flags = MAP_PRIVATE | MAP_NORESERVE;
+    aside = mmap(NULL, bytes, PROT_NONE, flags, descriptor, (off_t)offset);
+    if (aside != MAP_FAILED) {
+        if (put_on(window->process, aside, bytes, &dress) && move(aside, bytes, at, 0))
+            return E2D_SHOWN;
+        munmap(aside, bytes);
+    }
+    /* Near the limit of mappings it is made in place, as in the other way, whose handler has to do with who comes between. */
+    if (!e2d_replace_mapping(at, bytes, flags, descriptor, offset))
+        return errno == ENOMEM ? E2D_SHOWN_NOT : E2D_SHOWN_SPOILT;
+    return put_on(window->process, at, bytes, &dress) ? E2D_SHOWN : E2D_SHOWN_SPOILT;
+}
+
+static bool allow(struct e2d_process_window *window, uint64_t low, uint64_t high)
+{
+    char *at = e2d_address_of(window, low);
+    size_t bytes = e2d_bytes_of(window, high - low);
+
+    if (is_caught(window, E2D_PAGE_READ))
+        return e2d_userfault_let_through(window->process, at, bytes);
+    return mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+/* What is not registered is armed: for a whole slab that costs as much as protecting it, and a touch brings it back. */
+static bool forbid(struct e2d_process_window *window, uint64_t low, uint64_t high)
+{
+    return is_caught(window, E2D_PAGE_WRITE) &&
+           e2d_userfault_catch(window->process, e2d_address_of(window, low), e2d_bytes_of(window, high - low), false);
+}
+
+static void resize(struct e2d_process_window *window, uint64_t pages)
+{
+    if (pages != window->limit && ftruncate(window->armed, (off_t)e2d_bytes_of(window, pages)) == 0)
+        window->limit = pages;
+}
+
+static const struct e2d_way way = {
+    e2d_userfault_open, e2d_userfault_close, prepare, disarm, arm, show, allow, forbid, resize, false,
+};
+const struct e2d_way *const e2d_way_userfaultfd = &way;
+
+/* Where stores are caught each page costs something, though nobody may ever look at it. */
+uint64_t e2d_way_most_slabs(const struct e2d_process_window *window)
+{
+    uint64_t pages = (uint64_t)1 << window->huge_order;
+
+    if (window->process->way != &way || !is_caught(window, E2D_PAGE_READ))
+        return MOST_SLABS;
+    return pages < MOST_CAUGHT ? MOST_CAUGHT / pages : 1;
+}
+
+#else
+
+const struct e2d_way *const e2d_way_userfaultfd = NULL;
+
+uint64_t e2d_way_most_slabs(const struct e2d_process_window *window)
+{
+    (void)window;
+    return MOST_SLABS;
+}
+
+int e2d_userfaultfd_may(const char **why)
+{
+    *why = "this build, or this system, has no userfaultfd";
+    return -EXT2DAX_EOPNOTSUPP;
+}
+
+#endif
