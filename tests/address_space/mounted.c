@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "mounted.h"
+#include "way.h"
 
 #include <check.h>
 #include <setjmp.h>
@@ -20,7 +21,8 @@ void mounted_open(struct mounted *m, const struct mounted_options *options)
     static const struct mounted_options none;
     const struct mounted_options *o = options ? options : &none;
     struct ext2dax_format_options format = {.size = sizeof(format), .block_size = o->block_size};
-    struct ext2dax_process_options process = {sizeof(process), EXT2DAX_PROCESS_SIGSEGV, o->max_mappings};
+    struct ext2dax_process_options process = {
+        .size = sizeof(process), .way = way_in(), .max_mappings = o->max_mappings};
     struct ext2dax_mount_options mount = {.size = sizeof(mount), .order = o->order};
     struct ext2dax_plugs plugs;
 

@@ -7,6 +7,7 @@
 #include "ext2dax/testkit/model.h"
 
 #include "plug.h"
+#include "way.h"
 
 static const struct backend *const backends[] = {&process_backend, &model_backend};
 #define BACKENDS ((int)(sizeof(backends) / sizeof(backends[0])))
@@ -328,6 +329,8 @@ END_TEST
 START_TEST(huge_takes_the_whole_window)
 {
     struct view view, narrow;
+    /* By userfaultfd what was entered as one is given up rather than protected: a touch brings all of it back. */
+    bool given_up = backends[_i] == &process_backend && by_userfaultfd();
     uint64_t run;
 
     start(_i);
@@ -351,14 +354,14 @@ START_TEST(huge_takes_the_whole_window)
 
     ck_assert_uint_eq(protect(&plug, &file, 0, UINT64_MAX, &run), HUGE);
     ck_assert_uint_eq(run, HUGE);
-    ck_shows(&view, HUGE, 19 * HUGE, "rrrrrrrrn");
+    ck_shows(&view, HUGE, 19 * HUGE, given_up ? "nnnnnnnnn" : "rrrrrrrrn");
     ck_assert_int_eq(enter_huge(&view, HUGE + 1, 20 * HUGE, true), NOPAGE);
     ck_assert_uint_eq(protect(&plug, &file, HUGE + 2, 2, &run), 2);
-    ck_shows(&view, HUGE, 19 * HUGE, "wwrrwwwwn");
+    ck_shows(&view, HUGE, 19 * HUGE, given_up ? "wwnnwwwwn" : "wwrrwwwwn");
 
     /* A part of it is taken away; the rest stays. */
     unmap(&plug, &file, HUGE + 6, 1, true);
-    ck_shows(&view, HUGE, 19 * HUGE, "wwrrwwnwn");
+    ck_shows(&view, HUGE, 19 * HUGE, given_up ? "wwnnwwnwn" : "wwrrwwnwn");
     ck_shows(&narrow, HUGE, 19 * HUGE, "rrrrrrnrn");
     unmap(&plug, &file, HUGE, HUGE, false);
     ck_shows(&view, HUGE, 19 * HUGE, "nnnnnnnnn");
@@ -396,6 +399,8 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
+    if (left_out_way())
+        return 77;
     tcase_set_timeout(tcase, 30);
     suite_add_tcase(suite, tcase);
     tcase_add_loop_test(tcase, map_enters_the_run_and_nothing_else, 0, BACKENDS);

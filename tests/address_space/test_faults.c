@@ -14,6 +14,7 @@
 
 #include "../../lib/testkit/instrument.h" /* not by its folder, which has a check.h */
 #include "mounted.h"
+#include "way.h"
 #include "race_detector.h"
 #include "../emulated.h"
 
@@ -615,6 +616,8 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
+    if (left_out_way())
+        return 77;
     if (left_out_emulated("page faults of this process, which it resolves in its own way"))
         return 77;
     tcase_set_timeout(tcase, 60);

@@ -13,6 +13,7 @@
 #include "ext2dax/hosted/process.h"
 
 #include "plug.h"
+#include "way.h"
 #include "process_state.h"
 #include "race_detector.h"
 #include "../emulated.h"
@@ -37,7 +38,7 @@ static unsigned kernel_mappings(const void *at, size_t bytes, unsigned *open)
         if (high <= (uintptr_t)at || low >= (uintptr_t)at + bytes)
             continue;
         found++;
-        *open += may[0] == 'r';
+        *open += may[0] == 'r' && !strstr(line, "ext2dax armed"); /* by userfaultfd: pages that nothing is behind */
     }
     fclose(maps);
     return found;
@@ -395,6 +396,8 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
+    if (left_out_way())
+        return 77;
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     tcase_add_test(tcase, live_mappings_are_capped);

@@ -8,6 +8,7 @@
 #include "ext2dax/hosted/lock.h"
 
 #include "mounted.h"
+#include "way.h"
 
 #include "../stress/stress.h"
 
@@ -116,6 +117,8 @@ int main(void)
     SRunner *runner;
     int failed;
 
+    if (left_out_way())
+        return 77;
     seed = stress_seed();
     tcase_set_timeout(cases, stress_seconds(3) * 4 + 60);
     tcase_add_loop_test(cases, many_threads, 0, (int)RUNS);
