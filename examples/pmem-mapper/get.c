@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * get: a file out. Into a host file holes stay holes, into a pipe they come as zeroes. Bytes go to a buffer first:
- * a write from the window itself would meet pages that nobody has touched yet, which system calls cannot resolve.
+ * get: a file out. Into a host file holes stay holes, into a pipe they come as zeroes. Bytes go to a buffer first: a
+ * write from the window itself meets pages that nobody has touched yet, which only userfaultfd resolves for a system
+ * call. --mapped does that all the same.
  */
 #include "mapper.h"
 
@@ -21,6 +22,7 @@ struct get {
     const char *host_path; /* for messages */
     int host;
     bool stream; /* not seekable: holes are written as zeroes */
+    bool mapped; /* from the window itself */
 };
 
 static int host_write(const struct get *get, const void *buffer, size_t bytes, uint64_t offset)
@@ -50,12 +52,13 @@ static int get_stretch(struct get *get, struct view *view, unsigned char *buffer
         size_t part = to - from < BUFFER ? (size_t)(to - from) : BUFFER;
         if (interrupted)
             return say_failed(get->image->path, "get %s: interrupted", get->path);
-        if (!hole) {
-            int error = view_read(view, from, buffer, part);
-            if (error)
-                return image_failed(get->image, error, "get %s: at byte %llu", get->path, (unsigned long long)from);
-        }
-        int code = host_write(get, buffer, part, from);
+        const void *bytes = buffer;
+        int error = 0;
+        if (!hole)
+            error = get->mapped ? view_bytes(view, from, &bytes, &part) : view_read(view, from, buffer, part);
+        if (error)
+            return image_failed(get->image, error, "get %s: at byte %llu", get->path, (unsigned long long)from);
+        int code = host_write(get, bytes, part, from);
         if (code)
             return code;
         from += part;
@@ -77,6 +80,7 @@ static int get_data(struct get *get)
         return image_failed(get->image, -EXT2DAX_ENOMEM, "get %s", get->path);
     ext2dax_stat(get->inode, &figures);
     view_open(&view, get->image, get->inode, get->path, false);
+    get->mapped = get->mapped && view.mapped;
     progress_start(&progress, get->path, figures.size);
     while (!code && at < figures.size) {
         int64_t data = ext2dax_seek(get->inode, at, EXT2DAX_SEEK_DATA);
@@ -127,7 +131,11 @@ static int get_target(struct get *get, bool *created)
 int command_get(const struct request *request)
 {
     struct image image;
-    struct get get = {.image = &image, .path = request->args[0], .host_path = request->args[1], .host = -1};
+    struct get get = {.image = &image,
+                      .path = request->args[0],
+                      .host_path = request->args[1],
+                      .host = -1,
+                      .mapped = request->mapped};
     bool to_stdout = !get.host_path || !strcmp(get.host_path, "-");
     bool created = false;
     struct stat host;

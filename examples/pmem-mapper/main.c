@@ -14,7 +14,8 @@ enum {
     TAKES_THREADS = 4,
     TAKES_RECOVERY = 8,
     TAKES_SECONDS = 16,
-    TAKES_RESERVE = 32
+    TAKES_RESERVE = 32,
+    TAKES_MAPPED = 64
 };
 
 #define MOST_ARGUMENTS 4
@@ -28,7 +29,7 @@ static const struct command {
     {"format", 2, 2, TAKES_BLOCK_SIZE | TAKES_RESERVE, command_format},
     {"ls", 1, 2, 0, command_ls},
     {"put", 3, 3, TAKES_RECOVERY, command_put},
-    {"get", 2, 3, 0, command_get},
+    {"get", 2, 3, TAKES_MAPPED, command_get},
     {"map", 2, 2, TAKES_JSON, command_map},
     {"truncate", 3, 3, TAKES_RECOVERY, command_truncate},
     {"punch", 4, 4, TAKES_RECOVERY, command_punch},
@@ -48,6 +49,8 @@ static const char help[] =
     "  ls IMAGE [PATH]              inode, mode, links, owner, group, size, mtime (UTC) and name\n"
     "  put IMAGE HOSTFILE PATH      copy a file in, creating or replacing PATH\n"
     "  get IMAGE PATH [HOSTFILE]    copy a file out, to standard output without HOSTFILE or with -\n"
+    "           --mapped            by system calls on the window itself: each page is resolved for the kernel, which\n"
+    "                               takes --fault userfaultfd; by sigsegv it fails with EFAULT\n"
     "  map IMAGE PATH               extents, holes and huge windows, and a picture of them:\n"
     "           --json              {\"size\",\"block_size\",\"extents\",\"holes\",\"huge_windows\",\"windows\"}, in "
     "blocks\n"
@@ -67,7 +70,7 @@ static const char help[] =
     "  --no-recovery                    with a command that changes IMAGE: refuse it if it was not cleanly unmounted,\n"
     "                                   for e2fsck, instead of mending what a crash left\n"
     "  --lock none|atomic_ops|pthread   how threads exclude each other (the best this build has)\n"
-    "  --fault sigsegv                  how this process learns of page faults\n"
+    "  --fault sigsegv|userfaultfd      how this process learns of page faults; userfaultfd takes privilege\n"
     "  --help, --version\n"
     "\n"
     "A window is 2 MiB of a file (blocks and pages of 4 KiB); it is huge when one aligned run of blocks backs it.\n"
@@ -103,12 +106,14 @@ static int option_lock(struct request *request, const char *text)
     return usage("--lock", why);
 }
 
-static int option_fault(const char *text)
+static int option_fault(struct request *request, const char *text)
 {
-    if (!strcmp(text, "sigsegv"))
-        return 0;
-    return usage("--fault",
-                 !strcmp(text, "userfaultfd") ? "userfaultfd is not in this build" : "takes sigsegv or userfaultfd");
+    bool userfaultfd = !strcmp(text, "userfaultfd");
+
+    if (!userfaultfd && strcmp(text, "sigsegv") != 0)
+        return usage("--fault", "takes sigsegv or userfaultfd");
+    request->way = userfaultfd ? EXT2DAX_PROCESS_USERFAULTFD : EXT2DAX_PROCESS_SIGSEGV;
+    return 0;
 }
 
 /* One option that takes a value; `takes` collects which commands it is for. */
@@ -120,7 +125,7 @@ static int option_value(struct request *request, const char *name, const char *t
     if (!strcmp(name, "--lock"))
         return option_lock(request, text);
     if (!strcmp(name, "--fault"))
-        return option_fault(text);
+        return option_fault(request, text);
     if (!strcmp(name, "--block-size")) {
         code = option_number(name, text, 1024, 65536, &value);
         if (code)
@@ -175,6 +180,11 @@ static int parse(struct request *request, char **argv, const char **arguments, u
         if (!strcmp(*at, "--reserve")) {
             request->reserve = true;
             *takes |= TAKES_RESERVE;
+            continue;
+        }
+        if (!strcmp(*at, "--mapped")) {
+            request->mapped = true;
+            *takes |= TAKES_MAPPED;
             continue;
         }
         if (!strcmp(*at, "--no-recovery")) {

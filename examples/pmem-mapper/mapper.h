@@ -27,8 +27,10 @@ struct request {
     const char *image;
     const char **args; /* what follows the image, NULL behind the last */
     struct ext2dax_locks locks;
+    enum ext2dax_process_way way;
     uint32_t block_size;
     bool json;
+    bool mapped;      /* hand the window itself to system calls */
     bool reserve;     /* have the host allocate all of a new image */
     bool no_recovery; /* leave an image that was not cleanly unmounted to e2fsck */
     unsigned threads;
@@ -139,6 +141,8 @@ void view_close(struct view *view);
 /* 0 or a negative EXT2DAX_E…. Reading stays below the end of file; what is written has been allocated before. */
 int view_read(struct view *view, uint64_t offset, void *buffer, size_t bytes);
 int view_write(struct view *view, uint64_t offset, const void *buffer, size_t bytes);
+/* The window's own bytes from `offset` on, as many as it shows, at the most *bytes. Where it is mapped. */
+int view_bytes(struct view *view, uint64_t offset, const void **at, size_t *bytes);
 
 /* runs.c: the whole layout of a file, or of its end. */
 struct runs {

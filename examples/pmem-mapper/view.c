@@ -84,6 +84,19 @@ int view_read(struct view *view, uint64_t offset, void *buffer, size_t bytes)
     return 0;
 }
 
+int view_bytes(struct view *view, uint64_t offset, const void **at, size_t *bytes)
+{
+    unsigned char *window;
+    uint64_t left;
+    int error = window_at(view, offset, &window, &left);
+
+    if (error)
+        return error;
+    *at = window;
+    *bytes = left < *bytes ? (size_t)left : *bytes;
+    return 0;
+}
+
 int view_write(struct view *view, uint64_t offset, const void *buffer, size_t bytes)
 {
     const unsigned char *from = buffer;

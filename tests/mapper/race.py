@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""race with one lock backend: everything happened, nothing was violated, and the image is clean after.
+"""race with one lock backend and one way in: everything happened, nothing was violated, and the image is clean after.
 
-race.py LOCK SECONDS                 the shipped library
+race.py LOCK FAULT SECONDS           the shipped library, page faults by FAULT
 race.py --broken MUTANT SECONDS      a library with that protection left out reports violations; "none": does not
 """
 
@@ -20,13 +20,16 @@ def counts(result):
 
 
 def race_is_won():
-    lock, seconds = sys.argv[1:]
+    lock, fault, seconds = sys.argv[1:]
     done("format", "image", "64M")
-    result = run("race", "image", "/file", "--threads", "4", "--seconds", seconds, "--lock", lock)
+    result = run("race", "image", "/file", "--threads", "4", "--seconds", seconds, "--lock", lock,
+                 "--fault", fault)
     if result.code == 2 and "not a lock backend" in result.err:
         skip("this build has no lock backend " + lock)
     if result.code == 1 and "serves no page faults" in result.err:
         skip("this build serves no page faults")
+    if result.code == 1 and "serve page faults: " in result.err:
+        skip(result.err.split("serve page faults: ")[1].strip())
     check(result.code == 0, result)
     numbers = counts(result)
     print(result.out.decode())
@@ -35,7 +38,7 @@ def race_is_won():
     names = done("ls", "image").out.decode()
     check("second" not in names and "file" in names, names)
     # On a file that is there, and on an image that is nearly full: less is raced over.
-    result = run("race", "image", "/file", "--threads", "2", "--seconds", "1", "--lock", lock)
+    result = run("race", "image", "/file", "--threads", "2", "--seconds", "1", "--lock", lock, "--fault", fault)
     check(result.code == 0 and counts(result)[4] == 0, result)
     fsck("image")
 
