@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: MIT */
+/* Windows by userfaultfd: what system calls see and do there, and what becomes of a touch that cannot succeed. */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "ext2dax/hosted/host.h"
+#include "ext2dax/hosted/lock.h"
+#include "ext2dax/hosted/memory.h"
+
+#include "mounted.h"
+#include "way.h"
+
+static struct mounted m;
+static int pipes[2];
+
+static void start(const struct mounted_options *options)
+{
+    catch_signals();
+    mounted_open(&m, options);
+    ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
+}
+
+static void finish(void)
+{
+    close(pipes[0]);
+    close(pipes[1]);
+    mounted_close(&m);
+}
+
+static void fill(struct ext2dax_inode *inode, uint64_t offset, size_t length, uint8_t byte)
+{
+    uint8_t *bytes = malloc(length);
+
+    ck_assert_ptr_nonnull(bytes);
+    memset(bytes, byte, length);
+    ck_assert_int_eq(ext2dax_write(inode, offset, bytes, length), (int64_t)length);
+    free(bytes);
+}
+
+static uint8_t byte_of(struct ext2dax_inode *inode, uint64_t offset)
+{
+    uint8_t byte = 0xEE;
+
+    ck_assert_int_eq(ext2dax_read(inode, offset, &byte, 1), 1);
+    return byte;
+}
+
+/* What write(2) reads at `at`, and read(2) stores there; or -errno. */
+static int loaded(const void *at)
+{
+    uint8_t byte;
+
+    if (write(pipes[1], at, 1) != 1)
+        return -errno;
+    ck_assert_int_eq(read(pipes[0], &byte, 1), 1);
+    return byte;
+}
+
+static int stored(void *at, uint8_t byte)
+{
+    uint8_t rest;
+    int error;
+
+    ck_assert_int_eq(write(pipes[1], &byte, 1), 1);
+    if (read(pipes[0], at, 1) == 1)
+        return 0;
+    error = errno;
+    ck_assert_int_eq(read(pipes[0], &rest, 1), 1);
+    return -error;
+}
+
+static void wait_a_moment(unsigned times)
+{
+    ck_assert_uint_lt(times, 5000);
+    usleep(1000);
+}
+
+START_TEST(system_calls_load_and_store)
+{
+    struct ext2dax_inode *file;
+    uint8_t *at, *again;
+
+    start(NULL);
+    file = make_file(&m, "f", 40 * PAGE);
+    fill(file, 0, 20 * PAGE, 0x11);
+    at = map_file(&m, file, 0, 40 * PAGE, EXT2DAX_MAP_WRITE);
+    again = map_file(&m, file, 0, 40 * PAGE, 0);
+    /* Armed pages: data, a hole; the whole range at once. */
+    ck_assert_int_eq(loaded(at + 3 * PAGE), 0x11);
+    ck_assert_int_eq(loaded(at + 30 * PAGE), 0);
+    ck_assert_int_eq(loaded(again + 5 * PAGE), 0x11);
+    ck_assert_int_eq(write(pipes[1], again + 10 * PAGE, 10 * PAGE), 10 * PAGE);
+    ck_assert_int_eq(read(pipes[0], at + 30 * PAGE, 10 * PAGE), 10 * PAGE);
+    for (unsigned i = 30; i < 40; i++)
+        ck_assert_uint_eq(byte_of(file, i * PAGE + 77), 0x11);
+    /* Stores: to an armed block, one that was read, one that was written; to a zero page; into a hole. */
+    ck_assert_int_eq(stored(at + 12 * PAGE, 0x21), 0);
+    ck_assert_uint_eq(peek(at + 13 * PAGE), 0x11);
+    ck_assert_int_eq(stored(at + 13 * PAGE, 0x22), 0);
+    ck_assert_int_eq(stored(at + 13 * PAGE + 1, 0x23), 0);
+    ck_assert_uint_eq(peek(at + 20 * PAGE), 0);
+    ck_assert_int_eq(stored(at + 20 * PAGE, 0x24), 0);
+    ck_assert_int_eq(stored(at + 25 * PAGE, 0x25), 0);
+    ck_assert_uint_eq(byte_of(file, 12 * PAGE), 0x21);
+    ck_assert_uint_eq(byte_of(file, 13 * PAGE), 0x22);
+    ck_assert_uint_eq(byte_of(file, 13 * PAGE + 1), 0x23);
+    ck_assert_uint_eq(byte_of(file, 20 * PAGE), 0x24);
+    ck_assert_uint_eq(byte_of(file, 25 * PAGE), 0x25);
+    ck_assert_uint_eq(byte_of(file, 25 * PAGE + 1), 0);
+    /* Nothing of it was the program's own signal; a window without WRITE takes no store. */
+    ck_assert_int_eq(stored(again + 12 * PAGE, 0x31), -EFAULT);
+    ck_assert_int_eq(touch(again + 12 * PAGE, true), SIGSEGV);
+    ck_assert_uint_eq(byte_of(file, 12 * PAGE), 0x21);
+    unmap_file(&m, again);
+    unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    finish();
+}
+END_TEST
+
+static unsigned persisted;
+static uint8_t *watched;
+
+static int count_persist(void *ctx, const void *at, size_t length)
+{
+    const uint8_t *from = at;
+
+    (void)ctx;
+    persisted += watched >= from && watched < from + length;
+    return 0;
+}
+
+/* Pages that fsync has protected, small and huge ones: the next store of a system call is one more to write back. */
+START_TEST(stores_after_fsync_are_noticed)
+{
+    static const struct ext2dax_memory_ops ops = {.size = sizeof(ops), .persist = count_persist};
+    struct mounted_options options = {.memory_ops = &ops, .order = EXT2DAX_ORDERED};
+    struct ext2dax_inode *file;
+    struct ext2dax_run run;
+    uint64_t page = _i ? 2 * HUGE / PAGE + 5 : 5;
+    uint8_t *at;
+
+    start(&options);
+    file = make_file(&m, "f", 16 * PAGE);
+    if (_i)
+        ck_assert_int_eq(ext2dax_allocate(file, 0, 4 * (uint64_t)HUGE, false), 0);
+    at = map_file(&m, file, 0, 4 * (uint64_t)HUGE, EXT2DAX_MAP_WRITE);
+    poke(at + page * PAGE, 1);
+    ck_assert_int_eq(ext2dax_map(file, page, 1, &run), 0);
+    watched = (uint8_t *)m.memory.base + run.physical * PAGE;
+    for (uint8_t round = 0; round < 3; round++) {
+        ck_assert_int_eq(stored(at + page * PAGE + 1, round), 0);
+        persisted = 0;
+        ck_assert_int_eq(ext2dax_fsync(file), 0);
+        ck_assert_uint_gt(persisted, 0);
+        persisted = 0;
+        ck_assert_int_eq(ext2dax_fsync(file), 0);
+        ck_assert_uint_eq(persisted, 0);
+        ck_assert_int_eq(loaded(at + page * PAGE + 1), round); /* read first, in every other round */
+        if (round & 1)
+            ck_assert_uint_eq(peek(at + page * PAGE + 9), 0);
+    }
+    unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    finish();
+}
+END_TEST
+
+START_TEST(system_calls_store_in_private_copies)
+{
+    struct ext2dax_inode *file;
+    uint8_t *at;
+
+    start(NULL);
+    file = make_file(&m, "f", 20 * PAGE);
+    fill(file, 0, 10 * PAGE, 0x11);
+    at = map_file(&m, file, 0, 20 * PAGE, EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE);
+    ck_assert_int_eq(loaded(at + 2 * PAGE), 0x11);
+    ck_assert_int_eq(loaded(at + 15 * PAGE), 0);
+    for (unsigned i = 2; i < 20; i += 3) {
+        ck_assert_int_eq(stored(at + i * PAGE + 8, 0x22), 0);
+        ck_assert_int_eq(loaded(at + i * PAGE + 8), 0x22);
+        ck_assert_int_eq(loaded(at + i * PAGE), i < 10 ? 0x11 : 0);
+        ck_assert_uint_eq(byte_of(file, i * PAGE + 8), i < 10 ? 0x11 : 0);
+    }
+    unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    finish();
+}
+END_TEST
+
+START_TEST(the_end_moves)
+{
+    struct ext2dax_inode *file;
+    uint8_t *at, *part;
+
+    start(NULL);
+    file = make_file(&m, "f", 10000);
+    at = map_file(&m, file, 0, 64 * PAGE, EXT2DAX_MAP_WRITE);
+    part = map_file(&m, file, 8 * PAGE, 8 * PAGE, EXT2DAX_MAP_WRITE);
+    for (unsigned round = 0; round < 20; round++) {
+        ck_assert_int_eq(loaded(at + 2 * PAGE + 4000), 0);
+        ck_assert_int_eq(loaded(at + 3 * PAGE), -EFAULT);
+        ck_assert_int_eq(stored(at + 3 * PAGE, 1), -EFAULT);
+        ck_assert_int_eq(stored(part, 1), -EFAULT);
+        ck_assert_int_eq(touch(part + PAGE, true), SIGBUS);
+        ck_assert_ptr_eq(touched.si_addr, part + PAGE);
+        /* As much as there is. */
+        ck_assert_int_eq(write(pipes[1], at, 5 * PAGE), 3 * PAGE);
+        ck_assert_int_eq(read(pipes[0], at, 3 * PAGE), 3 * PAGE);
+        ck_assert_int_eq(ext2dax_truncate(file, 9 * PAGE + 1), 0);
+        ck_assert_int_eq(stored(part + PAGE, (uint8_t)(round + 1)), 0);
+        ck_assert_int_eq(loaded(at + 9 * PAGE), round + 1);
+        ck_assert_int_eq(loaded(at + 10 * PAGE), -EFAULT);
+        if (round & 1)
+            fill(file, 20 * PAGE, 1, 7);
+        else
+            ck_assert_int_eq(ext2dax_allocate(file, 20 * PAGE, PAGE, false), 0);
+        ck_assert_int_eq(loaded(at + 20 * PAGE), round & 1 ? 7 : 0);
+        ck_assert_int_eq(touch(at + 21 * PAGE, false), SIGBUS);
+        ck_assert_int_eq(ext2dax_truncate(file, 10000), 0);
+    }
+    unmap_file(&m, part);
+    unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    finish();
+}
+END_TEST
+
+/* A store that finds no block fails, however it comes, and only as long as there is none. */
+START_TEST(no_space_is_refused_while_there_is_none)
+{
+    struct mounted_options options = {.size = 4u << 20};
+    struct ext2dax_inode *file, *hog;
+    struct ext2dax_statfs figures;
+    uint8_t *at;
+
+    start(&options);
+    file = make_file(&m, "f", 300 * PAGE);
+    ck_assert_int_eq(ext2dax_write(file, 0, "x", 1), 1);
+    at = map_file(&m, file, 0, 300 * PAGE, EXT2DAX_MAP_WRITE);
+    ck_assert_int_eq(loaded(at + 13 * PAGE), 0); /* a zero page, whose refusal leaves it readable */
+    hog = make_file(&m, "g", 0);
+    ext2dax_statfs(m.mount, &figures);
+    for (uint64_t size = figures.free_blocks; size > 0; size--)
+        if (ext2dax_allocate(hog, 0, size * PAGE, false) == 0)
+            break;
+    for (unsigned round = 0; round < 3; round++) {
+        ck_assert_int_eq(stored(at + 12 * PAGE, 1), -EFAULT);
+        ck_assert_int_eq(stored(at + 13 * PAGE, 1), -EFAULT);
+        ck_assert_int_eq(touch(at + 14 * PAGE, true), SIGBUS);
+        ck_assert_ptr_eq(touched.si_addr, at + 14 * PAGE);
+        ck_assert_int_eq(touch(at + 13 * PAGE, true), SIGBUS);
+        ck_assert_int_eq(loaded(at), 'x');
+        ck_assert_int_eq(touch(at + 13 * PAGE, false), 0);
+        usleep(round * 10000); /* … and again once it has become as it was */
+    }
+    ck_assert_int_eq(ext2dax_truncate(hog, 0), 0);
+    ck_assert_int_eq(touch(at + 14 * PAGE, true), 0);
+    /* A system call may meet a refusal for a few milliseconds more. */
+    for (unsigned i = 12; i < 14; i++)
+        for (unsigned wait = 0; stored(at + i * PAGE, 5) != 0; wait++)
+            wait_a_moment(wait);
+    ck_assert_uint_eq(byte_of(file, 12 * PAGE), 5);
+    ck_assert_uint_eq(byte_of(file, 13 * PAGE), 5);
+    unmap_file(&m, at);
+    ext2dax_inode_put(hog);
+    ext2dax_inode_put(file);
+    finish();
+}
+END_TEST
+
+/* ---- frozen ---- */
+
+static atomic_bool through;
+static uint8_t *frozen_at;
+
+static void *store_by_system_call(void *unused)
+{
+    (void)unused;
+    if (stored(frozen_at, 0x5F) == 0)
+        atomic_store(&through, true);
+    return NULL;
+}
+
+static void *store_itself(void *unused)
+{
+    (void)unused;
+    poke(frozen_at, 0x5F);
+    atomic_store(&through, true);
+    return NULL;
+}
+
+static atomic_uint signals_seen;
+
+static void on_user_signal(int number)
+{
+    (void)number;
+    atomic_fetch_add(&signals_seen, 1);
+}
+
+START_TEST(a_store_waits_for_thaw_and_reads_do_not)
+{
+    struct ext2dax_inode *file;
+    pthread_t thread;
+    int other[2];
+    uint8_t *at, byte;
+
+    start(NULL);
+    ck_assert_int_eq(pipe2(other, O_CLOEXEC), 0);
+    signal(SIGUSR1, on_user_signal);
+    file = make_file(&m, "f", 600 * PAGE);
+    at = map_file(&m, file, 0, 600 * PAGE, EXT2DAX_MAP_WRITE);
+    if (_i & 2)
+        ck_assert_int_eq(loaded(at), 0);
+    frozen_at = at;
+    atomic_store(&through, false);
+    ck_assert_int_eq(ext2dax_freeze(m.mount), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, _i & 1 ? store_itself : store_by_system_call, NULL), 0);
+    for (unsigned i = 1; i < 500; i++) {
+        ck_assert_int_eq(write(other[1], at + i * PAGE, 1), 1);
+        ck_assert_int_eq(read(other[0], &byte, 1), 1);
+        ck_assert_uint_eq(byte, 0);
+    }
+    /* Who waits by itself still takes signals. */
+    for (unsigned wait = 0; _i & 1 && atomic_load(&signals_seen) < 3; wait++) {
+        pthread_kill(thread, SIGUSR1);
+        wait_a_moment(wait);
+    }
+    usleep(20000);
+    ck_assert(!atomic_load(&through));
+    ck_assert_int_eq(ext2dax_thaw(m.mount), 0);
+    pthread_join(thread, NULL);
+    ck_assert(atomic_load(&through));
+    ck_assert_uint_eq(byte_of(file, 0), 0x5F);
+    close(other[0]);
+    close(other[1]);
+    unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    finish();
+}
+END_TEST
+
+/* ---- threads ---- */
+
+#define STORERS 4
+#define CALLS   (32 * PAGE / 8)
+
+static uint8_t *shared_at;
+
+/* Every fourth word, each by a read(2) of its own. */
+static void *store_words(void *arg)
+{
+    size_t mine = (size_t)(uintptr_t)arg;
+    int own[2];
+    bool good = pipe2(own, O_CLOEXEC) == 0;
+
+    for (size_t i = mine; good && i < CALLS; i += STORERS) {
+        uint64_t word = i + 1;
+
+        good = write(own[1], &word, sizeof(word)) == sizeof(word) &&
+               read(own[0], shared_at + i * 8, sizeof(word)) == sizeof(word);
+    }
+    close(own[0]);
+    close(own[1]);
+    return good ? NULL : "a system call failed";
+}
+
+/* While the pages are taken away all the time, by punching beside them and fsync. */
+START_TEST(no_store_of_a_system_call_is_lost)
+{
+    struct ext2dax_inode *file;
+    pthread_t threads[STORERS];
+    uint64_t word;
+    void *failed;
+
+    start(NULL);
+    file = make_file(&m, "f", 64 * PAGE);
+    for (unsigned round = 0; round < 4; round++) {
+        ck_assert_int_eq(ext2dax_punch(file, 0, 32 * PAGE), 0);
+        shared_at = map_file(&m, file, 0, 64 * PAGE, EXT2DAX_MAP_WRITE);
+        for (size_t i = 0; i < STORERS; i++)
+            ck_assert_int_eq(pthread_create(&threads[i], NULL, store_words, (void *)i), 0);
+        for (unsigned i = 0; i < 60; i++) {
+            ck_assert_int_eq(ext2dax_fsync(file), 0);
+            ck_assert_int_eq(ext2dax_punch(file, 32 * PAGE, 30 * PAGE), 0);
+            ck_assert_int_eq(ext2dax_truncate(file, i & 1 ? 64 * PAGE : 33 * PAGE), 0);
+        }
+        for (size_t i = 0; i < STORERS; i++) {
+            pthread_join(threads[i], &failed);
+            ck_assert_ptr_null(failed);
+        }
+        unmap_file(&m, shared_at);
+        for (uint64_t i = 0; i < CALLS; i++) {
+            ck_assert_int_eq(ext2dax_read(file, i * 8, &word, sizeof(word)), sizeof(word));
+            ck_assert_uint_eq(word, i + 1);
+        }
+    }
+    ext2dax_inode_put(file);
+    finish();
+}
+END_TEST
+
+/* ---- other images, other processes ---- */
+
+START_TEST(an_image_that_is_no_shared_memory)
+{
+    static const char name[] = "test_userfaultfd.image";
+    struct ext2dax_process_options options = {.size = sizeof(options), .way = EXT2DAX_PROCESS_USERFAULTFD};
+    struct ext2dax_mount_options mount = {.size = sizeof(mount)};
+    struct ext2dax_plugs plugs;
+    struct ext2dax_inode *file;
+    struct statfs figures;
+    uint8_t *at;
+
+    ck_assert_int_eq(statfs(".", &figures), 0);
+    if (figures.f_type == 0x01021994) {
+        printf("left out: an image on disk: the tests run on tmpfs\n");
+        return;
+    }
+    catch_signals();
+    ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
+    memset(&m, 0, sizeof(m));
+    memset(&plugs, 0, sizeof(plugs));
+    ck_assert_int_eq(ext2dax_file_open(name, EXT2DAX_FILE_CREATE, 16u << 20, &m.memory), 0);
+    unlink(name);
+    ck_assert_int_eq(ext2dax_format(&m.memory, NULL, NULL), 0);
+    ck_assert_int_eq(ext2dax_host_open(NULL, &m.host), 0);
+    plugs.locks = ext2dax_locks_default();
+    plugs.memory = m.memory;
+    plugs.host = m.host;
+    ck_assert_int_eq(ext2dax_process_open(&m.memory, plugs.locks, &options, &m.process), 0);
+    plugs.address_space = ext2dax_process_address_space(m.process);
+    ck_assert_int_eq(ext2dax_mount(&plugs, &mount, &m.mount), 0);
+    ck_assert_int_eq(ext2dax_inode_get(m.mount, EXT2DAX_ROOT_INODE, &m.root), 0);
+
+    file = make_file(&m, "f", 40 * PAGE);
+    fill(file, 0, 20 * PAGE, 0x11);
+    at = map_file(&m, file, 0, 40 * PAGE, EXT2DAX_MAP_WRITE);
+    ck_assert_int_eq(loaded(at + 6 * PAGE), 0x11);
+    /* As the header says: where it was read first, a system call fails, and a store of the program's own does not. */
+    ck_assert_int_eq(stored(at + 7 * PAGE, 0x33), -EFAULT);
+    ck_assert_int_eq(touch(at + 7 * PAGE, true), 0);
+    ck_assert_int_eq(stored(at + 7 * PAGE, 0x33), 0);
+    ck_assert_int_eq(loaded(at + 30 * PAGE), 0);
+    ck_assert_int_eq(stored(at + 30 * PAGE, 0x44), 0);
+    ck_assert_int_eq(ext2dax_fsync(file), 0);
+    ck_assert_int_eq(stored(at + 7 * PAGE, 0x55), 0);
+    ck_assert_int_eq(ext2dax_truncate(file, 3 * PAGE), 0);
+    ck_assert_int_eq(stored(at + 7 * PAGE, 0x33), -EFAULT);
+    ck_assert_int_eq(touch(at + 7 * PAGE, false), SIGBUS);
+    unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    finish();
+}
+END_TEST
+
+static void without_privilege(void)
+{
+    struct ext2dax_process_options options = {.size = sizeof(options), .way = EXT2DAX_PROCESS_USERFAULTFD};
+    struct ext2dax_process *process = (void *)&options;
+    struct ext2dax_memory memory;
+    const char *why = NULL;
+
+    if (ext2dax_file_open_anonymous("image", 1u << 20, &memory) != 0 || setgid(65534) != 0 || setuid(65534) != 0)
+        child_exit(1);
+    /* Some systems let anybody. */
+    if (ext2dax_process_may(options.way, &why) == 0)
+        child_exit(2);
+    if (ext2dax_process_may(options.way, &why) != -EXT2DAX_EPERM || !why || !strstr(why, "/dev/userfaultfd"))
+        child_exit(3);
+    if (ext2dax_process_open(&memory, ext2dax_locks_default(), &options, &process) != -EXT2DAX_EPERM || process)
+        child_exit(4);
+    child_exit(0);
+}
+
+START_TEST(without_privilege_it_says_what_is_missing)
+{
+    int code;
+
+    if (geteuid() != 0) {
+        printf("left out: privilege to be given up: not root\n");
+        return;
+    }
+    code = in_child(without_privilege);
+    if (code == 1002)
+        printf("left out: a refusal: this system lets anybody use userfaultfd\n");
+    else
+        ck_assert_int_eq(code, 1000);
+}
+END_TEST
+
+static uint8_t *inherited;
+
+/* Its parent's windows are not there, nor are the threads that would answer. */
+static void touch_inherited(void)
+{
+    (void)peek(inherited);
+}
+
+START_TEST(a_child_dies_of_a_touch)
+{
+    struct ext2dax_inode *file;
+
+    start(NULL);
+    file = make_file(&m, "f", 600 * PAGE);
+    inherited = map_file(&m, file, 0, 600 * PAGE, EXT2DAX_MAP_WRITE);
+    ck_assert_int_eq(in_child(touch_inherited), SIGSEGV); /* armed */
+    poke(inherited, 1);
+    ck_assert_int_eq(in_child(touch_inherited), SIGSEGV); /* shown */
+    (void)peek(inherited + 50 * PAGE);
+    inherited += 50 * PAGE;
+    ck_assert_int_eq(in_child(touch_inherited), SIGSEGV); /* with stores caught */
+    unmap_file(&m, inherited - 50 * PAGE);
+    ext2dax_inode_put(file);
+    finish();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("address space: userfaultfd");
+    TCase *tcase = tcase_create("process");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    if (left_out_way())
+        return 77;
+    tcase_set_timeout(tcase, 60);
+    suite_add_tcase(suite, tcase);
+    tcase_add_test(tcase, system_calls_load_and_store);
+    tcase_add_loop_test(tcase, stores_after_fsync_are_noticed, 0, 2);
+    tcase_add_test(tcase, system_calls_store_in_private_copies);
+    tcase_add_test(tcase, the_end_moves);
+    tcase_add_test(tcase, no_space_is_refused_while_there_is_none);
+    tcase_add_loop_test(tcase, a_store_waits_for_thaw_and_reads_do_not, 0, 4);
+    tcase_add_test(tcase, no_store_of_a_system_call_is_lost);
+    tcase_add_test(tcase, an_image_that_is_no_shared_memory);
+    tcase_add_test(tcase, without_privilege_it_says_what_is_missing);
+    tcase_add_test(tcase, a_child_dies_of_a_touch);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
