@@ -54,6 +54,12 @@ static bool make_room(struct ext2dax_process *process)
     return true;
 }
 
+/* Those it has before any page is shown. */
+static size_t own_mappings(const struct e2d_process_window *window)
+{
+    return window->donor ? 2 : 1;
+}
+
 int e2d_process_add(struct ext2dax_process *process, struct ext2dax_inode *inode, unsigned page_shift,
                     unsigned huge_order, uint64_t first, uint64_t count, unsigned flags, void **address)
 {
@@ -82,7 +88,7 @@ int e2d_process_add(struct ext2dax_process *process, struct ext2dax_inode *inode
                 (process->window_count - place) * sizeof(struct e2d_process_window *));
         process->windows[place] = window;
         process->window_count++;
-        process->mappings++;
+        process->mappings += own_mappings(window);
         if ((uintptr_t)window->address < atomic_load(&process->low))
             atomic_store(&process->low, (uintptr_t)window->address);
         if ((uintptr_t)window->address + window->reserved > atomic_load(&process->high))
@@ -114,7 +120,7 @@ int e2d_process_remove(struct ext2dax_process *process, void *address, struct ex
     window = place < process->window_count ? process->windows[place] : NULL;
     if (window && window->address == (char *)address) {
         process->window_count--;
-        process->mappings--;
+        process->mappings -= own_mappings(window);
         memmove(process->windows + place, process->windows + place + 1,
                 (process->window_count - place) * sizeof(struct e2d_process_window *));
         e2d_window_close(window);

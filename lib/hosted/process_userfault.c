@@ -190,7 +190,8 @@ bool e2d_userfault_catch(struct ext2dax_process *process, char *at, size_t bytes
 
 bool e2d_userfault_let_through(struct ext2dax_process *process, char *at, size_t bytes)
 {
-    return protect(process, at, bytes, 0);
+    /* Who waits is woken when all is done. */
+    return protect(process, at, bytes, UFFDIO_WRITEPROTECT_MODE_DONTWAKE);
 }
 
 static void wake(const struct e2d_userfaults *faults, uintptr_t at, size_t bytes)

@@ -222,6 +222,8 @@ static void *race(void *arg)
     return NULL;
 }
 
+static atomic_bool dawdling;
+
 /* Lets another thread in where a lookup is done and its mapping is not yet there, or a revocation is about to begin. */
 static void dawdle(enum e2d_yield_kind kind, const volatile void *at)
 {
@@ -229,7 +231,7 @@ static void dawdle(enum e2d_yield_kind kind, const volatile void *at)
     const struct timespec moment = {0, 50000};
 
     (void)at;
-    if (kind == E2D_YIELD_CALLBACK && atomic_fetch_add(&turn, 1) % 4 == 0)
+    if (kind == E2D_YIELD_CALLBACK && atomic_load(&dawdling) && atomic_fetch_add(&turn, 1) % 4 == 0)
         nanosleep(&moment, NULL);
 }
 
@@ -267,7 +269,7 @@ static bool run_race(struct ext2dax_inode *file, struct ext2dax_inode *thief, un
         tags[i] = THIEF_TAG;
     atomic_store(&stop, false);
     violations = touches = buses = 0;
-    e2d_yield_hook = dawdle;
+    atomic_store(&dawdling, true);
     for (size_t i = 0; i < 3; i++)
         pthread_create(&threads[i], NULL, race, (void *)(i * 77 + 1));
     for (unsigned round = 0; good && (round < rounds || (buses == 0 && round < 100000)); round++) {
@@ -283,7 +285,7 @@ static bool run_race(struct ext2dax_inode *file, struct ext2dax_inode *thief, un
     atomic_store(&stop, true);
     for (size_t i = 0; i < 3; i++)
         pthread_join(threads[i], NULL);
-    e2d_yield_hook = NULL;
+    atomic_store(&dawdling, false);
     return good && violations == 0 && touches > 0 && buses > 0;
 }
 
@@ -295,6 +297,7 @@ START_TEST(nobody_sees_or_hits_another_files_blocks)
     if (!ext2dax_locks_by_name(options.locks).ops)
         return;
     catch_signals();
+    e2d_yield_hook = dawdle; /* before there are threads that look at it */
     mounted_open(&m, &options);
     file = make_file(&m, "f", RACED_PAGES * PAGE);
     thief = make_file(&m, "g", 0);
@@ -316,6 +319,7 @@ static void race_with_a_mutant(void)
     struct ext2dax_inode *file, *thief;
 
     catch_signals();
+    e2d_yield_hook = dawdle; /* before there are threads that look at it */
     mounted_open(&m, &options);
     file = make_file(&m, "f", RACED_PAGES * PAGE);
     thief = make_file(&m, "g", 0);
@@ -337,16 +341,16 @@ END_TEST
 
 /* ---- fsync and freeze ---- */
 
-static unsigned persisted_pages;
-static uint8_t *watched;
+static atomic_uint persisted_pages;
+static _Atomic(uint8_t *) watched;
 
 /* The image's own ctx is needed only by its own table: what is asked here is what would be written back. */
 static int count_persist(void *ctx, const void *at, size_t length)
 {
-    const uint8_t *from = at;
+    const uint8_t *from = at, *here = watched;
 
     (void)ctx;
-    if (watched >= from && watched < from + length)
+    if (here >= from && here < from + length)
         persisted_pages++;
     return 0;
 }
