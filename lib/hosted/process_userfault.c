@@ -157,14 +157,9 @@ int e2d_userfault_register(struct ext2dax_process *process, char *at, size_t byt
     return ioctl(process->userfaults->descriptor, UFFDIO_REGISTER, &range) == 0 ? 0 : -errno;
 }
 
-bool e2d_userfault_catches_stores(const struct ext2dax_process *process)
+bool e2d_userfault_catches_in(const struct ext2dax_process *process, bool zeroes)
 {
-    return process->userfaults->image;
-}
-
-bool e2d_userfault_catches_zeroes(const struct ext2dax_process *process)
-{
-    return (process->userfaults->features & FEATURE_WP) != 0;
+    return zeroes ? (process->userfaults->features & FEATURE_WP) != 0 : process->userfaults->image;
 }
 
 static bool protect(struct ext2dax_process *process, char *at, size_t bytes, uint64_t mode)
@@ -233,7 +228,7 @@ static void refuse(struct e2d_process_window *window, uint64_t index, bool now)
     }
     if (page == E2D_PAGE_NONE || page == E2D_PAGE_ASIDE)
         (void)e2d_put_without_permission(at, bytes);
-    else if (page == E2D_PAGE_READ || page == E2D_PAGE_ZERO)
+    else if ((page == E2D_PAGE_READ || page == E2D_PAGE_ZERO) && e2d_userfault_catches(window, page))
         (void)mprotect(at, bytes, PROT_READ | (now ? 0 : PROT_WRITE));
     e2d_record_start(window, index, true);
     e2d_record_start(window, index + 1, true);

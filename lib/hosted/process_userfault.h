@@ -24,9 +24,10 @@ enum e2d_userfault_mode { E2D_USERFAULT_TOUCHES, E2D_USERFAULT_STORES };
 /* 0 or an error. */
 int e2d_userfault_register(struct ext2dax_process *process, char *at, size_t bytes, enum e2d_userfault_mode mode);
 
-/* Can stores to the image's pages be caught, and to anonymous memory? */
-bool e2d_userfault_catches_stores(const struct ext2dax_process *process);
-bool e2d_userfault_catches_zeroes(const struct ext2dax_process *process);
+/* Can stores be caught in the image's pages, or in anonymous ones, `zeroes`? */
+bool e2d_userfault_catches_in(const struct ext2dax_process *process, bool zeroes);
+/* Are they, where the window shows `page`? In process_way_userfaultfd.c. */
+bool e2d_userfault_catches(const struct e2d_process_window *window, enum e2d_page page);
 /* Catches stores to a range registered for it. False: to part of it at the most. */
 bool e2d_userfault_catch(struct ext2dax_process *process, char *at, size_t bytes, bool zeroes);
 bool e2d_userfault_let_through(struct ext2dax_process *process, char *at, size_t bytes);

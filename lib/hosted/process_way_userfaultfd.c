@@ -71,8 +71,9 @@ static int prepare(struct e2d_process_window *window)
     window->limit = window->count;
     if (error == 0)
         error = e2d_userfault_register(window->process, window->donor, bytes, E2D_USERFAULT_TOUCHES);
-    if (error == 0 && !arm(window, 0, window->count))
-        error = -errno;
+    /* Linux 5.13 can move what is shared. */
+    if (error == 0 && !move(window->donor, bytes, window->address, MREMAP_DONTUNMAP))
+        error = errno == EINVAL ? -EXT2DAX_EOPNOTSUPP : -errno;
     if (error == 0)
         return 0;
     if (window->donor != MAP_FAILED)
@@ -88,13 +89,11 @@ static void disarm(struct e2d_process_window *window)
     e2d_userfault_wake(window->process, window->address, e2d_bytes_of(window, window->count));
 }
 
-/* Does a page in the window, showing `page`, have its stores caught by userfaultfd? */
-static bool is_caught(const struct e2d_process_window *window, enum e2d_page page)
+bool e2d_userfault_catches(const struct e2d_process_window *window, enum e2d_page page)
 {
     if (!(window->flags & EXT2DAX_MAP_WRITE) || page == E2D_PAGE_COPY)
         return false;
-    return page == E2D_PAGE_ZERO ? e2d_userfault_catches_zeroes(window->process)
-                                 : e2d_userfault_catches_stores(window->process);
+    return e2d_userfault_catches_in(window->process, page == E2D_PAGE_ZERO);
 }
 
 /* What a mapping without permissions is to become. */
@@ -116,7 +115,7 @@ static bool put_on(struct ext2dax_process *process, char *at, size_t bytes, cons
 static enum e2d_shown show(struct e2d_process_window *window, uint64_t low, uint64_t high, int flags, int descriptor,
                            uint64_t offset, enum e2d_page page)
 {
-    bool stores = page == E2D_PAGE_WRITE || page == E2D_PAGE_COPY, caught = is_caught(window, page);
+    bool stores = page == E2D_PAGE_WRITE || page == E2D_PAGE_COPY, caught = e2d_userfault_catches(window, page);
     bool registered = caught && (!stores || high - low < (uint64_t)1 << window->huge_order);
     struct dress dress = {registered, registered && !stores, page == E2D_PAGE_ZERO,
                           PROT_READ | (stores || caught ? PROT_WRITE : 0)};
@@ -143,7 +142,7 @@ static bool allow(struct e2d_process_window *window, uint64_t low, uint64_t high
     char *at = e2d_address_of(window, low);
     size_t bytes = e2d_bytes_of(window, high - low);
 
-    if (is_caught(window, E2D_PAGE_READ))
+    if (e2d_userfault_catches(window, E2D_PAGE_READ))
         return e2d_userfault_let_through(window->process, at, bytes);
     return mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0;
 }
@@ -151,7 +150,7 @@ static bool allow(struct e2d_process_window *window, uint64_t low, uint64_t high
 /* What is not registered is armed: for a whole slab that costs as much as protecting it, and a touch brings it back. */
 static bool forbid(struct e2d_process_window *window, uint64_t low, uint64_t high)
 {
-    return is_caught(window, E2D_PAGE_WRITE) &&
+    return e2d_userfault_catches(window, E2D_PAGE_WRITE) &&
            e2d_userfault_catch(window->process, e2d_address_of(window, low), e2d_bytes_of(window, high - low), false);
 }
 
@@ -171,7 +170,7 @@ uint64_t e2d_way_most_slabs(const struct e2d_process_window *window)
 {
     uint64_t pages = (uint64_t)1 << window->huge_order;
 
-    if (window->process->way != &way || !is_caught(window, E2D_PAGE_READ))
+    if (window->process->way != &way || !e2d_userfault_catches(window, E2D_PAGE_READ))
         return MOST_SLABS;
     return pages < MOST_CAUGHT ? MOST_CAUGHT / pages : 1;
 }

@@ -53,7 +53,8 @@ static bool enter_wanted(struct e2d_process_window *window, const struct wanted 
 
     /* The block is known and shown already: only the permission changes, and a huge page stays one. */
     if (wanted->page == E2D_PAGE_WRITE && e2d_page_of(window, low) == E2D_PAGE_READ) {
-        while (!e2d_pages_have_room(process) && e2d_page_of(window, low) == E2D_PAGE_READ && e2d_pages_evict(process))
+        while (process->way->splits && !e2d_pages_have_room(process) && e2d_page_of(window, low) == E2D_PAGE_READ &&
+               e2d_pages_evict(process))
             ;
         if (e2d_page_of(window, low) == E2D_PAGE_READ && process->way->allow(window, low, high)) {
             if (process->way->splits)
