@@ -43,6 +43,7 @@ struct ext2dax_fault {
     void *cookie; /* the embedder's, for its `map` */
 
     enum ext2dax_fallback reason; /* answer: why FALLBACK */
+    int error;                    /* answer: why SIGBUS or OOM, a negative EXT2DAX_E…; EFAULT: past the end */
 };
 
 /*

@@ -44,8 +44,9 @@ static bool sees_size_early(enum entry entry)
            (entry == MKWRITE && E2D_MUTANT(MKWRITE_NO_RECHECK)) || (entry == PFN_MKWRITE && E2D_MUTANT(PFN_NO_RECHECK));
 }
 
-static enum ext2dax_fault_result result_of(int error)
+static enum ext2dax_fault_result result_of(struct ext2dax_fault *fault, int error)
 {
+    fault->error = error;
     return error == 0 ? EXT2DAX_FAULT_NOPAGE : error == -EXT2DAX_ENOMEM ? EXT2DAX_FAULT_OOM : EXT2DAX_FAULT_SIGBUS;
 }
 
@@ -69,6 +70,8 @@ static enum ext2dax_fault_result enter(struct ext2dax_fault *fault, const struct
         e2d_dax_read_lock(fault->inode);
     if (result == EXT2DAX_FAULT_FALLBACK)
         return fall_back(fault, EXT2DAX_FALLBACK_PRIVATE);
+    if (result == EXT2DAX_FAULT_OOM)
+        fault->error = -EXT2DAX_ENOMEM;
     if (result == EXT2DAX_FAULT_NOPAGE && mapping->huge)
         e2d_count(&m->counters.huge_mapped, 1);
     return result;
@@ -97,7 +100,7 @@ static enum ext2dax_fault_result enter_run(struct ext2dax_fault *fault, uint64_t
         if (huge)
             return fall_back(fault, EXT2DAX_FALLBACK_SCATTERED);
         if (pages == 1 || e2d_check(m, e2d_block(m, (uint32_t)block), m->page_size) != 0)
-            return EXT2DAX_FAULT_SIGBUS;
+            return result_of(fault, -EXT2DAX_EIO);
         mapping.count = 1;
     }
     return enter(fault, &mapping);
@@ -134,13 +137,13 @@ static enum ext2dax_fault_result read_page(struct ext2dax_fault *fault)
 
     rc = e2d_map(inode, fault->page, pages_ahead(fault, (uint64_t)m->window_blocks * READ_AHEAD_WINDOWS), &run);
     if (rc != 0)
-        return result_of(rc);
+        return result_of(fault, rc);
     if (run.physical != 0)
         return enter_run(fault, fault->page, run.physical, run.length, false, false);
 
     e2d_entry_lock(inode, window);
     rc = e2d_map(inode, fault->page, pages_ahead(fault, in_window), &run);
-    result = rc != 0 ? result_of(rc) : enter_run(fault, fault->page, run.physical, run.length, false, false);
+    result = rc != 0 ? result_of(fault, rc) : enter_run(fault, fault->page, run.physical, run.length, false, false);
     e2d_entry_unlock(inode, window);
     return result;
 }
@@ -193,7 +196,7 @@ static enum ext2dax_fault_result write_page(struct ext2dax_fault *fault)
         E2D_UNLESS(FAULT_NOT_DIRTY, e2d_dirty_mark(inode, window));
         result = enter_run(fault, fault->page, run.physical, run.length, true, false);
     } else {
-        result = result_of(rc);
+        result = result_of(fault, rc);
     }
     e2d_entry_unlock(inode, window);
     return result;
@@ -217,7 +220,7 @@ static enum ext2dax_fault_result make_writable(struct ext2dax_fault *fault)
     e2d_entry_lock(inode, window);
     E2D_UNLESS(PFN_NO_RECHECK, rc = e2d_map(inode, fault->page, 1, &run));
     if (rc != 0) {
-        result = result_of(rc);
+        result = result_of(fault, rc);
     } else if (run.physical != 0) {
         E2D_UNLESS(PFN_NOT_DIRTY, e2d_dirty_mark(inode, window));
         result = enter_run(fault, fault->page, run.physical, 1, true, false);
@@ -246,7 +249,7 @@ static enum ext2dax_fault_result region_of_window(struct ext2dax_fault *fault, u
 
     rc = e2d_map(inode, first, m->window_blocks, run);
     if (rc != 0)
-        return result_of(rc);
+        return result_of(fault, rc);
     if (run->length != m->window_blocks || (run->physical == 0 && !fault->write))
         return no_region(fault, first, run);
     if (run->physical == 0) {
@@ -254,7 +257,7 @@ static enum ext2dax_fault_result region_of_window(struct ext2dax_fault *fault, u
         if (rc == -EXT2DAX_ENOSPC)
             return fall_back(fault, EXT2DAX_FALLBACK_NO_REGION);
         if (rc != 0)
-            return result_of(rc);
+            return result_of(fault, rc);
         run->physical = filled.block;
     }
     if ((run->physical & (m->window_blocks - 1)) != 0)
@@ -333,7 +336,9 @@ static enum ext2dax_fault_result resolve(struct ext2dax_fault *fault, enum entry
         e2d_store_times(inode, e2d_now(m), true);
     if (!sees_size_early(entry))
         refused = past_end(fault);
-    if (!refused)
+    if (refused)
+        fault->error = -EXT2DAX_EFAULT;
+    else
         result = work(fault);
     if (write && E2D_MUTANT(FREEZE_FAULT_LATE))
         e2d_read_unlock(m, &m->freeze_fault);
@@ -354,17 +359,20 @@ static enum ext2dax_fault_result serve(struct ext2dax_fault *fault, enum entry e
     bool freeze_held = write && !E2D_MUTANT(FREEZE_FAULT_LATE);
 
     fault->reason = EXT2DAX_FALLBACK_NONE;
+    fault->error = 0;
     e2d_count(&m->counters.faults, 1);
     if (!m->faultable || !m->space_ops.map)
         return fall_back(fault, EXT2DAX_FALLBACK_BLOCK_SIZE);
     if (!e2d_is_regular(inode)) {
+        fault->error = -EXT2DAX_EINVAL;
         e2d_count(&m->counters.sigbus, 1);
         return EXT2DAX_FAULT_SIGBUS;
     }
     if (freeze_held && !e2d_try_read_lock(m, &m->freeze_fault))
         return EXT2DAX_FAULT_RETRY;
     if (write) {
-        if (e2d_may_modify(m) != 0)
+        fault->error = e2d_may_modify(m);
+        if (fault->error != 0)
             goto out;
         E2D_UNLESS(CLOCK_UNDER_DAX_SEM, e2d_store_times(inode, e2d_now(m), true));
     }

@@ -37,12 +37,18 @@ static void teardown(void)
     bench_close(&bench);
 }
 
+static int why; /* the last of them failed */
+
 static enum ext2dax_fault_result fault(struct ext2dax_model_map *in, uint64_t page, bool write)
 {
     struct ext2dax_fault f;
+    enum ext2dax_fault_result result;
 
     ext2dax_model_fault(in, page, write, &f);
-    return ext2dax_fault(&f);
+    result = ext2dax_fault(&f);
+    ck_assert_int_eq(f.error != 0, result == EXT2DAX_FAULT_SIGBUS || result == EXT2DAX_FAULT_OOM);
+    why = f.error;
+    return result;
 }
 
 static enum ext2dax_fault_result pmd_fault(struct ext2dax_model_map *in, uint64_t page, bool write,
@@ -114,6 +120,7 @@ START_TEST(past_the_end_is_sigbus)
     ck_assert_int_eq(fault(map, 1, true), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(fault(map, 2, false), EXT2DAX_FAULT_SIGBUS);
     ck_assert_int_eq(fault(map, 2, true), EXT2DAX_FAULT_SIGBUS);
+    ck_assert_int_eq(why, -EXT2DAX_EFAULT);
     bench_check(&bench);
 }
 END_TEST
@@ -360,6 +367,7 @@ START_TEST(read_only_mounts_refuse_stores)
     ck_assert_int_eq(ext2dax_remount(bench.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
     ck_assert(!ext2dax_model_entry(map, 0).writable);
     ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_SIGBUS);
+    ck_assert_int_eq(why, -EXT2DAX_EROFS);
     ck_assert_int_eq(fault(private, 0, true), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(ext2dax_truncate(file, 0), -EXT2DAX_EROFS);
     ck_assert_int_eq(ext2dax_write(file, 0, "x", 1), -EXT2DAX_EROFS);
@@ -453,6 +461,7 @@ START_TEST(no_space_is_sigbus_and_no_memory_is_oom)
         at += (uint64_t)got;
     ck_assert_int_eq(got, -EXT2DAX_ENOSPC);
     ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_SIGBUS);
+    ck_assert_int_eq(why, -EXT2DAX_ENOSPC);
     ck_assert_int_eq(pmd_fault(map, 0, true, EXT2DAX_FALLBACK_NO_REGION), EXT2DAX_FAULT_FALLBACK);
     bench_check(&bench);
     bench_unlink(&bench, "hog");
