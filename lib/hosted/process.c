@@ -3,6 +3,8 @@
 #include "process_state.h"
 #include "process_way.h"
 
+#include "memory_reserve.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +79,14 @@ int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_loc
     made->shared_flags = MAP_SHARED;
     if (ext2dax_file_kind(memory) == EXT2DAX_FILE_DAX)
         made->shared_flags = MAP_SHARED_VALIDATE | MAP_SYNC;
+    made->advise = ext2dax_file_kind(memory) == EXT2DAX_FILE_VOLATILE;
+    if (chosen.collapse) {
+        made->gathered = calloc(memory->size / E2D_HUGE / (8 * sizeof(uintptr_t)) + 1, sizeof(uintptr_t));
+        if (!made->gathered) {
+            free(made);
+            return -EXT2DAX_ENOMEM;
+        }
+    }
     made->owner = getpid();
     made->max_mappings = chosen.max_mappings ? chosen.max_mappings : default_mappings();
     if (made->max_mappings < LEAST_MAPPINGS)
@@ -108,6 +118,7 @@ destroy_space:
     if (locks.ops->destroy)
         locks.ops->destroy(locks.ctx, &made->space);
 free_made:
+    free(made->gathered);
     free(made);
     return error;
 }
@@ -136,6 +147,7 @@ int ext2dax_process_close(struct ext2dax_process *process)
         ops->destroy(process->locks.ctx, &process->space);
     }
     free(process->windows);
+    free(process->gathered);
     free(process);
     return 0;
 }
@@ -182,9 +194,11 @@ int ext2dax_process_map(struct ext2dax_process *process, struct ext2dax_inode *i
     ext2dax_inode_hold(inode);
     error = e2d_process_add(process, inode, log2_of(figures.page_size), log2_of(figures.window_pages),
                             offset / figures.page_size, pages, flags, address);
-    if (error)
+    if (error) {
         ext2dax_inode_put(inode);
-    return error;
+        return error;
+    }
+    return 0;
 }
 
 int ext2dax_process_unmap(struct ext2dax_process *process, void *address)
@@ -199,10 +213,17 @@ int ext2dax_process_unmap(struct ext2dax_process *process, void *address)
 
 void ext2dax_process_count(const struct ext2dax_process *process, struct ext2dax_process_counters *counters)
 {
-    counters->traps = atomic_load(&process->traps);
-    counters->mapped = atomic_load(&process->mapped);
-    counters->revoked = atomic_load(&process->revoked);
-    counters->protections = atomic_load(&process->protections);
-    counters->sigbus = atomic_load(&process->sigbus);
-    counters->evicted = atomic_load(&process->evicted);
+    const struct ext2dax_process_counters now = {
+        .size = counters->size,
+        .traps = atomic_load(&process->traps),
+        .mapped = atomic_load(&process->mapped),
+        .revoked = atomic_load(&process->revoked),
+        .protections = atomic_load(&process->protections),
+        .sigbus = atomic_load(&process->sigbus),
+        .evicted = atomic_load(&process->evicted),
+        .huge = atomic_load(&process->huge),
+        .collapsed = atomic_load(&process->collapsed),
+    };
+
+    memcpy(counters, &now, now.size < sizeof(now) ? now.size : sizeof(now));
 }

@@ -58,6 +58,9 @@ int ext2dax_process_unmap(struct ext2dax_process *process, void *address)
 
 void ext2dax_process_count(const struct ext2dax_process *process, struct ext2dax_process_counters *counters)
 {
+    size_t size = counters->size < sizeof(*counters) ? counters->size : sizeof(*counters);
+
     (void)process;
-    memset(counters, 0, sizeof(*counters));
+    if (size > sizeof(size_t))
+        memset((char *)counters + sizeof(size_t), 0, size - sizeof(size_t));
 }

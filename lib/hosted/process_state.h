@@ -107,7 +107,9 @@ struct e2d_slab {
     uint32_t writable; /* … WRITE */
     uint32_t starts;   /* pages with START */
     bool queued;
-    bool huge; /* entered as one, and all alike since */
+    bool huge;      /* entered as one, and all alike since */
+    bool loose;     /* … and not yet collapsed */
+    uint64_t image; /* bytes from the image's start, where loose */
 };
 
 struct e2d_process_window {
@@ -135,6 +137,9 @@ struct ext2dax_process {
     struct ext2dax_memory memory;
     int descriptor;
     int shared_flags; /* of mmap for the image */
+    bool advise;      /* the image's file makes huge pages for those who ask */
+    /* With `collapse`, a bit for each 2 MiB of the image: set once they are one huge page; else NULL. */
+    _Atomic uintptr_t *gathered;
     long owner;       /* process id: a child that inherits this object may not resolve with it */
     const struct e2d_way *way;
     struct e2d_userfaults *userfaults; /* by userfaultfd */
@@ -147,7 +152,7 @@ struct ext2dax_process {
     size_t mappings, max_mappings; /* kernel mappings that our windows may have; the most they should */
     struct e2d_slab *oldest, *newest;
 
-    _Atomic uintptr_t traps, mapped, revoked, protections, sigbus, evicted;
+    _Atomic uintptr_t traps, mapped, revoked, protections, sigbus, evicted, huge, collapsed;
 };
 
 static inline void e2d_space_share(struct ext2dax_process *process)
@@ -205,6 +210,9 @@ enum e2d_page e2d_window_look(struct e2d_process_window *window, uint64_t page, 
 /* Shows an ASIDE page again. Takes table. */
 enum ext2dax_fault_result e2d_window_restore(struct e2d_process_window *window, uint64_t page);
 
+/* Is the slab around the page of the file to be collapsed? Answers so once, and where in the image it lies. Takes table. */
+bool e2d_window_is_loose(struct e2d_process_window *window, uint64_t page, uint64_t *image);
+
 /* ---- process_resolve.c ---- */
 
 enum e2d_access { E2D_ACCESS_READ, E2D_ACCESS_WRITE, E2D_ACCESS_UNKNOWN };
@@ -215,7 +223,13 @@ enum e2d_outcome {
     E2D_OUTCOME_FROZEN   /* ext2dax_wait_thaw(*frozen), then once more */
 };
 
-/* Answers one touch of a window's page, by the fault family. Takes space. */
+/*
+ * Shows a page as an access wants it, by the fault family; *error: why SIGBUS, a negative EXT2DAX_E…. Takes space, and
+ * collapses when it has given it back.
+ */
+enum e2d_outcome e2d_process_show(struct ext2dax_process *process, uintptr_t address, enum e2d_access access,
+                                  struct ext2dax_mount **frozen, int *error);
+/* Answers one touch of a window's page so, and counts it. */
 enum e2d_outcome e2d_process_resolve(struct ext2dax_process *process, uintptr_t address, enum e2d_access access,
                                      struct ext2dax_mount **frozen);
 

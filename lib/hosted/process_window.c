@@ -19,6 +19,8 @@
 #include "ext2dax/error.h"
 #include "process_way.h"
 
+#define SMALL_RECORD ((size_t)256 << 10)
+
 /* ---- map ---- */
 
 /* A run as `map` wants it, clipped: pages [low, high) of the window. */
@@ -45,6 +47,38 @@ static void record_permission(struct e2d_process_window *window, uint64_t low, u
     }
 }
 
+/* Do the run's place in the image and in the file agree modulo a huge page? */
+static bool is_congruent(const struct e2d_process_window *window, const struct wanted *wanted)
+{
+    uint64_t apart = (wanted->offset >> window->page_shift) ^ (window->first + wanted->low);
+
+    return wanted->page != E2D_PAGE_ZERO && (apart & (((uint64_t)1 << window->huge_order) - 1)) == 0;
+}
+
+/*
+ * [low, high) of the run has become one kernel mapping. Which slabs does it show as one? The kernel is asked to do so, too:
+ * for all of the mapping, so that none is split.
+ */
+static void note_huge(struct e2d_process_window *window, const struct wanted *wanted, uint64_t low, uint64_t high)
+{
+    struct ext2dax_process *process = window->process;
+    uint64_t pages = (uint64_t)1 << window->huge_order;
+    uint64_t first = ((window->first + low + pages - 1) & ~(pages - 1)) - window->first, i;
+
+    if (!is_congruent(window, wanted))
+        return;
+    for (i = first; i + pages <= high; i += pages) {
+        struct e2d_slab *slab = e2d_slab_of(window, i);
+
+        slab->huge = true;
+        slab->loose = process->gathered != NULL;
+        slab->image = wanted->offset + ((i - wanted->low) << window->page_shift);
+        atomic_fetch_add_explicit(&process->huge, 1, memory_order_relaxed);
+    }
+    if (i > first && process->advise)
+        (void)madvise(e2d_address_of(window, low), e2d_bytes_of(window, high - low), MADV_HUGEPAGE);
+}
+
 static bool enter_wanted(struct e2d_process_window *window, const struct wanted *wanted, uint64_t low, uint64_t high)
 {
     struct ext2dax_process *process = window->process;
@@ -68,7 +102,10 @@ static bool enter_wanted(struct e2d_process_window *window, const struct wanted 
         descriptor = process->descriptor;
         offset = wanted->offset + ((low - wanted->low) << window->page_shift);
     }
-    return e2d_pages_enter(window, low, high, descriptor, offset, wanted->page);
+    if (!e2d_pages_enter(window, low, high, descriptor, offset, wanted->page))
+        return false;
+    note_huge(window, wanted, low, high);
+    return true;
 }
 
 /* The pages around `index` that want the same step as it does: [*low, *high). */
@@ -137,6 +174,8 @@ static enum ext2dax_fault_result map_huge(struct e2d_process_window *window, con
     } else if (!e2d_pages_enter(window, wanted->low, wanted->high, window->process->descriptor, wanted->offset,
                                 wanted->page)) {
         return EXT2DAX_FAULT_OOM;
+    } else {
+        note_huge(window, wanted, wanted->low, wanted->high);
     }
     slab->huge = true;
     return EXT2DAX_FAULT_NOPAGE;
@@ -198,6 +237,13 @@ static enum ext2dax_fault_result op_map(void *ctx, struct ext2dax_fault *fault, 
     wanted.page = mapping->kind == EXT2DAX_MAPPING_ZERO ? E2D_PAGE_ZERO
                   : mapping->writable && stores         ? E2D_PAGE_WRITE
                                                         : E2D_PAGE_READ;
+    if (wanted.high > high && is_congruent(window, &wanted)) {
+        /* The beginning of a slab would keep the kernel from mapping all of it by one entry later. */
+        wanted.high -= (window->first + wanted.high) & (((uint64_t)1 << window->huge_order) - 1);
+        /* One at a time: each is collapsed under a touch of its own. */
+        if (process->gathered)
+            wanted.high = high;
+    }
 
     e2d_table_lock(process);
     if (mapping->kind == EXT2DAX_MAPPING_COPY)
@@ -368,14 +414,16 @@ int e2d_window_open(struct e2d_process_window *window)
     size_t guard = (size_t)sysconf(_SC_PAGESIZE), align = (size_t)1 << (window->huge_order + window->page_shift);
     uint64_t slabs =
         ((window->first + window->count - 1) >> window->huge_order) - (window->first >> window->huge_order) + 1;
+    int flags;
     uint64_t most = (SIZE_MAX / 2 >> window->page_shift) - 2 * ((uint64_t)align >> window->page_shift);
     int error = -EXT2DAX_ENOMEM;
 
     if (window->count > most || window->first > UINT64_MAX / 2 >> window->page_shift)
         return -EXT2DAX_EOVERFLOW;
     window->record = (size_t)slabs * sizeof(struct e2d_slab) + (size_t)window->count;
-    window->slabs =
-        mmap(NULL, window->record, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    /* Most of a large window is never touched; a small one's record causes no page faults of its own. */
+    flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (window->record <= SMALL_RECORD ? MAP_POPULATE : 0);
+    window->slabs = mmap(NULL, window->record, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (window->slabs == MAP_FAILED)
         return -EXT2DAX_ENOMEM;
     window->pages = (uint8_t *)(window->slabs + slabs);
@@ -438,4 +486,17 @@ enum ext2dax_fault_result e2d_window_restore(struct e2d_process_window *window, 
         result = show_copy(window, index);
     e2d_table_unlock(window->process);
     return result;
+}
+
+bool e2d_window_is_loose(struct e2d_process_window *window, uint64_t page, uint64_t *image)
+{
+    struct e2d_slab *slab = e2d_slab_of(window, page - window->first);
+    bool loose;
+
+    e2d_table_lock(window->process);
+    loose = slab->huge && slab->loose;
+    slab->loose = false;
+    *image = slab->image;
+    e2d_table_unlock(window->process);
+    return loose;
 }

@@ -22,13 +22,16 @@ void mounted_open(struct mounted *m, const struct mounted_options *options)
     const struct mounted_options *o = options ? options : &none;
     struct ext2dax_format_options format = {.size = sizeof(format), .block_size = o->block_size};
     struct ext2dax_process_options process = {
-        .size = sizeof(process), .way = way_in(), .max_mappings = o->max_mappings};
+        .size = sizeof(process), .way = way_in(), .max_mappings = o->max_mappings, .collapse = o->collapse};
     struct ext2dax_mount_options mount = {.size = sizeof(mount), .order = o->order};
     struct ext2dax_plugs plugs;
 
     memset(m, 0, sizeof(*m));
     memset(&plugs, 0, sizeof(plugs));
-    ck_assert_int_eq(ext2dax_file_open_anonymous("image", o->size ? o->size : 64u << 20, &m->memory), 0);
+    if (o->path)
+        ck_assert_int_eq(ext2dax_file_open(o->path, EXT2DAX_FILE_CREATE, o->size ? o->size : 64u << 20, &m->memory), 0);
+    else
+        ck_assert_int_eq(ext2dax_file_open_anonymous("image", o->size ? o->size : 64u << 20, &m->memory), 0);
     ck_assert_int_eq(ext2dax_format(&m->memory, &format, NULL), 0);
     ck_assert_int_eq(ext2dax_host_open(NULL, &m->host), 0);
     plugs.locks = o->locks ? ext2dax_locks_by_name(o->locks) : ext2dax_locks_default();
@@ -87,7 +90,7 @@ void unmap_file(struct mounted *m, void *address)
 
 struct ext2dax_process_counters count(struct mounted *m)
 {
-    struct ext2dax_process_counters counters;
+    struct ext2dax_process_counters counters = {.size = sizeof(counters)};
 
     ext2dax_process_count(m->process, &counters);
     return counters;

@@ -40,6 +40,8 @@ struct mounted_options {
     uint64_t size;
     uint32_t block_size;
     size_t max_mappings;
+    bool collapse;
+    const char *path; /* of the image's file; NULL: an anonymous one */
     const char *locks;
     enum ext2dax_order order;
     const struct ext2dax_memory_ops *memory_ops; /* instead of the file's own; ctx is the struct mounted */

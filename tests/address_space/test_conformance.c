@@ -133,7 +133,7 @@ END_TEST
 
 START_TEST(map_again_is_nothing)
 {
-    struct ext2dax_process_counters before, after;
+    struct ext2dax_process_counters before = {.size = sizeof(before)}, after = before;
     struct view view, private;
 
     start(_i);

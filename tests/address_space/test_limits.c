@@ -46,7 +46,7 @@ static unsigned kernel_mappings(const void *at, size_t bytes, unsigned *open)
 
 static struct ext2dax_process_counters counters(void)
 {
-    struct ext2dax_process_counters now;
+    struct ext2dax_process_counters now = {.size = sizeof(now)};
 
     ext2dax_process_count(plug.object, &now);
     return now;
@@ -368,7 +368,7 @@ END_TEST
 
 START_TEST(an_older_callers_options_and_wrong_ones)
 {
-    struct ext2dax_process_options options = {sizeof(options), EXT2DAX_PROCESS_SIGSEGV, 16};
+    struct ext2dax_process_options options = {.size = sizeof(options), .max_mappings = 16};
     struct ext2dax_memory heap;
     struct ext2dax_process *process;
     struct ext2dax_locks no_locks = {NULL, NULL};

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Huge pages: does the kernel map a window of 2 MiB by one entry? It says so in smaps, and by how many page faults a
+ * sweep takes. Called with where the image lies: on a tmpfs mounted with huge=always, within_size or advise, or
+ * ("collapse") where only MADV_COLLAPSE makes huge pages.
+ *
+ * The kernel may find no memory for a huge page. So a plain file beside the image is mapped first, by mmap() alone: where
+ * that is not huge either, nothing is proved, and the test says so.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mounted.h"
+#include "race_detector.h"
+#include "../emulated.h"
+
+#define WINDOWS 32u
+#define BYTES   ((uint64_t)WINDOWS * HUGE) /* of the file */
+
+#if !defined(MADV_COLLAPSE)
+#define MADV_COLLAPSE 25
+#endif
+
+/* Sanitizers fault in memory of their own: no page fault is exact then. */
+#if defined(__SANITIZE_ADDRESS__) || E2D_RACE_DETECTOR
+#define EXACT false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define EXACT false
+#endif
+#endif
+#if !defined(EXACT)
+#define EXACT true
+#endif
+
+static struct mounted m;
+static const char *kind;
+static char folder[64], image[96];
+
+static bool collapses(void)
+{
+    return strcmp(kind, "collapse") == 0;
+}
+
+/* Before Check runs there is nobody to report to. */
+static void must(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static uint64_t page_faults(void)
+{
+    struct rusage usage;
+
+    must(getrusage(RUSAGE_THREAD, &usage) == 0);
+    return (uint64_t)(usage.ru_minflt + usage.ru_majflt);
+}
+
+/* Touches every page; nothing looks each access up in memory of its own meanwhile. Returns the kernel's page faults. */
+__attribute__((no_sanitize("address", "thread"), noinline)) static uint64_t sweep(void *at, uint64_t bytes, bool store)
+{
+    uint64_t before = page_faults();
+
+    for (uint64_t i = 0; i < bytes; i += PAGE) {
+        volatile uint8_t *byte = (volatile uint8_t *)at + i;
+
+        if (store)
+            *byte = (uint8_t)(i / PAGE + 1);
+        else
+            (void)*byte;
+    }
+    return page_faults() - before;
+}
+
+/* Bytes of a range that the kernel maps by huge entries. */
+static uint64_t huge_bytes(const void *at, uint64_t bytes)
+{
+    uint64_t low = 0, high = 0, from, to, kilobytes, found = 0;
+    char line[400];
+    FILE *maps = fopen("/proc/self/smaps", "r");
+
+    must(maps);
+    while (fgets(line, sizeof(line), maps)) {
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2) {
+            low = from;
+            high = to;
+        }
+        if (low >= (uintptr_t)at && high <= (uintptr_t)at + bytes &&
+            sscanf(line, "ShmemPmdMapped: %lu kB", &kilobytes) == 1)
+            found += kilobytes << 10;
+    }
+    fclose(maps);
+    return found;
+}
+
+/* Whether the kernel itself makes huge pages of a plain file here, as it is asked to. */
+static bool kernel_does(const char *path)
+{
+    int fd = path ? open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : memfd_create("plain", MFD_CLOEXEC);
+    char *reserved = mmap(NULL, BYTES + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *at;
+    uint64_t huge;
+    int error = 0;
+
+    must(fd >= 0);
+    must(reserved != MAP_FAILED);
+    must(ftruncate(fd, (off_t)BYTES) == 0);
+    at = reserved + (-(uintptr_t)reserved & (HUGE - 1));
+    must(mmap(at, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == at);
+    (void)madvise(at, BYTES, MADV_HUGEPAGE);
+    sweep(at, BYTES, true);
+    if (collapses() && madvise(at, BYTES, MADV_COLLAPSE) != 0)
+        error = errno;
+    sweep(at, BYTES, false);
+    huge = huge_bytes(at, BYTES);
+    munmap(reserved, BYTES + HUGE);
+    close(fd);
+    if (path)
+        unlink(path);
+    if (huge == BYTES)
+        return true;
+    printf("SKIP: of a plain file of %u huge pages the kernel makes %u huge%s%s\n", WINDOWS, (unsigned)(huge / HUGE),
+           error ? ": " : "", error ? strerror(error) : "");
+    return false;
+}
+
+/* A tmpfs of this process alone, which is gone with it. */
+static bool has_tmpfs(void)
+{
+    char options[64];
+
+    snprintf(options, sizeof(options), "size=400m,huge=%s", kind);
+    if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
+        printf("SKIP: a mount namespace: %s\n", strerror(errno));
+        return false;
+    }
+    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount("none", folder, "tmpfs", 0, options) != 0) {
+        printf("SKIP: a tmpfs with %s: %s\n", options, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+/* A file of whole huge pages in an image there; NULL path: in a memfd. */
+static struct ext2dax_inode *open_image(const char *path, bool collapse)
+{
+    struct mounted_options options = {.size = 3 * BYTES, .path = path, .collapse = collapse};
+    struct ext2dax_inode *file;
+    void *at;
+
+    mounted_open(&m, &options);
+    file = make_file(&m, "f", 0);
+    ck_assert_int_eq(ext2dax_allocate(file, 0, BYTES, false), 0);
+    /* Once for the code and the stack of all this. */
+    at = map_file(&m, file, 0, HUGE, EXT2DAX_MAP_WRITE);
+    sweep(at, HUGE, false);
+    sweep(at, HUGE, true);
+    unmap_file(&m, at);
+    return file;
+}
+
+static void close_image(struct ext2dax_inode *file, const char *path)
+{
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+    if (path)
+        unlink(path);
+}
+
+/* One trap, and one page fault of the kernel's, for each huge page. */
+static void takes_one_fault_each(struct ext2dax_inode *file, bool store)
+{
+    struct ext2dax_process_counters before = count(&m);
+    void *at = map_file(&m, file, 0, BYTES, EXT2DAX_MAP_WRITE);
+    uint64_t faults = sweep(at, BYTES, store);
+
+    printf("%s: %u huge pages %s: %u traps, %u page faults, ShmemPmdMapped %u kB\n", kind, WINDOWS,
+           store ? "stored to" : "read", (unsigned)(count(&m).traps - before.traps), (unsigned)faults,
+           (unsigned)(huge_bytes(at, BYTES) >> 10));
+    ck_assert_uint_eq(huge_bytes(at, BYTES), BYTES);
+    ck_assert(!EXACT || faults == WINDOWS);
+    ck_assert_uint_eq(count(&m).traps - before.traps, WINDOWS);
+    ck_assert_uint_eq(count(&m).huge - before.huge, WINDOWS);
+    ck_assert_uint_eq(count(&m).mapped - before.mapped, WINDOWS);
+    unmap_file(&m, at);
+}
+
+static void takes_one_fault_each_again_after_fsync(struct ext2dax_inode *file)
+{
+    void *at = map_file(&m, file, 0, BYTES, EXT2DAX_MAP_WRITE);
+    struct ext2dax_process_counters before;
+    uint64_t faults;
+
+    sweep(at, BYTES, true);
+    before = count(&m);
+    ck_assert_int_eq(ext2dax_fsync(file), 0);
+    ck_assert_uint_le(count(&m).protections - before.protections, WINDOWS);
+    ck_assert_uint_eq(huge_bytes(at, BYTES), BYTES);
+    faults = sweep(at, BYTES, true);
+    ck_assert_uint_eq(count(&m).traps - before.traps, WINDOWS);
+    ck_assert(!EXACT || faults <= WINDOWS); /* the kernel may see by itself that what was dirty stays so */
+    ck_assert_uint_eq(count(&m).mapped - before.mapped, 0);
+    ck_assert_uint_eq(huge_bytes(at, BYTES), BYTES);
+    unmap_file(&m, at);
+}
+
+/* From the middle of a huge page to the middle of one: those in between. */
+static void windows_may_begin_anywhere(struct ext2dax_inode *file)
+{
+    for (uint64_t from = 3 * PAGE; from < HUGE; from += HUGE / 3 / PAGE * PAGE) {
+        uint64_t bytes = BYTES - HUGE / 2 - from;
+        void *at = map_file(&m, file, from, bytes, EXT2DAX_MAP_WRITE);
+
+        sweep(at, bytes, false);
+        ck_assert_uint_eq(huge_bytes(at, bytes), BYTES - 2 * (uint64_t)HUGE);
+        unmap_file(&m, at);
+    }
+}
+
+/* What was stored is what is there, through every mapping. */
+static void bytes_are_right(struct ext2dax_inode *file)
+{
+    for (uint64_t i = 0; i < BYTES; i += PAGE) {
+        uint8_t byte = 0;
+
+        ck_assert_int_eq(ext2dax_read(file, i, &byte, 1), 1);
+        ck_assert_uint_eq(byte, (uint8_t)(i / PAGE + 1));
+    }
+}
+
+START_TEST(a_filesystem_that_has_huge_pages)
+{
+    struct ext2dax_inode *file = open_image(image, false);
+
+    takes_one_fault_each(file, false);
+    takes_one_fault_each(file, true);
+    takes_one_fault_each_again_after_fsync(file);
+    windows_may_begin_anywhere(file);
+    bytes_are_right(file);
+    ck_assert_uint_eq(count(&m).collapsed, 0);
+    close_image(file, image);
+}
+END_TEST
+
+static bool made_without_being_asked(void)
+{
+    char line[100] = "";
+    FILE *setting = fopen("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "r");
+
+    if (setting) {
+        (void)!fgets(line, sizeof(line), setting);
+        fclose(setting);
+    }
+    return strstr(line, "[never]") == NULL && strstr(line, "[deny]") == NULL;
+}
+
+START_TEST(collapsed_where_there_are_none)
+{
+    const char *path = _i ? image : NULL;
+    struct ext2dax_inode *file = open_image(path, true);
+    struct ext2dax_process_counters before = count(&m);
+    void *at;
+
+    ck_assert_uint_eq(before.collapsed, 1); /* while the ground was prepared */
+    at = map_file(&m, file, 0, BYTES, EXT2DAX_MAP_WRITE);
+    sweep(at, BYTES, true);
+    ck_assert_uint_eq(count(&m).traps - before.traps, WINDOWS);
+    ck_assert_uint_eq(count(&m).collapsed, WINDOWS);
+    bytes_are_right(file);
+    ck_assert_uint_eq(huge_bytes(at, BYTES), BYTES);
+    unmap_file(&m, at);
+    takes_one_fault_each(file, false);
+    takes_one_fault_each(file, true);
+    takes_one_fault_each_again_after_fsync(file);
+    windows_may_begin_anywhere(file);
+    bytes_are_right(file);
+    ck_assert_uint_eq(count(&m).collapsed, WINDOWS);
+    close_image(file, path);
+}
+END_TEST
+
+START_TEST(not_collapsed_unless_asked)
+{
+    struct ext2dax_inode *file = open_image(NULL, false);
+    void *at = map_file(&m, file, 0, BYTES, EXT2DAX_MAP_WRITE);
+
+    sweep(at, BYTES, true);
+    ck_assert_uint_eq(count(&m).collapsed, 0);
+    ck_assert(made_without_being_asked() || huge_bytes(at, BYTES) == 0);
+    unmap_file(&m, at);
+    close_image(file, NULL);
+}
+END_TEST
+
+/* Blocks that change hands while they are collapsed, and pages that are taken away meanwhile, lose nothing. */
+START_TEST(collapsed_while_the_file_shrinks_and_grows)
+{
+    struct ext2dax_inode *file = open_image(NULL, true);
+    uint8_t *at = map_file(&m, file, 0, BYTES, EXT2DAX_MAP_WRITE);
+
+    for (uint64_t round = 0; round < 4; round++) {
+        sweep(at, BYTES, true);
+        bytes_are_right(file);
+        ck_assert_int_eq(ext2dax_punch(file, round * HUGE + 5 * PAGE, 7 * PAGE), 0);
+        ck_assert_uint_eq(at[round * HUGE + 6 * PAGE], 0);
+        ck_assert_int_eq(ext2dax_truncate(file, BYTES / 2 + round * PAGE), 0);
+        ck_assert_int_eq(ext2dax_truncate(file, BYTES), 0);
+        ck_assert_uint_eq(at[BYTES - PAGE], 0);
+    }
+    unmap_file(&m, at);
+    close_image(file, NULL);
+}
+END_TEST
+
+static void leave(void)
+{
+    unlink(image);
+    (void)umount2(folder, MNT_DETACH);
+    rmdir(folder);
+}
+
+int main(int argc, char **argv)
+{
+    Suite *suite = suite_create("address space: huge pages");
+    TCase *tcase = tcase_create("process");
+    SRunner *runner = srunner_create(suite);
+    char plain[96];
+    int failed;
+
+    must(argc == 2);
+    kind = argv[1];
+    if (getenv("EXT2DAX_UNDER_VALGRIND") || left_out_emulated("huge pages, which it hides")) {
+        printf("SKIP: only the kernel itself maps huge pages\n");
+        return 77;
+    }
+    if (sysconf(_SC_PAGESIZE) != PAGE) {
+        printf("SKIP: pages of this machine are not of 4 KiB\n");
+        return 77;
+    }
+    snprintf(folder, sizeof(folder), "%s/ext2dax-huge-XXXXXX", collapses() ? "/dev/shm" : "/tmp");
+    if (!mkdtemp(folder)) {
+        printf("SKIP: %s: %s\n", folder, strerror(errno));
+        return 77;
+    }
+    snprintf(image, sizeof(image), "%s/image", folder);
+    snprintf(plain, sizeof(plain), "%s/plain", folder);
+    if ((!collapses() && !has_tmpfs()) || !kernel_does(plain)) {
+        leave();
+        return 77;
+    }
+    tcase_set_timeout(tcase, 60);
+    suite_add_tcase(suite, tcase);
+    if (collapses()) {
+        tcase_add_loop_test(tcase, collapsed_where_there_are_none, 0, 2);
+        tcase_add_test(tcase, not_collapsed_unless_asked);
+        tcase_add_test(tcase, collapsed_while_the_file_shrinks_and_grows);
+    } else {
+        tcase_add_test(tcase, a_filesystem_that_has_huge_pages);
+    }
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    leave();
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
