@@ -173,7 +173,8 @@ int ext2dax_process_map(struct ext2dax_process *process, struct ext2dax_inode *i
     int error;
 
     *address = NULL;
-    if (flags & ~(EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE) || disk < base || disk >= base + process->memory.size)
+    if (flags & ~(EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE | EXT2DAX_MAP_POPULATE) || disk < base ||
+        disk >= base + process->memory.size)
         return -EXT2DAX_EINVAL;
     ext2dax_statfs(inode->mount, &figures);
     if (figures.block_size != figures.page_size || figures.page_size % (unsigned long)sysconf(_SC_PAGESIZE) != 0)
@@ -198,6 +199,8 @@ int ext2dax_process_map(struct ext2dax_process *process, struct ext2dax_inode *i
         ext2dax_inode_put(inode);
         return error;
     }
+    if (flags & EXT2DAX_MAP_POPULATE)
+        (void)ext2dax_process_populate(process, *address, (size_t)length, false);
     return 0;
 }
 

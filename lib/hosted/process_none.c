@@ -49,6 +49,15 @@ int ext2dax_process_map(struct ext2dax_process *process, struct ext2dax_inode *i
     return -EXT2DAX_EOPNOTSUPP;
 }
 
+int ext2dax_process_populate(struct ext2dax_process *process, void *address, size_t length, bool write)
+{
+    (void)process;
+    (void)address;
+    (void)length;
+    (void)write;
+    return -EXT2DAX_EOPNOTSUPP;
+}
+
 int ext2dax_process_unmap(struct ext2dax_process *process, void *address)
 {
     (void)process;

@@ -210,6 +210,8 @@ enum e2d_page e2d_window_look(struct e2d_process_window *window, uint64_t page, 
 /* Shows an ASIDE page again. Takes table. */
 enum ext2dax_fault_result e2d_window_restore(struct e2d_process_window *window, uint64_t page);
 
+/* The first page of [low, high), counted from the window's start, that is not shown as wanted; else `high`. Takes table. */
+uint64_t e2d_window_missing(struct e2d_process_window *window, uint64_t low, uint64_t high, bool write);
 /* Is the slab around the page of the file to be collapsed? Answers so once, and where in the image it lies. Takes table. */
 bool e2d_window_is_loose(struct e2d_process_window *window, uint64_t page, uint64_t *image);
 

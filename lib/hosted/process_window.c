@@ -488,6 +488,26 @@ enum ext2dax_fault_result e2d_window_restore(struct e2d_process_window *window, 
     return result;
 }
 
+uint64_t e2d_window_missing(struct e2d_process_window *window, uint64_t low, uint64_t high, bool write)
+{
+    bool copies = write && window->flags & EXT2DAX_MAP_PRIVATE;
+    uint64_t end = low, i = low;
+
+    while (i == end && i < high) {
+        end = e2d_slab_end(window, i, high); /* not all of a large window in one hold of the lock */
+        e2d_table_lock(window->process);
+        for (; i < end; i++) {
+            enum e2d_page page = e2d_page_of(window, i);
+
+            if (page == E2D_PAGE_NONE || page == E2D_PAGE_ASIDE || (copies && page != E2D_PAGE_COPY) ||
+                (write && page < E2D_PAGE_WRITE))
+                break;
+        }
+        e2d_table_unlock(window->process);
+    }
+    return i;
+}
+
 bool e2d_window_is_loose(struct e2d_process_window *window, uint64_t page, uint64_t *image)
 {
     struct e2d_slab *slab = e2d_slab_of(window, page - window->first);

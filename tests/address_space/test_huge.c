@@ -289,6 +289,25 @@ START_TEST(collapsed_where_there_are_none)
 }
 END_TEST
 
+START_TEST(populated_collapsed_and_swept_without_a_trap)
+{
+    struct ext2dax_inode *file = open_image(NULL, true);
+    void *at = map_file(&m, file, 0, BYTES, EXT2DAX_MAP_WRITE);
+    struct ext2dax_process_counters before = count(&m);
+    uint64_t faults;
+
+    ck_assert_int_eq(ext2dax_process_populate(m.process, at, BYTES, true), 0);
+    ck_assert_uint_eq(count(&m).collapsed, WINDOWS);
+    ck_assert_uint_eq(count(&m).huge - before.huge, WINDOWS);
+    faults = sweep(at, BYTES, true);
+    ck_assert(!EXACT || faults == WINDOWS);
+    ck_assert_uint_eq(count(&m).traps, before.traps);
+    ck_assert_uint_eq(huge_bytes(at, BYTES), BYTES);
+    unmap_file(&m, at);
+    close_image(file, NULL);
+}
+END_TEST
+
 START_TEST(not_collapsed_unless_asked)
 {
     struct ext2dax_inode *file = open_image(NULL, false);
@@ -362,6 +381,7 @@ int main(int argc, char **argv)
     suite_add_tcase(suite, tcase);
     if (collapses()) {
         tcase_add_loop_test(tcase, collapsed_where_there_are_none, 0, 2);
+        tcase_add_test(tcase, populated_collapsed_and_swept_without_a_trap);
         tcase_add_test(tcase, not_collapsed_unless_asked);
         tcase_add_test(tcase, collapsed_while_the_file_shrinks_and_grows);
     } else {

@@ -79,6 +79,8 @@ EXT2DAX_API int ext2dax_process_close(struct ext2dax_process *process);
 
 #define EXT2DAX_MAP_WRITE   0x1u /* stores allowed; else a store is a SIGSEGV of the program's own */
 #define EXT2DAX_MAP_PRIVATE 0x2u /* copy-on-write: stores stay in this process */
+/* Populated for reading before it is handed out, as far as the file reaches. What fails of that fails when touched. */
+#define EXT2DAX_MAP_POPULATE 0x4u
 
 /*
  * Shows [offset, offset + length) of the file at an address the library chooses (congruent to the offset modulo a
@@ -88,6 +90,17 @@ EXT2DAX_API int ext2dax_process_close(struct ext2dax_process *process);
  */
 EXT2DAX_API int ext2dax_process_map(struct ext2dax_process *process, struct ext2dax_inode *inode, uint64_t offset,
                                     uint64_t length, unsigned flags, void **address);
+/*
+ * Makes the pages of [address, address + length) present, as touches of each would, without a trap: for reading, or with
+ * `write` for storing (which allocates where there is a hole, or makes the copies of a private window). Until they are
+ * revoked (truncate, punch, fsync and freeze for stores; the limit of mappings), system calls that are handed them
+ * succeed in every way. Waits while the filesystem is frozen and `write` needs it not to be. No lock may be held. Errors
+ * leave the pages before the one that failed present:
+ * EINVAL: not wholly in one window, or in a child process; EPERM: `write`, in a window without EXT2DAX_MAP_WRITE; EFAULT: a
+ * page past the end of file; ENOSPC; ENOMEM, also where more kernel mappings are needed than may be live (ask for less);
+ * EROFS (remounted since); EIO, EUCLEAN as from reading and writing.
+ */
+EXT2DAX_API int ext2dax_process_populate(struct ext2dax_process *process, void *address, size_t length, bool write);
 /* Takes the window that starts at `address` away again. EINVAL: none does. No thread may be touching it. */
 EXT2DAX_API int ext2dax_process_unmap(struct ext2dax_process *process, void *address);
 
