@@ -96,6 +96,42 @@ START_TEST(live_mappings_are_capped)
 }
 END_TEST
 
+/* Which page the one that was entered as the k-th shows: alone in its slab. */
+static uint64_t page_in_turn(unsigned k)
+{
+    return (uint64_t)(k * 7 % 50) * HUGE + 3;
+}
+
+START_TEST(the_slab_entered_first_goes_first)
+{
+    unsigned oldest = 0;
+    struct view view;
+
+    plug_open(&plug, &process_backend, 40);
+    view = view_open(&plug, &file, 0, 50 * HUGE, true, true);
+    for (unsigned k = 0; k < 50; k++) {
+        uint64_t page = page_in_turn(k);
+
+        ck_assert_int_eq(enter_data(&view, page, page, 1, page * 2, true), NOPAGE);
+        /* All those entered before one that is still there are gone, and none behind it. */
+        while (oldest < k && shows(&view, page_in_turn(oldest), page_in_turn(oldest) * 2) == 'n')
+            oldest++;
+        for (unsigned i = 0; i <= k; i++)
+            ck_assert_int_eq(shows(&view, page_in_turn(i), page_in_turn(i) * 2), i < oldest ? 'n' : 'w');
+        /* More of a slab that is there makes it no younger. */
+        for (unsigned i = 0; k == 10 && i < 3; i++) {
+            uint64_t again = page_in_turn(i) + 2;
+
+            ck_assert_int_eq(enter_data(&view, again, again, 1, again * 2, true), NOPAGE);
+        }
+    }
+    ck_assert_uint_gt(oldest, 20);
+    ck_assert_uint_eq(counters().evicted, oldest);
+    view_close(&view);
+    plug_close(&plug);
+}
+END_TEST
+
 START_TEST(the_record_counts_what_the_kernel_has)
 {
     struct ext2dax_process *process;
@@ -401,6 +437,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     tcase_add_test(tcase, live_mappings_are_capped);
+    tcase_add_test(tcase, the_slab_entered_first_goes_first);
     tcase_add_test(tcase, the_record_counts_what_the_kernel_has);
     tcase_add_test(tcase, private_copies_survive_eviction);
     tcase_add_test(tcase, at_the_kernels_limit_nothing_stays_that_was_taken_away);

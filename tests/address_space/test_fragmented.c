@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files in more pieces than may be mapped at once, and files larger than anybody would map whole. Called with "all": in more
+ * pieces than the kernel itself grants a process, at its own limit. Space is broken up
+ * first: a file takes all of it, and loses every other block again.
+ */
+#include <check.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mounted.h"
+#include "race_detector.h"
+#include "way.h"
+#include "../emulated.h"
+
+#define MOST_EXTENTS 100000u /* more than the kernel grants mappings, before anybody sets a lower limit */
+#define FEW_EXTENTS  8000u
+#define SWEEPERS     2u
+#define STEPS        40u
+
+static struct mounted m;
+static unsigned extents; /* of the fragmented file, each of one page */
+
+/* What the word at a page's beginning is: told from any other page's and any other file's. */
+static uint64_t word_of(uint64_t page, unsigned file)
+{
+    return 0x9E3779B97F4A7C15u * (page + 1) ^ file;
+}
+
+static void write_word(struct ext2dax_inode *file, uint64_t page, uint64_t word)
+{
+    ck_assert_int_eq(ext2dax_write(file, page * PAGE, &word, sizeof(word)), sizeof(word));
+}
+
+static struct ext2dax_inode *fragmented_file(struct ext2dax_inode **rest)
+{
+    struct ext2dax_inode *file;
+
+    *rest = make_file(&m, "rest", 0);
+    ck_assert_int_eq(ext2dax_allocate(*rest, 0, (uint64_t)(2 * extents + 2) * PAGE, false), 0);
+    /* What is left in other places is of no use. */
+    file = make_file(&m, "scraps", 0);
+    for (uint64_t page = 0; ext2dax_allocate(file, page * PAGE, PAGE, false) == 0; page++)
+        ;
+    ext2dax_inode_put(file);
+    for (uint64_t page = 0; page < extents; page++)
+        ck_assert_int_eq(ext2dax_punch(*rest, (2 * page + 1) * PAGE, PAGE), 0);
+    file = make_file(&m, "f", 0);
+    for (uint64_t page = 0; page < extents - extents / 64; page++) /* pointer blocks want some */
+        write_word(file, page, word_of(page, 0));
+    return file;
+}
+
+static unsigned extents_of(struct ext2dax_inode *file, uint64_t pages)
+{
+    struct ext2dax_run run;
+    unsigned found = 0;
+
+    for (uint64_t page = 0; page < pages; page += run.length, found++)
+        ck_assert_int_eq(ext2dax_map(file, page, pages - page, &run), 0);
+    return found;
+}
+
+static size_t kernel_mappings(void)
+{
+    int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    static char text[65536];
+    size_t lines = 0;
+    ssize_t got;
+
+    ck_assert_int_ge(maps, 0);
+    while ((got = read(maps, text, sizeof(text))) > 0)
+        for (ssize_t i = 0; i < got; i++)
+            lines += text[i] == '\n';
+    close(maps);
+    return lines;
+}
+
+static size_t limit_of_mappings(void)
+{
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "r");
+    size_t limit = 65530;
+
+    if (file) {
+        ck_assert_int_eq(fscanf(file, "%zu", &limit), 1);
+        fclose(file);
+    }
+    return limit;
+}
+
+static uint64_t pages_of(struct ext2dax_inode *file)
+{
+    struct ext2dax_stat stat;
+
+    ext2dax_stat(file, &stat);
+    return stat.size / PAGE;
+}
+
+/* ---- swept while it shrinks ---- */
+
+static volatile uint64_t *shown;
+static _Atomic uint64_t low, high; /* pages: the file is never shorter or longer */
+static atomic_bool stop;
+static atomic_uint violations, buses, loads;
+
+static void *sweep(void *arg)
+{
+    uint64_t most = atomic_load(&high), stride = 1 + 2 * (uint64_t)(uintptr_t)arg;
+
+    for (uint64_t i = 0; !atomic_load(&stop); i = (i + stride) % most) {
+        uint64_t seen = 0;
+        int end = touch_word(shown + i * (PAGE / 8), 0, &seen);
+
+        if (end == 0 && seen != word_of(i, 0))
+            atomic_fetch_add(&violations, 1);
+        if ((end != 0 && end != SIGBUS) || (end == SIGBUS && i < atomic_load(&low)))
+            atomic_fetch_add(&violations, 1);
+        atomic_fetch_add(end ? &buses : &loads, 1);
+    }
+    return NULL;
+}
+
+static void shrink_while_swept(struct ext2dax_inode *file, uint64_t pages)
+{
+    struct ext2dax_inode *thief = make_file(&m, "thief", 0);
+    uint64_t taken = 0, word;
+    pthread_t threads[SWEEPERS];
+
+    atomic_store(&low, pages);
+    atomic_store(&high, pages);
+    atomic_store(&stop, false);
+    atomic_store(&violations, 0);
+    for (size_t i = 0; i < SWEEPERS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, sweep, (void *)i), 0);
+    for (unsigned step = 1; step <= STEPS; step++) {
+        uint64_t to = pages - pages * step / STEPS;
+
+        atomic_store(&low, to);
+        ck_assert_int_eq(ext2dax_truncate(file, to * PAGE), 0);
+        /* Whoever still sees one of the blocks sees this. */
+        for (; taken + 64 < pages - to; taken++)
+            write_word(thief, taken, word_of(taken, 1));
+        sched_yield();
+    }
+    atomic_store(&stop, true);
+    for (size_t i = 0; i < SWEEPERS; i++)
+        pthread_join(threads[i], NULL);
+    for (uint64_t page = 0; page < taken; page++) {
+        ck_assert_int_eq(ext2dax_read(thief, page * PAGE, &word, sizeof(word)), sizeof(word));
+        ck_assert_uint_eq(word, word_of(page, 1));
+    }
+    printf("truncated while swept: %u loads, %u SIGBUSes, %u violations\n", atomic_load(&loads), atomic_load(&buses),
+           atomic_load(&violations));
+    ck_assert_uint_eq(atomic_load(&violations), 0);
+    ck_assert_uint_gt(atomic_load(&loads), 0);
+    ck_assert_uint_gt(atomic_load(&buses), 0);
+    ext2dax_inode_put(thief);
+}
+
+START_TEST(more_extents_than_mappings)
+{
+    struct mounted_options options = {.size = ((uint64_t)2 * extents + extents / 8 + 2000) * PAGE};
+    size_t before, most = 0, limit = limit_of_mappings();
+    struct ext2dax_inode *file, *rest;
+    uint64_t pages, wrong = 0;
+
+    if (extents < MOST_EXTENTS)
+        options.max_mappings = extents / 4;
+    catch_signals();
+    mounted_open(&m, &options);
+    file = fragmented_file(&rest);
+    pages = pages_of(file);
+    ck_assert_uint_ge(extents_of(file, pages), pages - pages / 100);
+    before = kernel_mappings();
+    shown = map_file(&m, file, 0, pages * PAGE, EXT2DAX_MAP_WRITE);
+    for (uint64_t page = 0; page < pages; page++) {
+        wrong += shown[page * (PAGE / 8)] != word_of(page, 0);
+        if (page % (pages / 8) == pages / 8 - 1 && kernel_mappings() > most)
+            most = kernel_mappings();
+    }
+    ck_assert_uint_eq(wrong, 0);
+    printf("%u extents swept: %zu kernel mappings at most, of which %zu were there before; %" PRIuPTR
+           " slabs evicted\n",
+           extents_of(file, pages), most, before, count(&m).evicted);
+    ck_assert_uint_gt(count(&m).evicted, 0);
+    ck_assert_uint_lt(most, (options.max_mappings ? options.max_mappings : limit / 2) + before + 16);
+    ck_assert_uint_lt(most, limit);
+    shrink_while_swept(file, pages);
+    unmap_file(&m, (void *)(uintptr_t)shown);
+    ext2dax_inode_put(file);
+    ext2dax_inode_put(rest);
+    mounted_close(&m);
+}
+END_TEST
+
+START_TEST(private_copies_outlive_eviction)
+{
+    struct mounted_options options = {.size = 24u << 20, .max_mappings = 64};
+    struct ext2dax_inode *file, *rest;
+    volatile uint64_t *at, *shared;
+    uint64_t pages, word;
+
+    extents = 2000;
+    mounted_open(&m, &options);
+    file = fragmented_file(&rest);
+    pages = pages_of(file);
+    at = map_file(&m, file, 0, pages * PAGE, EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE);
+    shared = map_file(&m, file, 0, pages * PAGE, EXT2DAX_MAP_WRITE);
+    for (uint64_t page = 0; page < pages; page++) {
+        if (page % 3 == 0)
+            at[page * (PAGE / 8)] = word_of(page, 2);
+        ck_assert_uint_eq(shared[page * (PAGE / 8)], word_of(page, 0));
+    }
+    ck_assert_uint_gt(count(&m).evicted, 0);
+    /* Where there is no copy, what others store is seen. */
+    for (uint64_t page = 0; page < pages; page++)
+        shared[page * (PAGE / 8)] = word_of(page, 3);
+    for (uint64_t page = pages; page-- > 0;)
+        ck_assert_uint_eq(at[page * (PAGE / 8)], word_of(page, page % 3 ? 3 : 2));
+    for (uint64_t page = 0; page < pages; page++) {
+        ck_assert_int_eq(ext2dax_read(file, page * PAGE, &word, sizeof(word)), sizeof(word));
+        ck_assert_uint_eq(word, word_of(page, 3));
+    }
+    unmap_file(&m, (void *)(uintptr_t)shared);
+    unmap_file(&m, (void *)(uintptr_t)at);
+    ext2dax_inode_put(file);
+    ext2dax_inode_put(rest);
+    mounted_close(&m);
+}
+END_TEST
+
+/* ---- a terabyte, a window at a time ---- */
+
+#define WINDOW_BYTES ((uint64_t)64 << 20)
+
+START_TEST(windows_move_over_a_terabyte)
+{
+    const uint64_t size = (uint64_t)1 << 40, far = size / 61 / PAGE * PAGE;
+    struct ext2dax_inode *file;
+    uint64_t word;
+
+    catch_signals();
+    mounted_open(&m, NULL);
+    file = make_file(&m, "f", size);
+    for (uint64_t i = 0; i < 60; i++)
+        write_word(file, i * far / PAGE, word_of(i, 0));
+    for (uint64_t i = 0; i < 60; i++) {
+        /* It begins at any page before the place, and now and then reaches past the end. */
+        uint64_t from = i * far > 5000 * PAGE ? i * far - (i * 83 % 5000) * PAGE : 0;
+        uint8_t *at = map_file(&m, file, from, WINDOW_BYTES, EXT2DAX_MAP_WRITE);
+        volatile uint64_t *there = (volatile uint64_t *)(at + (i * far - from));
+
+        ck_assert_uint_eq(((uintptr_t)at ^ from) & (HUGE - 1), 0);
+        ck_assert_uint_eq(there[0], word_of(i, 0));
+        ck_assert_uint_eq(there[PAGE / 8], 0);
+        there[PAGE / 8 + 1] = word_of(i, 1);
+        unmap_file(&m, at);
+        ck_assert_int_eq(ext2dax_read(file, i * far + PAGE + 8, &word, 8), 8);
+        ck_assert_uint_eq(word, word_of(i, 1));
+    }
+    /* The last page of all, and the one behind it. */
+    write_word(file, size / PAGE - 1, word_of(60, 0));
+    shown = map_file(&m, file, size - PAGE, WINDOW_BYTES, EXT2DAX_MAP_WRITE);
+    ck_assert_uint_eq(shown[0], word_of(60, 0));
+    ck_assert_int_eq(touch((const volatile uint8_t *)shown + PAGE, true), SIGBUS);
+    unmap_file(&m, (void *)(uintptr_t)shown);
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+}
+END_TEST
+
+/* ---- fork while others fault ---- */
+
+#define FORKED_PAGES 64u
+
+static void *store_and_load(void *arg)
+{
+    unsigned noise = (unsigned)(uintptr_t)arg;
+
+    while (!atomic_load(&stop)) {
+        uint64_t seen;
+        int end;
+
+        noise = noise * 1664525u + 1013904223u;
+        end = touch_word(shown + (noise >> 12) % FORKED_PAGES * (PAGE / 8) + 1, noise & 0x400 ? 7 : 0, &seen);
+        if ((end != 0 && end != SIGBUS) || (end == 0 && seen != 0 && seen != 7))
+            atomic_fetch_add(&violations, 1);
+    }
+    return NULL;
+}
+
+static void *change(void *arg)
+{
+    struct ext2dax_inode *file = arg;
+
+    while (!atomic_load(&stop)) {
+        if (ext2dax_punch(file, 5 * PAGE, 20 * PAGE) != 0 || ext2dax_fsync(file) != 0 ||
+            ext2dax_truncate(file, FORKED_PAGES / 2 * PAGE) != 0 || ext2dax_truncate(file, FORKED_PAGES * PAGE) != 0)
+            atomic_fetch_add(&violations, 1);
+    }
+    return NULL;
+}
+
+/* In a child: no system call can read a page of the window either, and a touch is the end. */
+static void child_touches(unsigned page)
+{
+    int pipes[2];
+
+    if (pipe(pipes) != 0)
+        _exit(3);
+    for (unsigned i = 0; i < FORKED_PAGES; i++)
+        if (write(pipes[1], (const void *)(uintptr_t)(shown + i * (PAGE / 8)), 1) != -1)
+            _exit(4);
+    (void)shown[page * (PAGE / 8)];
+    _exit(5);
+}
+
+START_TEST(a_child_has_no_window_whatever_others_do)
+{
+    unsigned rounds = getenv("EXT2DAX_UNDER_VALGRIND") ? 5 : 150;
+    struct ext2dax_inode *file;
+    pthread_t threads[3];
+    int status;
+
+    if (race_detector("fork beside other threads"))
+        return;
+    catch_signals();
+    mounted_open(&m, NULL);
+    file = make_file(&m, "f", FORKED_PAGES * PAGE);
+    shown = map_file(&m, file, 0, FORKED_PAGES * PAGE, EXT2DAX_MAP_WRITE);
+    atomic_store(&stop, false);
+    atomic_store(&violations, 0);
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, store_and_load, (void *)(i + 1)), 0);
+    ck_assert_int_eq(pthread_create(&threads[2], NULL, change, file), 0);
+    for (unsigned round = 0; round < rounds; round++) {
+        pid_t child = fork();
+
+        if (child == 0) {
+            alarm(60);
+            child_touches(round % FORKED_PAGES);
+        }
+        ck_assert_int_gt(child, 0);
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        /* Our handler passes it on to the one of catch_signals(), which ends so what no test is touching. */
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 99);
+    }
+    atomic_store(&stop, true);
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_uint_eq(atomic_load(&violations), 0);
+    unmap_file(&m, (void *)(uintptr_t)shown);
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    Suite *suite = suite_create("address space: fragmented and huge files");
+    TCase *tcase = tcase_create("process");
+    SRunner *runner = srunner_create(suite);
+    bool all = argc == 2 && strcmp(argv[1], "all") == 0;
+    int failed;
+
+    if (left_out_emulated("page faults of this process, which it resolves in its own way") || left_out_way())
+        return 77;
+    extents = getenv("EXT2DAX_UNDER_VALGRIND") ? FEW_EXTENTS / 4 : FEW_EXTENTS;
+    if (all)
+        extents = MOST_EXTENTS + MOST_EXTENTS / 50; /* some of it becomes pointer blocks */
+    tcase_set_timeout(tcase, 100);
+    suite_add_tcase(suite, tcase);
+    tcase_add_test(tcase, more_extents_than_mappings);
+    if (!all) {
+        tcase_add_test(tcase, private_copies_outlive_eviction);
+        tcase_add_test(tcase, windows_move_over_a_terabyte);
+        tcase_add_test(tcase, a_child_has_no_window_whatever_others_do);
+    }
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
