@@ -23,6 +23,7 @@ struct get {
     int host;
     bool stream; /* not seekable: holes are written as zeroes */
     bool mapped; /* from the window itself */
+    bool populate;
 };
 
 static int host_write(const struct get *get, const void *buffer, size_t bytes, uint64_t offset)
@@ -81,6 +82,7 @@ static int get_data(struct get *get)
     ext2dax_stat(get->inode, &figures);
     view_open(&view, get->image, get->inode, get->path, false);
     get->mapped = get->mapped && view.mapped;
+    view.populate = get->populate;
     progress_start(&progress, get->path, figures.size);
     while (!code && at < figures.size) {
         int64_t data = ext2dax_seek(get->inode, at, EXT2DAX_SEEK_DATA);
@@ -135,7 +137,8 @@ int command_get(const struct request *request)
                       .path = request->args[0],
                       .host_path = request->args[1],
                       .host = -1,
-                      .mapped = request->mapped};
+                      .mapped = request->mapped,
+                      .populate = request->populate};
     bool to_stdout = !get.host_path || !strcmp(get.host_path, "-");
     bool created = false;
     struct stat host;

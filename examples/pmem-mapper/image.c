@@ -136,7 +136,8 @@ int image_open(struct image *image, const struct request *request, bool writable
     image->host_open = true;
 
     struct ext2dax_plugs plugs = {.locks = image->locks, .memory = image->memory, .host = image->host};
-    struct ext2dax_process_options process_options = {.size = sizeof(process_options), .way = request->way};
+    struct ext2dax_process_options process_options = {
+        .size = sizeof(process_options), .way = request->way, .collapse = request->collapse};
     const char *why = NULL;
     if (request->way != EXT2DAX_PROCESS_SIGSEGV && ext2dax_process_may(request->way, &why) != 0)
         return say_failed(image->path, "serve page faults: %s", why);

@@ -203,6 +203,8 @@ int command_map(const struct request *request)
     struct ext2dax_inode *inode;
     const char *path = request->args[0];
 
+    if (request->touch != TOUCH_NOTHING)
+        return command_touch(request);
     int code = image_open(&image, request, false);
     if (!code)
         code = image_file(&image, "map", path, &inode);

@@ -15,7 +15,9 @@ enum {
     TAKES_RECOVERY = 8,
     TAKES_SECONDS = 16,
     TAKES_RESERVE = 32,
-    TAKES_MAPPED = 64
+    TAKES_MAPPED = 64,
+    TAKES_TOUCH = 128,
+    TAKES_POPULATE = 256
 };
 
 #define MOST_ARGUMENTS 4
@@ -29,8 +31,8 @@ static const struct command {
     {"format", 2, 2, TAKES_BLOCK_SIZE | TAKES_RESERVE, command_format},
     {"ls", 1, 2, 0, command_ls},
     {"put", 3, 3, TAKES_RECOVERY, command_put},
-    {"get", 2, 3, TAKES_MAPPED, command_get},
-    {"map", 2, 2, TAKES_JSON, command_map},
+    {"get", 2, 3, TAKES_MAPPED | TAKES_POPULATE, command_get},
+    {"map", 2, 2, TAKES_JSON | TAKES_TOUCH | TAKES_POPULATE | TAKES_RECOVERY, command_map},
     {"truncate", 3, 3, TAKES_RECOVERY, command_truncate},
     {"punch", 4, 4, TAKES_RECOVERY, command_punch},
     {"race", 2, 2, TAKES_THREADS | TAKES_SECONDS | TAKES_RECOVERY, command_race},
@@ -51,9 +53,15 @@ static const char help[] =
     "  get IMAGE PATH [HOSTFILE]    copy a file out, to standard output without HOSTFILE or with -\n"
     "           --mapped            by system calls on the window itself: each page is resolved for the kernel, which\n"
     "                               takes --fault userfaultfd; by sigsegv it fails with EFAULT\n"
+    "           --populate          with --mapped: pages are made present first, so that it works by sigsegv, too\n"
     "  map IMAGE PATH               extents, holes and huge windows, and a picture of them:\n"
     "           --json              {\"size\",\"block_size\",\"extents\",\"holes\",\"huge_windows\",\"windows\"}, in "
     "blocks\n"
+    "           --touch[=write]     instead: map PATH in windows of this process, load a byte of every page, or store\n"
+    "                               one, and tell what that took: faults handled here, page faults of the kernel's\n"
+    "                               own, mappings made and given up, and how much is mapped by huge entries\n"
+    "           --collapse          with --touch: have the kernel make huge pages of the image's memory first met\n"
+    "           --populate          with --touch: make pages present before they are touched\n"
     "  truncate IMAGE PATH SIZE     set the size\n"
     "  punch IMAGE PATH OFFSET LENGTH\n"
     "                               make a hole\n"
@@ -145,6 +153,34 @@ static int option_value(struct request *request, const char *name, const char *t
     return 0;
 }
 
+/* An option that is all there is to say; false: it is none. */
+static bool option_alone(struct request *request, const char *text, unsigned *takes)
+{
+    const struct {
+        const char *name;
+        bool *set;
+        unsigned takes;
+    } alone[] = {
+        {"--json", &request->json, TAKES_JSON},          {"--reserve", &request->reserve, TAKES_RESERVE},
+        {"--mapped", &request->mapped, TAKES_MAPPED},    {"--no-recovery", &request->no_recovery, TAKES_RECOVERY},
+        {"--collapse", &request->collapse, TAKES_TOUCH}, {"--populate", &request->populate, TAKES_POPULATE},
+    };
+
+    if (!strcmp(text, "--touch") || !strcmp(text, "--touch=read") || !strcmp(text, "--touch=write")) {
+        request->touch = strcmp(text, "--touch=write") ? TOUCH_READ : TOUCH_WRITE;
+        *takes |= TAKES_TOUCH;
+        return true;
+    }
+    for (size_t i = 0; i < sizeof(alone) / sizeof(alone[0]); i++) {
+        if (!strcmp(text, alone[i].name)) {
+            *alone[i].set = true;
+            *takes |= alone[i].takes;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool wants_value(const char *name)
 {
     static const char *const names[] = {"--lock", "--fault", "--block-size", "--threads", "--seconds"};
@@ -172,26 +208,8 @@ static int parse(struct request *request, char **argv, const char **arguments, u
             options = false;
             continue;
         }
-        if (!strcmp(*at, "--json")) {
-            request->json = true;
-            *takes |= TAKES_JSON;
+        if (option_alone(request, *at, takes))
             continue;
-        }
-        if (!strcmp(*at, "--reserve")) {
-            request->reserve = true;
-            *takes |= TAKES_RESERVE;
-            continue;
-        }
-        if (!strcmp(*at, "--mapped")) {
-            request->mapped = true;
-            *takes |= TAKES_MAPPED;
-            continue;
-        }
-        if (!strcmp(*at, "--no-recovery")) {
-            request->no_recovery = true;
-            *takes |= TAKES_RECOVERY;
-            continue;
-        }
         size_t length = strcspn(*at, "=");
         snprintf(name, sizeof(name), "%.*s", (int)(length < sizeof(name) ? length : 0), *at);
         if (!wants_value(name))
@@ -274,6 +292,8 @@ int main(int argc, char **argv)
         return usage(command->name, count - 1 < command->least ? "too few arguments" : "too many arguments");
     if (takes & ~command->takes)
         return usage(command->name, "an option that this command does not take");
+    if ((request.collapse || request.populate) && request.touch == TOUCH_NOTHING && !request.mapped)
+        return usage(command->name, "--collapse and --populate go with --touch, --populate also with --mapped");
     if (!request.locks.ops)
         return usage("--lock", "this build has no lock backend");
     if (command->run == command_race && request.locks.ops == ext2dax_locks_none().ops)

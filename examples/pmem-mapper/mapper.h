@@ -30,7 +30,10 @@ struct request {
     enum ext2dax_process_way way;
     uint32_t block_size;
     bool json;
-    bool mapped;      /* hand the window itself to system calls */
+    bool mapped; /* hand the window itself to system calls */
+    enum touch_how { TOUCH_NOTHING, TOUCH_READ, TOUCH_WRITE } touch;
+    bool collapse;    /* have the kernel make huge pages of the image's memory */
+    bool populate;    /* make pages present before they are touched, or handed to a system call */
     bool reserve;     /* have the host allocate all of a new image */
     bool no_recovery; /* leave an image that was not cleanly unmounted to e2fsck */
     unsigned threads;
@@ -42,6 +45,7 @@ int command_ls(const struct request *request);
 int command_put(const struct request *request);
 int command_get(const struct request *request);
 int command_map(const struct request *request);
+int command_touch(const struct request *request); /* map --touch */
 int command_truncate(const struct request *request);
 int command_punch(const struct request *request);
 int command_race(const struct request *request);
@@ -122,6 +126,7 @@ extern const struct image *volatile opened;
 void signals_install(void);
 /* Each answers false where the access raised SIGBUS. */
 bool guarded_copy(void *to, const void *from, size_t bytes);
+bool guarded_touch(volatile unsigned char *at, bool store);
 bool guarded_load(const _Atomic uint64_t *at, uint64_t *value);
 bool guarded_store(_Atomic uint64_t *at, uint64_t value);
 
@@ -131,6 +136,7 @@ struct view {
     struct ext2dax_inode *inode;
     bool mapped;
     bool writable;
+    bool populate;         /* what view_bytes() hands out */
     unsigned char *window; /* NULL: none now */
     uint64_t offset, length;
 };

@@ -95,6 +95,23 @@ bool guarded_copy(void *to, const void *from, size_t bytes)
     return true;
 }
 
+bool guarded_touch(volatile unsigned char *at, bool store)
+{
+    sigjmp_buf point;
+
+    if (sigsetjmp(point, 0)) {
+        guard_set(NULL);
+        return false;
+    }
+    guard_set(&point);
+    if (store)
+        __atomic_fetch_or(at, 0, __ATOMIC_RELAXED); /* a store that changes nothing, whoever stores meanwhile */
+    else
+        (void)*at;
+    guard_set(NULL);
+    return true;
+}
+
 bool guarded_load(const _Atomic uint64_t *at, uint64_t *value)
 {
     sigjmp_buf point;

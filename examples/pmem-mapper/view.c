@@ -94,7 +94,7 @@ int view_bytes(struct view *view, uint64_t offset, const void **at, size_t *byte
         return error;
     *at = window;
     *bytes = left < *bytes ? (size_t)left : *bytes;
-    return 0;
+    return view->populate ? ext2dax_process_populate(view->image->process, window, *bytes, false) : 0;
 }
 
 int view_write(struct view *view, uint64_t offset, const void *buffer, size_t bytes)

@@ -22,6 +22,8 @@ def bad_commands():
             ("frobnicate", "i"), ("format", "i"), ("format", "i", "1M", "2"), ("ls",), ("ls", "i", "/", "/"),
             ("put", "i", "h"), ("get", "i"), ("get", "i", "/", "h", "x"), ("map", "i"), ("truncate", "i", "/f"),
             ("punch", "i", "/f", "0"), ("race", "i"), ("demo", "i", "x"), ("map", "i", "/f", "--jason"),
+            ("ls", "i", "--touch"), ("map", "i", "/f", "--touch=all"), ("map", "i", "/f", "--collapse"),
+            ("map", "i", "/f", "--populate"), ("get", "i", "/f", "--populate"), ("get", "i", "/f", "--mapped", "--collapse"),
             ("ls", "i", "--json"), ("map", "i", "/f", "--threads", "2"), ("format", "i", "1M", "--block-size"),
             ("format", "i", "1M", "--block-size", "512"), ("format", "i", "1M", "--block-size", "3000"),
             ("format", "i", "1M", "--block-size", "131072"), ("format", "i", "1M", "--block-size", "x"),

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * map --touch: what it takes to touch every page of a file through windows of this process, and how much of them the kernel
+ * maps by huge entries. Page faults are the kernel's own, counted around the touching alone. Before that the file is looked
+ * up, and a window over its beginning touched, so that those over the library's own data, code and stack are not among them.
+ */
+#include "mapper.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define WINDOW ((uint64_t)1 << 30) /* bytes of a file in one window */
+#define STEP   1024u               /* pages between two looks at the clock */
+
+struct touch {
+    struct image *image;
+    struct ext2dax_inode *inode;
+    const char *path;
+    bool write, populate;
+    uint64_t size, page, extents;
+    struct progress progress;
+    /* what came of it */
+    uint64_t pages, windows, page_faults;
+    uint64_t shmem, file; /* kB that the kernel maps by huge entries */
+};
+
+static uint64_t page_faults_now(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
+}
+
+/* Adds what smaps says of the mappings in a range. */
+static int add_huge(struct touch *touch, const void *at, uint64_t bytes)
+{
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    unsigned long long low = 0, high = 0, from, to, kilobytes;
+    char line[512];
+
+    if (!maps)
+        return say_failed(touch->image->path, "touch %s: /proc/self/smaps cannot be read", touch->path);
+    while (fgets(line, sizeof(line), maps)) {
+        if (sscanf(line, "%llx-%llx ", &from, &to) == 2) {
+            low = from;
+            high = to;
+        } else if (low < (uintptr_t)at || high > (uintptr_t)at + bytes) {
+            continue;
+        } else if (sscanf(line, "ShmemPmdMapped: %llu", &kilobytes) == 1) {
+            touch->shmem += kilobytes;
+        } else if (sscanf(line, "FilePmdMapped: %llu", &kilobytes) == 1) {
+            touch->file += kilobytes;
+        }
+    }
+    fclose(maps);
+    return 0;
+}
+
+/* Every page of the window; false: the access to page *page of it failed. */
+static bool sweep(struct touch *touch, unsigned char *at, uint64_t pages, uint64_t *page)
+{
+    for (*page = 0; *page < pages; ++*page) {
+        if (*page % STEP == 0) {
+            progress_step(&touch->progress, touch->pages + *page);
+            if (interrupted)
+                return false;
+        }
+        if (!guarded_touch(at + *page * touch->page, touch->write))
+            return false;
+    }
+    return true;
+}
+
+static int touch_window(struct touch *touch, uint64_t offset, uint64_t bytes)
+{
+    struct image *image = touch->image;
+    uint64_t pages = (bytes + touch->page - 1) / touch->page, before, failed;
+    void *at;
+
+    int error =
+        ext2dax_process_map(image->process, touch->inode, offset, bytes, touch->write ? EXT2DAX_MAP_WRITE : 0, &at);
+    if (error)
+        return image_failed(image, error, "map %s: window at byte %llu", touch->path, (unsigned long long)offset);
+    int code = 0;
+    if (touch->populate) {
+        error = ext2dax_process_populate(image->process, at, (size_t)bytes, touch->write);
+        if (error)
+            code =
+                image_failed(image, error, "populate %s: window at byte %llu", touch->path, (unsigned long long)offset);
+    }
+    before = page_faults_now();
+    if (!code && !sweep(touch, at, pages, &failed)) {
+        /* The signal does not say why; asked for the same page, the library does. */
+        unsigned char *page = (unsigned char *)at + failed * touch->page;
+        error = ext2dax_process_populate(image->process, page, 1, touch->write);
+        if (interrupted)
+            code = say_failed(image->path, "touch %s: interrupted", touch->path);
+        else
+            code = image_failed(image, error ? error : -EXT2DAX_EIO, "touch %s: page %llu", touch->path,
+                                (unsigned long long)(offset / touch->page + failed));
+    }
+    touch->page_faults += page_faults_now() - before;
+    touch->pages += pages;
+    touch->windows++;
+    if (!code)
+        code = add_huge(touch, at, pages * touch->page);
+    ext2dax_process_unmap(image->process, at);
+    return code;
+}
+
+static void print(const struct touch *touch, const struct ext2dax_process_counters *before,
+                  const struct ext2dax_process_counters *after, bool json)
+{
+    const struct {
+        const char *text, *key;
+        uint64_t value;
+    } rows[] = {
+        {"traps", "traps", after->traps - before->traps},
+        {"page faults", "page_faults", touch->page_faults},
+        {"kernel mappings made", "mapped", after->mapped - before->mapped},
+        {"evictions", "evicted", after->evicted - before->evicted},
+        {"huge pages of the file in one piece", "huge", after->huge - before->huge},
+        {"huge pages collapsed", "collapsed", after->collapsed},
+        {"kB ShmemPmdMapped", "shmem_pmd_mapped_kb", touch->shmem},
+        {"kB FilePmdMapped", "file_pmd_mapped_kb", touch->file},
+    };
+
+    if (json)
+        printf("{\"size\": %llu, \"extents\": %llu, \"pages\": %llu, \"windows\": %llu, \"stored\": %s",
+               (unsigned long long)touch->size, (unsigned long long)touch->extents, (unsigned long long)touch->pages,
+               (unsigned long long)touch->windows, touch->write ? "true" : "false");
+    else
+        printf("%s: %llu bytes, %llu extents: %llu pages %s through windows of %llu\n", touch->path,
+               (unsigned long long)touch->size, (unsigned long long)touch->extents, (unsigned long long)touch->pages,
+               touch->write ? "stored to" : "read", (unsigned long long)(WINDOW / touch->page));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (json)
+            printf(", \"%s\": %llu", rows[i].key, (unsigned long long)rows[i].value);
+        else
+            printf("%12llu %s\n", (unsigned long long)rows[i].value, rows[i].text);
+    }
+    if (json)
+        puts("}");
+}
+
+static int touch_file(struct touch *touch, bool json)
+{
+    struct ext2dax_process_counters before = {.size = sizeof(before)}, after = before;
+    const struct ext2dax_statfs *figures = &touch->image->figures;
+    uint64_t huge = (uint64_t)figures->window_pages * figures->page_size;
+    struct ext2dax_stat stat;
+    struct runs runs = {0};
+    int code = 0;
+
+    if (!touch->image->process)
+        return say_failed(touch->image->path, "touch %s: this build serves no page faults", touch->path);
+    if (figures->block_size != figures->page_size)
+        return say_failed(touch->image->path, "touch %s: cannot be mapped: blocks of %u bytes, pages of %u",
+                          touch->path, figures->block_size, figures->page_size);
+    ext2dax_stat(touch->inode, &stat);
+    touch->size = stat.size;
+    touch->page = figures->page_size;
+    int error = runs_collect(&runs, touch->inode, 0, (stat.size + touch->page - 1) / touch->page);
+    touch->extents = 0;
+    for (size_t i = 0; i < runs.count; i++)
+        touch->extents += runs.list[i].physical != 0;
+    runs_free(&runs);
+    if (error)
+        return image_failed(touch->image, error, "touch %s", touch->path);
+    progress_start(&touch->progress, touch->path, (stat.size + touch->page - 1) / touch->page);
+    if (stat.size)
+        code = touch_window(touch, 0, stat.size < huge ? stat.size : huge);
+    touch->pages = touch->windows = touch->page_faults = touch->shmem = touch->file = 0;
+    ext2dax_process_count(touch->image->process, &before);
+    for (uint64_t at = 0; at < stat.size && !code; at += WINDOW)
+        code = touch_window(touch, at, stat.size - at < WINDOW ? stat.size - at : WINDOW);
+    ext2dax_process_count(touch->image->process, &after);
+    progress_end(&touch->progress);
+    if (!code)
+        print(touch, &before, &after, json);
+    return code;
+}
+
+int command_touch(const struct request *request)
+{
+    bool write = request->touch == TOUCH_WRITE;
+    struct image image;
+    struct touch touch = {.image = &image, .path = request->args[0], .write = write, .populate = request->populate};
+
+    int code = image_open(&image, request, write);
+    if (!code)
+        code = image_file(&image, "map", touch.path, &touch.inode);
+    if (!code) {
+        code = touch_file(&touch, request->json);
+        ext2dax_inode_put(touch.inode);
+    }
+    return image_close(&image, code);
+}
