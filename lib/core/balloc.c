@@ -43,8 +43,7 @@ static bool mark(struct ext2dax_mount *m, uint32_t group, uint32_t bit, uint32_t
 
     if (e2d_zone_offender(m, block, count) != 0) {
         m->group[group].bad = true;
-        e2d_super_error(m);
-        (void)e2d_complain(m, -EXT2DAX_EUCLEAN, "group", group, "block bitmap", block, "calls metadata free");
+        (void)e2d_corrupt(m, "group", group, "block bitmap", block, "calls metadata free");
         return false;
     }
     E2D_GUARDED_STORE(map + (bit >> 3));
@@ -251,9 +250,8 @@ uint32_t e2d_bfree(struct ext2dax_mount *m, uint32_t block, uint32_t count)
         for (uint32_t bit = start; bit < end; bit = stop) {
             if (!e2d_bit(map, bit)) {
                 stop = e2d_next_set(map, bit, end);
-                e2d_super_error(m);
-                (void)e2d_complain(m, -EXT2DAX_EUCLEAN, "block", e2d_group_first(m, group) + bit, "owner", stop - bit,
-                                   "is free already: another file had claimed it");
+                (void)e2d_corrupt(m, "block", e2d_group_first(m, group) + bit, "owner", stop - bit,
+                                  "is free already: another file had claimed it");
                 continue;
             }
             stop = e2d_next_clear(map, bit, end);

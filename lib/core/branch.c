@@ -21,9 +21,8 @@ int e2d_pointer_check(struct ext2dax_inode *inode, uint32_t block, uint32_t coun
     offender = e2d_zone_offender(m, block, count);
     if (offender == 0 && block != 0)
         return 0;
-    e2d_super_error(m);
-    return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", inode->number, "block pointer", block != 0 ? offender : block,
-                        offender >= m->blocks ? "lies outside the image" : "lies in a metadata zone");
+    return e2d_corrupt(m, "inode", inode->number, "block pointer", block != 0 ? offender : block,
+                       offender >= m->blocks ? "lies outside the image" : "lies in a metadata zone");
 }
 
 int e2d_blocks_possible(struct ext2dax_inode *inode, uint64_t met)
@@ -32,9 +31,7 @@ int e2d_blocks_possible(struct ext2dax_inode *inode, uint64_t met)
 
     if (met <= m->blocks)
         return 0;
-    e2d_super_error(m);
-    return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", inode->number, "block tree", met,
-                        "has more blocks than the image");
+    return e2d_corrupt(m, "inode", inode->number, "block tree", met, "has more blocks than the image");
 }
 
 int e2d_leaf(struct ext2dax_inode *inode, uint64_t logical, struct e2d_leaf *leaf)

@@ -113,9 +113,8 @@ static int take_run(struct walk *walk)
     rc = e2d_ballocated(m, block, count);
     if (rc != -EXT2DAX_EUCLEAN)
         return rc;
-    e2d_super_error(m);
-    return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", inode->number, "block pointer", block,
-                        "is to a block marked free, or at the start of a run with one");
+    return e2d_corrupt(m, "inode", inode->number, "block pointer", block,
+                       "is to a block marked free, or at the start of a run with one");
 }
 
 static int take(struct walk *walk, uint32_t block)

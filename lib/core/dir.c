@@ -26,10 +26,7 @@ static uint32_t filled(size_t length)
 
 int e2d_dir_corrupt(struct ext2dax_inode *directory, const char *field, uint64_t value, const char *reason)
 {
-    int error = e2d_complain(directory->mount, -EXT2DAX_EUCLEAN, "directory", directory->number, field, value, reason);
-
-    e2d_super_error(directory->mount);
-    return error;
+    return e2d_corrupt(directory->mount, "directory", directory->number, field, value, reason);
 }
 
 /* ---- walking ---- */

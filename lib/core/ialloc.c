@@ -17,15 +17,6 @@
 
 #define ROUNDS 2
 
-static int corrupt(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field, uint64_t value,
-                   const char *reason)
-{
-    int error = e2d_complain(m, -EXT2DAX_EUCLEAN, structure, number, field, value, reason);
-
-    e2d_super_error(m);
-    return error;
-}
-
 /* Takes an inode of one group, whose lock is held: ENOSPC where it has none, EUCLEAN where its count says otherwise. */
 static int take(struct ext2dax_mount *m, uint32_t group, uint32_t *number)
 {
@@ -69,7 +60,8 @@ int e2d_ialloc(struct ext2dax_mount *m, uint32_t near_group, uint32_t *number)
             error = take(m, group, number);
             E2D_UNLESS(GROUP_LOCK_SKIPPED_INODES, e2d_write_unlock(m, &m->group[group].lock));
             if (error == -EXT2DAX_EUCLEAN)
-                error = corrupt(m, "group", group, "free inode count", e2d_get16(e2d_descriptor(m, group)->free_inodes),
+                error =
+                    e2d_corrupt(m, "group", group, "free inode count", e2d_get16(e2d_descriptor(m, group)->free_inodes),
                                 "the inode bitmap has no free bit");
             group = group + 1 == m->groups ? 0 : group + 1;
         }
@@ -106,5 +98,5 @@ void e2d_ifree(struct ext2dax_mount *m, uint32_t number, bool directory)
     if (was_used)
         e2d_super_give_inode(m);
     else
-        (void)corrupt(m, "inode", number, "inode bitmap", free, "freed, but reserved or free already");
+        (void)e2d_corrupt(m, "inode", number, "inode bitmap", free, "freed, but reserved or free already");
 }

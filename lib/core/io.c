@@ -286,9 +286,7 @@ static int write_some(struct write *write)
     if (run.physical == 0)
         return fill(write, run.length, size, UINT64_MAX);
     if (logical >= blocks) {
-        e2d_super_error(m);
-        return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", inode->number, "block pointer", run.physical,
-                            "lies past the end of the file");
+        return e2d_corrupt(m, "inode", inode->number, "block pointer", run.physical, "lies past the end of the file");
     }
     run.length = e2d_min64(run.length, blocks - logical);
     if (at >= size && write->end > blocks << m->block_shift) {

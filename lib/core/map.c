@@ -96,11 +96,9 @@ int e2d_map_past_end(struct ext2dax_inode *inode, uint64_t end)
         rc = e2d_map(inode, at, end - at, &run);
         if (rc != 0)
             return rc;
-        if (run.physical != 0) {
-            e2d_super_error(m);
-            return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", inode->number, "block pointer", run.physical,
-                                "lies past the end of the file");
-        }
+        if (run.physical != 0)
+            return e2d_corrupt(m, "inode", inode->number, "block pointer", run.physical,
+                               "lies past the end of the file");
     }
     return 0;
 }

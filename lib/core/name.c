@@ -189,12 +189,9 @@ static int write_inode(struct ext2dax_inode *directory, uint32_t number, uint16_
 
     if (error != 0)
         return error;
-    if (e2d_load_le16(&disk->links) != 0) {
-        error = e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", number, "link count", e2d_load_le16(&disk->links),
-                             "of an inode that its bitmap says is free");
-        e2d_super_error(m);
-        return error;
-    }
+    if (e2d_load_le16(&disk->links) != 0)
+        return e2d_corrupt(m, "inode", number, "link count", e2d_load_le16(&disk->links),
+                           "of an inode that its bitmap says is free");
     memset(&fresh, 0, sizeof(fresh));
     fresh.mode = e2d_le16((mode & 0xFFFu) | EXT2DAX_S_IFREG);
     fresh.uid = e2d_le16(uid & 0xFFFFu);

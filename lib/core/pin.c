@@ -144,12 +144,8 @@ int ext2dax_pin_pointer(const struct ext2dax_pin *pin, uint64_t offset, void **p
     if (rc != 0)
         return rc;
     /* Unless the block that holds them is somebody's data too. */
-    if (run.physical == 0) {
-        rc =
-            e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", inode->number, "block", logical, "was pinned and is a hole now");
-        e2d_super_error(m);
-        return rc;
-    }
+    if (run.physical == 0)
+        return e2d_corrupt(m, "inode", inode->number, "block", logical, "was pinned and is a hole now");
     *pointer = (unsigned char *)e2d_block(m, (uint32_t)run.physical) + into;
     *length = (size_t)((run.length << m->block_shift) - into);
     return 0;

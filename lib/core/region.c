@@ -65,9 +65,8 @@ static int scan(struct ext2dax_mount *m, uint32_t group)
     free = e2d_count_clear(map, 0, blocks);
     g->bad = free != counted || !metadata_is_marked(m, group, map);
     if (g->bad) {
-        e2d_super_error(m);
-        return e2d_complain(m, -EXT2DAX_EUCLEAN, "group", group, "block bitmap", free,
-                            free != counted ? "disagrees with the free block count" : "calls metadata free");
+        return e2d_corrupt(m, "group", group, "block bitmap", free,
+                           free != counted ? "disagrees with the free block count" : "calls metadata free");
     }
     for (uint32_t i = 0; i < e2d_region_count(m, group); i++) {
         struct e2d_region *region = &g->regions[i];

@@ -345,6 +345,13 @@ void e2d_super_error(struct ext2dax_mount *m)
     e2d_write_unlock(m, &m->fs);
 }
 
+int e2d_corrupt(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field, uint64_t value,
+                const char *reason)
+{
+    e2d_super_error(m);
+    return e2d_complain(m, -EXT2DAX_EUCLEAN, structure, number, field, value, reason);
+}
+
 /* ---- counters ---- */
 
 int e2d_super_take_blocks(struct ext2dax_mount *m, uint32_t count)

@@ -32,6 +32,10 @@ int e2d_super_mark(struct ext2dax_mount *m, bool clean);
  */
 void e2d_super_error(struct ext2dax_mount *m);
 
+/* Tells the host of corruption, and records it as above. -EUCLEAN, so that `return e2d_corrupt(…)` reads well. */
+int e2d_corrupt(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field, uint64_t value,
+                const char *reason);
+
 /*
  * Takes `count` blocks (or one inode) off the free count before they are looked for, or gives them back. ENOSPC: fewer
  * are free than asked for, or the rest is reserved and the caller is not entitled. Takes the fs lock.

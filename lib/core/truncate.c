@@ -239,11 +239,8 @@ static int free_xattr(struct ext2dax_inode *inode)
     if (rc != 0)
         return rc;
     references = e2d_get32(header->references);
-    if (e2d_get32(header->magic) != E2D_XATTR_MAGIC || references == 0) {
-        e2d_super_error(m);
-        return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", inode->number, "xattr block", block,
-                            "is not an extended attribute block");
-    }
+    if (e2d_get32(header->magic) != E2D_XATTR_MAGIC || references == 0)
+        return e2d_corrupt(m, "inode", inode->number, "xattr block", block, "is not an extended attribute block");
     if (references > 1)
         e2d_store32(m, &header->references, references - 1);
     else

@@ -23,10 +23,7 @@ static bool is_link(const struct ext2dax_inode *inode)
 
 static int corrupt(struct ext2dax_inode *inode, const char *field, uint64_t value, const char *reason)
 {
-    int error = e2d_complain(inode->mount, -EXT2DAX_EUCLEAN, "inode", inode->number, field, value, reason);
-
-    e2d_super_error(inode->mount);
-    return error;
+    return e2d_corrupt(inode->mount, "inode", inode->number, field, value, reason);
 }
 
 /* Where a link's target lies in the image, and its length; the link's io is held. */
