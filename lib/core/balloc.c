@@ -56,6 +56,13 @@ static bool mark(struct ext2dax_mount *m, uint32_t group, uint32_t bit, uint32_t
     return true;
 }
 
+/* What was wrong with the group was told when it was met. */
+static int bad_group(struct ext2dax_mount *m, uint32_t group)
+{
+    return e2d_tell(m, -EXT2DAX_EUCLEAN, "group", group, "free block count",
+                    e2d_load_le16(&e2d_descriptor(m, group)->free_blocks), "nothing is taken, its bitmap is bad");
+}
+
 struct room {
     uint32_t bit;
     uint32_t end; /* first bit that may not be taken; bit == end: there is no room */
@@ -148,7 +155,8 @@ int e2d_balloc(struct ext2dax_mount *m, uint32_t goal, uint32_t count, struct e2
     bool usable = goal >= m->first_data_block && goal < m->blocks;
     uint32_t start = usable ? e2d_group_of(m, goal) : 0;
     uint32_t goal_bit = usable ? goal - e2d_group_first(m, start) : UINT32_MAX;
-    bool bad = false, taken;
+    uint32_t bad = UINT32_MAX;
+    bool taken;
 
     /* Twice: what was counted free may be freed in a group that is passed already while another caller takes the rest. */
     for (unsigned turn = 0; turn < 2 * PASSES; turn++) {
@@ -161,7 +169,7 @@ int e2d_balloc(struct ext2dax_mount *m, uint32_t goal, uint32_t count, struct e2
                 continue;
             rc = e2d_region_lock_group(m, group);
             if (rc == -EXT2DAX_EUCLEAN) {
-                bad = true;
+                bad = group;
                 continue;
             }
             if (rc != 0)
@@ -172,7 +180,7 @@ int e2d_balloc(struct ext2dax_mount *m, uint32_t goal, uint32_t count, struct e2
                 return 0;
         }
     }
-    return bad ? -EXT2DAX_EUCLEAN : -EXT2DAX_ENOSPC;
+    return bad != UINT32_MAX ? bad_group(m, bad) : -EXT2DAX_ENOSPC;
 }
 
 int e2d_balloc_at(struct ext2dax_mount *m, uint32_t owner, uint32_t window, uint32_t block, uint32_t count,
@@ -187,7 +195,7 @@ int e2d_balloc_at(struct ext2dax_mount *m, uint32_t owner, uint32_t window, uint
         return -EXT2DAX_ENOSPC;
     rc = e2d_region_lock_group(m, group);
     if (rc != 0)
-        return rc;
+        return rc == -EXT2DAX_EUCLEAN ? bad_group(m, group) : rc;
     map = e2d_block_bitmap(m, group);
     rc = -EXT2DAX_ENOSPC;
     if (e2d_bit(map, bit))

@@ -251,7 +251,7 @@ static int grow(struct ext2dax_inode *directory, const char *name, size_t length
         return 0;
     e2d_plan_drop(&plan);
     /* No entry has changed, so an index that was given up is still right. */
-    if (e2d_failed(m) == 0 && flags != e2d_get32(directory->disk->flags))
+    if (!e2d_has_failed(m) && flags != e2d_get32(directory->disk->flags))
         e2d_store32(m, &directory->disk->flags, flags);
     if (error == -EXT2DAX_EAGAIN)
         error = e2d_dir_corrupt(directory, "block", first, "allocated past the end of the directory");

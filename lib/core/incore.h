@@ -96,7 +96,7 @@ struct ext2dax_mount {
     /* guarded by freeze_write and freeze_fault: stored under both exclusively, read under either */
     bool read_only;
     uint32_t frozen; /* atomic: E2D_THAWED, … */
-    uint32_t failed; /* atomic: 1 once a write-back failed; from then on as read-only */
+    uint32_t failed; /* atomic: 1 + the block whose write-back failed; from then on as read-only */
 
     struct ext2dax_lock freeze_write, freeze_fault, rename;
     struct ext2dax_lock thaw_gate; /* held with the freeze locks; waiting for thaw is done here, not where faults try */
@@ -180,6 +180,9 @@ uint32_t e2d_now(struct ext2dax_mount *m);
 int e2d_report(const struct ext2dax_host_ops *ops, void *ctx, const struct ext2dax_report *report);
 int e2d_complain(struct ext2dax_mount *m, int error, const char *structure, uint64_t number, const char *field,
                  uint64_t value, const char *reason);
+/* For information: progress, or the reason for an error that an earlier call has complained of already. */
+int e2d_tell(struct ext2dax_mount *m, int error, const char *structure, uint64_t number, const char *field,
+             uint64_t value, const char *reason);
 void e2d_warn(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field, uint64_t value,
               const char *reason);
 

@@ -6,7 +6,7 @@
 #include "persist.h"
 #include "super.h"
 
-int e2d_may_modify(const struct ext2dax_mount *m)
+int e2d_may_modify(struct ext2dax_mount *m)
 {
     return m->read_only ? -EXT2DAX_EROFS : e2d_failed(m);
 }

@@ -18,6 +18,6 @@ int e2d_modify_begin(struct ext2dax_inode *inode, enum e2d_modify what, uint32_t
 void e2d_modify_end(struct ext2dax_inode *inode);
 
 /* Is changing anything allowed at the moment? 0, EROFS or EIO. The caller holds a freeze lock. */
-int e2d_may_modify(const struct ext2dax_mount *m);
+int e2d_may_modify(struct ext2dax_mount *m);
 
 #endif

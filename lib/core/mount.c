@@ -443,7 +443,7 @@ void ext2dax_statfs(struct ext2dax_mount *m, struct ext2dax_statfs *figures)
     figures->free_blocks = e2d_get32(m->super->free_blocks);
     figures->free_inodes = e2d_get32(m->super->free_inodes);
     reserved = e2d_get32(m->super->reserved_blocks);
-    figures->read_only = m->read_only || e2d_failed(m) != 0;
+    figures->read_only = m->read_only || e2d_has_failed(m);
     e2d_write_unlock(m, &m->fs);
     figures->available_blocks = figures->free_blocks > reserved ? figures->free_blocks - reserved : 0;
 }

@@ -11,14 +11,26 @@ _Static_assert(E2D_STEP_COUNT <= E2D_STEP_SLOTS, "every step needs its counter")
 /* One failed write-back means that no later fence can promise anything: the mount stops changing the image. */
 static void fail(struct ext2dax_mount *m, const void *at, int error)
 {
-    if (e2d_swap32(&m->failed, 0, 1))
-        (void)e2d_complain(m, error, "memory", (uint64_t)((const unsigned char *)at - m->base), "write-back", 0,
+    uint64_t offset = (uint64_t)((const unsigned char *)at - m->base);
+
+    if (e2d_swap32(&m->failed, 0, (uint32_t)(offset >> m->block_shift) + 1))
+        (void)e2d_complain(m, error, "memory", offset, "write-back", 0,
                            "failed; the filesystem is read-only from here on");
 }
 
-int e2d_failed(const struct ext2dax_mount *m)
+bool e2d_has_failed(const struct ext2dax_mount *m)
 {
-    return e2d_load32(&m->failed) != 0 ? -EXT2DAX_EIO : 0;
+    return e2d_load32(&m->failed) != 0;
+}
+
+/* Whoever is refused is told why, as the call that failed was, which may have been another thread's. */
+int e2d_failed(struct ext2dax_mount *m)
+{
+    uint32_t failed = e2d_load32(&m->failed);
+
+    if (failed == 0)
+        return 0;
+    return e2d_tell(m, -EXT2DAX_EIO, "block", failed - 1, "write-back", 0, "has failed, nothing may change any more");
 }
 
 void e2d_write_back(struct ext2dax_mount *m, const void *at, size_t length)

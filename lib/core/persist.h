@@ -42,8 +42,9 @@ void e2d_write_back(struct ext2dax_mount *m, const void *at, size_t length);
 /* Writes the range back and fences whatever the order mode is: for fsync and sync. EIO likewise. */
 int e2d_flush(struct ext2dax_mount *m, const void *at, size_t length);
 
-/* -EIO once a write-back has failed, else 0. */
-int e2d_failed(const struct ext2dax_mount *m);
+/* -EIO (told) once a write-back has failed, else 0. */
+int e2d_failed(struct ext2dax_mount *m);
+bool e2d_has_failed(const struct ext2dax_mount *m);
 
 /* 0 where the range can be read, -EIO (reported) where it holds poison. */
 int e2d_check(struct ext2dax_mount *m, const void *at, size_t length);

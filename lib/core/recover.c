@@ -36,14 +36,6 @@ struct recovery {
 
 /* ---- telling ---- */
 
-static void tell(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field, uint64_t value,
-                 const char *reason)
-{
-    struct ext2dax_report report = {EXT2DAX_LEVEL_INFO, 0, structure, number, field, value, reason};
-
-    (void)e2d_report(&m->host_ops, m->host_ctx, &report);
-}
-
 /* About REPORTS of them, however many groups there are. */
 static void progress(struct recovery *r)
 {
@@ -53,7 +45,7 @@ static void progress(struct recovery *r)
         shift++;
     r->done++;
     if ((r->done & (((uint64_t)1 << shift) - 1)) == 0 || r->done == r->all)
-        tell(r->survey.m, "recovery step", r->done, "of", r->all, "done");
+        (void)e2d_tell(r->survey.m, 0, "recovery step", r->done, "of", r->all, "done");
 }
 
 static void tell_what(struct ext2dax_mount *m, const struct e2d_mending *found)
@@ -79,10 +71,10 @@ static void tell_what(struct ext2dax_mount *m, const struct e2d_mending *found)
 
     for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         if (lines[i].count != 0)
-            tell(m, "recovery", ++told, lines[i].what, lines[i].count, lines[i].how);
+            (void)e2d_tell(m, 0, "recovery", ++told, lines[i].what, lines[i].count, lines[i].how);
     }
     if (told == 0)
-        tell(m, "recovery", 0, "things to mend", 0, "not cleanly unmounted, but whole");
+        (void)e2d_tell(m, 0, "recovery", 0, "things to mend", 0, "not cleanly unmounted, but whole");
 }
 
 /* ---- the first epoch ---- */

@@ -140,6 +140,14 @@ int e2d_complain(struct ext2dax_mount *m, int error, const char *structure, uint
     return e2d_report(&m->host_ops, m->host_ctx, &report);
 }
 
+int e2d_tell(struct ext2dax_mount *m, int error, const char *structure, uint64_t number, const char *field,
+             uint64_t value, const char *reason)
+{
+    struct ext2dax_report report = {EXT2DAX_LEVEL_INFO, error, structure, number, field, value, reason};
+
+    return e2d_report(&m->host_ops, m->host_ctx, &report);
+}
+
 void e2d_warn(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field, uint64_t value,
               const char *reason)
 {

@@ -340,7 +340,7 @@ void e2d_super_error(struct ext2dax_mount *m)
     struct ext2dax_le16 *at = &m->super->state;
 
     e2d_write_lock(m, &m->fs);
-    if (!m->read_only && e2d_load32(&m->frozen) == 0 && e2d_failed(m) == 0 && !(e2d_get16(*at) & EXT2DAX_STATE_ERROR))
+    if (!m->read_only && e2d_load32(&m->frozen) == 0 && !e2d_has_failed(m) && !(e2d_get16(*at) & EXT2DAX_STATE_ERROR))
         e2d_store16(m, at, e2d_get16(*at) | EXT2DAX_STATE_ERROR);
     e2d_write_unlock(m, &m->fs);
 }
