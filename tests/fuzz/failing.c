@@ -19,6 +19,7 @@
 #include "ext2dax/testkit/model.h"
 
 #include "../image/outside.h"
+#include "told.h"
 #include "tree.h"
 
 #define ASKED 40u /* one image in so many is shown to e2fsck */
@@ -82,6 +83,11 @@ static void host_release(void *ctx, void *at, size_t bytes)
     free(at);
     s.given--;
 }
+static void host_log(void *ctx, const struct ext2dax_report *report)
+{
+    (void)ctx;
+    told_note(report);
+}
 static void host_panic(void *ctx, const char *file, int line, const char *what)
 {
     (void)ctx;
@@ -91,7 +97,7 @@ static void host_panic(void *ctx, const char *file, int line, const char *what)
 struct ext2dax_host fuzz_host(void)
 {
     static const struct ext2dax_host_ops ops = {
-        .size = sizeof(ops), .alloc = host_alloc, .release = host_release, .panic = host_panic};
+        .size = sizeof(ops), .alloc = host_alloc, .release = host_release, .log = host_log, .panic = host_panic};
 
     return (struct ext2dax_host){&ops, NULL};
 }
@@ -190,7 +196,7 @@ static int op_path(void)
     /* An absolute link leads back to a root that nobody holds. */
     ext2dax_inode_put(s.root);
     s.root = NULL;
-    error = ext2dax_lookup_path(s.mount, "/d/fast/../slow/far", 19, 0, &inode);
+    error = TOLD(ext2dax_lookup_path(s.mount, "/d/fast/../slow/far", 19, 0, &inode));
     if (error == 0)
         ext2dax_inode_put(inode);
     return error;
@@ -198,7 +204,7 @@ static int op_path(void)
 static int op_create(void)
 {
     struct ext2dax_inode *inode;
-    int error = ext2dax_create(s.root, "new", 3, 0600, 1, 1, &inode);
+    int error = TOLD(ext2dax_create(s.root, "new", 3, 0600, 1, 1, &inode));
 
     MUST((error == 0) == (inode != NULL));
     if (error == 0)
@@ -207,15 +213,15 @@ static int op_create(void)
 }
 static int op_unlink(void)
 {
-    return ext2dax_unlink(s.root, "twice", 5);
+    return TOLD(ext2dax_unlink(s.root, "twice", 5));
 }
 static int op_unlink_held(void)
 {
-    return ext2dax_unlink(s.root, "single", 6);
+    return TOLD(ext2dax_unlink(s.root, "single", 6));
 }
 static int op_unlink_attributes(void)
 {
-    return ext2dax_unlink(s.root, "one", 3);
+    return TOLD(ext2dax_unlink(s.root, "one", 3));
 }
 static int of(int64_t count)
 {
@@ -225,67 +231,68 @@ static int op_write(void)
 {
     static char bytes[200000];
 
-    return of(
-        ext2dax_write(s.inode, 7, bytes, 20u * s.tree->block_size < sizeof(bytes) ? 20u * s.tree->block_size : 1));
+    return of(TOLD_COUNT(
+        ext2dax_write(s.inode, 7, bytes, 20u * s.tree->block_size < sizeof(bytes) ? 20u * s.tree->block_size : 1)));
 }
 static int op_append(void)
 {
     struct ext2dax_stat figures;
 
     ext2dax_stat(s.inode, &figures);
-    return of(ext2dax_write(s.inode, figures.size, "appended", 8));
+    return of(TOLD_COUNT(ext2dax_write(s.inode, figures.size, "appended", 8)));
 }
 static int op_far(void)
 {
-    return of(ext2dax_write(s.inode, (uint64_t)(12 + s.tree->block_size / 4 + 3) * s.tree->block_size, "far", 3));
+    return of(
+        TOLD_COUNT(ext2dax_write(s.inode, (uint64_t)(12 + s.tree->block_size / 4 + 3) * s.tree->block_size, "far", 3)));
 }
 static int op_read(void)
 {
     static char bytes[50000];
 
-    return of(ext2dax_read(s.inode, 3, bytes, sizeof(bytes)));
+    return of(TOLD_COUNT(ext2dax_read(s.inode, 3, bytes, sizeof(bytes))));
 }
 static int op_cut(void)
 {
-    return ext2dax_truncate(s.inode, 3);
+    return TOLD(ext2dax_truncate(s.inode, 3));
 }
 static int op_grow(void)
 {
-    return ext2dax_truncate(s.inode, (uint64_t)3 << 31);
+    return TOLD(ext2dax_truncate(s.inode, (uint64_t)3 << 31));
 }
 static int op_punch(void)
 {
-    return ext2dax_punch(s.inode, s.tree->block_size / 2, (uint64_t)s.tree->block_size * 13);
+    return TOLD(ext2dax_punch(s.inode, s.tree->block_size / 2, (uint64_t)s.tree->block_size * 13));
 }
 static int op_allocate(void)
 {
-    return ext2dax_allocate(s.inode, 0, (uint64_t)s.tree->block_size * 60, false);
+    return TOLD(ext2dax_allocate(s.inode, 0, (uint64_t)s.tree->block_size * 60, false));
 }
 static int op_sync(void)
 {
-    return ext2dax_sync(s.mount);
+    return TOLD(ext2dax_sync(s.mount));
 }
 static int op_fsync(void)
 {
     (void)ext2dax_model_write(s.map, 1, "a", 1, false, false);
-    return ext2dax_fsync(s.inode);
+    return TOLD(ext2dax_fsync(s.inode));
 }
 static int op_freeze(void)
 {
     int error;
 
     (void)ext2dax_model_write(s.map, 1, "a", 1, false, false);
-    error = ext2dax_freeze(s.mount);
+    error = TOLD(ext2dax_freeze(s.mount));
     if (error == 0)
-        error = ext2dax_thaw(s.mount);
-    MUST(ext2dax_thaw(s.mount) == -EXT2DAX_EINVAL);
+        error = TOLD(ext2dax_thaw(s.mount));
+    MUST(TOLD(ext2dax_thaw(s.mount)) == -EXT2DAX_EINVAL);
     return error;
 }
 static int op_remount(void)
 {
-    int error = ext2dax_remount(s.mount, EXT2DAX_MOUNT_READ_ONLY);
+    int error = TOLD_MOUNT(ext2dax_remount(s.mount, EXT2DAX_MOUNT_READ_ONLY));
 
-    return error != 0 ? error : ext2dax_remount(s.mount, 0);
+    return error != 0 ? error : TOLD_MOUNT(ext2dax_remount(s.mount, 0));
 }
 static int op_pin(void)
 {
@@ -294,7 +301,7 @@ static int op_pin(void)
     int error;
 
     ext2dax_stat(s.inode, &figures);
-    error = ext2dax_pin(s.inode, 0, figures.size, true, &pin);
+    error = TOLD(ext2dax_pin(s.inode, 0, figures.size, true, &pin));
     if (error == 0)
         ext2dax_unpin(&pin);
     return error;
@@ -394,7 +401,7 @@ static int open_mount(unsigned flags)
                                             .huge_order = tree->huge_order};
 
     plugs.address_space = ext2dax_model_address_space(s.model);
-    return ext2dax_mount(&plugs, &options, &s.mount);
+    return TOLD_MOUNT(ext2dax_mount(&plugs, &options, &s.mount));
 }
 
 static bool is_refused(int64_t answer)
@@ -417,16 +424,17 @@ static void nothing_changes_any_more(void)
     ext2dax_statfs(s.mount, &figures);
     ext2dax_stat(s.inode, &stat);
     MUST(figures.read_only);
-    MUST(is_refused(ext2dax_truncate(s.inode, stat.size + 1)) && is_refused(ext2dax_truncate(s.inode, 1)));
-    MUST(is_refused(ext2dax_punch(s.inode, 0, 1)));
-    MUST(is_refused(ext2dax_write(s.inode, 0, &byte, 1)) && is_refused(ext2dax_write(s.inode, stat.size, &byte, 1)));
-    MUST(is_refused(ext2dax_allocate(s.inode, 0, 1, false)));
-    MUST(is_refused(ext2dax_create(s.root, "more", 4, 0600, 1, 1, &made)) && !made);
-    MUST(is_refused(ext2dax_unlink(s.root, "direct", 6)));
-    MUST(is_refused(ext2dax_pin(s.inode, 0, 1, true, &pin)));
-    MUST(is_refused(ext2dax_fsync(s.inode)) && is_refused(ext2dax_sync(s.mount)));
-    MUST(is_refused(ext2dax_freeze(s.mount)));
-    (void)ext2dax_remount(s.mount, EXT2DAX_MOUNT_READ_ONLY); /* it may be that already */
+    MUST(is_refused(TOLD(ext2dax_truncate(s.inode, stat.size + 1))) && is_refused(TOLD(ext2dax_truncate(s.inode, 1))));
+    MUST(is_refused(TOLD(ext2dax_punch(s.inode, 0, 1))));
+    MUST(is_refused(TOLD_COUNT(ext2dax_write(s.inode, 0, &byte, 1))) &&
+         is_refused(TOLD_COUNT(ext2dax_write(s.inode, stat.size, &byte, 1))));
+    MUST(is_refused(TOLD(ext2dax_allocate(s.inode, 0, 1, false))));
+    MUST(is_refused(TOLD(ext2dax_create(s.root, "more", 4, 0600, 1, 1, &made))) && !made);
+    MUST(is_refused(TOLD(ext2dax_unlink(s.root, "direct", 6))));
+    MUST(is_refused(TOLD(ext2dax_pin(s.inode, 0, 1, true, &pin))));
+    MUST(is_refused(TOLD(ext2dax_fsync(s.inode))) && is_refused(TOLD(ext2dax_sync(s.mount))));
+    MUST(is_refused(TOLD(ext2dax_freeze(s.mount))));
+    (void)TOLD_MOUNT(ext2dax_remount(s.mount, EXT2DAX_MOUNT_READ_ONLY)); /* it may be that already */
     MUST(s.held == 0 && memcmp(before, s.base, s.tree->size) == 0);
     free(before);
 }
@@ -450,9 +458,9 @@ static int go(const struct op *op, enum what what, long left)
     if (error != 0)
         goto out;
     if (op->file)
-        error = ext2dax_inode_get(s.mount, EXT2DAX_ROOT_INODE, &s.root);
+        error = TOLD(ext2dax_inode_get(s.mount, EXT2DAX_ROOT_INODE, &s.root));
     if (error == 0 && op->file)
-        error = ext2dax_lookup(s.root, op->file, strlen(op->file), &s.inode);
+        error = TOLD(ext2dax_lookup(s.root, op->file, strlen(op->file), &s.inode));
     if (error == 0 && op->file) {
         s.map = ext2dax_model_map(s.model, s.inode, 0, 20, true, true);
         MUST(s.map);
@@ -466,7 +474,7 @@ static int go(const struct op *op, enum what what, long left)
     if (s.root)
         ext2dax_inode_put(s.root);
     s.root = NULL;
-    last = ext2dax_unmount(s.mount);
+    last = TOLD(ext2dax_unmount(s.mount));
     MUST(s.held == 0 && last != -EXT2DAX_EBUSY);
     if (last != 0)
         error = last;

@@ -19,6 +19,7 @@
 #include "ext2dax/testkit/model.h"
 
 #include "fuzz_image.h"
+#include "told.h"
 #include "tree.h"
 
 #define GUARD      ((size_t)65536)
@@ -74,7 +75,7 @@ static void host_log(void *ctx, const struct ext2dax_report *report)
     char text[256];
 
     (void)ctx;
-    MUST(report->structure && report->field && report->reason);
+    told_note(report);
     MUST(ext2dax_report_text(report, text, sizeof(text)) < sizeof(text));
     if (getenv("FUZZ_SHOW"))
         (void)fprintf(stderr, "%s\n", text);
@@ -395,22 +396,22 @@ static void look(struct ext2dax_inode *inode)
     int names = 1000;
 
     ext2dax_stat(inode, &figures);
-    for (unsigned i = 0; i < RUNS && ext2dax_map(inode, at, UINT64_MAX, &run) == 0; i++) {
+    for (unsigned i = 0; i < RUNS && TOLD(ext2dax_map(inode, at, UINT64_MAX, &run)) == 0; i++) {
         MUST(run.length != 0 && run.logical == at);
         if (run.physical != 0)
             must_be_data(run.physical, run.length);
         at += run.length;
     }
     for (unsigned i = 0; i < 3; i++) {
-        (void)ext2dax_map(inode, some_offset(inode) / f.tree->block_size, 1 + noise(100), &run);
-        (void)ext2dax_read(inode, some_offset(inode), f.buffer, (size_t)noise(LONGEST_IO));
-        (void)ext2dax_seek(inode, some_offset(inode), noise(2) ? EXT2DAX_SEEK_DATA : EXT2DAX_SEEK_HOLE);
+        (void)TOLD(ext2dax_map(inode, some_offset(inode) / f.tree->block_size, 1 + noise(100), &run));
+        (void)TOLD_COUNT(ext2dax_read(inode, some_offset(inode), f.buffer, (size_t)noise(LONGEST_IO)));
+        (void)TOLD_COUNT(ext2dax_seek(inode, some_offset(inode), noise(2) ? EXT2DAX_SEEK_DATA : EXT2DAX_SEEK_HOLE));
     }
-    (void)ext2dax_readlink(inode, (char *)f.buffer, (size_t)noise(5000));
-    (void)ext2dax_readdir(inode, noise(2) * noise(5000), each_name, &names);
-    if (ext2dax_lookup(inode, "again", 5, &other) == 0)
+    (void)TOLD_COUNT(ext2dax_readlink(inode, (char *)f.buffer, (size_t)noise(5000)));
+    (void)TOLD(ext2dax_readdir(inode, noise(2) * noise(5000), each_name, &names));
+    if (TOLD(ext2dax_lookup(inode, "again", 5, &other)) == 0)
         ext2dax_inode_put(other);
-    if (ext2dax_lookup(inode, "none", 4, &other) == 0)
+    if (TOLD(ext2dax_lookup(inode, "none", 4, &other)) == 0)
         ext2dax_inode_put(other);
     settled();
 }
@@ -422,17 +423,17 @@ static void pin(struct ext2dax_inode *inode, bool writable)
     void *at;
     size_t contiguous;
 
-    if (ext2dax_pin(inode, offset, length, writable, &pin) != 0)
+    if (TOLD(ext2dax_pin(inode, offset, length, writable, &pin)) != 0)
         return;
-    if (ext2dax_pin_pointer(&pin, offset, &at, &contiguous) == 0) {
+    if (TOLD(ext2dax_pin_pointer(&pin, offset, &at, &contiguous)) == 0) {
         uint64_t into = (uint64_t)((unsigned char *)at - f.base);
 
         MUST(contiguous != 0);
         must_be_data(into / f.tree->block_size, (into % f.tree->block_size + contiguous - 1) / f.tree->block_size + 1);
     }
-    MUST(ext2dax_unmount(f.mount) == -EXT2DAX_EBUSY);
-    CHANGING(ext2dax_truncate(inode, offset));
-    CHANGING(ext2dax_punch(inode, offset, length));
+    MUST(TOLD(ext2dax_unmount(f.mount)) == -EXT2DAX_EBUSY);
+    CHANGING(TOLD(ext2dax_truncate(inode, offset)));
+    CHANGING(TOLD(ext2dax_punch(inode, offset, length)));
     ext2dax_unpin(&pin);
     settled();
 }
@@ -477,8 +478,8 @@ static void map_and_touch(struct ext2dax_inode *inode)
             settled();
         }
         if (noise(2))
-            CHANGING(ext2dax_truncate(inode, some_offset(inode)));
-        (void)ext2dax_fsync(inode);
+            CHANGING(TOLD(ext2dax_truncate(inode, some_offset(inode))));
+        (void)TOLD(ext2dax_fsync(inode));
         ext2dax_model_unmap(map);
     }
 }
@@ -490,29 +491,30 @@ static void change(struct ext2dax_inode *inode)
 
     switch (noise(7)) {
     case 0:
-        CHANGING(ext2dax_truncate(inode, some_offset(inode)));
+        CHANGING(TOLD(ext2dax_truncate(inode, some_offset(inode))));
         break;
     case 1:
-        CHANGING(ext2dax_punch(inode, some_offset(inode), noise(3) ? some_length() : UINT64_MAX >> noise(40)));
+        CHANGING(TOLD(ext2dax_punch(inode, some_offset(inode), noise(3) ? some_length() : UINT64_MAX >> noise(40))));
         break;
     case 2:
-        (void)ext2dax_allocate(inode, some_offset(inode), noise(9) ? some_length() : UINT64_MAX >> noise(40), noise(2));
+        (void)TOLD(
+            ext2dax_allocate(inode, some_offset(inode), noise(9) ? some_length() : UINT64_MAX >> noise(40), noise(2)));
         break;
     case 3:
         remember();
         made = NULL;
-        (void)changed(ext2dax_create(inode, name, 2, 0600, 1, 1, &made));
+        (void)changed(TOLD(ext2dax_create(inode, name, 2, 0600, 1, 1, &made)));
         if (made)
             ext2dax_inode_put(made);
         break;
     case 4:
         if (noise(2))
-            CHANGING(ext2dax_unlink(inode, "again", 5));
+            CHANGING(TOLD(ext2dax_unlink(inode, "again", 5)));
         else
-            CHANGING(ext2dax_unlink(inode, name, 2));
+            CHANGING(TOLD(ext2dax_unlink(inode, name, 2)));
         break;
     default:
-        CHANGING(ext2dax_write(inode, some_offset(inode), f.buffer, (size_t)some_length()));
+        CHANGING(TOLD_COUNT(ext2dax_write(inode, some_offset(inode), f.buffer, (size_t)some_length())));
     }
     settled();
 }
@@ -527,10 +529,11 @@ static void names_of_the_root(void)
     struct ext2dax_inode *root, *inode;
 
     for (unsigned i = 0; i < NAMES; i++) {
-        if (ext2dax_lookup_path(f.mount, names[i], strlen(names[i]), noise(2) ? EXT2DAX_NO_FOLLOW : 0, &inode) == 0)
+        if (TOLD(ext2dax_lookup_path(f.mount, names[i], strlen(names[i]), noise(2) ? EXT2DAX_NO_FOLLOW : 0, &inode)) ==
+            0)
             ext2dax_inode_put(inode);
     }
-    if (ext2dax_inode_get(f.mount, EXT2DAX_ROOT_INODE, &root) != 0)
+    if (TOLD(ext2dax_inode_get(f.mount, EXT2DAX_ROOT_INODE, &root)) != 0)
         return;
     for (unsigned i = 0; i < 6; i++) {
         const char *name = names[noise(NAMES)];
@@ -538,9 +541,9 @@ static void names_of_the_root(void)
         remember();
         inode = NULL;
         if (noise(2))
-            (void)changed(ext2dax_create(root, name, strlen(name), 0600, 1, 1, &inode));
+            (void)changed(TOLD(ext2dax_create(root, name, strlen(name), 0600, 1, 1, &inode)));
         else
-            (void)changed(ext2dax_unlink(root, name, strlen(name)));
+            (void)changed(TOLD(ext2dax_unlink(root, name, strlen(name))));
         if (inode)
             ext2dax_inode_put(inode);
     }
@@ -554,14 +557,14 @@ static void rest_a_while(struct ext2dax_inode *inode)
     unsigned char byte = 1;
 
     MUST(map);
-    if (ext2dax_freeze(f.mount) == 0) {
-        MUST(ext2dax_freeze(f.mount) == -EXT2DAX_EBUSY);
+    if (TOLD(ext2dax_freeze(f.mount)) == 0) {
+        MUST(TOLD(ext2dax_freeze(f.mount)) == -EXT2DAX_EBUSY);
         (void)ext2dax_model_write(map, 0, &byte, 1, true, false);
-        (void)ext2dax_read(inode, 0, f.buffer, 100);
-        MUST(ext2dax_unmount(f.mount) == -EXT2DAX_EBUSY);
-        MUST(ext2dax_thaw(f.mount) == 0);
+        (void)TOLD_COUNT(ext2dax_read(inode, 0, f.buffer, 100));
+        MUST(TOLD(ext2dax_unmount(f.mount)) == -EXT2DAX_EBUSY);
+        MUST(TOLD(ext2dax_thaw(f.mount)) == 0);
     }
-    MUST(ext2dax_thaw(f.mount) == -EXT2DAX_EINVAL);
+    MUST(TOLD(ext2dax_thaw(f.mount)) == -EXT2DAX_EINVAL);
     ext2dax_model_unmap(map);
 }
 
@@ -569,9 +572,9 @@ static void try_inode(uint32_t number, bool changes)
 {
     struct ext2dax_inode *inode, *again;
 
-    if (ext2dax_inode_get(f.mount, number, &inode) != 0)
+    if (TOLD(ext2dax_inode_get(f.mount, number, &inode)) != 0)
         return;
-    MUST(ext2dax_inode_get(f.mount, number, &again) == 0 && again == inode);
+    MUST(TOLD(ext2dax_inode_get(f.mount, number, &again)) == 0 && again == inode);
     ext2dax_inode_put(again);
     look(inode);
     map_and_touch(inode);
@@ -582,9 +585,9 @@ static void try_inode(uint32_t number, bool changes)
     if (noise(8) == 0)
         rest_a_while(inode);
     look(inode);
-    (void)ext2dax_fsync(inode);
+    (void)TOLD(ext2dax_fsync(inode));
     if (noise(4) == 0)
-        (void)ext2dax_sync(f.mount);
+        (void)TOLD(ext2dax_sync(f.mount));
     ext2dax_inode_put(inode);
     settled();
 }
@@ -636,7 +639,7 @@ static void session(unsigned flags)
     MUST(f.model);
     plugs.address_space = ext2dax_model_address_space(f.model);
     remember();
-    error = ext2dax_mount(&plugs, &options, &f.mount);
+    error = TOLD_MOUNT(ext2dax_mount(&plugs, &options, &f.mount));
     MUST(f.held == 0);
     if (error != 0) {
         MUST(!f.mount && memcmp(f.before, f.base, tree->size) == 0);
@@ -648,10 +651,10 @@ static void session(unsigned flags)
         for (uint32_t number = 1; number <= figures.inodes && number <= TREE_INODES_MAX; number++)
             try_inode(number, (flags & EXT2DAX_MOUNT_READ_ONLY) == 0);
         names_of_the_root();
-        if (noise(4) == 0 && ext2dax_remount(f.mount, EXT2DAX_MOUNT_READ_ONLY) == 0 && flags == 0)
-            (void)ext2dax_remount(f.mount, 0);
+        if (noise(4) == 0 && TOLD_MOUNT(ext2dax_remount(f.mount, EXT2DAX_MOUNT_READ_ONLY)) == 0 && flags == 0)
+            (void)TOLD_MOUNT(ext2dax_remount(f.mount, 0));
         ext2dax_statfs(f.mount, &figures);
-        MUST(ext2dax_unmount(f.mount) == 0);
+        MUST(TOLD(ext2dax_unmount(f.mount)) == 0);
     }
     if (flags & EXT2DAX_MOUNT_READ_ONLY)
         MUST(memcmp(f.before, f.base, tree->size) == 0);
