@@ -46,12 +46,18 @@ EXT2DAX_API const char *ext2dax_strerror(int error);
 enum ext2dax_level {
     EXT2DAX_LEVEL_ERROR,   /* something is wrong with the image or its memory */
     EXT2DAX_LEVEL_WARNING, /* worth a line; the call went on */
-    EXT2DAX_LEVEL_INFO
+    EXT2DAX_LEVEL_INFO /* progress; or, where it has an error, why a call failed by what an earlier one was told of */
 };
 
 /*
  * One thing worth telling, as the core hands it to the host's log: facts instead of text, so that a kernel can print
  * without a formatter and a tool can point at the number. All strings are static.
+ *
+ * A call that fails because of the image or its memory (EUCLEAN, EIO; of ext2dax_mount() and ext2dax_remount() also EINVAL,
+ * EOPNOTSUPP, EOVERFLOW, EROFS) makes at least one report with that `error`, in its own thread and before it returns. Errors that
+ * name no fault of the image (ENOENT, ENOSPC, ENOMEM, EBUSY, an argument no caller should pass, …) come without. A call
+ * that succeeds may have made reports of what it could do without. How to hold the report of a call against its error: with
+ * a log op of your own, see host.h; with the default host, hosted/host.h has it done.
  */
 struct ext2dax_report {
     enum ext2dax_level level;

@@ -34,7 +34,12 @@ struct ext2dax_host_ops {
      */
     int64_t (*now)(void *ctx);
 
-    /* Takes one report; may be called with any lock held, so it may not call back. NULL: reports are dropped. */
+    /*
+     * Takes one report; may be called with any lock held, so it may not call back. NULL: reports are dropped. It is called in
+     * the thread whose call makes the report, before that call returns. An embedder that wants to say why a call failed
+     * keeps the report for the thread (its strings are static), forgets it before the next call, and believes
+     * it if its `error` is what the call returned.
+     */
     void (*log)(void *ctx, const struct ext2dax_report *report);
 
     /* A caller's bug or the core's: does not return. NULL: the core traps. */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "ext2dax/hosted/host.h"
+#include "host_report.h"
 
 #define UNIT            ((size_t)256)
 #define WORD_BITS       (sizeof(uintptr_t) * 8)
@@ -42,16 +43,16 @@ struct host {
 
 /*
  * How deep the calling thread is in handlers. The first touch of a variable of the other models may call malloc; this
- * one costs a loader that opens the library late eight bytes of static space.
+ * one costs a loader that opens the library late a few bytes of static space.
  */
 static _Thread_local unsigned in_handler __attribute__((tls_model("initial-exec")));
 
 void ext2dax_host_in_handler(bool entering)
 {
-    if (entering)
-        in_handler++;
-    else
+    if (!entering)
         in_handler--;
+    else if (in_handler++ == 0)
+        e2d_host_fault_begins();
 }
 
 /* The bits of word `index` that belong to units [first, first + count). */
@@ -196,6 +197,7 @@ static void host_log(void *ctx, const struct ext2dax_report *report)
 {
     const struct host *h = ctx;
 
+    e2d_host_keep(report, in_handler > 0);
     if (h->log)
         h->log(h->log_arg, report);
     else

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ext2dax/hosted/host.h"
+
 #include "mounted.h"
 #include "way.h"
 #include "../emulated.h"
@@ -67,6 +69,59 @@ START_TEST(a_file_that_grows_is_read_where_it_was_not)
         ck_assert_int_eq(at[(page + 2) * PAGE - 1], 0);
     }
     unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+}
+END_TEST
+
+/* A bad pointer is named to whoever gets the SIGBUS, and to nobody who comes to a later one, or whose call it interrupts. */
+START_TEST(a_refused_touch_says_why)
+{
+    static const unsigned char metadata[4] = {2};
+    unsigned char good[4];
+    struct ext2dax_report report;
+    struct ext2dax_inode *file;
+    char *at, byte = 1;
+    uint64_t mark, before;
+    void *slot;
+
+    catch_signals();
+    mounted_open(&m, NULL);
+    file = make_file(&m, "f", 10 * PAGE);
+    slot = &file->disk->block[3];
+    for (unsigned page = 0; page < 10; page++)
+        ck_assert_int_eq(ext2dax_write(file, page * PAGE, &byte, 1), 1);
+    /* Read-only, so that the error bit stays as it is. */
+    ck_assert_int_eq(ext2dax_remount(m.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
+    memcpy(good, slot, sizeof(good));
+    memcpy(slot, metadata, sizeof(metadata));
+    at = map_file(&m, file, 0, 20 * PAGE, 0);
+
+    ck_assert_int_eq(touch(at, false), 0);
+    mark = ext2dax_host_mark();
+    for (int again = 0; again < 2; again++) {
+        before = ext2dax_host_mark();
+        ck_assert_int_eq(touch(at + 3 * PAGE + 9, false), SIGBUS);
+        ck_assert(ext2dax_host_fault_report(before, &report));
+        ck_assert_int_eq(report.error, -EXT2DAX_EUCLEAN);
+        ck_assert_str_eq(report.structure, "inode");
+        ck_assert_uint_eq(report.number, file->number);
+        ck_assert_str_eq(report.field, "block pointer");
+        ck_assert_uint_eq(report.value, 2);
+        before = ext2dax_host_mark();
+        ck_assert_int_eq(touch(at + 12 * PAGE, false), SIGBUS);
+        ck_assert(!ext2dax_host_fault_report(before, &report));
+    }
+    ck_assert(!ext2dax_host_report(mark, 0, &report));
+    /* A call that meets the same pointer has its report where calls have theirs. */
+    ck_assert_int_eq(ext2dax_read(file, 3 * PAGE, &byte, 1), -EXT2DAX_EUCLEAN);
+    ck_assert(ext2dax_host_report(mark, -EXT2DAX_EUCLEAN, &report) && report.value == 2);
+    ck_assert(!ext2dax_host_fault_report(before, &report));
+
+    memcpy(slot, good, sizeof(good));
+    ck_assert_int_eq(touch(at + 3 * PAGE, false), 0);
+    unmap_file(&m, at);
+    ck_assert_int_eq(ext2dax_remount(m.mount, 0), 0);
     ext2dax_inode_put(file);
     mounted_close(&m);
 }
@@ -437,6 +492,7 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase_add_test(tcase, past_the_end_is_a_sigbus_at_that_address);
     tcase_add_test(tcase, a_file_that_grows_is_read_where_it_was_not);
+    tcase_add_test(tcase, a_refused_touch_says_why);
     tcase_add_test(tcase, growth_beside_a_sigbus_leaves_nothing_behind);
     tcase_add_test(tcase, sigbus_kills_who_does_not_catch_it);
     tcase_add_test(tcase, a_store_to_a_read_only_window_is_the_programs_own);
