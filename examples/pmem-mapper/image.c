@@ -3,8 +3,9 @@
  * An open image: how the four plugs are put together, and what is said when something fails. This is the part to copy
  * into a program of your own.
  *
- * The library reports facts to the log hook, possibly under its locks and from the fault handler, so the hook only
- * copies the report (its strings are static); the text is made when the call that failed has returned.
+ * Why a call failed is asked when it has returned: the library has kept that for the thread. The log hook, which may run
+ * under the library's locks and in the fault handler, is left with what no call fails by: it copies a warning, and
+ * shows how far recovery is.
  */
 #include "mapper.h"
 
@@ -13,6 +14,15 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/*
+ * What the calling thread's next message is about. Each failure is told as soon as the call has returned, so the mark of the
+ * last message does for all calls after it.
+ */
+static _Thread_local struct {
+    uint64_t mark;
+    struct ext2dax_report touch; /* with an error: of a touch that was refused */
+} to_tell;
 
 /* Only the thread that mounts is told of recovery, with nothing held that drawing could disturb. */
 static void keep_recovery(struct image *image, const struct ext2dax_report *report)
@@ -42,16 +52,11 @@ void image_keep_report(void *arg, const struct ext2dax_report *report)
 {
     struct image *image = arg;
 
-    if (report->level == EXT2DAX_LEVEL_INFO) {
+    if (report->level == EXT2DAX_LEVEL_INFO && !report->error)
         keep_recovery(image, report);
+    if (report->level != EXT2DAX_LEVEL_WARNING || atomic_flag_test_and_set(&image->report_busy))
         return;
-    }
-    if (atomic_flag_test_and_set(&image->report_busy))
-        return;
-    if (report->level == EXT2DAX_LEVEL_ERROR)
-        image->error = *report;
-    else
-        image->warning = *report;
+    image->warning = *report;
     atomic_flag_clear(&image->report_busy);
 }
 
@@ -86,7 +91,7 @@ int system_failed(const char *image_path, int number, const char *format, ...)
     return EXIT_FAILED;
 }
 
-int image_failed(struct image *image, int error, const char *format, ...)
+int image_failed(const struct image *image, int error, const char *format, ...)
 {
     char text[256];
     va_list list;
@@ -94,13 +99,19 @@ int image_failed(struct image *image, int error, const char *format, ...)
     va_start(list, format);
     say(image->path, format, list);
     va_end(list);
-    if (image->error.structure && image->error.error == error) {
-        ext2dax_report_text(&image->error, text, sizeof(text));
-        fprintf(stderr, ": %s\n", text);
-    } else {
-        fprintf(stderr, ": %s\n", ext2dax_strerror(error));
-    }
+    if (to_tell.touch.error)
+        ext2dax_report_text(&to_tell.touch, text, sizeof(text));
+    else
+        ext2dax_host_describe(to_tell.mark, error, text, sizeof(text));
+    fprintf(stderr, ": %s\n", text);
+    to_tell.touch.error = 0;
+    to_tell.mark = ext2dax_host_mark();
     return EXIT_FAILED;
+}
+
+int touch_refused(int otherwise)
+{
+    return ext2dax_host_fault_report(to_tell.mark, &to_tell.touch) ? to_tell.touch.error : otherwise;
 }
 
 /* Windows want the mount's page to be the processor's. */

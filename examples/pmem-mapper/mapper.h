@@ -80,8 +80,7 @@ struct image {
     struct ext2dax_mount *mount;
     struct ext2dax_statfs figures; /* when it was opened */
     atomic_flag report_busy;
-    struct ext2dax_report error; /* the last report of an error; its strings are static */
-    struct ext2dax_report warning;
+    struct ext2dax_report warning; /* the last one; its strings are static */
     bool memory_open, host_open, writable;
     /* while it is mounted: what recovery tells */
     struct progress recovering;
@@ -94,18 +93,20 @@ int image_open(struct image *image, const struct request *request, bool writable
 /* Gives everything back; `code` is the command's so far, returned unless closing fails too. */
 int image_close(struct image *image, int code);
 
-/*
- * The log hook of such an image's host: the image (`arg`) remembers the last error and the last warning, and shows how far
- * recovery is.
- */
+/* The log hook of such an image's host: the image (`arg`) remembers the last warning, and shows how far recovery is. */
 void image_keep_report(void *arg, const struct ext2dax_report *report);
 
-/* "pmem-mapper: IMAGE: what: why" on stderr. Why: the library's last report of that error, else the error's text. */
-int image_failed(struct image *image, int error, const char *format, ...) PRINTF_LIKE(3, 4);
+/*
+ * "pmem-mapper: IMAGE: what: why" on stderr, by the thread whose call failed. Why: what the library reported of this call
+ * (structure, number, value), else the error's text.
+ */
+int image_failed(const struct image *image, int error, const char *format, ...) PRINTF_LIKE(3, 4);
 /* The same for an error of the system, a positive errno. */
 int system_failed(const char *image_path, int number, const char *format, ...) PRINTF_LIKE(3, 4);
 /* The same with the why in the text. */
 int say_failed(const char *image_path, const char *format, ...) PRINTF_LIKE(2, 3);
+/* What a touch of a window that raised SIGBUS failed by, for the next image_failed(); `otherwise` where nothing was reported. */
+int touch_refused(int otherwise);
 
 /* The regular file at `path`, with a reference. Says what failed, as "verb path". */
 int image_file(struct image *image, const char *verb, const char *path, struct ext2dax_inode **inode);

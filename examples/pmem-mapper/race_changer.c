@@ -146,7 +146,7 @@ static int second_fill(struct changer *changer, uint64_t bytes)
     } else {
         error = ext2dax_truncate(race->second, bytes);
         if (!error && !guarded_copy(changer->window, changer->buffer, (size_t)bytes))
-            error = -EXT2DAX_ENOSPC;
+            error = touch_refused(-EXT2DAX_ENOSPC);
     }
     changer->taken = error ? 0 : bytes;
     return failed(changer, error, "fill the second file");

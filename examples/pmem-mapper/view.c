@@ -50,12 +50,6 @@ static int window_at(struct view *view, uint64_t offset, unsigned char **at, uin
     return 0;
 }
 
-/* Why an access raised SIGBUS: what the library reported while it resolved the fault, else an I/O error. */
-static int refused(const struct view *view)
-{
-    return view->image->error.error < 0 ? view->image->error.error : -EXT2DAX_EIO;
-}
-
 int view_read(struct view *view, uint64_t offset, void *buffer, size_t bytes)
 {
     unsigned char *to = buffer;
@@ -70,7 +64,7 @@ int view_read(struct view *view, uint64_t offset, void *buffer, size_t bytes)
                 return error;
             part = left < part ? (size_t)left : part;
             if (!guarded_copy(to, at, part))
-                return refused(view);
+                return touch_refused(-EXT2DAX_EIO);
         } else {
             int64_t got = ext2dax_read(view->inode, offset, to, part);
             if (got <= 0)
@@ -111,7 +105,7 @@ int view_write(struct view *view, uint64_t offset, const void *buffer, size_t by
                 return error;
             part = left < part ? (size_t)left : part;
             if (!guarded_copy(at, from, part))
-                return refused(view);
+                return touch_refused(-EXT2DAX_EIO);
         } else {
             int64_t done = ext2dax_write(view->inode, offset, from, part);
             if (done <= 0)
