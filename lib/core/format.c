@@ -22,6 +22,7 @@
 #include "incore.h"
 #include "path.h"
 #include "persist.h"
+#include "sized.h"
 
 #define BOTH_BITMAPS    2u
 #define DIRECTORIES     2u /* root and lost+found, one block each */
@@ -52,9 +53,7 @@ static int refuse(struct maker *mk, int error, const char *structure, const char
 {
     struct ext2dax_report report = {EXT2DAX_LEVEL_ERROR, -error, structure, 0, field, value, reason};
 
-    if (mk->host_ops.log)
-        (void)e2d_report(&mk->host_ops, mk->host_ctx, &report);
-    return -error;
+    return e2d_report(&mk->host_ops, mk->host_ctx, &report);
 }
 
 static void failed(struct maker *mk, int error, const void *at, const char *reason)
@@ -412,12 +411,6 @@ static int make(struct maker *mk, const struct ext2dax_format_options *o)
     return order(mk, E2D_STEP_FORMAT_MAGIC);
 }
 
-/* Copies as much of a caller's struct as the caller knew of; `to` was zero. */
-static void copy_known(void *to, size_t length, const void *from, size_t known)
-{
-    memcpy(to, from, known < length ? known : length);
-}
-
 int ext2dax_format(const struct ext2dax_memory *memory, const struct ext2dax_format_options *options,
                    const struct ext2dax_host *host)
 {
@@ -426,19 +419,17 @@ int ext2dax_format(const struct ext2dax_memory *memory, const struct ext2dax_for
     int error;
 
     memset(&mk, 0, sizeof(mk));
-    memset(&o, 0, sizeof(o));
-    if (host && host->ops) {
-        copy_known(&mk.host_ops, sizeof(mk.host_ops), host->ops, host->ops->size);
+    if (host) {
+        e2d_copy_sized(&mk.host_ops, sizeof(mk.host_ops), host->ops);
         mk.host_ctx = host->ctx;
     }
-    if (options)
-        copy_known(&o, sizeof(o), options, options->size);
+    e2d_copy_sized(&o, sizeof(o), options);
     if (!memory || !memory->ops || !memory->base || ((uintptr_t)memory->base & 7) != 0)
         return refuse(&mk, EXT2DAX_EINVAL, "memory", "base", memory ? (uintptr_t)memory->base : 0,
                       "missing, not aligned to 8 bytes, or without a table");
     if ((memory->flags & EXT2DAX_MEMORY_READ_ONLY) != 0)
         return refuse(&mk, EXT2DAX_EROFS, "memory", "flags", memory->flags, "read-only");
-    copy_known(&mk.ops, sizeof(mk.ops), memory->ops, memory->ops->size);
+    e2d_copy_sized(&mk.ops, sizeof(mk.ops), memory->ops);
     mk.ctx = memory->ctx;
     mk.base = memory->base;
 

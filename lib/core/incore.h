@@ -176,7 +176,7 @@ static inline void e2d_release(struct ext2dax_mount *m, void *at, size_t bytes)
 /* The time to store in an image: seconds, never small enough to be taken for an inode number. No lock below freeze. */
 uint32_t e2d_now(struct ext2dax_mount *m);
 
-/* Tells the host; returns `error`, so that `return e2d_complain(…)` reads well. */
+/* Tells the host, whose table is a copy of full size; returns `error`, so that `return e2d_complain(…)` reads well. */
 int e2d_report(const struct ext2dax_host_ops *ops, void *ctx, const struct ext2dax_report *report);
 int e2d_complain(struct ext2dax_mount *m, int error, const char *structure, uint64_t number, const char *field,
                  uint64_t value, const char *reason);

@@ -16,6 +16,7 @@
 #include "persist.h"
 #include "recover.h"
 #include "region.h"
+#include "sized.h"
 #include "super.h"
 #include "verify.h"
 #include "zone.h"
@@ -25,23 +26,7 @@
 #define PAGE_SHIFT_DEFAULT 12u
 #define HUGE_ORDER_MIN     3u /* a window's bits are whole bytes of a bitmap */
 
-_Static_assert(sizeof(void (*)(void)) == sizeof(void *), "ops tables are cut at a whole pointer");
-
 /* ---- what the caller handed in ---- */
-
-/* Copies what both sides know of a struct that begins with its size; the rest is zero. */
-static void copy_sized(void *to, size_t to_size, const void *from)
-{
-    size_t from_size = 0;
-
-    memset(to, 0, to_size);
-    if (from)
-        memcpy(&from_size, from, sizeof(from_size));
-    if (from_size > to_size)
-        from_size = to_size;
-    memcpy(to, from ? from : to, from_size & ~(sizeof(void *) - 1));
-    memcpy(to, &to_size, sizeof(to_size));
-}
 
 static int bad_argument(const struct ext2dax_host_ops *ops, void *ctx, const char *what, const char *field,
                         uint64_t value, const char *reason)
@@ -108,9 +93,9 @@ E2D_APART static int make(const struct ext2dax_plugs *plugs, const struct ext2da
     const char *missing;
     int error;
 
-    copy_sized(&lock_ops, sizeof(lock_ops), plugs->locks.ops);
-    copy_sized(&host_ops, sizeof(host_ops), plugs->host.ops);
-    copy_sized(&space_ops, sizeof(space_ops), plugs->address_space.ops);
+    e2d_copy_sized(&lock_ops, sizeof(lock_ops), plugs->locks.ops);
+    e2d_copy_sized(&host_ops, sizeof(host_ops), plugs->host.ops);
+    e2d_copy_sized(&space_ops, sizeof(space_ops), plugs->address_space.ops);
     missing = missing_op(&lock_ops, &host_ops, &space_ops);
     if (missing)
         return bad_argument(&host_ops, plugs->host.ctx, "plug", "required op", 0, missing);
@@ -127,7 +112,7 @@ E2D_APART static int make(const struct ext2dax_plugs *plugs, const struct ext2da
     m->lock_ops = lock_ops;
     m->host_ops = host_ops;
     m->space_ops = space_ops;
-    copy_sized(&m->memory_ops, sizeof(m->memory_ops), plugs->memory.ops);
+    e2d_copy_sized(&m->memory_ops, sizeof(m->memory_ops), plugs->memory.ops);
     m->lock_ctx = plugs->locks.ctx;
     m->memory_ctx = plugs->memory.ctx;
     m->space_ctx = plugs->address_space.ctx;
@@ -308,7 +293,7 @@ static int open_for_writing(struct ext2dax_mount *m, bool recover)
 
 static void parse_options(const struct ext2dax_mount_options *from, struct ext2dax_mount_options *to)
 {
-    copy_sized(to, sizeof(*to), from);
+    e2d_copy_sized(to, sizeof(*to), from);
     if (to->page_shift == 0)
         to->page_shift = PAGE_SHIFT_DEFAULT;
     if (to->huge_order == 0)

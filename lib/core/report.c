@@ -124,10 +124,9 @@ size_t ext2dax_report_text(const struct ext2dax_report *report, char *buffer, si
     return text.length;
 }
 
-/* `ops` may be the embedder's own table, of whatever size, or NULL. */
 int e2d_report(const struct ext2dax_host_ops *ops, void *ctx, const struct ext2dax_report *report)
 {
-    if (ops && ops->size >= offsetof(struct ext2dax_host_ops, log) + sizeof(ops->log) && ops->log)
+    if (ops->log)
         ops->log(ctx, report);
     return report->error;
 }

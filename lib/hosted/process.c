@@ -16,6 +16,8 @@
 #include "ext2dax/mount.h"
 #include "ext2dax/ondisk.h"
 
+#include "lock_table.h"
+
 #define DEFAULT_MAP_COUNT 65530u
 #define LEAST_MAPPINGS    16u /* one instruction may need several slabs at once */
 
@@ -65,7 +67,7 @@ int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_loc
     if (options)
         memcpy(&chosen, options, options->size < sizeof(chosen) ? options->size : sizeof(chosen));
     way = way_of(chosen.way);
-    if (!locks.ops || ext2dax_file_descriptor(memory) < 0 || chosen.way > EXT2DAX_PROCESS_USERFAULTFD)
+    if (ext2dax_file_descriptor(memory) < 0 || chosen.way > EXT2DAX_PROCESS_USERFAULTFD)
         return -EXT2DAX_EINVAL;
     if (!way)
         return -EXT2DAX_EOPNOTSUPP;
@@ -73,6 +75,10 @@ int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_loc
     made = calloc(1, sizeof(*made));
     if (!made)
         return -EXT2DAX_ENOMEM;
+    error = e2d_copy_lock_table(&made->lock_ops, locks.ops) ? 0 : -EXT2DAX_EINVAL;
+    if (error)
+        goto free_made;
+    locks.ops = &made->lock_ops;
     made->locks = locks;
     made->memory = *memory;
     made->descriptor = ext2dax_file_descriptor(memory);

@@ -132,7 +132,8 @@ struct e2d_process_window {
 };
 
 struct ext2dax_process {
-    struct ext2dax_locks locks;
+    struct ext2dax_locks locks;       /* the caller's ctx, and */
+    struct ext2dax_lock_ops lock_ops; /* their table */
     struct ext2dax_lock space, table;
     struct ext2dax_memory memory;
     int descriptor;

@@ -16,6 +16,7 @@
 
 #include "crash_set.h"
 #include "instrument.h"
+#include "sized.h"
 
 #define LINE_DEFAULT    64u
 #define ALL_DEFAULT     12u
@@ -564,12 +565,12 @@ static bool valid(const struct ext2dax_crash_options *o)
 int ext2dax_crash_open(const struct ext2dax_crash_options *options, struct ext2dax_memory *memory,
                        struct ext2dax_crash **opened)
 {
-    struct ext2dax_crash_options o = {0};
+    struct ext2dax_crash_options o;
     struct ext2dax_crash *crash;
     int rc;
 
     *opened = NULL;
-    memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    e2d_copy_sized(&o, sizeof o, options);
     o.line = o.line != 0 ? o.line : LINE_DEFAULT;
     o.all_up_to = o.all_up_to != 0 ? o.all_up_to : ALL_DEFAULT;
     if (!valid(&o))

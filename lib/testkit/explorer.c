@@ -9,6 +9,7 @@
 #include "ext2dax/error.h"
 
 #include "incore.h"
+#include "sized.h"
 
 #define DEFAULT_MEMORY     ((size_t)1 << 20)
 #define DEFAULT_STACK      ((size_t)64 << 10)
@@ -24,9 +25,9 @@ struct ext2dax_explorer *ext2dax_explorer_open(const struct ext2dax_explorer_opt
 
     if (!explorer)
         return NULL;
-    explorer->options.preemptions = EXT2DAX_EXPLORER_ANY;
-    if (options)
-        memcpy(&explorer->options, options, options->size < sizeof *options ? options->size : sizeof explorer->options);
+    e2d_copy_sized(&explorer->options, sizeof explorer->options, options);
+    if (!options)
+        explorer->options.preemptions = EXT2DAX_EXPLORER_ANY;
     if (explorer->options.memory == 0)
         explorer->options.memory = DEFAULT_MEMORY;
     if (explorer->options.stack == 0)
@@ -201,14 +202,19 @@ static uint64_t watch_protect(void *ctx, struct ext2dax_inode *inode, uint64_t f
     return explorer->watched.ops->protect(explorer->watched.ctx, inode, first, count, run);
 }
 
-static const struct ext2dax_address_space_ops watch_ops = {
-    .size = sizeof watch_ops, .map = watch_map, .unmap = watch_unmap, .protect = watch_protect};
-
 struct ext2dax_address_space ext2dax_explorer_watch(struct ext2dax_explorer *explorer,
                                                     struct ext2dax_address_space space)
 {
-    explorer->watched = space;
-    return (struct ext2dax_address_space){&watch_ops, explorer};
+    struct ext2dax_address_space_ops *ops = &explorer->watched_ops;
+
+    e2d_copy_sized(ops, sizeof *ops, space.ops);
+    explorer->watched = (struct ext2dax_address_space){ops, space.ctx};
+    /* What is missing is missing when watched, too: mounting refuses it as it would the table itself. */
+    explorer->watching_ops = (struct ext2dax_address_space_ops){.size = sizeof *ops,
+                                                                .map = ops->map ? watch_map : NULL,
+                                                                .unmap = ops->unmap ? watch_unmap : NULL,
+                                                                .protect = ops->protect ? watch_protect : NULL};
+    return (struct ext2dax_address_space){&explorer->watching_ops, explorer};
 }
 
 /* ---- state and names ---- */

@@ -216,7 +216,8 @@ struct ext2dax_explorer {
     uint64_t *open; /* keys of states left, from which older ones on the way to here are reached */
     size_t opens, open_room;
 
-    struct ext2dax_address_space watched;
+    struct ext2dax_address_space watched;                       /* the bench's ctx, and */
+    struct ext2dax_address_space_ops watched_ops, watching_ops; /* its table; that of the same ops, watched */
     struct e2d_named *named;
     unsigned names;
 

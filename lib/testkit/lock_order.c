@@ -17,6 +17,7 @@
 #include "ext2dax/inode.h"
 #include "ext2dax/ondisk.h"
 
+#include "../hosted/lock_table.h"
 #include "../hosted/race_detector.h"
 #include "lock_class.h"
 #include "lock_order_holds.h"
@@ -33,8 +34,9 @@ struct record {
 };
 
 struct ext2dax_lock_order {
-    struct ext2dax_locks locks;
-    struct ext2dax_host host; /* where records come from */
+    struct ext2dax_locks locks;       /* the caller's ctx, and */
+    struct ext2dax_lock_ops lock_ops; /* their table */
+    struct ext2dax_host host;         /* where records come from */
     void (*broken)(void *arg, const char *text);
     void *arg;
     unsigned id; /* tells what a thread held of a checker that is gone from what it holds of this one */
@@ -349,6 +351,11 @@ struct ext2dax_lock_order *ext2dax_lock_order_open_on(const struct ext2dax_host 
 
     if (!order)
         return NULL;
+    if (!e2d_copy_lock_table(&order->lock_ops, locks.ops)) {
+        e2d_give_up(host, order, sizeof(*order));
+        return NULL;
+    }
+    locks.ops = &order->lock_ops;
     order->host = *host;
     order->locks = locks;
     order->broken = broken;

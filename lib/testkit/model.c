@@ -15,6 +15,7 @@
 #include "ext2dax/mount.h"
 #include "ext2dax/testkit/checker.h"
 
+#include "../hosted/lock_table.h"
 #include "obtain.h"
 #include "yield.h"
 
@@ -34,7 +35,8 @@ struct ext2dax_model_map {
 
 struct ext2dax_model {
     struct ext2dax_host host;
-    struct ext2dax_locks locks;
+    struct ext2dax_locks locks;       /* the caller's ctx, and */
+    struct ext2dax_lock_ops lock_ops; /* their table */
     struct ext2dax_lock table;
     unsigned char *base;
     size_t size;
@@ -305,16 +307,19 @@ struct ext2dax_model *ext2dax_model_open_on(const struct ext2dax_host *host, con
                                             struct ext2dax_locks locks, uint32_t page_size, unsigned huge_order)
 {
     struct ext2dax_model *model = e2d_obtain(host, sizeof(*model));
+    bool good;
 
     if (!model)
         return NULL;
     model->host = *host;
+    good = e2d_copy_lock_table(&model->lock_ops, locks.ops);
+    locks.ops = &model->lock_ops;
     model->locks = locks;
     model->base = memory->base;
     model->size = memory->size;
     model->page_size = page_size;
     model->window_pages = (uint64_t)1 << huge_order;
-    if (locks.ops->init(locks.ctx, &model->table, EXT2DAX_LOCK_PAGE_TABLE, 0) != 0) {
+    if (!good || locks.ops->init(locks.ctx, &model->table, EXT2DAX_LOCK_PAGE_TABLE, 0) != 0) {
         e2d_give_up(host, model, sizeof(*model));
         return NULL;
     }

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Zeroed memory for the testkit's own objects, from whatever host a bench gives them. */
+/* Zeroed memory for the testkit's own objects, from whatever host a bench gives them; NULL where that has none. */
 #ifndef E2D_OBTAIN_H
 #define E2D_OBTAIN_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "ext2dax/host.h"
 
 static inline void *e2d_obtain(const struct ext2dax_host *host, size_t bytes)
 {
-    void *at = host->ops->alloc(host->ctx, bytes);
+    bool gives = host->ops->size >= offsetof(struct ext2dax_host_ops, now) && host->ops->alloc && host->ops->release;
+    void *at = gives ? host->ops->alloc(host->ctx, bytes) : NULL;
 
     return at ? memset(at, 0, bytes) : NULL;
 }

@@ -14,7 +14,7 @@ from report import finish
 
 # From the bottom up. A file NAME.c or NAME.h of the core is the room NAME.
 LEVELS = [
-    ["incore", "lock", "mem", "yield", "steps", "disorder", "report"],
+    ["incore", "lock", "mem", "yield", "steps", "disorder", "report", "sized"],
     ["persist", "bitmap", "path", "atomic", "endian"],
     ["super", "group", "zone", "inode", "format"],
     ["branch", "balloc", "region", "ialloc", "descend"],

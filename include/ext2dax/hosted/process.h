@@ -52,7 +52,7 @@ enum ext2dax_process_way { EXT2DAX_PROCESS_SIGSEGV, EXT2DAX_PROCESS_USERFAULTFD 
 EXT2DAX_API int ext2dax_process_may(enum ext2dax_process_way way, const char **why);
 
 struct ext2dax_process_options {
-    size_t size;
+    size_t size; /* sizeof of whoever filled it; what lies past it counts as zero */
     enum ext2dax_process_way way;
     /* Live kernel mappings before the oldest are evicted; 0: half of vm.max_map_count. Never less than 16. */
     size_t max_mappings;
@@ -68,8 +68,8 @@ struct ext2dax_process_options {
  * Makes an address space over memory opened with ext2dax_file_open(…), to be handed to ext2dax_mount() as a plug (the
  * ctx is the process object). `locks` serve its own registry and page-table lock. The first one made installs the
  * SIGSEGV handler, the last one closed restores what was there; faults that are not ours go to the handler before.
- * EINVAL: memory without a file descriptor; EBUSY: four times already somebody else's handler lay over ours when it was to
- * be taken away; ENOMEM; or the system's error.
+ * EINVAL: memory without a file descriptor, or locks that lack a required op (their table is copied); EBUSY: four times
+ * already somebody else's handler lay over ours when it was to be taken away; ENOMEM; or the system's error.
  */
 EXT2DAX_API int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_locks locks,
                                      const struct ext2dax_process_options *options, struct ext2dax_process **process);

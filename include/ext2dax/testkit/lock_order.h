@@ -23,8 +23,9 @@ extern "C" {
 struct ext2dax_lock_order;
 
 /*
- * Wraps `locks`. `broken` is told of each broken rule, in one line that is its own until it returns, by the thread that
- * breaks it; NULL: the line goes to stderr and the program aborts. NULL on no memory.
+ * Wraps `locks`, whose table is copied. `broken` is told of each broken rule, in one line that is its own until it returns,
+ * by the thread that breaks it; NULL: the line goes to stderr and the program aborts. NULL: no memory, or a plug lacks a
+ * required op.
  */
 struct ext2dax_lock_order *ext2dax_lock_order_open(struct ext2dax_locks locks,
                                                    void (*broken)(void *arg, const char *text), void *arg);

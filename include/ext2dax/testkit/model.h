@@ -36,7 +36,8 @@ struct ext2dax_model_entry {
 /* A mapping of a range of a file. */
 struct ext2dax_model_map;
 
-/* `memory` for reading and writing through the tables; `locks` for the page-table lock. NULL on no memory. */
+/* `memory` for reading and writing through the tables; `locks` for the page-table lock. NULL: no memory, or a plug lacks a
+ * required op. The lock table is copied. */
 struct ext2dax_model *ext2dax_model_open(const struct ext2dax_memory *memory, struct ext2dax_locks locks,
                                          uint32_t page_size, unsigned huge_order);
 /* The same, with its memory from `host`. */

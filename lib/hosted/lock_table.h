@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* The lock plug as its caller knew it, for what has locks of its own; the core copies every table itself. */
+#ifndef E2D_LOCK_TABLE_H
+#define E2D_LOCK_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "ext2dax/lock.h"
+
+/*
+ * Copies a table, in whole pointers, as far as its size says that it goes; what lies past that is NULL. False where a
+ * required op is not there. `from` may be NULL.
+ */
+static inline bool e2d_copy_lock_table(struct ext2dax_lock_ops *to, const struct ext2dax_lock_ops *from)
+{
+    size_t size = from ? from->size : 0;
+
+    memset(to, 0, sizeof(*to));
+    if (size > sizeof(*to))
+        size = sizeof(*to);
+    if (from)
+        memcpy(to, from, size & ~(sizeof(void *) - 1));
+    to->size = sizeof(*to);
+    return to->init && to->read_lock && to->read_unlock && to->write_lock && to->write_unlock && to->try_read_lock &&
+           to->try_write_lock;
+}
+
+#endif
