@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Every public header compiles alone, with every warning an error: nothing in it leans on what was included before.
+"""Every public header, as it is installed, compiles alone with every warning an error: nothing in it leans on what was
+included before. And all of them together, from the first to the last and from the last to the first.
 
 Each is included twice, so that a missing include guard shows. -Wshadow is for C alone: a struct and a function of one
 name, as stat(2) has it, are a hidden constructor to C++.
-    headers.py FOLDER LANGUAGE COMPILER...
+    headers.py LANGUAGE BUILD PREFIX INCLUDEDIR -- MESON... -- COMPILER...
 """
 
-import pathlib
 import subprocess
 import sys
 
+from installed import installed, split
 from report import finish, skip
 
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wundef", "-Werror", "-fsyntax-only"]
@@ -20,21 +21,24 @@ LANGUAGE = {
 
 
 def main():
-    folder, language, compiler = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    (language, build, prefix, includedir), meson, compiler = split(sys.argv[1:])
     if not compiler:
         skip("no %s compiler" % language)
     faults = []
-    headers = sorted(folder.glob("ext2dax/**/*.h"))
-    for header in headers:
-        name = header.relative_to(folder)
+    with installed(meson, build, prefix) as (_, at):
+        folder = at / includedir
+        names = [str(path.relative_to(folder)) for path in sorted(folder.glob("ext2dax/**/*.h"))]
         command = compiler + STRICT + LANGUAGE[language] + ["-I", str(folder), "-"]
-        source = "#include <%s>\n#include <%s>\ntypedef int not_empty;\n" % (name, name)
-        done = subprocess.run(command, input=source, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode != 0:
-            faults.append("%s does not compile alone as %s:\n%s" % (name, language, done.stdout))
-    if not headers:
-        faults.append("no header in %s" % folder)
-    finish("%d public headers as %s" % (len(headers), language), faults)
+        sets = [(name, [name, name]) for name in names]
+        sets += [("the whole", names), ("the whole, from the last to the first", names[::-1])]
+        for what, included in sets:
+            source = "".join("#include <%s>\n" % name for name in included) + "typedef int not_empty;\n"
+            done = subprocess.run(command, input=source, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            if done.returncode != 0:
+                faults.append("%s does not compile as %s:\n%s" % (what, language, done.stdout))
+    if not names:
+        faults.append("no header is installed")
+    finish("%d public headers as %s" % (len(names), language), faults)
 
 
 main()

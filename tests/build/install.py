@@ -11,8 +11,8 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 
+from installed import installed, split
 from readme import first_bench, first_program
 from report import finish, skip
 
@@ -31,9 +31,9 @@ class Outside:
     """A folder that knows the installed files and nothing of the source tree."""
 
     def __init__(self, folder, prefix, libdir, compiler):
-        self.folder = pathlib.Path(folder)
-        self.prefix = str(self.folder / "root") + prefix
-        self.libdir = pathlib.Path(self.prefix, libdir)
+        self.folder = folder
+        self.prefix = str(prefix)
+        self.libdir = prefix / libdir
         self.compiler = compiler
         self.environment = dict(os.environ, PKG_CONFIG_PATH=str(self.libdir / "pkgconfig"),
                                 LD_LIBRARY_PATH=str(self.libdir))
@@ -61,25 +61,13 @@ class Outside:
         return self.run(what, [program])[1] if good else ""
 
 
-def split(words):
-    parts = [[]]
-    for word in words:
-        if word == "--":
-            parts.append([])
-        else:
-            parts[-1].append(word)
-    return parts
-
-
 def main():
     (source, build, prefix, libdir, soversion, instrumentation), meson, compiler = split(sys.argv[1:])
     if instrumentation:
         skip("built with %s: an outside program would need the same" % instrumentation)
     source = pathlib.Path(source).resolve()
-    with tempfile.TemporaryDirectory() as folder:
-        outside = Outside(folder, prefix, libdir, compiler)
-        outside.run("install", meson + ["install", "-C", build, "--no-rebuild", "--quiet",
-                                        "--destdir", str(outside.folder / "root")])
+    with installed(meson, build, prefix) as (root, prefix):
+        outside = Outside(root.parent, prefix, libdir, compiler)
         for name, text in {"first.c": first_program(source), "bench.c": BENCH, "start.c": START,
                            "races.c": first_bench(source)}.items():
             (outside.folder / name).write_text(text)

@@ -12,10 +12,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "build"))
 
+from installed import installed, split  # noqa: E402
 from readme import first_program, subproject_line  # noqa: E402
 from report import finish, skip  # noqa: E402
 
@@ -37,19 +37,17 @@ REFUSED = {
 
 
 class Outside:
-    def __init__(self, folder, arguments):
-        self.source, self.build, prefix, libdir, _ = arguments[0]
+    def __init__(self, root, prefix, arguments):
         self.meson, self.cc, self.cxx = arguments[1:]
-        self.source = pathlib.Path(self.source).resolve()
-        self.folder = pathlib.Path(folder).resolve()
-        self.root = self.folder / "root"
-        self.prefix = pathlib.Path(str(self.root) + prefix)
-        self.libdir = self.prefix / libdir
-        self.project = self.folder / "project"
+        self.source = pathlib.Path(arguments[0][0]).resolve()
+        self.prefix = prefix
+        self.libdir = prefix / arguments[0][3]
+        self.project = root.parent / "project"
+        self.project.mkdir()
         self.environment = {name: value for name, value in os.environ.items()
                             if name not in ("DESTDIR", "LD_LIBRARY_PATH", "CFLAGS", "CXXFLAGS", "LDFLAGS")}
         # The .pc files name the prefix they were made for; where that lies now is the affair of whoever moved it.
-        self.environment.update(PKG_CONFIG_PATH=str(self.libdir / "pkgconfig"), PKG_CONFIG_SYSROOT_DIR=str(self.root),
+        self.environment.update(PKG_CONFIG_PATH=str(self.libdir / "pkgconfig"), PKG_CONFIG_SYSROOT_DIR=str(root),
                                 CC=shlex.join(self.cc), CXX=shlex.join(self.cxx))
 
     def run(self, *command, fails=None, **environment):
@@ -62,12 +60,6 @@ class Outside:
             finish("consumers", ["%s answered %d:\n%s"
                                  % (shlex.join(map(str, command)), done.returncode, done.stdout[-6000:])])
         return done.stdout
-
-    def install(self):
-        self.project.mkdir()
-        self.run(*self.meson, "install", "-C", self.build, "--no-rebuild", "--quiet", "--destdir", self.root)
-        if not (self.libdir / "libext2dax.a").is_file():
-            finish("consumers", ["nothing is installed in %s" % self.libdir])
 
     def take(self, *files):
         for name in files:
@@ -140,16 +132,6 @@ def programs(outside, folder, **environment):
 WANTED = {make: ("make", "pkg-config", "readelf"), cmake: ("cmake", "make", "readelf"), meson: ("pkg-config", "readelf")}
 
 
-def split(words):
-    parts = [[]]
-    for word in words:
-        if word == "--":
-            parts.append([])
-        else:
-            parts[-1].append(word)
-    return parts
-
-
 def main():
     consumer = {"make": make, "cmake": cmake, "meson": meson}[sys.argv[1]]
     arguments = split(sys.argv[2:])
@@ -159,10 +141,8 @@ def main():
     missing += ["a C++ compiler"] if consumer is not make and not arguments[3] else []
     if missing:
         skip("not installed: " + ", ".join(missing))
-    with tempfile.TemporaryDirectory() as folder:
-        outside = Outside(folder, arguments)
-        outside.install()
-        consumer(outside)
+    with installed(arguments[1], *arguments[0][1:3]) as (root, prefix):
+        consumer(Outside(root, prefix, arguments))
     finish("consumers: " + sys.argv[1], [])
 
 
