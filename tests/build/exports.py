@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What the shared library exports is what symbols.txt lists, which is what the public headers declare.
+"""What the shared library exports is what symbols.txt lists, which is what the public headers declare; the same of the
+testkit, for what it has besides. No archive defines a name that a program could have for itself.
 
 A line of symbols.txt is a name, and "faults" behind it where a build without the fault family leaves it out.
     exports.py LIBRARY SYMBOLS INCLUDE FAULTS       compares
     exports.py --write LIBRARY SYMBOLS INCLUDE      writes the list anew, from a library built with the fault family
+    exports.py --testkit [--write] ARCHIVE SYMBOLS INCLUDE
+    exports.py --names ARCHIVE...
 """
 
 import pathlib
@@ -14,7 +17,10 @@ import sys
 from report import finish
 
 DECLARED = re.compile(r"^EXT2DAX_API\b[^;(]*?\b(\w+)\(", re.MULTILINE)
+DECLARED_IN_TESTKIT = re.compile(r"^(?:struct|enum|bool|void|int|unsigned|u?int\d+_t|const|size_t)\b[^;(){]*?\b(ext2dax_\w+)\(",
+                                 re.MULTILINE)
 PART_OF_FAULTS = "fault.h"
+OURS = ("ext2dax_", "e2d_")
 
 
 def exported(library):
@@ -26,6 +32,35 @@ def exported(library):
         if kind != "A":  # the version node itself
             names.add(name.split("@")[0])
     return names
+
+
+def defined(archive):
+    """Names that programs linked with the archive can see."""
+    command = ["nm", "-g", "--defined-only", "--format=posix", archive]
+    listed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return {line.split()[0] for line in listed.stdout.splitlines() if len(line.split()) > 1}
+
+
+def declared_in_testkit(include):
+    headers = sorted(pathlib.Path(include).glob("ext2dax/testkit/*.h"))
+    return {name for header in headers for name in DECLARED_IN_TESTKIT.findall(header.read_text())}
+
+
+def testkit(archive, symbols, include):
+    listed = set(pathlib.Path(symbols).read_text().split())
+    found = {name for name in defined(archive) if name.startswith("ext2dax_")} - set(declared(include))
+    headers = declared_in_testkit(include)
+    finish("symbols of the testkit",
+           ["%s is defined and not in %s" % (n, symbols) for n in sorted(found - listed)]
+           + ["%s is in %s and not defined" % (n, symbols) for n in sorted(listed - found)]
+           + ["%s is in %s and declared in no header" % (n, symbols) for n in sorted(listed - headers)]
+           + ["%s is declared in a header and not in %s" % (n, symbols) for n in sorted(headers - listed)])
+
+
+def names(archives):
+    finish("names in the archives", ["%s defines %s, which a program could have for itself" % (archive, name)
+                                     for archive in archives for name in sorted(defined(archive))
+                                     if not name.startswith(OURS)])
 
 
 def declared(include):
@@ -62,7 +97,14 @@ def compare(library, symbols, include, faults):
 
 
 def main():
-    if sys.argv[1] == "--write":
+    if sys.argv[1] == "--names":
+        names(sys.argv[2:])
+    elif sys.argv[1:3] == ["--testkit", "--write"]:
+        own = {name for name in defined(sys.argv[3]) if name.startswith("ext2dax_")} - set(declared(sys.argv[5]))
+        pathlib.Path(sys.argv[4]).write_text("".join(name + "\n" for name in sorted(own)))
+    elif sys.argv[1] == "--testkit":
+        testkit(*sys.argv[2:])
+    elif sys.argv[1] == "--write":
         write(*sys.argv[2:5])
     else:
         compare(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4] == "true")

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""The shared library still serves programs that were linked with the last release: abidiff compares it with a description
+of that release's interface. What was added is fine: functions, and members at the end of structs that begin with their
+size. Another soname says that the interface was changed on purpose, and is compared with nothing.
+
+    abi.py DESCRIPTION LIBRARY INCLUDE CPU             compares
+    abi.py --write DESCRIPTION LIBRARY INCLUDE CPU     describes the library, built with debug information, anew
+"""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from report import finish, skip
+
+CPU = "x86_64"
+DESCRIBE = ["--drop-private-types", "--drop-undefined-syms", "--no-comp-dir-path", "--no-corpus-path", "--no-elf-needed",
+            "--no-show-locs", "--no-write-default-sizes", "--no-parameter-names", "--type-id-style", "hash"]
+# Bits of abidiff's answer; the other two are changes.
+TROUBLE = 1 | 2
+SIZED = re.compile(r"^struct (\w+) \{\n\s+size_t size;", re.MULTILINE)
+GROWS = """[suppress_type]
+  type_kind = struct
+  name = %s
+  has_data_member_inserted_at = end
+"""
+
+
+def run(*command):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.returncode, done.stdout
+
+
+def soname(text, pattern):
+    found = re.search(pattern, text)
+    return found.group(1) if found else "no soname"
+
+
+def wants(*tools):
+    missing = [tool for tool in tools if not shutil.which(tool)]
+    if missing:
+        skip("%s of abigail-tools is not installed" % " and ".join(missing))
+
+
+def write(description, library, include):
+    answer, text = run("abidw", "--headers-dir", include, *DESCRIBE, library)
+    if answer != 0:
+        sys.exit("abidw answered %d:\n%s" % (answer, text))
+    # Files by their place in the source tree, wherever that lies.
+    text = re.sub(r" path='[^']*?\b(lib/[^']*)'", r" path='\1'", text)
+    pathlib.Path(description).write_text(text)
+
+
+def compare(description, library, include):
+    sections = run("readelf", "-SWd", library)[1]
+    if ".debug_info" not in sections:
+        skip("built without debug information, which has the types")
+    before = soname(pathlib.Path(description).read_text(), r"soname='([^']*)'")
+    now = soname(sections, r"soname: \[([^]]*)\]")
+    if before != now:
+        print("%s is not to serve programs that want %s" % (now, before))
+        finish("ABI", [])
+        return
+    grow = {name for path in pathlib.Path(include).glob("ext2dax/**/*.h") for name in SIZED.findall(path.read_text())}
+    with tempfile.TemporaryDirectory() as folder:
+        grows = pathlib.Path(folder, "grows")
+        grows.write_text("\n".join(GROWS % name for name in sorted(grow)))
+        # Both sides from descriptions: what has no place in a header here would count as private, and not be looked at.
+        write(folder + "/now", library, include)
+        answer, text = run("abidiff", "--no-added-syms", "--suppressions", str(grows), description, folder + "/now")
+    print("%d structs may grow at their end" % len(grow))
+    if answer & TROUBLE or not grow:
+        finish("ABI", ["abidiff answered %d:\n%s" % (answer, text)])
+    finish("ABI of " + now, ["programs linked with the last release may fail (change EXT2DAX_ABI_VERSION if that is meant):\n"
+                             + text] if answer else [])
+
+
+def main():
+    arguments = [word for word in sys.argv[1:] if word != "--write"]
+    if arguments[3] != CPU:
+        skip("the description is of %s, and this is %s" % (CPU, arguments[3]))
+    wants("abidw", "abidiff")
+    (compare if arguments == sys.argv[1:] else write)(*arguments[:3])
+
+
+main()
