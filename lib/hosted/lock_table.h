@@ -20,8 +20,9 @@ static inline bool e2d_copy_lock_table(struct ext2dax_lock_ops *to, const struct
     memset(to, 0, sizeof(*to));
     if (size > sizeof(*to))
         size = sizeof(*to);
+    size &= ~(sizeof(void *) - 1);
     if (from)
-        memcpy(to, from, size & ~(sizeof(void *) - 1));
+        memcpy(to, from, size);
     to->size = sizeof(*to);
     return to->init && to->read_lock && to->read_unlock && to->write_lock && to->write_unlock && to->try_read_lock &&
            to->try_write_lock;

@@ -141,7 +141,7 @@ struct ext2dax_process {
     bool advise;      /* the image's file makes huge pages for those who ask */
     /* With `collapse`, a bit for each 2 MiB of the image: set once they are one huge page; else NULL. */
     _Atomic uintptr_t *gathered;
-    long owner;       /* process id: a child that inherits this object may not resolve with it */
+    long owner; /* process id: a child that inherits this object may not resolve with it */
     const struct e2d_way *way;
     struct e2d_userfaults *userfaults; /* by userfaultfd */
 
