@@ -91,6 +91,13 @@ def main():
         needed += outside.flags("ext2dax-core", "--print-requires")
         if needed != ["-lext2dax-core"]:
             outside.faults.append("ext2dax-core.pc asks for %s" % " ".join(needed))
+        # What the archive wants is private: who links the shared library is not told to link it, too.
+        if outside.flags("ext2dax", "--libs-only-l", "--libs-only-other") != ["-lext2dax"]:
+            outside.faults.append("ext2dax.pc asks programs of the shared library for more than -lext2dax")
+        wanted = outside.run("archive", ["nm", "-u", str(outside.libdir / "libext2dax.a")])[1]
+        for package in ("ext2dax", "ext2dax-testkit"):
+            if "pthread_cond_wait" in wanted and "-pthread" not in outside.flags(package, "--static", "--libs"):
+                outside.faults.append("%s.pc does not ask for the threads that the archive wants" % package)
         dynamic = outside.run("soname", ["readelf", "-d", str(outside.libdir / "libext2dax.so")])[1]
         if "[libext2dax.so.%s]" % soversion not in dynamic:
             outside.faults.append("the soname is not libext2dax.so." + soversion)
