@@ -42,7 +42,7 @@ def soname(text, pattern):
 def wants(*tools):
     missing = [tool for tool in tools if not shutil.which(tool)]
     if missing:
-        skip("%s of abigail-tools is not installed" % " and ".join(missing))
+        skip("not installed: %s (package abigail-tools)" % ", ".join(missing))
 
 
 def write(description, library, include):

@@ -2,7 +2,7 @@
 """Three projects of somebody else, which know nothing but an installed copy: configured, built and run.
 
 The copy is installed into a folder that is not the prefix it was configured for.
-    consumers.py make|cmake|meson SOURCE BUILD PREFIX LIBDIR INSTRUMENTATION -- MESON... -- CC... -- CXX...
+    consumers.py make|cmake|meson SOURCE BUILD PREFIX LIBDIR CANNOT -- MESON... -- CC... -- CXX...
 """
 
 import os
@@ -136,7 +136,7 @@ def main():
     consumer = {"make": make, "cmake": cmake, "meson": meson}[sys.argv[1]]
     arguments = split(sys.argv[2:])
     if arguments[0][4]:
-        skip("built with %s: an outside program would need the same" % arguments[0][4])
+        skip(arguments[0][4])
     missing = [tool for tool in WANTED[consumer] if not shutil.which(tool)]
     missing += ["a C++ compiler"] if consumer is not make and not arguments[3] else []
     if missing:
