@@ -112,6 +112,23 @@ static bool put_on(struct ext2dax_process *process, char *at, size_t bytes, cons
            mprotect(at, bytes, dress->protection) == 0;
 }
 
+/*
+ * Where to map it aside. Huge pages come from a place that agrees with theirs modulo one: from any other the kernel brings a
+ * table of small entries along. A wish, for who maps something there first has it. NULL: anywhere.
+ */
+static char *place_aside(const struct e2d_process_window *window, const char *at, size_t bytes)
+{
+    size_t huge = (size_t)1 << (window->huge_order + window->page_shift);
+    char *start = MAP_FAILED;
+
+    if (bytes >= huge)
+        start = mmap(NULL, bytes + huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (start == MAP_FAILED)
+        return NULL;
+    munmap(start, bytes + huge);
+    return start + (((uintptr_t)at - (uintptr_t)start) & (huge - 1));
+}
+
 static enum e2d_shown show(struct e2d_process_window *window, uint64_t low, uint64_t high, int flags, int descriptor,
                            uint64_t offset, enum e2d_page page)
 {
@@ -125,7 +142,7 @@ static enum e2d_shown show(struct e2d_process_window *window, uint64_t low, uint
     /* A store that got through all the same would be this process's alone. */
     if (page == E2D_PAGE_READ && caught && window->flags & EXT2DAX_MAP_PRIVATE)
         flags = MAP_PRIVATE | MAP_NORESERVE;
-    aside = mmap(NULL, bytes, PROT_NONE, flags, descriptor, (off_t)offset);
+    aside = mmap(place_aside(window, at, bytes), bytes, PROT_NONE, flags, descriptor, (off_t)offset);
     if (aside != MAP_FAILED) {
         if (put_on(window->process, aside, bytes, &dress) && move(aside, bytes, at, 0))
             return E2D_SHOWN;
