@@ -24,6 +24,17 @@
  *   store to any is to be noticed. Elsewhere such a store is answered as by SIGSEGV: in a system call it is EFAULT.
  * - A thread that stores while the filesystem is frozen tries again every few milliseconds.
  * - Pins, children and the image's own SIGBUS are as above; the last is raised in a thread of the library.
+ *
+ * Huge pages. Where one aligned run of blocks backs a huge page of a file (2 MiB, or what the mount's page makes of it), it
+ * is shown as one, so that the kernel may map it by one entry: a window lies at an address congruent to its offset in the
+ * file, and so does the image's own mapping. What is behind it decides whether the kernel does:
+ * - tmpfs: mounted with huge=always, within_size or advise (the library asks for huge pages: MADV_HUGEPAGE);
+ * - /dev/shm and memfd, which have none by default: the option `collapse`;
+ * - fsdax: by itself, where the filesystem has laid the image file out in aligned extents of 2 MiB;
+ * - devdax: by itself. A device whose own alignment is 2 MiB or more shows nothing smaller: a touch of a page that no
+ *   aligned run backs is a SIGBUS. For files of any shape make it with an alignment of 4 KiB, or use fsdax.
+ * - page cache of a disk filesystem: no.
+ * fsync protects a whole one at once and leaves it in one piece; small pages are protected one by one.
  */
 #ifndef EXT2DAX_HOSTED_PROCESS_H
 #define EXT2DAX_HOSTED_PROCESS_H
