@@ -87,7 +87,7 @@ int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_loc
         made->shared_flags = MAP_SHARED_VALIDATE | MAP_SYNC;
     made->advise = ext2dax_file_kind(memory) == EXT2DAX_FILE_VOLATILE;
     if (chosen.collapse) {
-        made->gathered = calloc(memory->size / E2D_HUGE / (8 * sizeof(uintptr_t)) + 1, sizeof(uintptr_t));
+        made->gathered = calloc(memory->size / E2D_HUGE / (8 * sizeof(uintptr_t)) + 1, sizeof(*made->gathered));
         if (!made->gathered) {
             free(made);
             return -EXT2DAX_ENOMEM;
