@@ -99,7 +99,7 @@ static int touch_window(struct touch *touch, uint64_t offset, uint64_t bytes)
             code = say_failed(image->path, "touch %s: interrupted", touch->path);
         else
             code = image_failed(image, error ? error : -EXT2DAX_EIO, "touch %s: page %llu", touch->path,
-                                (unsigned long long)(offset / touch->page + failed));
+                                (unsigned long long)offset / touch->page + failed);
     }
     touch->page_faults += page_faults_now() - before;
     touch->pages += pages;
@@ -134,7 +134,7 @@ static void print(const struct touch *touch, const struct ext2dax_process_counte
     else
         printf("%s: %llu bytes, %llu extents: %llu pages %s through windows of %llu\n", touch->path,
                (unsigned long long)touch->size, (unsigned long long)touch->extents, (unsigned long long)touch->pages,
-               touch->write ? "stored to" : "read", (unsigned long long)(WINDOW / touch->page));
+               touch->write ? "stored to" : "read", (unsigned long long)WINDOW / touch->page);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (json)
             printf(", \"%s\": %llu", rows[i].key, (unsigned long long)rows[i].value);
