@@ -477,7 +477,7 @@ START_TEST(counters_of_a_process)
     memset(&none, 0x5A, sizeof(none));
     ck_assert_int_eq(ext2dax_file_open_anonymous("sized", IMAGE, &memory), 0);
     ck_assert_int_eq(ext2dax_process_open(&memory, plugs.locks, NULL, &process), 0);
-    for (size_t size = LEAST; size <= MOST(none); size += sizeof(void *)) {
+    for (size_t size = LEAST; size <= MOST(struct ext2dax_process_counters); size += sizeof(void *)) {
         struct ext2dax_process_counters *counters = cut(&none, sizeof(none), size);
         const char *end = (const char *)counters + size;
 
