@@ -110,7 +110,7 @@ def meson(outside):
     (outside.project / "first.c").write_text(first_program(outside.source))
     with open(outside.project / "meson.build", "a") as project:
         project.write("add_test_setup('own', is_default: true)\n%s\n" % subproject_line(outside.source))
-    said = outside.run(*setup, "build-whole")
+    said = outside.run(*setup, "--buildtype=plain", "build-whole")
     if "of type internal" not in said:
         finish("consumers", ["the subproject was not taken:\n" + said])
     built = outside.run(*outside.meson, "introspect", "--targets", "build-whole")
