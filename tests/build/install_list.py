@@ -27,6 +27,11 @@ def main():
     with installed(meson, build, prefix) as (root, at):
         found = {path for path in root.glob("**/*") if not path.is_dir()}
         inside = {path.relative_to(at) for path in found if at in path.parents}
+        # The library's pages lie beside the headers, a program's beside what it is made of.
+        pages = list(headers.glob("*.[1-9]"))
+        pages += [page for page in pathlib.Path(source, "examples").glob("*/*.[1-9]") if at / "bin" / page.stem in found]
+        faults += ["the page %s is not installed" % page.name for page in pages
+                   if not any(path.parts[-2:] == ("man" + page.suffix[1:], page.name) for path in inside)]
         faults += ["%s is installed outside of the prefix" % path.relative_to(root) for path in sorted(found)
                    if at not in path.parents]
         faults += ["%s is not installed" % path for path in sorted(wanted - inside)]
