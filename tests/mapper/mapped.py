@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """cp, cmp and grep of a mapped window: the kernel reads it page by page, and by userfaultfd every page is answered.
 
-mapped.py FAULT        sigsegv: the documented EFAULT, and nothing is left behind
+mapped.py FAULT        sigsegv: the documented EFAULT, and nothing is left behind; with --populate as by userfaultfd
 """
 
 import os
@@ -12,12 +12,13 @@ import sys
 from bench import FAULTS, MAPPER, check, done, fsck, main, need, run, same, skip, sparse
 
 fault = sys.argv[1]
+MAPPED = ["--mapped", "--fault", fault]
+OPTIONS = MAPPED + (["--populate"] if fault == "sigsegv" else [])
 
 
 def through(*filter, of):
     """What a program says of the window's bytes, handed to it by write(2)."""
-    get = subprocess.Popen([MAPPER, "get", "--mapped", "--fault", fault, "image", of, "-"], stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE)
+    get = subprocess.Popen([MAPPER, "get", *OPTIONS, "image", of, "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     what = subprocess.run(filter, stdin=get.stdout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     get.stdout.close()
     err = get.stderr.read().decode()
@@ -35,17 +36,21 @@ def make_image():
         done("put", "image", name, "/" + name)
 
 
-def by_system_calls():
-    result = run("get", "--mapped", "--fault", fault, "image", "/dense", "copy")
+def without_populating():
+    result = run("get", *MAPPED, "image", "/dense", "copy")
     if result.code == 1 and "serve page faults: " in result.err:
         skip(result.err.split("serve page faults: ")[1].strip())
     if fault == "sigsegv":
         check(result.code == 1 and "image: get /dense: write to copy: Bad address" in result.err, result)
         check(not os.path.exists("copy"), "what was not copied is there")
-        return
-    check(result.code == 0 and not result.err, result)
+    else:
+        check(result.code == 0 and not result.err, result)
+        same("copy", "dense")
+
+
+def by_system_calls():
     for name in ("dense", "holes"):
-        done("get", "--mapped", "--fault", fault, "image", "/" + name, "copy")
+        done("get", *OPTIONS, "image", "/" + name, "copy")
         same("copy", name)
         what, code, err = through("cmp", "-", name, of="/" + name)
         check(what.returncode == 0 and code == 0, (what.stdout, err))
@@ -60,4 +65,4 @@ def by_system_calls():
 need("e2fsck", "cmp", "grep", "head")
 if not FAULTS:
     skip("this build serves no page faults")
-main(make_image, by_system_calls)
+main(make_image, without_populating, by_system_calls)
