@@ -26,6 +26,7 @@ extern "C" {
 struct ext2dax_inode;
 struct ext2dax_fault;
 
+/* What a page fault comes to; of `map`, what became of the entry. */
 enum ext2dax_fault_result {
     EXT2DAX_FAULT_NOPAGE,   /* done: the access may be tried again */
     EXT2DAX_FAULT_SIGBUS,   /* past the end, an I/O error, or no space: the access cannot succeed */
@@ -34,24 +35,27 @@ enum ext2dax_fault_result {
     EXT2DAX_FAULT_RETRY     /* frozen: drop the address-space lock, ext2dax_wait_thaw(), fault again */
 };
 
+/* What an entry shows. */
 enum ext2dax_mapping_kind {
     EXT2DAX_MAPPING_DATA, /* the file's own blocks, at memory_offset */
     EXT2DAX_MAPPING_ZERO, /* the shared zero page, read-only, for every page of the run */
     EXT2DAX_MAPPING_COPY  /* private write: copy the page at memory_offset (or zeroes) before returning, map the copy */
 };
 
+/* A memory_offset that is none: zeroes. */
 #define EXT2DAX_NO_OFFSET UINT64_MAX
 
 /* One run of pages to be entered. `page` is the faulting page in every run of one page; else it lies within. */
 struct ext2dax_mapping {
-    enum ext2dax_mapping_kind kind;
-    uint64_t page;          /* first page of the run in the file */
-    uint64_t count;         /* pages; 1 for COPY, a whole window when huge */
+    enum ext2dax_mapping_kind kind; /* what is to be entered */
+    uint64_t page;                  /* first page of the run in the file */
+    uint64_t count;                 /* pages; 1 for COPY, a whole window when huge */
     uint64_t memory_offset; /* bytes from the memory's base, contiguous for DATA; EXT2DAX_NO_OFFSET for zeroes */
     bool writable;          /* DATA only */
     bool huge;              /* one entry of the huge order, aligned in file and memory; DATA only */
 };
 
+/* What the core asks of an address space. `ctx` is what the embedder put beside the table. */
 struct ext2dax_address_space_ops {
     size_t size; /* sizeof of whoever filled the table; what lies past it counts as NULL */
 
@@ -81,8 +85,8 @@ struct ext2dax_address_space_ops {
 
 /* A table that is NULL: nothing is ever mapped (read, write and truncate need no address space). */
 struct ext2dax_address_space {
-    const struct ext2dax_address_space_ops *ops;
-    void *ctx;
+    const struct ext2dax_address_space_ops *ops; /* copied at mount */
+    void *ctx;                                   /* handed to every op */
 };
 
 #ifdef __cplusplus

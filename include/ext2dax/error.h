@@ -20,21 +20,21 @@ extern "C" {
 #define EXT2DAX_EPERM        1 /* append-only or immutable file */
 #define EXT2DAX_ENOENT       2 /* no such name, or an inode that is free or being freed */
 #define EXT2DAX_EIO          5 /* the memory backend failed: poison; or a write-back has failed, and nothing may change */
-#define EXT2DAX_ENXIO        6  /* seek past the last data; a read-only pin over a hole */
-#define EXT2DAX_EAGAIN       11 /* the filesystem is frozen and the caller may not wait here */
-#define EXT2DAX_ENOMEM       12 /* the host had no memory; nothing changed */
-#define EXT2DAX_EFAULT       14 /* the caller's buffer could not be read or written at all */
-#define EXT2DAX_EBUSY        16 /* pinned, still referenced, or already open elsewhere */
-#define EXT2DAX_EEXIST       17 /* the name exists */
-#define EXT2DAX_ENOTDIR      20 /* a path leads through something that is not a directory */
-#define EXT2DAX_EISDIR       21 /* a directory where a file was wanted */
-#define EXT2DAX_EINVAL       22 /* an argument no caller should pass; not an ext2 image */
-#define EXT2DAX_EFBIG        27 /* past the largest size this image can hold */
-#define EXT2DAX_ENOSPC       28 /* no free block or inode */
-#define EXT2DAX_EROFS        30 /* mounted read-only */
-#define EXT2DAX_EMLINK       31 /* no further link fits the link count */
-#define EXT2DAX_ENAMETOOLONG 36
-#define EXT2DAX_ENOTEMPTY    39
+#define EXT2DAX_ENXIO        6   /* seek past the last data; a read-only pin over a hole */
+#define EXT2DAX_EAGAIN       11  /* the filesystem is frozen and the caller may not wait here */
+#define EXT2DAX_ENOMEM       12  /* the host had no memory; nothing changed */
+#define EXT2DAX_EFAULT       14  /* the caller's buffer could not be read or written at all */
+#define EXT2DAX_EBUSY        16  /* pinned, still referenced, or already open elsewhere */
+#define EXT2DAX_EEXIST       17  /* the name exists */
+#define EXT2DAX_ENOTDIR      20  /* a path leads through something that is not a directory */
+#define EXT2DAX_EISDIR       21  /* a directory where a file was wanted */
+#define EXT2DAX_EINVAL       22  /* an argument no caller should pass; not an ext2 image */
+#define EXT2DAX_EFBIG        27  /* past the largest size this image can hold */
+#define EXT2DAX_ENOSPC       28  /* no free block or inode */
+#define EXT2DAX_EROFS        30  /* mounted read-only */
+#define EXT2DAX_EMLINK       31  /* no further link fits the link count */
+#define EXT2DAX_ENAMETOOLONG 36  /* a name of more than 255 bytes */
+#define EXT2DAX_ENOTEMPTY    39  /* a directory that still has names in it */
 #define EXT2DAX_ELOOP        40  /* too many symbolic links in a path */
 #define EXT2DAX_EOVERFLOW    75  /* offset + length does not fit, or an image larger than this target addresses */
 #define EXT2DAX_EOPNOTSUPP   95  /* not something ext2 can hold, or a feature this build leaves out */
@@ -43,6 +43,7 @@ extern "C" {
 /* A short English phrase for an error, negative or positive; never NULL, "unknown error" for a number not above. */
 EXT2DAX_API const char *ext2dax_strerror(int error);
 
+/* How bad what is reported is. */
 enum ext2dax_level {
     EXT2DAX_LEVEL_ERROR,   /* something is wrong with the image or its memory */
     EXT2DAX_LEVEL_WARNING, /* worth a line; the call went on */
@@ -60,13 +61,13 @@ enum ext2dax_level {
  * a log op of your own, see host.h; with the default host, hosted/host.h has it done.
  */
 struct ext2dax_report {
-    enum ext2dax_level level;
-    int error;             /* negative EXT2DAX_E…, or 0 */
-    const char *structure; /* "superblock", "group", "inode", "block", "directory", … */
-    uint64_t number;       /* which of them: group, inode or block number */
-    const char *field;     /* what of it is meant: "magic number", "free block count", … */
-    uint64_t value;        /* the value found there */
-    const char *reason;    /* why it is refused or worth telling */
+    enum ext2dax_level level; /* how bad it is */
+    int error;                /* negative EXT2DAX_E…, or 0 */
+    const char *structure;    /* "superblock", "group", "inode", "block", "directory", … */
+    uint64_t number;          /* which of them: group, inode or block number */
+    const char *field;        /* what of it is meant: "magic number", "free block count", … */
+    uint64_t value;           /* the value found there */
+    const char *reason;       /* why it is refused or worth telling */
 };
 
 /*

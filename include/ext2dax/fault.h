@@ -22,7 +22,7 @@ extern "C" {
 
 /* Why a PMD fault (or, for the first, any fault) answered FALLBACK. */
 enum ext2dax_fallback {
-    EXT2DAX_FALLBACK_NONE,
+    EXT2DAX_FALLBACK_NONE,       /* it did not */
     EXT2DAX_FALLBACK_BLOCK_SIZE, /* block size and page size differ: the file can be read and written only */
     EXT2DAX_FALLBACK_ALIGNMENT,  /* window, mapping or memory not aligned to a huge page */
     EXT2DAX_FALLBACK_RANGE,      /* the window leaves the mapping or the file */
@@ -32,15 +32,16 @@ enum ext2dax_fallback {
     EXT2DAX_FALLBACK_PRIVATE     /* a private write, or the address space would not take it */
 };
 
+/* One access that trapped: filled by the embedder, in its own storage, for the length of the call. */
 struct ext2dax_fault {
-    struct ext2dax_inode *inode;
-    uint64_t page;          /* the faulting page of the file */
-    uint64_t mapping_first; /* first page of the file that the faulting mapping shows */
-    uint64_t mapping_count; /* how many it shows */
-    uintptr_t address;      /* of the access; PMD faults want it congruent to the page modulo a huge page */
-    bool write;
-    bool shared;  /* false: a private (copy-on-write) mapping */
-    void *cookie; /* the embedder's, for its `map` */
+    struct ext2dax_inode *inode; /* of the file that the mapping shows; the caller holds a reference */
+    uint64_t page;               /* the faulting page of the file */
+    uint64_t mapping_first;      /* first page of the file that the faulting mapping shows */
+    uint64_t mapping_count;      /* how many it shows */
+    uintptr_t address;           /* of the access; PMD faults want it congruent to the page modulo a huge page */
+    bool write;                  /* a store */
+    bool shared;                 /* false: a private (copy-on-write) mapping */
+    void *cookie;                /* the embedder's, for its `map` */
 
     enum ext2dax_fallback reason; /* answer: why FALLBACK */
     int error;                    /* answer: why SIGBUS or OOM, a negative EXT2DAX_E…; EFAULT: past the end */

@@ -45,7 +45,11 @@ EXT2DAX_API int64_t ext2dax_read(struct ext2dax_inode *inode, uint64_t offset, v
  */
 EXT2DAX_API int64_t ext2dax_write(struct ext2dax_inode *inode, uint64_t offset, const void *buffer, size_t length);
 
-enum ext2dax_whence { EXT2DAX_SEEK_DATA, EXT2DAX_SEEK_HOLE };
+/* What ext2dax_seek() looks for. */
+enum ext2dax_whence {
+    EXT2DAX_SEEK_DATA, /* a block */
+    EXT2DAX_SEEK_HOLE  /* a hole, or the end of the file */
+};
 
 /* The next offset at or behind `offset` that lies in data, or in a hole (the end of file counts as one). ENXIO: at or
  * past the end, or no data follows. Shared io. */

@@ -17,6 +17,7 @@ extern "C" {
 
 struct ext2dax_inode;
 
+/* What the core asks of its host. `ctx` is what the embedder put beside the table. */
 struct ext2dax_host_ops {
     size_t size; /* sizeof of whoever filled the table; what lies past it counts as NULL */
 
@@ -64,9 +65,10 @@ struct ext2dax_host_ops {
     void (*inode_released)(void *ctx, struct ext2dax_inode *inode);
 };
 
+/* The plug: a table, copied at mount, and what is handed to its ops. */
 struct ext2dax_host {
-    const struct ext2dax_host_ops *ops;
-    void *ctx;
+    const struct ext2dax_host_ops *ops; /* required */
+    void *ctx;                          /* handed to every op */
 };
 
 #ifdef __cplusplus

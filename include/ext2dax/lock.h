@@ -20,6 +20,7 @@
 extern "C" {
 #endif
 
+/* One lock, wherever it lies. */
 struct ext2dax_lock {
     uintptr_t word; /* the backend's; the core only gives it an address */
 };
@@ -39,10 +40,14 @@ enum ext2dax_lock_class {
     EXT2DAX_LOCK_FS,            /* one a mount: superblock counters, pins */
     EXT2DAX_LOCK_CACHE,         /* one a mount: which inodes are in core; never held together with FS */
     EXT2DAX_LOCK_PAGE_TABLE,    /* the embedder's leaf, taken inside map, unmap and protect */
-    EXT2DAX_LOCK_CLASSES
+    EXT2DAX_LOCK_CLASSES        /* how many there are */
 };
 
-enum ext2dax_lock_mode { EXT2DAX_LOCK_SHARED, EXT2DAX_LOCK_EXCLUSIVE };
+/* How a lock is held. */
+enum ext2dax_lock_mode {
+    EXT2DAX_LOCK_SHARED,   /* by readers, any number of them */
+    EXT2DAX_LOCK_EXCLUSIVE /* by one writer */
+};
 
 /*
  * `ctx` is what the embedder put beside the table. read_lock and write_lock may block and cannot fail; everything else
@@ -72,9 +77,10 @@ struct ext2dax_lock_ops {
     bool (*held)(void *ctx, const struct ext2dax_lock *lock, enum ext2dax_lock_mode mode);
 };
 
+/* The plug: a table, copied at mount, and what is handed to its ops. */
 struct ext2dax_locks {
-    const struct ext2dax_lock_ops *ops;
-    void *ctx;
+    const struct ext2dax_lock_ops *ops; /* required */
+    void *ctx;                          /* handed to every op */
 };
 
 #ifdef __cplusplus

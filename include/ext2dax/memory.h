@@ -43,9 +43,10 @@ struct ext2dax_memory_ops {
     int (*check)(void *ctx, const void *at, size_t length);
 };
 
+/* The plug: the range, and a table, copied at mount, of what a store alone cannot do. */
 struct ext2dax_memory {
-    const struct ext2dax_memory_ops *ops;
-    void *ctx;
+    const struct ext2dax_memory_ops *ops; /* required, if only for its size */
+    void *ctx;                            /* handed to every op */
     void *base;  /* at least 8-byte aligned; huge mappings and whole-region allocation need it aligned to a huge page */
     size_t size; /* bytes */
     unsigned flags; /* EXT2DAX_MEMORY_… */

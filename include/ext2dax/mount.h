@@ -23,18 +23,20 @@ struct ext2dax_mount;
 
 /* The four plugs. The structs are copied; their tables are copied too, so that only the ctx pointers must stay. */
 struct ext2dax_plugs {
-    struct ext2dax_locks locks;
-    struct ext2dax_memory memory;
-    struct ext2dax_address_space address_space;
-    struct ext2dax_host host;
+    struct ext2dax_locks locks;                 /* who waits */
+    struct ext2dax_memory memory;               /* where the bytes live */
+    struct ext2dax_address_space address_space; /* who has it mapped */
+    struct ext2dax_host host;                   /* the rest */
 };
 
+/* What is durable before what. */
 enum ext2dax_order {
     EXT2DAX_ORDER_AUTO, /* ORDERED where the memory says it is persistent, else UNORDERED */
     EXT2DAX_ORDERED,    /* a crash at any store leaves an image that e2fsck -p mends by itself */
     EXT2DAX_UNORDERED   /* the same program order, no write-back and no fence but in fsync and sync */
 };
 
+/* Change nothing: not a byte of the image is stored to. */
 #define EXT2DAX_MOUNT_READ_ONLY 0x1u
 /*
  * Walk every inode first and refuse an image in which a block has two owners (EUCLEAN, both named). Needs one bit a
@@ -50,11 +52,11 @@ enum ext2dax_order {
 
 /* All-zero is a good default: 4 KiB pages, 2 MiB windows, read-write, recovery, order by the memory's kind. */
 struct ext2dax_mount_options {
-    size_t size;    /* sizeof of whoever filled it; what lies past it counts as zero */
-    unsigned flags; /* EXT2DAX_MOUNT_… */
-    enum ext2dax_order order;
-    unsigned page_shift; /* log2 of the page size in bytes, 10 … 16; 0: 12 */
-    unsigned huge_order; /* log2 of the pages of a window; 0: page_shift - 3 */
+    size_t size;              /* sizeof of whoever filled it; what lies past it counts as zero */
+    unsigned flags;           /* EXT2DAX_MOUNT_… */
+    enum ext2dax_order order; /* of stores */
+    unsigned page_shift;      /* log2 of the page size in bytes, 10 … 16; 0: 12 */
+    unsigned huge_order;      /* log2 of the pages of a window; 0: page_shift - 3 */
 };
 
 /*
@@ -110,25 +112,27 @@ EXT2DAX_API int ext2dax_sync(struct ext2dax_mount *mount);
  * answer RETRY. EBUSY: already frozen, or a writable pin exists; EROFS; EIO. Thaw may come from any thread.
  */
 EXT2DAX_API int ext2dax_freeze(struct ext2dax_mount *mount);
-EXT2DAX_API int ext2dax_thaw(struct ext2dax_mount *mount); /* EINVAL when not frozen */
+/* Lets go on what waits for it, and frees what was put for the last time meanwhile. EINVAL when not frozen; EIO. */
+EXT2DAX_API int ext2dax_thaw(struct ext2dax_mount *mount);
 
 /* Waits until a write fault that answered RETRY may be tried again. Call without the address-space lock. */
 EXT2DAX_API void ext2dax_wait_thaw(struct ext2dax_mount *mount);
 
+/* What the image holds, and has left. */
 struct ext2dax_statfs {
-    uint32_t block_size;   /* bytes */
-    uint32_t page_size;    /* bytes */
-    uint32_t window_pages; /* of a huge page; 0 where block and page differ, so that nothing can be mapped */
-    uint64_t blocks;       /* of the image, all metadata included */
-    uint64_t free_blocks;
+    uint32_t block_size;       /* bytes */
+    uint32_t page_size;        /* bytes */
+    uint32_t window_pages;     /* of a huge page; 0 where block and page differ, so that nothing can be mapped */
+    uint64_t blocks;           /* of the image, all metadata included */
+    uint64_t free_blocks;      /* those reserved for the superuser included */
     uint64_t available_blocks; /* without those reserved for the superuser */
-    uint64_t inodes;
-    uint64_t free_inodes;
+    uint64_t inodes;           /* of the image */
+    uint64_t free_inodes;      /* of these */
     /* Bytes, of a file that is there. Growing one stops at 16 GiB with 1 KiB blocks and at 256 GiB with 2 KiB: on the way
      * past, the image would hold a size that e2fsck takes for damage. */
     uint64_t max_file_size;
-    bool read_only;
-    bool ordered;
+    bool read_only; /* mounted so, or for good since a write-back failed */
+    bool ordered;   /* EXT2DAX_ORDERED */
 };
 
 /* Figures of the moment; takes nothing but the fs lock. Cannot fail. */
@@ -142,10 +146,11 @@ struct ext2dax_counters {
     uintptr_t huge_mapped;      /* windows entered as one huge mapping */
     uintptr_t fallback[8];      /* PMD faults answered FALLBACK, by enum ext2dax_fallback */
     uintptr_t blocks_allocated; /* indirect blocks included */
-    uintptr_t blocks_freed;
-    uintptr_t regions_claimed; /* eligible windows that got a whole free region */
-    uintptr_t regions_missed;  /* eligible windows that found none */
+    uintptr_t blocks_freed;     /* likewise */
+    uintptr_t regions_claimed;  /* eligible windows that got a whole free region */
+    uintptr_t regions_missed;   /* eligible windows that found none */
 };
+/* The counters of the moment, each read by itself. Takes no lock. Cannot fail. */
 EXT2DAX_API void ext2dax_count(struct ext2dax_mount *mount, struct ext2dax_counters *counters);
 
 #ifdef __cplusplus

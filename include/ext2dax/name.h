@@ -21,11 +21,13 @@ extern "C" {
 EXT2DAX_API int ext2dax_lookup(struct ext2dax_inode *directory, const char *name, size_t length,
                                struct ext2dax_inode **inode);
 
+/* A symbolic link at the end of a path is what is wanted, not what it names. */
+#define EXT2DAX_NO_FOLLOW 0x1u
+
 /*
  * Walks a path of `length` bytes from the root; leading, doubled and trailing slashes are passed over, "" and "/" are
- * the root. Symbolic links on the way are followed, the last one too unless NO_FOLLOW; ELOOP after 40.
+ * the root. Symbolic links on the way are followed, the last one too unless `flags` say NO_FOLLOW; ELOOP after 40.
  */
-#define EXT2DAX_NO_FOLLOW 0x1u
 EXT2DAX_API int ext2dax_lookup_path(struct ext2dax_mount *mount, const char *path, size_t length, unsigned flags,
                                     struct ext2dax_inode **inode);
 
@@ -33,12 +35,13 @@ EXT2DAX_API int ext2dax_lookup_path(struct ext2dax_mount *mount, const char *pat
  * a symbolic link. */
 EXT2DAX_API int64_t ext2dax_readlink(struct ext2dax_inode *inode, char *buffer, size_t size);
 
+/* One name of a directory. */
 struct ext2dax_entry {
-    const char *name; /* not terminated; valid during the call only */
-    size_t name_length;
-    uint32_t number;
-    uint8_t type;    /* EXT2DAX_FT_…; UNKNOWN where the image does not record types */
-    uint64_t cookie; /* continue behind this entry by handing it to the next ext2dax_readdir() */
+    const char *name;   /* not terminated; valid during the call only */
+    size_t name_length; /* bytes */
+    uint32_t number;    /* of the inode */
+    uint8_t type;       /* EXT2DAX_FT_…; UNKNOWN where the image does not record types */
+    uint64_t cookie;    /* continue behind this entry by handing it to the next ext2dax_readdir() */
 };
 
 /*

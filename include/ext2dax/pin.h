@@ -20,10 +20,10 @@ extern "C" {
 /* The caller's storage, which must stay until unpin; the members belong to the core. */
 struct ext2dax_pin {
     struct ext2dax_inode *inode; /* holds a reference */
-    struct ext2dax_pin *next;
-    uint64_t first; /* block */
-    uint64_t count; /* blocks */
-    bool writable;
+    struct ext2dax_pin *next;    /* of the inode's pins */
+    uint64_t first;              /* block */
+    uint64_t count;              /* blocks */
+    bool writable;               /* what it points at may be stored to */
 };
 
 /*

@@ -5,9 +5,9 @@
 
 #include "export.h"
 
-#define EXT2DAX_VERSION_MAJOR 0
-#define EXT2DAX_VERSION_MINOR 1
-#define EXT2DAX_VERSION_PATCH 0
+#define EXT2DAX_VERSION_MAJOR 0 /* 0: symbols may still change */
+#define EXT2DAX_VERSION_MINOR 1 /* what was added */
+#define EXT2DAX_VERSION_PATCH 0 /* what was mended */
 #define EXT2DAX_ABI_VERSION   0 /* the shared library's soversion */
 
 #ifdef __cplusplus

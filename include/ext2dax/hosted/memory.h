@@ -17,7 +17,7 @@ extern "C" {
 EXT2DAX_API int ext2dax_heap_open(size_t size, struct ext2dax_memory *memory);
 EXT2DAX_API void ext2dax_heap_close(struct ext2dax_memory *memory);
 
-#define EXT2DAX_FILE_READ_ONLY 0x1u
+#define EXT2DAX_FILE_READ_ONLY 0x1u /* map it so that a store is a fault; sets EXT2DAX_MEMORY_READ_ONLY */
 #define EXT2DAX_FILE_CREATE    0x2u /* make it, or make it `size` bytes long (a device is used as it is) */
 #define EXT2DAX_FILE_EXCLUSIVE 0x4u /* with CREATE: EEXIST where it exists */
 #define EXT2DAX_FILE_RESERVE   0x8u /* with CREATE: have the host filesystem allocate all of it now */

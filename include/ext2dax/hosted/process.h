@@ -54,7 +54,11 @@ extern "C" {
 
 struct ext2dax_process;
 
-enum ext2dax_process_way { EXT2DAX_PROCESS_SIGSEGV, EXT2DAX_PROCESS_USERFAULTFD };
+/* How the process learns of a page fault: the two ways described above. */
+enum ext2dax_process_way {
+    EXT2DAX_PROCESS_SIGSEGV,    /* in a signal handler, in the thread that touched */
+    EXT2DAX_PROCESS_USERFAULTFD /* from the kernel, in a thread of the address space's own */
+};
 
 /*
  * Can this process use that way in? 0; EOPNOTSUPP: this build or system has none; EPERM: it is not permitted; EINVAL: no
@@ -62,9 +66,10 @@ enum ext2dax_process_way { EXT2DAX_PROCESS_SIGSEGV, EXT2DAX_PROCESS_USERFAULTFD 
  */
 EXT2DAX_API int ext2dax_process_may(enum ext2dax_process_way way, const char **why);
 
+/* All-zero is a good default. */
 struct ext2dax_process_options {
-    size_t size; /* sizeof of whoever filled it; what lies past it counts as zero */
-    enum ext2dax_process_way way;
+    size_t size;                  /* sizeof of whoever filled it; what lies past it counts as zero */
+    enum ext2dax_process_way way; /* how faults come in */
     /* Live kernel mappings before the oldest are evicted; 0: half of vm.max_map_count. Never less than 16. */
     size_t max_mappings;
     /*
@@ -117,7 +122,7 @@ EXT2DAX_API int ext2dax_process_unmap(struct ext2dax_process *process, void *add
 
 /* `size` is the caller's sizeof, filled before the call; what lies past it is not written. All count from the opening. */
 struct ext2dax_process_counters {
-    size_t size;
+    size_t size;           /* sizeof of whoever asks */
     uintptr_t traps;       /* faults that reached the handler and were ours */
     uintptr_t mapped;      /* kernel mappings made */
     uintptr_t revoked;     /* kernel mappings taken away */
@@ -127,6 +132,7 @@ struct ext2dax_process_counters {
     uintptr_t huge;      /* huge pages of a file shown as one aligned piece of the image, so that the kernel can, too */
     uintptr_t collapsed; /* … that MADV_COLLAPSE answered for (those that were huge before included) */
 };
+/* The counters of the moment, each read by itself. Takes no lock. Cannot fail. */
 EXT2DAX_API void ext2dax_process_count(const struct ext2dax_process *process,
                                        struct ext2dax_process_counters *counters);
 

@@ -29,11 +29,13 @@ extern "C" {
 #define EXT2DAX_OWNER_METADATA UINT32_MAX
 #define EXT2DAX_OWNER_LEAKED   (UINT32_MAX - 1) /* marked used, and nobody's */
 
+/* One thing that is wrong. */
 struct ext2dax_finding {
-    const char *what; /* static text: "block owned twice", "group: free block count", … */
-    uint32_t inode;   /* 0: none concerned */
-    uint64_t block;   /* block or group number concerned */
-    uint64_t expected, found;
+    const char *what;  /* static text: "block owned twice", "group: free block count", … */
+    uint32_t inode;    /* 0: none concerned */
+    uint64_t block;    /* block or group number concerned */
+    uint64_t expected; /* the value there should be */
+    uint64_t found;    /* the value there is */
 };
 
 /*

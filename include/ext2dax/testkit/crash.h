@@ -76,15 +76,17 @@ void ext2dax_crash_cure(struct ext2dax_crash *crash);
 /* `check` answers EIO after this many times more, once. Negative: no longer. */
 void ext2dax_crash_fail_check(struct ext2dax_crash *crash, long after);
 
+/* What has been handed out since the memory was opened. */
 struct ext2dax_crash_figures {
     uint64_t points;       /* at which images were handed out */
     uint64_t points_whole; /* … all that there were */
     uint64_t images;       /* handed out */
     uint64_t distinct;     /* … not `before` */
     uint64_t unremembered; /* … of these, for want of room: they may have been handed out before */
-    uint64_t fences;
+    uint64_t fences;       /* calls of the plug's fence */
     uint64_t most_pending; /* words */
 };
+/* The figures of the moment. Cannot fail. */
 void ext2dax_crash_count(const struct ext2dax_crash *crash, struct ext2dax_crash_figures *figures);
 
 #ifdef __cplusplus

@@ -34,7 +34,7 @@ extern "C" {
 struct ext2dax_explorer;
 struct ext2dax_mount;
 
-#define EXT2DAX_EXPLORER_THREADS 4
+#define EXT2DAX_EXPLORER_THREADS 4          /* of a scenario, at most */
 #define EXT2DAX_EXPLORER_ANY     UINT32_MAX /* preemptions: as many as there can be */
 
 /*
@@ -57,6 +57,7 @@ struct ext2dax_mount;
  */
 #define EXT2DAX_EXPLORER_FAIR 0x8u
 
+/* All-zero is a good default, but for `preemptions`: 0 is none. */
 struct ext2dax_explorer_options {
     size_t size;          /* sizeof of whoever filled it; what lies past it counts as zero */
     size_t memory;        /* bytes for all that has to be put back; 0: 1 MiB */
@@ -112,7 +113,11 @@ int ext2dax_explorer_name_inode(struct ext2dax_explorer *explorer, const struct 
 
 /* ---- for code that runs as a thread ---- */
 
-enum ext2dax_explorer_access { EXT2DAX_EXPLORER_LOAD, EXT2DAX_EXPLORER_STORE };
+/* What a thread is about to do. */
+enum ext2dax_explorer_access {
+    EXT2DAX_EXPLORER_LOAD, /* look */
+    EXT2DAX_EXPLORER_STORE /* change */
+};
 
 /* A yield point of the bench's own: this is about to be touched; NULL: anything may be. Outside of threads: nothing. */
 void ext2dax_explorer_point(struct ext2dax_explorer *explorer, enum ext2dax_explorer_access access, const void *at);
@@ -132,16 +137,18 @@ void ext2dax_explorer_fail(struct ext2dax_explorer *explorer, const char *format
 
 /* ---- exploring ---- */
 
+/* One thread of a scenario. */
 struct ext2dax_explorer_thread {
-    const char *name;
-    void (*run)(void *arg);
+    const char *name;       /* its column in the table */
+    void (*run)(void *arg); /* with the scenario's arg */
 };
 
+/* A stage, threads on it, and what has to hold. */
 struct ext2dax_scenario {
-    const char *name;
-    void *arg;
-    unsigned threads;
-    struct ext2dax_explorer_thread thread[EXT2DAX_EXPLORER_THREADS];
+    const char *name; /* for whoever prints it */
+    void *arg;        /* the bench's, handed to all of it */
+    unsigned threads; /* how many of the following there are, at least 1 */
+    struct ext2dax_explorer_thread thread[EXT2DAX_EXPLORER_THREADS]; /* they start together */
     /* Sets the stage, once, in an explorer that is clear: one that has explored is cleared first. NULL: it is set. */
     void (*start)(void *arg);
     /* Looks at every new state while threads stand at yield points: may change nothing and take no lock. May be NULL. */
@@ -150,8 +157,9 @@ struct ext2dax_scenario {
     void (*finish)(void *arg);
 };
 
-#define EXT2DAX_EXPLORER_ID 512
+#define EXT2DAX_EXPLORER_ID 512 /* bytes that hold any schedule's id */
 
+/* What came of exploring. */
 struct ext2dax_explorer_result {
     uint64_t schedules; /* run to their end */
     uint64_t pruned;    /* cut off in a state explored before */
@@ -165,9 +173,9 @@ struct ext2dax_explorer_result {
     bool complete;      /* all there are within the bound; false after a finding or at most_states */
     bool failed;        /* `finding` and `id` mean something */
     uint32_t
-        preemptions; /* of the schedule found: no other with fewer was seen to fail, unless it has more than four */
-    char finding[256];
-    char id[EXT2DAX_EXPLORER_ID];
+        preemptions;   /* of the schedule found: no other with fewer was seen to fail, unless it has more than four */
+    char finding[256]; /* what was wrong */
+    char id[EXT2DAX_EXPLORER_ID]; /* of the schedule in which it was */
 };
 
 /*

@@ -23,14 +23,20 @@ extern "C" {
 
 struct ext2dax_model;
 
-enum ext2dax_model_kind { EXT2DAX_MODEL_NONE, EXT2DAX_MODEL_ZERO, EXT2DAX_MODEL_DATA, EXT2DAX_MODEL_COPY };
+/* What an entry shows. */
+enum ext2dax_model_kind {
+    EXT2DAX_MODEL_NONE, /* nothing: an access traps */
+    EXT2DAX_MODEL_ZERO, /* zeroes, read-only */
+    EXT2DAX_MODEL_DATA, /* a block of the file */
+    EXT2DAX_MODEL_COPY  /* a private copy of one */
+};
 
 /* One page-table entry, as a check sees it. */
 struct ext2dax_model_entry {
-    enum ext2dax_model_kind kind;
-    uint64_t memory_offset; /* DATA: where the page lies */
-    bool writable;
-    bool huge; /* part of one huge entry */
+    enum ext2dax_model_kind kind; /* what it shows */
+    uint64_t memory_offset;       /* DATA: where the page lies */
+    bool writable;                /* a store does not trap */
+    bool huge;                    /* part of one huge entry */
 };
 
 /* A mapping of a range of a file. */
@@ -51,6 +57,7 @@ struct ext2dax_model_map *ext2dax_model_map(struct ext2dax_model *model, struct 
                                             uint64_t count, bool shared, bool writable);
 void ext2dax_model_unmap(struct ext2dax_model_map *map);
 
+/* The entry of a page that the mapping shows. Takes the page-table lock. */
 struct ext2dax_model_entry ext2dax_model_entry(const struct ext2dax_model_map *map, uint64_t page);
 
 /* The same without the page-table lock, for a bench whose threads all stand still. */

@@ -18,12 +18,14 @@ int ext2dax_mutant_count(void);
 const char *ext2dax_mutant_name(int number);
 const char *ext2dax_mutant_text(int number);
 
+/* What shows that a protection is broken. */
 enum ext2dax_mutant_kind {
     EXT2DAX_MUTANT_CORE,  /* of the core or the model address space: some schedule of a few operations shows it */
     EXT2DAX_MUTANT_LOCK,  /* of what the default lock backend rests on; the bench of the lock itself shows it */
     EXT2DAX_MUTANT_ORDER, /* of the order of memory accesses alone: no schedule shows it, a race detector does */
     EXT2DAX_MUTANT_CRASH  /* of what is durable before what: only a crash shows it */
 };
+/* Of a mutant by its number. */
 enum ext2dax_mutant_kind ext2dax_mutant_kind(int number);
 
 /*
