@@ -19,6 +19,8 @@
  */
 #include "process_way.h"
 
+#include "ext2dax/error.h"
+
 #include "process_page.h"
 #include "process_userfault.h"
 
@@ -31,8 +33,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include "ext2dax/error.h"
 
 static int stores_of(const struct e2d_process_window *window)
 {
