@@ -87,18 +87,18 @@ __attribute__((no_sanitize("address", "thread"), noinline)) static uint64_t swee
 /* Bytes of a range that the kernel maps by huge entries. */
 static uint64_t huge_bytes(const void *at, uint64_t bytes)
 {
-    uint64_t low = 0, high = 0, from, to, kilobytes, found = 0;
+    unsigned long long low = 0, high = 0, from, to, kilobytes, found = 0;
     char line[400];
     FILE *maps = fopen("/proc/self/smaps", "r");
 
     must(maps);
     while (fgets(line, sizeof(line), maps)) {
-        if (sscanf(line, "%lx-%lx ", &from, &to) == 2) {
+        if (sscanf(line, "%llx-%llx ", &from, &to) == 2) {
             low = from;
             high = to;
         }
         if (low >= (uintptr_t)at && high <= (uintptr_t)at + bytes &&
-            sscanf(line, "ShmemPmdMapped: %lu kB", &kilobytes) == 1)
+            sscanf(line, "ShmemPmdMapped: %llu kB", &kilobytes) == 1)
             found += kilobytes << 10;
     }
     fclose(maps);

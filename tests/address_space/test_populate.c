@@ -89,8 +89,8 @@ START_TEST(system_calls_succeed)
     ck_assert_int_eq(populate(at, PAGES * PAGE, false), 0);
     ck_assert_int_eq(pwrite(fd, at, PAGES * PAGE, 0), PAGES * PAGE);
     ck_assert_int_eq(pread(fd, got, sizeof(got), 0), sizeof(got));
-    for (unsigned i = 0; i < sizeof(got); i++)
-        ck_assert_uint_eq(got[i], 0);
+    memset(expected, 0, sizeof(expected));
+    ck_assert_int_eq(memcmp(got, expected, sizeof(got)), 0);
     ck_assert_uint_eq(count(&m).traps, before.traps);
     unmap_file(&m, at);
     ext2dax_inode_put(file);
@@ -269,6 +269,8 @@ START_TEST(more_than_may_be_live_is_refused)
     struct ext2dax_inode *file, *other;
     uint8_t *at;
 
+    if (getenv("EXT2DAX_UNDER_VALGRIND"))
+        return; /* which takes a minute for the writes alone */
     mounted_open(&m, &options);
     file = make_file(&m, "f", 0);
     other = make_file(&m, "g", 0);
@@ -364,7 +366,7 @@ START_TEST(beside_truncate_nothing_stays_that_was_taken_away)
 {
     struct ext2dax_inode *file, *thief;
     pthread_t threads[2];
-    unsigned rounds = getenv("EXT2DAX_UNDER_VALGRIND") ? 10 : 300;
+    unsigned rounds = getenv("EXT2DAX_UNDER_VALGRIND") ? 3 : 300;
     uint8_t *at;
 
     catch_signals();
