@@ -4,7 +4,6 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "ext2dax/hosted/process.h"
 #include "ext2dax/testkit/model.h"
 
+#include "maps.h"
 #include "process_state.h"
 #include "way.h"
 
@@ -67,24 +67,23 @@ static char *process_at(struct view *view, uint64_t page)
 static bool in_tables(struct view *view, uint64_t page, bool *writable)
 {
     uintptr_t at = (uintptr_t)process_at(view, page);
-    unsigned long low = 0, high = 0;
-    char line[400], may[5] = "";
+    static struct maps maps;
     bool shown = false;
     uint64_t entry;
-    FILE *maps = fopen("/proc/self/maps", "re");
     int table;
 
-    ck_assert_ptr_nonnull(maps);
-    while (high <= at && fgets(line, sizeof(line), maps))
-        ck_assert_int_eq(sscanf(line, "%lx-%lx %4s", &low, &high, may), 3);
-    fclose(maps);
-    if (low <= at && at < high)
-        shown = may[0] == 'r' && !strstr(line, "ext2dax armed");
+    *writable = false;
+    for (maps_open(&maps); maps_next(&maps);) {
+        if (maps.low > at || at >= maps.high)
+            continue;
+        shown = maps.readable && !maps.armed;
+        *writable = maps.writable;
+    }
     table = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     ck_assert_int_ge(table, 0);
     ck_assert_int_eq(pread(table, &entry, sizeof(entry), (off_t)(at / PAGE * sizeof(entry))), sizeof(entry));
     close(table);
-    *writable = shown && may[1] == 'w' && !(entry >> 57 & 1);
+    *writable = shown && *writable && !(entry >> 57 & 1);
     return shown;
 }
 
