@@ -19,6 +19,8 @@ const struct image *volatile opened;
 
 static _Thread_local sigjmp_buf *volatile guard;
 
+static atomic_flag ending = ATOMIC_FLAG_INIT;
+
 static void stop_requested(int number)
 {
     (void)number;
@@ -44,6 +46,10 @@ static void bus_error(int number, siginfo_t *info, void *context)
     (void)context;
     if (guard && !own)
         siglongjmp(*guard, 1);
+    /* Threads may meet it at once; one tells, and ends them all. */
+    if (atomic_flag_test_and_set(&ending))
+        for (;;)
+            pause();
     if (unfinished)
         unlink(unfinished);
     put_text("pmem-mapper: ");
