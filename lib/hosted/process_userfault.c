@@ -230,6 +230,11 @@ static void refuse(struct e2d_process_window *window, uint64_t index, bool now)
         (void)e2d_put_without_permission(at, bytes);
     else if ((page == E2D_PAGE_READ || page == E2D_PAGE_ZERO) && e2d_userfault_catches(window, page))
         (void)mprotect(at, bytes, PROT_READ | (now ? 0 : PROT_WRITE));
+    else if (page == E2D_PAGE_WRITE && !now)
+        /* Stores were let through meanwhile, without a new mapping. */
+        (void)mprotect(at, bytes, PROT_READ | PROT_WRITE);
+    else
+        return;
     e2d_record_start(window, index, true);
     e2d_record_start(window, index + 1, true);
 }

@@ -280,6 +280,32 @@ START_TEST(no_space_is_refused_while_there_is_none)
 }
 END_TEST
 
+/* What could not be written to a moment ago is, as soon as it may be. */
+START_TEST(a_refusal_ends_with_its_reason)
+{
+    struct ext2dax_inode *file;
+    uint8_t *at;
+
+    start(NULL);
+    file = make_file(&m, "f", 8 * PAGE);
+    fill(file, 0, 8 * PAGE, 0x11);
+    at = map_file(&m, file, 0, 8 * PAGE, EXT2DAX_MAP_WRITE);
+    for (unsigned round = 0; round < 20; round++) {
+        ck_assert_int_eq(loaded(at + 3 * PAGE), 0x11);
+        ck_assert_int_eq(ext2dax_remount(m.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
+        ck_assert_int_eq(touch(at + 3 * PAGE + 1, true), SIGBUS);
+        ck_assert_int_eq(ext2dax_remount(m.mount, 0), 0);
+        ck_assert_int_eq(touch(at + 3 * PAGE + 1, true), 0);
+        for (unsigned wait = 0; stored(at + 3 * PAGE + 2, 5) != 0; wait++)
+            wait_a_moment(wait);
+        ck_assert_int_eq(ext2dax_fsync(file), 0);
+    }
+    unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    finish();
+}
+END_TEST
+
 /* ---- frozen ---- */
 
 static atomic_bool through;
@@ -546,6 +572,7 @@ int main(void)
     tcase_add_test(tcase, system_calls_store_in_private_copies);
     tcase_add_test(tcase, the_end_moves);
     tcase_add_test(tcase, no_space_is_refused_while_there_is_none);
+    tcase_add_test(tcase, a_refusal_ends_with_its_reason);
     tcase_add_loop_test(tcase, a_store_waits_for_thaw_and_reads_do_not, 0, 4);
     tcase_add_test(tcase, no_store_of_a_system_call_is_lost);
     tcase_add_test(tcase, an_image_that_is_no_shared_memory);
