@@ -125,8 +125,9 @@ struct e2d_process_window {
     /* By userfaultfd: what armed pages are mapped from, the same once more to move from, and how long it is. */
     int armed;
     char *donor;
-    uint64_t limit; /* pages */
-    size_t record;  /* bytes of the two arrays below, one mapping */
+    bool donor_hidden; /* it has no permission, for the moment */
+    uint64_t limit;    /* pages */
+    size_t record;     /* bytes of the two arrays below, one mapping */
     struct e2d_slab *slabs;
     uint8_t *pages; /* enum e2d_page and START */
 };

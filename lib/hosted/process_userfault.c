@@ -303,8 +303,10 @@ static void answer(struct ext2dax_process *process, const struct touch *touch)
         set_refused(process, touch->address, true);
         park(faults, touch->address, true);
         break;
+    case E2D_OUTCOME_FOREIGN: /* a donor's, or the window is gone */
+        (void)e2d_userfault_hide_donor(process, (uintptr_t)touch->address);
+        break;
     case E2D_OUTCOME_DONE:
-    case E2D_OUTCOME_FOREIGN: /* the window is gone */
         break;
     }
     wake_page(faults, touch->address);

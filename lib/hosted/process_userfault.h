@@ -32,6 +32,9 @@ bool e2d_userfault_catches(const struct e2d_process_window *window, enum e2d_pag
 bool e2d_userfault_catch(struct ext2dax_process *process, char *at, size_t bytes, bool zeroes);
 bool e2d_userfault_let_through(struct ext2dax_process *process, char *at, size_t bytes);
 
+/* Was it a window's donor that was touched? Its touch fails then. Takes table. In process_way_userfaultfd.c. */
+bool e2d_userfault_hide_donor(struct ext2dax_process *process, uintptr_t address);
+
 /* Whoever waits for an answer about the range touches it again. */
 void e2d_userfault_wake(struct ext2dax_process *process, char *at, size_t bytes);
 

@@ -46,12 +46,36 @@ static bool move(char *from, size_t bytes, char *to, int how)
     return (void *)syscall(SYS_mremap, from, bytes, bytes, MREMAP_FIXED | MREMAP_MAYMOVE | how, to) != MAP_FAILED;
 }
 
+/*
+ * Nobody touches a donor but a kernel that is to lock all memory of the program, which passes over what has no permission.
+ * It gets it back before pages are moved from it.
+ */
+bool e2d_userfault_hide_donor(struct ext2dax_process *process, uintptr_t address)
+{
+    bool found = false;
+
+    e2d_table_lock(process);
+    for (size_t i = 0; i < process->window_count && !found; i++) {
+        struct e2d_process_window *window = process->windows[i];
+        size_t bytes = e2d_bytes_of(window, window->count);
+
+        found = address >= (uintptr_t)window->donor && address - (uintptr_t)window->donor < bytes;
+        if (found)
+            window->donor_hidden = mprotect(window->donor, bytes, PROT_NONE) == 0;
+    }
+    e2d_table_unlock(process);
+    return found;
+}
+
 /* A move takes a few mappings more than the kernel may have left; then a touch is for the handler of the other way. */
 static bool arm(struct e2d_process_window *window, uint64_t low, uint64_t high)
 {
     char *at = e2d_address_of(window, low);
     size_t bytes = e2d_bytes_of(window, high - low);
 
+    if (window->donor_hidden &&
+        mprotect(window->donor, e2d_bytes_of(window, window->count), PROT_READ | stores_of(window)) == 0)
+        window->donor_hidden = false;
     return move(window->donor + e2d_bytes_of(window, low), bytes, at, MREMAP_DONTUNMAP) ||
            e2d_put_without_permission(at, bytes);
 }
@@ -65,12 +89,15 @@ static int prepare(struct e2d_process_window *window)
     if (window->armed < 0)
         return -errno;
     window->donor = MAP_FAILED;
+    /* Without permission first: a program that locks its memory would get pages in it otherwise. */
     if (ftruncate(window->armed, (off_t)bytes) == 0)
-        window->donor = mmap(NULL, bytes, PROT_READ | stores_of(window), MAP_SHARED | MAP_NORESERVE, window->armed, 0);
+        window->donor = mmap(NULL, bytes, PROT_NONE, MAP_SHARED | MAP_NORESERVE, window->armed, 0);
     error = window->donor == MAP_FAILED || madvise(window->donor, bytes, MADV_DONTFORK) != 0 ? -errno : 0;
     window->limit = window->count;
     if (error == 0)
         error = e2d_userfault_register(window->process, window->donor, bytes, E2D_USERFAULT_TOUCHES);
+    if (error == 0 && mprotect(window->donor, bytes, PROT_READ | stores_of(window)) != 0)
+        error = -errno;
     /* Linux 5.13 can move what is shared. */
     if (error == 0 && !move(window->donor, bytes, window->address, MREMAP_DONTUNMAP))
         error = errno == EINVAL ? -EXT2DAX_EOPNOTSUPP : -errno;

@@ -306,6 +306,52 @@ START_TEST(a_refusal_ends_with_its_reason)
 }
 END_TEST
 
+/* A kernel that brings all memory in, now and later, finds nothing in an armed page that would hide the file. */
+START_TEST(memory_may_be_locked)
+{
+    struct mounted_options options = {.size = 4u << 20};
+    struct ext2dax_inode *file;
+    uint8_t *at, *later;
+
+    start(&options);
+    file = make_file(&m, "f", 40 * PAGE);
+    fill(file, 0, 20 * PAGE, 0x11);
+    at = map_file(&m, file, 0, 50 * PAGE, EXT2DAX_MAP_WRITE);
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) {
+        printf("left out: windows in locked memory: %s\n", strerror(errno));
+        unmap_file(&m, at);
+        ext2dax_inode_put(file);
+        finish();
+        return;
+    }
+    later = map_file(&m, file, 0, 50 * PAGE, EXT2DAX_MAP_WRITE);
+    for (unsigned round = 0; round < 3; round++) {
+        uint8_t byte = (uint8_t)(0x11 + round);
+
+        for (unsigned i = 0; i < 20; i++) {
+            ck_assert_uint_eq(peek(later + i * PAGE), byte);
+            ck_assert_int_eq(loaded(at + i * PAGE), byte);
+        }
+        ck_assert_int_eq(ext2dax_punch(file, 0, 20 * PAGE), 0);
+        for (unsigned i = 0; i < 20; i++) {
+            ck_assert_int_eq(loaded(at + i * PAGE), 0);
+            ck_assert_int_eq(stored(at + i * PAGE + 8, 0x77), 0);
+            ck_assert_uint_eq(byte_of(file, i * PAGE + 8), 0x77);
+        }
+        ck_assert_int_eq(ext2dax_truncate(file, 0), 0);
+        ck_assert_int_eq(ext2dax_truncate(file, 40 * PAGE), 0);
+        fill(file, 0, 20 * PAGE, (uint8_t)(byte + 1));
+        if (round == 0)
+            ck_assert_int_eq(mlockall(MCL_CURRENT), 0);
+    }
+    munlockall();
+    unmap_file(&m, later);
+    unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    finish();
+}
+END_TEST
+
 /* ---- frozen ---- */
 
 static atomic_bool through;
@@ -573,6 +619,7 @@ int main(void)
     tcase_add_test(tcase, the_end_moves);
     tcase_add_test(tcase, no_space_is_refused_while_there_is_none);
     tcase_add_test(tcase, a_refusal_ends_with_its_reason);
+    tcase_add_test(tcase, memory_may_be_locked);
     tcase_add_loop_test(tcase, a_store_waits_for_thaw_and_reads_do_not, 0, 4);
     tcase_add_test(tcase, no_store_of_a_system_call_is_lost);
     tcase_add_test(tcase, an_image_that_is_no_shared_memory);
