@@ -70,7 +70,8 @@ struct ext2dax_address_space_ops {
     /*
      * Removes every entry of the pages [first, first + count), from every mapping of the inode; when it returns no
      * access goes through one. `private_too`: private copies as well (truncate does, punch and the tearing down of
-     * zero pages do not). Cannot fail. `count` may be UINT64_MAX: to the end.
+     * zero pages do not). Cannot fail. `count` may be UINT64_MAX: to the end. A file that grows has its new pages
+     * removed before its size is the new one, and once more after.
      */
     void (*unmap)(void *ctx, struct ext2dax_inode *inode, uint64_t first, uint64_t count, bool private_too);
 

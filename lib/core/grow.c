@@ -407,7 +407,10 @@ static int zero_old_tail(struct ext2dax_inode *inode, uint64_t data)
     return 0;
 }
 
-/* The size in the image, durable, then in core; pages that were past the end are no longer. */
+/*
+ * The size in the image, durable, then in core; pages that were past the end are no longer. An address space that asks
+ * nobody about those hears of it before anybody can see the size, and of what it came by meanwhile, after.
+ */
 static int publish_size(struct ext2dax_inode *inode, uint64_t size, enum e2d_step step)
 {
     struct ext2dax_mount *m = inode->mount;
@@ -419,6 +422,7 @@ static int publish_size(struct ext2dax_inode *inode, uint64_t size, enum e2d_ste
         rc = e2d_order(m, step);
     if (rc != 0)
         return rc;
+    e2d_unmap(inode, pages, now - pages, false);
     e2d_set64(&inode->size, size);
     e2d_unmap(inode, pages, now - pages, false);
     return 0;

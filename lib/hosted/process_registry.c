@@ -93,7 +93,7 @@ int e2d_process_add(struct ext2dax_process *process, struct ext2dax_inode *inode
             atomic_store(&process->low, (uintptr_t)window->address);
         if ((uintptr_t)window->address + window->reserved > atomic_load(&process->high))
             atomic_store(&process->high, (uintptr_t)window->address + window->reserved);
-        e2d_window_resize(window);
+        e2d_window_resize(window, 0, true);
         *address = window->address;
     } else {
         error = -EXT2DAX_ENOMEM;

@@ -204,8 +204,8 @@ extern const struct ext2dax_address_space_ops e2d_process_ops;
 int e2d_window_open(struct e2d_process_window *window);
 /* Takes everything away again; the caller holds table. */
 void e2d_window_close(struct e2d_process_window *window);
-/* The file may have another size now; the caller holds table. */
-void e2d_window_resize(struct e2d_process_window *window);
+/* The file may have another size now, or soon, of `least` pages at least. The caller holds table. */
+void e2d_window_resize(struct e2d_process_window *window, uint64_t least, bool shrinks);
 
 /* What a page shows, and whether a fault of the whole slab around it is worth trying. Takes table. */
 enum e2d_page e2d_window_look(struct e2d_process_window *window, uint64_t page, bool *try_huge);

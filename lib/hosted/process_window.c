@@ -297,7 +297,7 @@ static void unmap_window(struct e2d_process_window *window, uint64_t low, uint64
         e2d_pages_arm(window, from, to, private_too);
 }
 
-void e2d_window_resize(struct e2d_process_window *window)
+void e2d_window_resize(struct e2d_process_window *window, uint64_t least, bool shrinks)
 {
     uint64_t pages = UINT64_MAX, page = (uint64_t)1 << window->page_shift;
     struct ext2dax_stat stat;
@@ -307,22 +307,26 @@ void e2d_window_resize(struct e2d_process_window *window)
     if (window->inode->mount) {
         ext2dax_stat(window->inode, &stat);
         pages = (stat.size >> window->page_shift) + ((stat.size & (page - 1)) != 0);
+        pages = pages > least ? pages : least;
         pages = pages > window->first ? pages - window->first : 0;
     }
-    window->process->way->resize(window, pages < window->count ? pages : window->count);
+    pages = pages < window->count ? pages : window->count;
+    if (shrinks || pages > window->limit)
+        window->process->way->resize(window, pages);
 }
 
-/* A new size is in core before the pages that it takes away, or brings, are unmapped. */
+/* A new size is in core before the pages that it takes away are unmapped, and after those that it brings were. */
 static void op_unmap(void *ctx, struct ext2dax_inode *inode, uint64_t first, uint64_t count, bool private_too)
 {
     struct ext2dax_process *process = ctx;
+    bool to_end = count >= UINT64_MAX - first;
     uint64_t low, high;
 
     e2d_table_lock(process);
     for (size_t i = 0; i < process->window_count; i++) {
         if (process->windows[i]->inode != inode)
             continue;
-        e2d_window_resize(process->windows[i]);
+        e2d_window_resize(process->windows[i], to_end ? 0 : first + count, to_end);
         if (clip(process->windows[i], first, count, &low, &high))
             unmap_window(process->windows[i], low, high, private_too);
     }

@@ -237,6 +237,48 @@ START_TEST(the_end_moves)
 }
 END_TEST
 
+#define GROWN_PAGES 3000
+#define GROWN_SHOWN 40
+
+static void *grow_by_pages(void *file)
+{
+    for (uint64_t pages = 1; pages <= GROWN_PAGES; pages++)
+        if (ext2dax_truncate(file, pages * PAGE) != 0)
+            return "truncate failed";
+    return NULL;
+}
+
+/* Who has seen a size may touch all of it, in the window that hears of it last, too. */
+START_TEST(what_is_seen_to_be_there_can_be_touched)
+{
+    struct ext2dax_inode *file;
+    struct ext2dax_stat stat;
+    uint8_t *at[GROWN_SHOWN];
+    uint64_t last = 0;
+    pthread_t thread;
+    void *failed;
+
+    start(NULL);
+    file = make_file(&m, "f", 0);
+    for (unsigned i = 0; i < GROWN_SHOWN; i++)
+        at[i] = map_file(&m, file, 0, GROWN_PAGES * PAGE, 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, grow_by_pages, file), 0);
+    while (last < GROWN_PAGES) {
+        ext2dax_stat(file, &stat);
+        if (stat.size / PAGE == last)
+            continue;
+        last = stat.size / PAGE;
+        ck_assert_int_eq(touch(at[last % 2 ? 0 : GROWN_SHOWN - 1] + (last - 1) * PAGE, false), 0);
+    }
+    pthread_join(thread, &failed);
+    ck_assert_ptr_null(failed);
+    for (unsigned i = 0; i < GROWN_SHOWN; i++)
+        unmap_file(&m, at[i]);
+    ext2dax_inode_put(file);
+    finish();
+}
+END_TEST
+
 /* A store that finds no block fails, however it comes, and only as long as there is none. */
 START_TEST(no_space_is_refused_while_there_is_none)
 {
@@ -617,6 +659,7 @@ int main(void)
     tcase_add_loop_test(tcase, stores_after_fsync_are_noticed, 0, 2);
     tcase_add_test(tcase, system_calls_store_in_private_copies);
     tcase_add_test(tcase, the_end_moves);
+    tcase_add_test(tcase, what_is_seen_to_be_there_can_be_touched);
     tcase_add_test(tcase, no_space_is_refused_while_there_is_none);
     tcase_add_test(tcase, a_refusal_ends_with_its_reason);
     tcase_add_test(tcase, memory_may_be_locked);
