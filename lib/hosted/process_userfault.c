@@ -38,6 +38,7 @@
 #include <unistd.h>
 
 #include "ext2dax/error.h"
+#include "ext2dax/hosted/host.h"
 
 /* Younger than the headers of a system that may well have them. */
 #if !defined(USERFAULTFD_IOC_NEW)
@@ -294,8 +295,13 @@ static void answer(struct ext2dax_process *process, const struct touch *touch)
     struct e2d_userfaults *faults = process->userfaults;
     enum e2d_access access = touch->store ? E2D_ACCESS_WRITE : E2D_ACCESS_READ;
     struct ext2dax_mount *frozen;
+    enum e2d_outcome outcome;
 
-    switch (e2d_process_resolve(process, (uintptr_t)touch->address, access, &frozen)) {
+    /* Who waits may have been interrupted in malloc, with its locks held. */
+    ext2dax_host_in_handler(true);
+    outcome = e2d_process_resolve(process, (uintptr_t)touch->address, access, &frozen);
+    ext2dax_host_in_handler(false);
+    switch (outcome) {
     case E2D_OUTCOME_FROZEN:
         park(faults, touch->address, false);
         return;

@@ -3,7 +3,9 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -528,6 +530,65 @@ START_TEST(no_store_of_a_system_call_is_lost)
 }
 END_TEST
 
+#define INTERRUPTIONS 1500
+
+static _Atomic(uint8_t *) interrupted_at;
+static atomic_uint interruptions;
+static struct ext2dax_inode *interrupted_file;
+
+static void store_in_handler(int number)
+{
+    int saved = errno;
+
+    (void)number;
+    poke(interrupted_at + (atomic_load(&interruptions) & 7) * HUGE, 1);
+    atomic_fetch_add(&interruptions, 1);
+    errno = saved;
+}
+
+static void *interrupt(void *arg)
+{
+    for (unsigned i = 0; i < INTERRUPTIONS; i++) {
+        pthread_kill(*(pthread_t *)arg, SIGUSR1);
+        while (atomic_load(&interruptions) <= i)
+            sched_yield();
+        if (i % 8 == 7 && ext2dax_punch(interrupted_file, 0, 8 * (uint64_t)HUGE) != 0)
+            return "punch failed";
+    }
+    return NULL;
+}
+
+/* A touch in a signal handler, wherever that came: all threads share one heap. */
+START_TEST(a_touch_may_interrupt_malloc)
+{
+    struct mounted_options options = {.size = 128u << 20};
+    pthread_t self = pthread_self(), thread;
+    void *held[16] = {NULL}, *failed;
+    struct ext2dax_inode *file;
+
+#if defined(M_ARENA_MAX)
+    mallopt(M_ARENA_MAX, 1);
+#endif
+    start(&options);
+    signal(SIGUSR1, store_in_handler);
+    file = make_file(&m, "f", 8 * (uint64_t)HUGE);
+    interrupted_at = map_file(&m, file, 0, 8 * (uint64_t)HUGE, EXT2DAX_MAP_WRITE);
+    interrupted_file = file;
+    ck_assert_int_eq(pthread_create(&thread, NULL, interrupt, &self), 0);
+    for (size_t i = 0; atomic_load(&interruptions) < INTERRUPTIONS; i++) {
+        free(held[i % 16]);
+        held[i % 16] = malloc(2000 + i % 3000);
+    }
+    pthread_join(thread, &failed);
+    ck_assert_ptr_null(failed);
+    for (size_t i = 0; i < 16; i++)
+        free(held[i]);
+    unmap_file(&m, interrupted_at);
+    ext2dax_inode_put(file);
+    finish();
+}
+END_TEST
+
 /* ---- other images, other processes ---- */
 
 START_TEST(an_image_that_is_no_shared_memory)
@@ -665,6 +726,7 @@ int main(void)
     tcase_add_test(tcase, memory_may_be_locked);
     tcase_add_loop_test(tcase, a_store_waits_for_thaw_and_reads_do_not, 0, 4);
     tcase_add_test(tcase, no_store_of_a_system_call_is_lost);
+    tcase_add_test(tcase, a_touch_may_interrupt_malloc);
     tcase_add_test(tcase, an_image_that_is_no_shared_memory);
     tcase_add_test(tcase, without_privilege_it_says_what_is_missing);
     tcase_add_test(tcase, a_child_dies_of_a_touch);
