@@ -7,7 +7,7 @@
  * pipe; where that is full the touch is simply tried again. The resolver takes the locks that a fault takes.
  *
  * The resolver must not wait for a thaw: reads go on while the filesystem is frozen, and it alone answers them. So a
- * store that has to wait is parked, and sent to try again every few milliseconds.
+ * store that has to wait is left waiting, and sent to try again every few milliseconds, less often where many are.
  *
  * An access that cannot succeed though it lies within the file (no space, an I/O error) is refused: its page loses its
  * permissions. A system call gets EFAULT. The program's own touch is a SIGSEGV, whose handler asks once more, in the
@@ -52,17 +52,13 @@
 #define POPULATE_READ          22 /* MADV_POPULATE_READ, Linux 5.14 */
 #define TMPFS                  0x01021994
 
-#define MOST_PARKED  64u
-#define PARKED_NANOS 4000000 /* how long */
+#define MOST_REFUSED 64u
+#define MOST_FROZEN  256u     /* that make the wait longer */
+#define PARKED_NANOS 4000000L /* how long */
 
 struct touch {
     uint64_t address;
     uint64_t store;
-};
-
-struct parked {
-    uint64_t address;
-    bool refused; /* else frozen */
 };
 
 struct e2d_userfaults {
@@ -73,8 +69,9 @@ struct e2d_userfaults {
     bool image; /* is the image memory whose stores can be caught? */
     pthread_t reader, resolver;
     /* The resolver's own. */
-    struct parked parked[MOST_PARKED];
-    unsigned parked_count;
+    uint64_t refused[MOST_REFUSED]; /* addresses */
+    unsigned refused_count;
+    unsigned frozen_count, frozen_before; /* touches that wait for a thaw; … that did when it was last time to go on */
     struct timespec due;
 };
 
@@ -253,17 +250,28 @@ static void set_refused(struct ext2dax_process *process, uint64_t address, bool 
     e2d_table_unlock(process);
 }
 
-static void park(struct e2d_userfaults *faults, uint64_t address, bool refused)
+/* `nanos` is less than a second. */
+static void set_due(struct timespec *due, long nanos)
 {
-    if (faults->parked_count == 0) {
-        clock_gettime(CLOCK_MONOTONIC, &faults->due);
-        faults->due.tv_nsec += PARKED_NANOS;
-        if (faults->due.tv_nsec >= 1000000000) {
-            faults->due.tv_sec++;
-            faults->due.tv_nsec -= 1000000000;
-        }
+    clock_gettime(CLOCK_MONOTONIC, due);
+    due->tv_nsec += nanos;
+    if (due->tv_nsec >= 1000000000) {
+        due->tv_sec++;
+        due->tv_nsec -= 1000000000;
     }
-    faults->parked[faults->parked_count++] = (struct parked){address, refused};
+}
+
+static bool is_anything_parked(const struct e2d_userfaults *faults)
+{
+    return faults->refused_count || faults->frozen_count;
+}
+
+/* The more of them wait for a thaw the less often they try. */
+static void park(struct e2d_userfaults *faults)
+{
+    if (!is_anything_parked(faults))
+        set_due(&faults->due,
+                PARKED_NANOS * (1 + (faults->frozen_before < MOST_FROZEN ? faults->frozen_before : MOST_FROZEN) / 16));
 }
 
 /* Nanoseconds until what is parked is to go on; 0: it is time. */
@@ -280,14 +288,29 @@ static int64_t time_left(const struct e2d_userfaults *faults)
 static void go_on(struct ext2dax_process *process)
 {
     struct e2d_userfaults *faults = process->userfaults;
+    uintptr_t low = atomic_load(&process->low), high = atomic_load(&process->high);
 
-    for (unsigned i = 0; i < faults->parked_count; i++) {
-        if (faults->parked[i].refused)
-            set_refused(process, faults->parked[i].address, false);
-        else
-            wake_page(faults, faults->parked[i].address);
-    }
-    faults->parked_count = 0;
+    for (unsigned i = 0; i < faults->refused_count; i++)
+        set_refused(process, faults->refused[i], false);
+    faults->refused_count = 0;
+    faults->frozen_before = faults->frozen_count;
+    faults->frozen_count = 0;
+    /* Whoever else waits tries again, too. */
+    if (faults->frozen_before && low < high)
+        wake(faults, low, high - low);
+}
+
+/* A refusal is to last until it has been met. */
+static void make_room_for_refusal(struct ext2dax_process *process)
+{
+    struct timespec left = {0, 0};
+
+    if (process->userfaults->refused_count < MOST_REFUSED)
+        return;
+    left.tv_nsec = (long)time_left(process->userfaults);
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        ;
+    go_on(process);
 }
 
 static void answer(struct ext2dax_process *process, const struct touch *touch)
@@ -303,11 +326,14 @@ static void answer(struct ext2dax_process *process, const struct touch *touch)
     ext2dax_host_in_handler(false);
     switch (outcome) {
     case E2D_OUTCOME_FROZEN:
-        park(faults, touch->address, false);
+        park(faults);
+        faults->frozen_count++;
         return;
     case E2D_OUTCOME_SIGBUS:
+        make_room_for_refusal(process);
         set_refused(process, touch->address, true);
-        park(faults, touch->address, true);
+        park(faults);
+        faults->refused[faults->refused_count++] = touch->address;
         break;
     case E2D_OUTCOME_FOREIGN: /* a donor's, or the window is gone */
         (void)e2d_userfault_hide_donor(process, (uintptr_t)touch->address);
@@ -330,20 +356,18 @@ static void *resolve_touches(void *arg)
         struct timespec left = {0, 0};
         ssize_t got = 0;
 
-        if (faults->parked_count)
+        if (is_anything_parked(faults)) {
             left.tv_nsec = (long)time_left(faults);
-        if (ppoll(wanted, 2, faults->parked_count ? &left : NULL, NULL) < 0 && errno != EINTR)
+        }
+        if (ppoll(wanted, 2, is_anything_parked(faults) ? &left : NULL, NULL) < 0 && errno != EINTR)
             abort();
         if (wanted[0].revents & POLLIN)
             return NULL;
         if (wanted[1].revents & POLLIN)
             got = read(faults->touches[0], touches, sizeof(touches));
-        for (size_t i = 0; got > 0 && i < (size_t)got / sizeof(touches[0]); i++) {
-            if (faults->parked_count == MOST_PARKED)
-                go_on(process);
+        for (size_t i = 0; got > 0 && i < (size_t)got / sizeof(touches[0]); i++)
             answer(process, &touches[i]);
-        }
-        if (faults->parked_count && time_left(faults) == 0)
+        if (is_anything_parked(faults) && time_left(faults) == 0)
             go_on(process);
     }
 }

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ext2dax/hosted/host.h"
@@ -467,6 +468,64 @@ START_TEST(a_store_waits_for_thaw_and_reads_do_not)
 }
 END_TEST
 
+#define FROZEN_THREADS 150
+
+static void *store_own_page(void *at)
+{
+    poke(at, 0x5F);
+    return NULL;
+}
+
+static int64_t milliseconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static uintptr_t faults_until_now(void)
+{
+    struct ext2dax_counters counters;
+
+    ext2dax_count(m.mount, &counters);
+    return counters.faults;
+}
+
+/* However many wait for a thaw, they keep nobody busy. */
+START_TEST(many_wait_for_thaw_quietly)
+{
+    pthread_t threads[FROZEN_THREADS];
+    struct ext2dax_inode *file;
+    pthread_attr_t small;
+    uintptr_t before;
+    int64_t began;
+    uint8_t *at;
+
+    start(NULL);
+    file = make_file(&m, "f", FROZEN_THREADS * PAGE);
+    at = map_file(&m, file, 0, FROZEN_THREADS * PAGE, EXT2DAX_MAP_WRITE);
+    ck_assert_int_eq(ext2dax_freeze(m.mount), 0);
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 256u << 10);
+    before = faults_until_now();
+    began = milliseconds();
+    for (unsigned i = 0; i < FROZEN_THREADS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], &small, store_own_page, at + i * PAGE), 0);
+    usleep(300000);
+    ck_assert_uint_lt(faults_until_now() - before, 3 * FROZEN_THREADS + 8 * (uintptr_t)(milliseconds() - began));
+    ck_assert_int_eq(ext2dax_thaw(m.mount), 0);
+    for (unsigned i = 0; i < FROZEN_THREADS; i++)
+        pthread_join(threads[i], NULL);
+    for (unsigned i = 0; i < FROZEN_THREADS; i++)
+        ck_assert_uint_eq(byte_of(file, i * PAGE), 0x5F);
+    pthread_attr_destroy(&small);
+    unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    finish();
+}
+END_TEST
+
 /* ---- threads ---- */
 
 #define STORERS 4
@@ -725,6 +784,7 @@ int main(void)
     tcase_add_test(tcase, a_refusal_ends_with_its_reason);
     tcase_add_test(tcase, memory_may_be_locked);
     tcase_add_loop_test(tcase, a_store_waits_for_thaw_and_reads_do_not, 0, 4);
+    tcase_add_test(tcase, many_wait_for_thaw_quietly);
     tcase_add_test(tcase, no_store_of_a_system_call_is_lost);
     tcase_add_test(tcase, a_touch_may_interrupt_malloc);
     tcase_add_test(tcase, an_image_that_is_no_shared_memory);

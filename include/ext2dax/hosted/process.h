@@ -22,7 +22,7 @@
  * - A system call may store to a page that was only read before, or written back by fsync, where the image lies on tmpfs
  *   or in a memfd and Linux is 5.19 or later; pages that were read in a writable window are not mapped huge then, since a
  *   store to any is to be noticed. Elsewhere such a store is answered as by SIGSEGV: in a system call it is EFAULT.
- * - A thread that stores while the filesystem is frozen tries again every few milliseconds.
+ * - A thread that stores while the filesystem is frozen tries again every few milliseconds; less often where many do.
  * - Pins, children and the image's own SIGBUS are as above; the last is raised in a thread of the library.
  *
  * Huge pages. Where one aligned run of blocks backs a huge page of a file (2 MiB, or what the mount's page makes of it), it
