@@ -15,6 +15,8 @@
 
 #include "process_way.h"
 
+#define LEAST_SHOWN 10u
+
 /* ---- the record ---- */
 
 static void enqueue(struct ext2dax_process *process, struct e2d_slab *slab)
@@ -196,10 +198,14 @@ bool e2d_pages_evict(struct ext2dax_process *process)
     return true;
 }
 
-/* One more mapping inside a window may split one: two more in all. */
+/*
+ * One more mapping inside a window may split one: two more in all. However many windows there are, what one instruction
+ * needs can be shown at once: two operands that lie across two pages each.
+ */
 bool e2d_pages_have_room(const struct ext2dax_process *process)
 {
-    return process->mappings + 2 <= process->max_mappings;
+    return process->mappings + 2 <= process->max_mappings ||
+           process->mappings - process->own_mappings + 2 <= LEAST_SHOWN;
 }
 
 /* One attempt to show [low, high) of `descriptor` (-1: zeroes) at `offset`. On failure they are as before, or armed. */

@@ -89,6 +89,7 @@ int e2d_process_add(struct ext2dax_process *process, struct ext2dax_inode *inode
         process->windows[place] = window;
         process->window_count++;
         process->mappings += own_mappings(window);
+        process->own_mappings += own_mappings(window);
         if ((uintptr_t)window->address < atomic_load(&process->low))
             atomic_store(&process->low, (uintptr_t)window->address);
         if ((uintptr_t)window->address + window->reserved > atomic_load(&process->high))
@@ -121,6 +122,7 @@ int e2d_process_remove(struct ext2dax_process *process, void *address, struct ex
     if (window && window->address == (char *)address) {
         process->window_count--;
         process->mappings -= own_mappings(window);
+        process->own_mappings -= own_mappings(window);
         memmove(process->windows + place, process->windows + place + 1,
                 (process->window_count - place) * sizeof(struct e2d_process_window *));
         e2d_window_close(window);

@@ -152,6 +152,7 @@ struct ext2dax_process {
 
     /* guarded by table */
     size_t mappings, max_mappings; /* kernel mappings that our windows may have; the most they should */
+    size_t own_mappings;           /* … that they have before any page is shown */
     struct e2d_slab *oldest, *newest;
 
     _Atomic uintptr_t traps, mapped, revoked, protections, sigbus, evicted, huge, collapsed;

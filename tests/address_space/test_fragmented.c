@@ -277,6 +277,40 @@ START_TEST(windows_move_over_a_terabyte)
 }
 END_TEST
 
+/* ---- windows beyond the limit ---- */
+
+#define MANY_WINDOWS 40
+
+/* A load that lies across two pages needs both at once, though the windows themselves are more than the limit. */
+START_TEST(a_load_across_pages_ends_among_many_windows)
+{
+    struct mounted_options options = {.max_mappings = 16};
+    struct ext2dax_inode *file, *rest;
+    void *windows[MANY_WINDOWS];
+    uint64_t word = 0;
+
+    catch_signals();
+    mounted_open(&m, &options);
+    file = make_file(&m, "f", 0);
+    rest = make_file(&m, "r", 0);
+    for (uint64_t page = 0; page < 8; page++) {
+        write_word(file, page, word_of(page, 0));
+        write_word(rest, page, word_of(page, 0));
+    }
+    for (unsigned i = 0; i < MANY_WINDOWS; i++)
+        windows[i] = map_file(&m, file, 0, 8 * PAGE, EXT2DAX_MAP_WRITE);
+    for (unsigned i = 0; i < MANY_WINDOWS; i++) {
+        memcpy(&word, (char *)windows[i] + (1 + i % 7) * PAGE - 4, sizeof(word));
+        __asm__ volatile("" : : "r"(&word) : "memory");
+    }
+    for (unsigned i = 0; i < MANY_WINDOWS; i++)
+        unmap_file(&m, windows[i]);
+    ext2dax_inode_put(rest);
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+}
+END_TEST
+
 /* ---- fork while others fault ---- */
 
 #define FORKED_PAGES 64u
@@ -381,6 +415,7 @@ int main(int argc, char **argv)
         extents = MOST_EXTENTS + MOST_EXTENTS / 50; /* some of it becomes pointer blocks */
     tcase_set_timeout(tcase, 100);
     suite_add_tcase(suite, tcase);
+    tcase_add_test(tcase, a_load_across_pages_ends_among_many_windows);
     tcase_add_test(tcase, more_extents_than_mappings);
     if (!all) {
         tcase_add_test(tcase, private_copies_outlive_eviction);

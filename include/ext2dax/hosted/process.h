@@ -70,7 +70,8 @@ EXT2DAX_API int ext2dax_process_may(enum ext2dax_process_way way, const char **w
 struct ext2dax_process_options {
     size_t size;                  /* sizeof of whoever filled it; what lies past it counts as zero */
     enum ext2dax_process_way way; /* how faults come in */
-    /* Live kernel mappings before the oldest are evicted; 0: half of vm.max_map_count. Never less than 16. */
+    /* Live kernel mappings before the oldest are evicted; 0: half of vm.max_map_count. Never less than 16,
+     * and a few more where the windows themselves, one mapping each, two by userfaultfd, take nearly all of them. */
     size_t max_mappings;
     /*
      * Where a fault shows a whole huge page of a file, have the kernel make the image's memory behind it one, too
