@@ -180,7 +180,7 @@ int ext2dax_process_map(struct ext2dax_process *process, struct ext2dax_inode *i
 
     *address = NULL;
     if (flags & ~(EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE | EXT2DAX_MAP_POPULATE) || disk < base ||
-        disk >= base + process->memory.size)
+        disk >= base + process->memory.size || process->owner != getpid())
         return -EXT2DAX_EINVAL;
     ext2dax_statfs(inode->mount, &figures);
     if (figures.block_size != figures.page_size || figures.page_size % (unsigned long)sysconf(_SC_PAGESIZE) != 0)
@@ -213,7 +213,12 @@ int ext2dax_process_map(struct ext2dax_process *process, struct ext2dax_inode *i
 int ext2dax_process_unmap(struct ext2dax_process *process, void *address)
 {
     struct ext2dax_inode *inode;
-    int error = e2d_process_remove(process, address, &inode);
+    int error;
+
+    /* What lies there in a child is the child's. */
+    if (process->owner != getpid())
+        return -EXT2DAX_EINVAL;
+    error = e2d_process_remove(process, address, &inode);
 
     if (!error)
         ext2dax_inode_put(inode);

@@ -168,15 +168,21 @@ END_TEST
 
 static void populate_in_child(void)
 {
-    void *at;
+    struct ext2dax_inode *file;
+    void *at, *other;
     pid_t child;
     int status;
 
     mounted_open(&m, NULL);
-    at = map_file(&m, make_file(&m, "f", PAGE), 0, PAGE, 0);
+    file = make_file(&m, "f", PAGE);
+    at = map_file(&m, file, 0, PAGE, 0);
     child = fork();
     if (child == 0)
-        _exit(populate(at, PAGE, false) == -EXT2DAX_EINVAL ? 0 : 1);
+        _exit(populate(at, PAGE, false) == -EXT2DAX_EINVAL &&
+                      ext2dax_process_map(m.process, file, 0, PAGE, 0, &other) == -EXT2DAX_EINVAL &&
+                      ext2dax_process_unmap(m.process, at) == -EXT2DAX_EINVAL
+                  ? 0
+                  : 1);
     waitpid(child, &status, 0);
     child_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 2);
 }

@@ -102,8 +102,9 @@ EXT2DAX_API int ext2dax_process_close(struct ext2dax_process *process);
 /*
  * Shows [offset, offset + length) of the file at an address the library chooses (congruent to the offset modulo a
  * window). `offset` a multiple of the page size. The range may pass the end of file: a touch there is a true SIGBUS with
- * the address. Holds a reference. EOPNOTSUPP: block size and page size differ, the image cannot be mapped; EINVAL;
- * EOVERFLOW; EROFS (shared and writable on a read-only mount), EPERM (… of an immutable or append-only file); ENOMEM.
+ * the address. Holds a reference. EOPNOTSUPP: block size and page size differ, the image cannot be mapped; EINVAL,
+ * also in a child process; EOVERFLOW; EROFS (shared and writable on a read-only mount), EPERM (… of an immutable or
+ * append-only file); ENOMEM.
  */
 EXT2DAX_API int ext2dax_process_map(struct ext2dax_process *process, struct ext2dax_inode *inode, uint64_t offset,
                                     uint64_t length, unsigned flags, void **address);
@@ -118,7 +119,7 @@ EXT2DAX_API int ext2dax_process_map(struct ext2dax_process *process, struct ext2
  * EROFS (remounted since); EIO, EUCLEAN as from reading and writing.
  */
 EXT2DAX_API int ext2dax_process_populate(struct ext2dax_process *process, void *address, size_t length, bool write);
-/* Takes the window that starts at `address` away again. EINVAL: none does. No thread may be touching it. */
+/* Takes the window that starts at `address` away again. EINVAL: none does, or in a child process. No thread may be touching it. */
 EXT2DAX_API int ext2dax_process_unmap(struct ext2dax_process *process, void *address);
 
 /* `size` is the caller's sizeof, filled before the call; what lies past it is not written. All count from the opening. */
