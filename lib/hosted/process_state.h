@@ -203,6 +203,8 @@ extern const struct ext2dax_address_space_ops e2d_process_ops;
 
 /* Reserves the addresses, armed, and makes the record. The window is in no list yet. ENOMEM, EOVERFLOW, system's. */
 int e2d_window_open(struct e2d_process_window *window);
+/* Makes a memfd so long. False: errno says why; EFBIG past RLIMIT_FSIZE, of which no signal tells. */
+bool e2d_set_length(int memfd, uint64_t bytes);
 /* Takes everything away again; the caller holds table. */
 void e2d_window_close(struct e2d_process_window *window);
 /* The file may have another size now, or soon, of `least` pages at least. The caller holds table. */

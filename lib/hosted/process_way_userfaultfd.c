@@ -90,7 +90,7 @@ static int prepare(struct e2d_process_window *window)
         return -errno;
     window->donor = MAP_FAILED;
     /* Without permission first: a program that locks its memory would get pages in it otherwise. */
-    if (ftruncate(window->armed, (off_t)bytes) == 0)
+    if (e2d_set_length(window->armed, bytes))
         window->donor = mmap(NULL, bytes, PROT_NONE, MAP_SHARED | MAP_NORESERVE, window->armed, 0);
     error = window->donor == MAP_FAILED || madvise(window->donor, bytes, MADV_DONTFORK) != 0 ? -errno : 0;
     window->limit = window->count;
@@ -200,7 +200,7 @@ static bool forbid(struct e2d_process_window *window, uint64_t low, uint64_t hig
 
 static void resize(struct e2d_process_window *window, uint64_t pages)
 {
-    if (pages != window->limit && ftruncate(window->armed, (off_t)e2d_bytes_of(window, pages)) == 0)
+    if (pages != window->limit && e2d_set_length(window->armed, e2d_bytes_of(window, pages)))
         window->limit = pages;
 }
 

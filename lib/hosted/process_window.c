@@ -10,10 +10,12 @@
  */
 #include "process_page.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "ext2dax/error.h"
@@ -413,6 +415,17 @@ static char *reserve(size_t bytes, uint64_t offset, size_t align, size_t guard)
     return start + before;
 }
 
+bool e2d_set_length(int memfd, uint64_t bytes)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur) {
+        errno = EFBIG;
+        return false;
+    }
+    return ftruncate(memfd, (off_t)bytes) == 0;
+}
+
 int e2d_window_open(struct e2d_process_window *window)
 {
     size_t guard = (size_t)sysconf(_SC_PAGESIZE), align = (size_t)1 << (window->huge_order + window->page_shift);
@@ -435,8 +448,10 @@ int e2d_window_open(struct e2d_process_window *window)
     window->copies = -1;
     if (window->flags & EXT2DAX_MAP_PRIVATE && window->flags & EXT2DAX_MAP_WRITE) {
         window->copies = memfd_create("ext2dax private copies", MFD_CLOEXEC);
-        if (window->copies < 0 || ftruncate(window->copies, (off_t)(window->count << window->page_shift)) != 0)
+        if (window->copies < 0 || !e2d_set_length(window->copies, window->count << window->page_shift)) {
+            error = -errno;
             goto fail;
+        }
     }
     window->reserved = e2d_bytes_of(window, window->count) + guard;
     window->address = reserve(e2d_bytes_of(window, window->count), window->first << window->page_shift, align, guard);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -613,6 +614,29 @@ START_TEST(what_cannot_be_mapped_is_refused)
 }
 END_TEST
 
+/* What a window needs files of its own for is told, not killed for. */
+START_TEST(a_limit_of_file_sizes_is_told)
+{
+    struct rlimit limit = {1u << 20, 1u << 20};
+    struct ext2dax_inode *file;
+    void *at;
+
+    catch_signals();
+    mounted_open(&m, NULL);
+    file = make_file(&m, "f", 4u << 20);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    ck_assert_int_eq(ext2dax_process_map(m.process, file, 0, 4u << 20, EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE, &at),
+                     -EXT2DAX_EFBIG);
+    if (by_userfaultfd())
+        ck_assert_int_eq(ext2dax_process_map(m.process, file, 0, 4u << 20, 0, &at), -EXT2DAX_EFBIG);
+    at = map_file(&m, file, 3u << 20, 1u << 20, EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE);
+    ck_assert_int_eq(touch(at, true), 0);
+    unmap_file(&m, at);
+    ext2dax_inode_put(file);
+    mounted_close(&m);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("address space: real faults");
@@ -638,6 +662,7 @@ int main(void)
     tcase_add_test(tcase, a_fragmented_file_is_swept_within_the_limit);
     tcase_add_test(tcase, a_window_may_be_the_buffer_of_its_own_file);
     tcase_add_test(tcase, a_file_without_a_name_lives_while_it_is_mapped);
+    tcase_add_test(tcase, a_limit_of_file_sizes_is_told);
     tcase_add_test(tcase, what_cannot_be_mapped_is_refused);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -104,7 +104,7 @@ EXT2DAX_API int ext2dax_process_close(struct ext2dax_process *process);
  * window). `offset` a multiple of the page size. The range may pass the end of file: a touch there is a true SIGBUS with
  * the address. Holds a reference. EOPNOTSUPP: block size and page size differ, the image cannot be mapped; EINVAL,
  * also in a child process; EOVERFLOW; EROFS (shared and writable on a read-only mount), EPERM (… of an immutable or
- * append-only file); ENOMEM.
+ * append-only file); EFBIG (RLIMIT_FSIZE is less than `length`: private and writable, or by userfaultfd); ENOMEM, EMFILE.
  */
 EXT2DAX_API int ext2dax_process_map(struct ext2dax_process *process, struct ext2dax_inode *inode, uint64_t offset,
                                     uint64_t length, unsigned flags, void **address);
