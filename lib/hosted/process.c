@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ext2dax/error.h"
+#include "ext2dax/hosted/lock.h"
 #include "ext2dax/hosted/memory.h"
 #include "ext2dax/mount.h"
 #include "ext2dax/ondisk.h"
@@ -71,6 +72,8 @@ int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_loc
         return -EXT2DAX_EINVAL;
     if (!way)
         return -EXT2DAX_EOPNOTSUPP;
+    if (chosen.way == EXT2DAX_PROCESS_USERFAULTFD && locks.ops == ext2dax_locks_none().ops)
+        return -EXT2DAX_EINVAL;
 
     made = calloc(1, sizeof(*made));
     if (!made)

@@ -737,6 +737,20 @@ START_TEST(without_privilege_it_says_what_is_missing)
 }
 END_TEST
 
+/* Two threads of the library's own come in. */
+START_TEST(locks_that_lock_nothing_are_refused)
+{
+    struct ext2dax_process_options options = {.size = sizeof(options), .way = EXT2DAX_PROCESS_USERFAULTFD};
+    struct ext2dax_process *process = (void *)&options;
+    struct ext2dax_memory memory;
+
+    ck_assert_int_eq(ext2dax_file_open_anonymous("image", 1u << 20, &memory), 0);
+    ck_assert_int_eq(ext2dax_process_open(&memory, ext2dax_locks_none(), &options, &process), -EXT2DAX_EINVAL);
+    ck_assert_ptr_null(process);
+    ext2dax_file_close(&memory);
+}
+END_TEST
+
 static uint8_t *inherited;
 
 /* Its parent's windows are not there, nor are the threads that would answer. */
@@ -789,6 +803,7 @@ int main(void)
     tcase_add_test(tcase, a_touch_may_interrupt_malloc);
     tcase_add_test(tcase, an_image_that_is_no_shared_memory);
     tcase_add_test(tcase, without_privilege_it_says_what_is_missing);
+    tcase_add_test(tcase, locks_that_lock_nothing_are_refused);
     tcase_add_test(tcase, a_child_dies_of_a_touch);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

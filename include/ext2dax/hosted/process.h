@@ -85,7 +85,8 @@ struct ext2dax_process_options {
  * Makes an address space over memory opened with ext2dax_file_open(…), to be handed to ext2dax_mount() as a plug (the
  * ctx is the process object). `locks` serve its own registry and page-table lock. The first one made installs the
  * SIGSEGV handler, the last one closed restores what was there; faults that are not ours go to the handler before.
- * EINVAL: memory without a file descriptor, or locks that lack a required op (their table is copied); EBUSY: four times
+ * EINVAL: memory without a file descriptor, or locks that lack a required op (their table is copied), or
+ * that lock nothing (ext2dax_locks_none()) where two threads of the library's own come in, by userfaultfd; EBUSY: four times
  * already somebody else's handler lay over ours when it was to be taken away; ENOMEM; or the system's error.
  */
 EXT2DAX_API int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_locks locks,
