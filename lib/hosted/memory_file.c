@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -32,6 +33,8 @@
 
 #include "memory_reserve.h"
 #include "writeback.h"
+
+#define NOEXEC_SEAL 0x8u /* MFD_NOEXEC_SEAL, Linux 6.3 */
 
 #define MAGIC_TMPFS     0x01021994u
 #define MAGIC_RAMFS     0x858458F6u
@@ -465,6 +468,25 @@ out:
     return r;
 }
 
+/* A system may insist that what is never executed says so (vm.memfd_noexec), which older ones do not understand. */
+int e2d_memfd(const char *name)
+{
+    int memfd = memfd_create(name, MFD_CLOEXEC | NOEXEC_SEAL);
+
+    return memfd < 0 && errno == EINVAL ? memfd_create(name, MFD_CLOEXEC) : memfd;
+}
+
+bool e2d_set_length(int memfd, uint64_t bytes)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur) {
+        errno = EFBIG;
+        return false;
+    }
+    return ftruncate(memfd, (off_t)bytes) == 0;
+}
+
 int ext2dax_file_open_anonymous(const char *name, uint64_t size, struct ext2dax_memory *memory)
 {
     struct shape shape = {.align = E2D_HUGE};
@@ -477,7 +499,7 @@ int ext2dax_file_open_anonymous(const char *name, uint64_t size, struct ext2dax_
     f = new_file();
     if (!f)
         return -EXT2DAX_ENOMEM;
-    f->fd = memfd_create(name, MFD_CLOEXEC);
+    f->fd = e2d_memfd(name);
     r = f->fd < 0 ? -errno : map_resized(f, &shape, size, false);
     if (r != 0) {
         if (f->fd >= 0)

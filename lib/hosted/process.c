@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The address space of a process: opened and closed, and files of a mounted image shown in it. */
 #include "process_state.h"
+#include "process_touch.h"
 #include "process_way.h"
 
 #include "memory_reserve.h"
@@ -112,12 +113,18 @@ int ext2dax_process_open(const struct ext2dax_memory *memory, struct ext2dax_loc
     error = way->open(made);
     if (error)
         goto destroy_table;
-    error = e2d_signal_add(made);
+    error = way->asks ? e2d_touches_begin(made) : 0;
     if (error)
         goto close_way;
+    error = e2d_signal_add(made);
+    if (error)
+        goto end_touches;
     *process = made;
     return 0;
 
+end_touches:
+    if (way->asks)
+        e2d_touches_end(made);
 close_way:
     way->close(made);
 destroy_table:
@@ -150,6 +157,8 @@ int ext2dax_process_close(struct ext2dax_process *process)
     if (windows)
         return -EXT2DAX_EBUSY;
     e2d_signal_remove(process);
+    if (process->way->asks)
+        e2d_touches_end(process);
     process->way->close(process);
     if (ops->destroy) {
         ops->destroy(process->locks.ctx, &process->table);

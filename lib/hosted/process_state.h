@@ -98,6 +98,7 @@ enum e2d_page {
 struct e2d_process_window;
 struct e2d_way;
 struct e2d_userfaults;
+struct e2d_touches;
 
 struct e2d_slab {
     struct e2d_slab *older, *newer; /* in the order in which slabs were first entered, while `queued` */
@@ -145,6 +146,7 @@ struct ext2dax_process {
     long owner; /* process id: a child that inherits this object may not resolve with it */
     const struct e2d_way *way;
     struct e2d_userfaults *userfaults; /* by userfaultfd */
+    struct e2d_touches *touches;       /* likewise */
 
     struct e2d_process_window **windows; /* by address */
     size_t window_count, window_room;
@@ -203,8 +205,6 @@ extern const struct ext2dax_address_space_ops e2d_process_ops;
 
 /* Reserves the addresses, armed, and makes the record. The window is in no list yet. ENOMEM, EOVERFLOW, system's. */
 int e2d_window_open(struct e2d_process_window *window);
-/* Makes a memfd so long. False: errno says why; EFBIG past RLIMIT_FSIZE, of which no signal tells. */
-bool e2d_set_length(int memfd, uint64_t bytes);
 /* Takes everything away again; the caller holds table. */
 void e2d_window_close(struct e2d_process_window *window);
 /* The file may have another size now, or soon, of `least` pages at least. The caller holds table. */

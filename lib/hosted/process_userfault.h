@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The questions of userfaultfd and their answers: what process_way_userfaultfd.c asks of process_userfault.c. */
+/* The questions of userfaultfd and their answers: for process_way_userfaultfd.c and process_touch.c. */
 #ifndef E2D_HOSTED_PROCESS_USERFAULT_H
 #define E2D_HOSTED_PROCESS_USERFAULT_H
 
@@ -14,6 +14,12 @@
 #if !defined(E2D_HAVE_USERFAULTFD)
 #define E2D_HAVE_USERFAULTFD 0
 #endif
+
+struct e2d_userfaults {
+    int descriptor;
+    bool image; /* is the image memory whose stores can be caught? */
+    uint64_t features;
+};
 
 /* See struct e2d_way. */
 int e2d_userfault_open(struct ext2dax_process *process);
@@ -36,6 +42,6 @@ bool e2d_userfault_let_through(struct ext2dax_process *process, char *at, size_t
 bool e2d_userfault_hide_donor(struct ext2dax_process *process, uintptr_t address);
 
 /* Whoever waits for an answer about the range touches it again. */
-void e2d_userfault_wake(struct ext2dax_process *process, char *at, size_t bytes);
+void e2d_userfault_wake(struct ext2dax_process *process, uintptr_t at, size_t bytes);
 
 #endif

@@ -37,6 +37,7 @@ struct e2d_way {
     void (*resize)(struct e2d_process_window *window, uint64_t pages);
 
     bool splits; /* do allow and forbid make mappings of their own? */
+    bool asks;   /* are touches questions, which somebody has to answer (process_touch.h)? */
 };
 
 extern const struct e2d_way e2d_way_sigsegv;

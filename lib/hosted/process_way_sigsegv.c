@@ -89,5 +89,5 @@ static bool forbid(struct e2d_process_window *window, uint64_t low, uint64_t hig
 }
 
 const struct e2d_way e2d_way_sigsegv = {
-    open_nothing, close_nothing, prepare, disarm, arm, show, allow, forbid, NULL, true,
+    open_nothing, close_nothing, prepare, disarm, arm, show, allow, forbid, NULL, true, false,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The address space of a process, by userfaultfd: the kernel asks this process for an armed page, whoever touched it, a
- * system call too. process_userfault.c reads its questions and answers them.
+ * system call too. process_touch.c reads its questions and answers them.
  *
  * Armed pages are mapped from a memfd that never holds any, as long as the file: past its end the kernel raises SIGBUS
  * by itself. It is mapped twice, as the window and as a donor that nobody touches. To arm pages again the donor's are
@@ -17,6 +17,7 @@
  * the image is no such memory, read-only pages are mapped so, a store is a SIGSEGV, and the handler of the other
  * way answers it.
  */
+#include "memory_reserve.h"
 #include "process_way.h"
 
 #include "ext2dax/error.h"
@@ -85,7 +86,7 @@ static int prepare(struct e2d_process_window *window)
     size_t bytes = e2d_bytes_of(window, window->count);
     int error;
 
-    window->armed = memfd_create("ext2dax armed", MFD_CLOEXEC);
+    window->armed = e2d_memfd("ext2dax armed");
     if (window->armed < 0)
         return -errno;
     window->donor = MAP_FAILED;
@@ -113,7 +114,7 @@ static void disarm(struct e2d_process_window *window)
 {
     munmap(window->donor, e2d_bytes_of(window, window->count));
     close(window->armed);
-    e2d_userfault_wake(window->process, window->address, e2d_bytes_of(window, window->count));
+    e2d_userfault_wake(window->process, (uintptr_t)window->address, e2d_bytes_of(window, window->count));
 }
 
 bool e2d_userfault_catches(const struct e2d_process_window *window, enum e2d_page page)
@@ -205,7 +206,7 @@ static void resize(struct e2d_process_window *window, uint64_t pages)
 }
 
 static const struct e2d_way way = {
-    e2d_userfault_open, e2d_userfault_close, prepare, disarm, arm, show, allow, forbid, resize, false,
+    e2d_userfault_open, e2d_userfault_close, prepare, disarm, arm, show, allow, forbid, resize, false, true,
 };
 const struct e2d_way *const e2d_way_userfaultfd = &way;
 

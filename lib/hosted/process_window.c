@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "ext2dax/error.h"
+#include "memory_reserve.h"
 #include "process_way.h"
 
 #define SMALL_RECORD ((size_t)256 << 10)
@@ -415,17 +415,6 @@ static char *reserve(size_t bytes, uint64_t offset, size_t align, size_t guard)
     return start + before;
 }
 
-bool e2d_set_length(int memfd, uint64_t bytes)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur) {
-        errno = EFBIG;
-        return false;
-    }
-    return ftruncate(memfd, (off_t)bytes) == 0;
-}
-
 int e2d_window_open(struct e2d_process_window *window)
 {
     size_t guard = (size_t)sysconf(_SC_PAGESIZE), align = (size_t)1 << (window->huge_order + window->page_shift);
@@ -447,7 +436,7 @@ int e2d_window_open(struct e2d_process_window *window)
 
     window->copies = -1;
     if (window->flags & EXT2DAX_MAP_PRIVATE && window->flags & EXT2DAX_MAP_WRITE) {
-        window->copies = memfd_create("ext2dax private copies", MFD_CLOEXEC);
+        window->copies = e2d_memfd("ext2dax private copies");
         if (window->copies < 0 || !e2d_set_length(window->copies, window->count << window->page_shift)) {
             error = -errno;
             goto fail;

@@ -17,13 +17,16 @@
  *
  * EXT2DAX_PROCESS_USERFAULTFD: the kernel asks, whoever touched, so that system calls work on windows like on any other
  * memory. It takes privilege (CAP_SYS_PTRACE, vm.unprivileged_userfaultfd or access to /dev/userfaultfd), two threads of
- * the library's own, and for every window a descriptor and as many addresses again. A touch costs a few times as much.
+ * the library's own, and for every window a descriptor (two if it is private) and as many addresses again. A touch costs a
+ * few times as much.
  * - A touch past the end is the kernel's own SIGBUS; in a system call EFAULT, also where there is no space.
  * - A system call may store to a page that was only read before, or written back by fsync, where the image lies on tmpfs
  *   or in a memfd and Linux is 5.19 or later; pages that were read in a writable window are not mapped huge then, since a
  *   store to any is to be noticed. Elsewhere such a store is answered as by SIGSEGV: in a system call it is EFAULT.
  * - A thread that stores while the filesystem is frozen tries again every few milliseconds; less often where many do.
- * - Pins, children and the image's own SIGBUS are as above; the last is raised in a thread of the library.
+ * - The host's functions are called in a thread of the library, and so is a SIGBUS handler for the image's own: neither may
+ *   touch a window there, for it would wait for itself.
+ * - Pins and children are as above.
  *
  * Huge pages. Where one aligned run of blocks backs a huge page of a file (2 MiB, or what the mount's page makes of it), it
  * is shown as one, so that the kernel may map it by one entry: a window lies at an address congruent to its offset in the
