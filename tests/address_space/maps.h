@@ -19,7 +19,7 @@ struct maps {
     char text[1 << 14];
     /* the mapping found last */
     uintptr_t low, high;
-    bool readable, writable;
+    bool readable, writable, shared;
     bool armed; /* by userfaultfd: pages that nothing is behind */
 };
 
@@ -74,6 +74,7 @@ static inline bool maps_next(struct maps *maps)
         ck_abort_msg("a line of /proc/self/maps: %s", maps->text + maps->at);
     maps->readable = at[1] == 'r';
     maps->writable = at[2] == 'w';
+    maps->shared = at[4] == 's';
     maps->armed = strstr(at, "ext2dax armed") != NULL;
     maps->at = (size_t)(end + 1 - maps->text);
     return true;
