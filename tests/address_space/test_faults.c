@@ -617,13 +617,16 @@ END_TEST
 /* What a window needs files of its own for is told, not killed for. */
 START_TEST(a_limit_of_file_sizes_is_told)
 {
-    struct rlimit limit = {1u << 20, 1u << 20};
+    struct rlimit before, limit;
     struct ext2dax_inode *file;
     void *at;
 
     catch_signals();
     mounted_open(&m, NULL);
     file = make_file(&m, "f", 4u << 20);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    limit.rlim_cur = 1u << 20;
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     ck_assert_int_eq(ext2dax_process_map(m.process, file, 0, 4u << 20, EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE, &at),
                      -EXT2DAX_EFBIG);
@@ -632,6 +635,7 @@ START_TEST(a_limit_of_file_sizes_is_told)
     at = map_file(&m, file, 3u << 20, 1u << 20, EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE);
     ck_assert_int_eq(touch(at, true), 0);
     unmap_file(&m, at);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
     ext2dax_inode_put(file);
     mounted_close(&m);
 }
