@@ -398,9 +398,9 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-    Suite *suite = suite_create("address space: fragmented and huge files");
-    TCase *tcase = tcase_create("process");
-    SRunner *runner = srunner_create(suite);
+    Suite *suite;
+    TCase *tcase;
+    SRunner *runner;
     bool all = argc == 2 && strcmp(argv[1], "all") == 0;
     int failed;
 
@@ -413,6 +413,9 @@ int main(int argc, char **argv)
     extents = FEW_EXTENTS;
     if (all)
         extents = MOST_EXTENTS + MOST_EXTENTS / 50; /* some of it becomes pointer blocks */
+    suite = suite_create("address space: fragmented and huge files");
+    tcase = tcase_create("process");
+    runner = srunner_create(suite);
     tcase_set_timeout(tcase, 100);
     suite_add_tcase(suite, tcase);
     tcase_add_test(tcase, a_load_across_pages_ends_among_many_windows);

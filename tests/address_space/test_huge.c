@@ -357,9 +357,9 @@ static void leave(void)
 
 int main(int argc, char **argv)
 {
-    Suite *suite = suite_create("address space: huge pages");
-    TCase *tcase = tcase_create("process");
-    SRunner *runner = srunner_create(suite);
+    Suite *suite;
+    TCase *tcase;
+    SRunner *runner;
     char plain[96];
     int failed;
 
@@ -384,6 +384,9 @@ int main(int argc, char **argv)
         leave();
         return 77;
     }
+    suite = suite_create("address space: huge pages");
+    tcase = tcase_create("process");
+    runner = srunner_create(suite);
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     if (collapses()) {

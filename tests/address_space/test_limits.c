@@ -426,13 +426,16 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("address space: limits");
-    TCase *tcase = tcase_create("process");
-    SRunner *runner = srunner_create(suite);
+    Suite *suite;
+    TCase *tcase;
+    SRunner *runner;
     int failed;
 
     if (left_out_way())
         return 77;
+    suite = suite_create("address space: limits");
+    tcase = tcase_create("process");
+    runner = srunner_create(suite);
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     tcase_add_test(tcase, live_mappings_are_capped);

@@ -434,13 +434,16 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("address space: populate");
-    TCase *tcase = tcase_create("process");
-    SRunner *runner = srunner_create(suite);
+    Suite *suite;
+    TCase *tcase;
+    SRunner *runner;
     int failed;
 
     if (left_out_emulated("page faults of this process, which it resolves in its own way") || left_out_way())
         return 77;
+    suite = suite_create("address space: populate");
+    tcase = tcase_create("process");
+    runner = srunner_create(suite);
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     tcase_add_test(tcase, system_calls_succeed);

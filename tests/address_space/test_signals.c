@@ -479,15 +479,18 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("address space: signals");
-    TCase *tcase = tcase_create("process");
-    SRunner *runner = srunner_create(suite);
+    Suite *suite;
+    TCase *tcase;
+    SRunner *runner;
     int failed;
 
     if (left_out_way())
         return 77;
     if (left_out_emulated("page faults of this process, which it resolves in its own way"))
         return 77;
+    suite = suite_create("address space: signals");
+    tcase = tcase_create("process");
+    runner = srunner_create(suite);
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     tcase_add_test(tcase, past_the_end_is_a_sigbus_at_that_address);

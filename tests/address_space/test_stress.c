@@ -112,14 +112,16 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("threads and windows");
-    TCase *cases = tcase_create("many threads");
+    Suite *suite;
+    TCase *cases;
     SRunner *runner;
     int failed;
 
     if (left_out_way())
         return 77;
     seed = stress_seed();
+    suite = suite_create("threads and windows");
+    cases = tcase_create("many threads");
     tcase_set_timeout(cases, stress_seconds(3) * 4 + 60);
     tcase_add_loop_test(cases, many_threads, 0, (int)RUNS);
     suite_add_tcase(suite, cases);

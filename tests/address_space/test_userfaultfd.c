@@ -792,13 +792,16 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("address space: userfaultfd");
-    TCase *tcase = tcase_create("process");
-    SRunner *runner = srunner_create(suite);
+    Suite *suite;
+    TCase *tcase;
+    SRunner *runner;
     int failed;
 
     if (left_out_way())
         return 77;
+    suite = suite_create("address space: userfaultfd");
+    tcase = tcase_create("process");
+    runner = srunner_create(suite);
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     tcase_add_test(tcase, system_calls_load_and_store);
