@@ -118,7 +118,8 @@ static uint64_t protect(void *ctx, struct ext2dax_inode *inode, uint64_t first, 
     return found;
 }
 
-static const struct ext2dax_address_space_ops ops = {sizeof ops, map, unmap, protect};
+static const struct ext2dax_address_space_ops ops = {
+    .size = sizeof ops, .map = map, .unmap = unmap, .protect = protect};
 
 /* A processor stores: by its TLB, which it fills from the table, which the fault handler fills. */
 static void store(unsigned cpu, uint64_t page, unsigned char byte)

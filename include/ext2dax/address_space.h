@@ -70,8 +70,8 @@ struct ext2dax_address_space_ops {
     /*
      * Removes every entry of the pages [first, first + count), from every mapping of the inode; when it returns no
      * access goes through one. `private_too`: private copies as well (truncate does, punch and the tearing down of
-     * zero pages do not). Cannot fail. `count` may be UINT64_MAX: to the end. A file that grows has its new pages
-     * removed before its size is the new one, and once more after.
+     * zero pages do not). Cannot fail. `count` may be UINT64_MAX: to the end. A file that has grown has its
+     * new pages removed, of which an address space may remember that they lay past the end.
      */
     void (*unmap)(void *ctx, struct ext2dax_inode *inode, uint64_t first, uint64_t count, bool private_too);
 
@@ -82,6 +82,12 @@ struct ext2dax_address_space_ops {
      * the core asks again from there. An entry may be removed instead of protected. Cannot fail.
      */
     uint64_t (*protect)(void *ctx, struct ext2dax_inode *inode, uint64_t first, uint64_t count, uint64_t *run);
+
+    /*
+     * The file is about to have `pages` pages, more than it had; whoever sees its new size may touch them. For an address
+     * space that refuses touches past the end by itself, without a fault. Cannot fail. Optional.
+     */
+    void (*grow)(void *ctx, struct ext2dax_inode *inode, uint64_t pages);
 };
 
 /* A table that is NULL: nothing is ever mapped (read, write and truncate need no address space). */

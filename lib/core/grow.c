@@ -407,10 +407,7 @@ static int zero_old_tail(struct ext2dax_inode *inode, uint64_t data)
     return 0;
 }
 
-/*
- * The size in the image, durable, then in core; pages that were past the end are no longer. An address space that asks
- * nobody about those hears of it before anybody can see the size, and of what it came by meanwhile, after.
- */
+/* The size in the image, durable, then in core; pages that were past the end are no longer. */
 static int publish_size(struct ext2dax_inode *inode, uint64_t size, enum e2d_step step)
 {
     struct ext2dax_mount *m = inode->mount;
@@ -422,7 +419,8 @@ static int publish_size(struct ext2dax_inode *inode, uint64_t size, enum e2d_ste
         rc = e2d_order(m, step);
     if (rc != 0)
         return rc;
-    e2d_unmap(inode, pages, now - pages, false);
+    if (now > pages)
+        e2d_grow_mapped(inode, now);
     e2d_set64(&inode->size, size);
     e2d_unmap(inode, pages, now - pages, false);
     return 0;

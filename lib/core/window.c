@@ -224,3 +224,11 @@ void e2d_unmap(struct ext2dax_inode *inode, uint64_t first_page, uint64_t count,
     if (count != 0 && m->faultable && m->space_ops.unmap)
         m->space_ops.unmap(m->space_ctx, inode, first_page, count, private_too);
 }
+
+void e2d_grow_mapped(struct ext2dax_inode *inode, uint64_t pages)
+{
+    struct ext2dax_mount *m = inode->mount;
+
+    if (m->faultable && m->space_ops.grow)
+        m->space_ops.grow(m->space_ctx, inode, pages);
+}

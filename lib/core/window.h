@@ -36,5 +36,7 @@ bool e2d_pinned(struct ext2dax_inode *inode, uint64_t first, uint64_t end, bool 
 
 /* Takes mappings away, where there is an address space. Pages; count may be UINT64_MAX. */
 void e2d_unmap(struct ext2dax_inode *inode, uint64_t first_page, uint64_t count, bool private_too);
+/* Tells the address space, before anybody can see the size. */
+void e2d_grow_mapped(struct ext2dax_inode *inode, uint64_t pages);
 
 #endif

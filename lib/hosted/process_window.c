@@ -317,7 +317,18 @@ void e2d_window_resize(struct e2d_process_window *window, uint64_t least, bool s
         window->process->way->resize(window, pages);
 }
 
-/* A new size is in core before the pages that it takes away are unmapped, and after those that it brings were. */
+static void op_grow(void *ctx, struct ext2dax_inode *inode, uint64_t pages)
+{
+    struct ext2dax_process *process = ctx;
+
+    e2d_table_lock(process);
+    for (size_t i = 0; i < process->window_count; i++)
+        if (process->windows[i]->inode == inode)
+            e2d_window_resize(process->windows[i], pages, false);
+    e2d_table_unlock(process);
+}
+
+/* A smaller size is in core before the pages that it takes away are unmapped. */
 static void op_unmap(void *ctx, struct ext2dax_inode *inode, uint64_t first, uint64_t count, bool private_too)
 {
     struct ext2dax_process *process = ctx;
@@ -328,7 +339,7 @@ static void op_unmap(void *ctx, struct ext2dax_inode *inode, uint64_t first, uin
     for (size_t i = 0; i < process->window_count; i++) {
         if (process->windows[i]->inode != inode)
             continue;
-        e2d_window_resize(process->windows[i], to_end ? 0 : first + count, to_end);
+        e2d_window_resize(process->windows[i], 0, to_end);
         if (clip(process->windows[i], first, count, &low, &high))
             unmap_window(process->windows[i], low, high, private_too);
     }
@@ -392,7 +403,8 @@ static uint64_t op_protect(void *ctx, struct ext2dax_inode *inode, uint64_t firs
     return end - start;
 }
 
-const struct ext2dax_address_space_ops e2d_process_ops = {sizeof(e2d_process_ops), op_map, op_unmap, op_protect};
+const struct ext2dax_address_space_ops e2d_process_ops = {sizeof(e2d_process_ops), op_map, op_unmap, op_protect,
+                                                          op_grow};
 
 /* ---- a window's own ---- */
 

@@ -202,6 +202,15 @@ static uint64_t watch_protect(void *ctx, struct ext2dax_inode *inode, uint64_t f
     return explorer->watched.ops->protect(explorer->watched.ctx, inode, first, count, run);
 }
 
+static void watch_grow(void *ctx, struct ext2dax_inode *inode, uint64_t pages)
+{
+    struct ext2dax_explorer *explorer = ctx;
+
+    if (called(explorer))
+        e2d_trace(explorer, "GROW to page %llu", (unsigned long long)pages);
+    explorer->watched.ops->grow(explorer->watched.ctx, inode, pages);
+}
+
 struct ext2dax_address_space ext2dax_explorer_watch(struct ext2dax_explorer *explorer,
                                                     struct ext2dax_address_space space)
 {
@@ -213,7 +222,8 @@ struct ext2dax_address_space ext2dax_explorer_watch(struct ext2dax_explorer *exp
     explorer->watching_ops = (struct ext2dax_address_space_ops){.size = sizeof *ops,
                                                                 .map = ops->map ? watch_map : NULL,
                                                                 .unmap = ops->unmap ? watch_unmap : NULL,
-                                                                .protect = ops->protect ? watch_protect : NULL};
+                                                                .protect = ops->protect ? watch_protect : NULL,
+                                                                .grow = ops->grow ? watch_grow : NULL};
     return (struct ext2dax_address_space){&explorer->watching_ops, explorer};
 }
 

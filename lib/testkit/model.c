@@ -299,7 +299,8 @@ static uint64_t op_protect(void *ctx, struct ext2dax_inode *inode, uint64_t firs
     return page - start;
 }
 
-static const struct ext2dax_address_space_ops ops = {sizeof(ops), op_map, op_unmap, op_protect};
+static const struct ext2dax_address_space_ops ops = {
+    .size = sizeof(ops), .map = op_map, .unmap = op_unmap, .protect = op_protect};
 
 /* ---- mappings ---- */
 
