@@ -122,10 +122,10 @@ static bool is_anything_parked(const struct e2d_touches *touches)
 /* The more of them wait for a thaw the less often they try. */
 static void park(struct e2d_touches *touches)
 {
+    unsigned many = touches->frozen_before < MOST_FROZEN ? touches->frozen_before : MOST_FROZEN;
+
     if (!is_anything_parked(touches))
-        set_due(&touches->due,
-                PARKED_NANOS *
-                    (1 + (touches->frozen_before < MOST_FROZEN ? touches->frozen_before : MOST_FROZEN) / 16));
+        set_due(&touches->due, PARKED_NANOS * (1 + (int)many / 16));
 }
 
 /* Nanoseconds until what is parked is to go on; 0: it is time. */
@@ -209,9 +209,8 @@ static void *resolve_touches(void *arg)
         struct timespec left = {0, 0};
         ssize_t got = 0;
 
-        if (is_anything_parked(touches)) {
+        if (is_anything_parked(touches))
             left.tv_nsec = (long)time_left(touches);
-        }
         if (ppoll(wanted, 2, is_anything_parked(touches) ? &left : NULL, NULL) < 0 && errno != EINTR)
             abort();
         /* Somebody has closed what is not his: better an end than touches that nobody answers. */
