@@ -5,6 +5,7 @@
 #include <check.h>
 #include <setjmp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -73,6 +74,32 @@ struct ext2dax_inode *make_file(struct mounted *m, const char *name, uint64_t si
     ck_assert_int_eq(ext2dax_create(m->root, name, strlen(name), 0644, 0, 0, &inode), 0);
     ck_assert_int_eq(ext2dax_truncate(inode, size), 0);
     return inode;
+}
+
+void fill(struct ext2dax_inode *inode, uint64_t offset, size_t length, uint8_t byte)
+{
+    uint8_t *bytes = malloc(length);
+
+    ck_assert_ptr_nonnull(bytes);
+    memset(bytes, byte, length);
+    ck_assert_int_eq(ext2dax_write(inode, offset, bytes, length), (int64_t)length);
+    free(bytes);
+}
+
+uint8_t byte_of(struct ext2dax_inode *inode, uint64_t offset)
+{
+    uint8_t byte = 0xEE;
+
+    ck_assert_int_eq(ext2dax_read(inode, offset, &byte, 1), 1);
+    return byte;
+}
+
+uint64_t sectors_of(struct ext2dax_inode *inode)
+{
+    struct ext2dax_stat stat;
+
+    ext2dax_stat(inode, &stat);
+    return stat.sectors;
 }
 
 void *map_file(struct mounted *m, struct ext2dax_inode *inode, uint64_t offset, uint64_t length, unsigned flags)

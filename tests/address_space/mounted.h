@@ -52,6 +52,10 @@ void mounted_open(struct mounted *m, const struct mounted_options *options);
 void mounted_close(struct mounted *m);
 
 struct ext2dax_inode *make_file(struct mounted *m, const char *name, uint64_t size);
+/* Writes a stretch of one byte; reads one byte; tells the blocks it takes. */
+void fill(struct ext2dax_inode *inode, uint64_t offset, size_t length, uint8_t byte);
+uint8_t byte_of(struct ext2dax_inode *inode, uint64_t offset);
+uint64_t sectors_of(struct ext2dax_inode *inode);
 void *map_file(struct mounted *m, struct ext2dax_inode *inode, uint64_t offset, uint64_t length, unsigned flags);
 void unmap_file(struct mounted *m, void *address);
 struct ext2dax_process_counters count(struct mounted *m);

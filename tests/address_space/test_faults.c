@@ -29,32 +29,6 @@ static const char *const lock_names[] = {"atomic_ops", "pthread"};
 #define TELLS_STORES false
 #endif
 
-static void fill(struct ext2dax_inode *inode, uint64_t offset, size_t length, uint8_t byte)
-{
-    uint8_t *bytes = malloc(length);
-
-    ck_assert_ptr_nonnull(bytes);
-    memset(bytes, byte, length);
-    ck_assert_int_eq(ext2dax_write(inode, offset, bytes, length), (int64_t)length);
-    free(bytes);
-}
-
-static uint8_t byte_of(struct ext2dax_inode *inode, uint64_t offset)
-{
-    uint8_t byte = 0xEE;
-
-    ck_assert_int_eq(ext2dax_read(inode, offset, &byte, 1), 1);
-    return byte;
-}
-
-static uint64_t sectors_of(struct ext2dax_inode *inode)
-{
-    struct ext2dax_stat stat;
-
-    ext2dax_stat(inode, &stat);
-    return stat.sectors;
-}
-
 START_TEST(a_window_is_the_file)
 {
     struct ext2dax_inode *file;

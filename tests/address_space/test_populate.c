@@ -26,24 +26,6 @@ static int populate(void *at, size_t length, bool write)
     return ext2dax_process_populate(m.process, at, length, write);
 }
 
-static uint64_t sectors_of(struct ext2dax_inode *inode)
-{
-    struct ext2dax_stat stat;
-
-    ext2dax_stat(inode, &stat);
-    return stat.sectors;
-}
-
-static void fill(struct ext2dax_inode *inode, uint64_t offset, size_t length, uint8_t byte)
-{
-    uint8_t *bytes = malloc(length);
-
-    ck_assert_ptr_nonnull(bytes);
-    memset(bytes, byte, length);
-    ck_assert_int_eq(ext2dax_write(inode, offset, bytes, length), (int64_t)length);
-    free(bytes);
-}
-
 /* A host file of PAGES pages that begins so. */
 static int host_file(uint8_t byte)
 {

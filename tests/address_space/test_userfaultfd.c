@@ -41,24 +41,6 @@ static void finish(void)
     mounted_close(&m);
 }
 
-static void fill(struct ext2dax_inode *inode, uint64_t offset, size_t length, uint8_t byte)
-{
-    uint8_t *bytes = malloc(length);
-
-    ck_assert_ptr_nonnull(bytes);
-    memset(bytes, byte, length);
-    ck_assert_int_eq(ext2dax_write(inode, offset, bytes, length), (int64_t)length);
-    free(bytes);
-}
-
-static uint8_t byte_of(struct ext2dax_inode *inode, uint64_t offset)
-{
-    uint8_t byte = 0xEE;
-
-    ck_assert_int_eq(ext2dax_read(inode, offset, &byte, 1), 1);
-    return byte;
-}
-
 /* What write(2) reads at `at`, and read(2) stores there; or -errno. */
 static int loaded(const void *at)
 {
