@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Prints the version, or with "soversion" the ABI number, from the one place that has them.
 set -eu
 header=$(dirname "$0")/../include/ext2dax/version.h

@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The address-space plug: who has it mapped.
+ * The address-space plug.
  *
- * What holds page-table entries: a kernel's page tables, the mappings of a process, a plain array. The fault family
- * calls `map` back *while the locks that make the answer safe are held*; truncate, punch, fsync and freeze call
- * `unmap` and `protect`. An address space finds its mappings of an inode by the inode's address (or by its `cookie`).
+ * An address space holds page-table entries. Examples are the page tables of a kernel, the mappings
+ * of a process, or a plain array. The fault family calls `map` while holding the locks that keep
+ * the result valid. Truncate, punch, fsync and freeze call `unmap` and `protect`. An address space
+ * finds its mappings of an inode by the address of the inode, or by the `cookie` of the inode.
  *
- * Rules for all three ops:
- * - they may take only the page-table lock (EXT2DAX_LOCK_PAGE_TABLE), never the address-space lock, and never call
- *   into the library;
- * - pages are counted from the start of the file, in the mount's page size;
- * - they work on every mapping of the inode, `map` on the one that faulted.
+ * Rules for `map`, `unmap`, `protect` and `grow`
+ * - locks of the core are held, up to the truncate lock of the inode, so an op may take only the
+ *   page-table lock (EXT2DAX_LOCK_PAGE_TABLE), never the address-space lock, and must not call the
+ *   library
+ * - pages are counted from the start of the file, in the page size of the mount
+ * - an op applies to every mapping of the inode, except `map`, which applies to the faulting
+ *   mapping
+ *
+ * The ops map, unmap and protect are required together. A mount with only some of the three fails
+ * with EINVAL.
  */
 #ifndef EXT2DAX_ADDRESS_SPACE_H
 #define EXT2DAX_ADDRESS_SPACE_H
@@ -26,74 +32,112 @@ extern "C" {
 struct ext2dax_inode;
 struct ext2dax_fault;
 
-/* What a page fault comes to; of `map`, what became of the entry. */
+/* The result of a page fault, and of `map`. */
 enum ext2dax_fault_result {
-    EXT2DAX_FAULT_NOPAGE,   /* done: the access may be tried again */
-    EXT2DAX_FAULT_SIGBUS,   /* past the end, an I/O error, or no space: the access cannot succeed */
-    EXT2DAX_FAULT_OOM,      /* the host had no memory */
-    EXT2DAX_FAULT_FALLBACK, /* not as asked for; a PMD fault is tried again as a small one. fault->reason says why */
-    EXT2DAX_FAULT_RETRY     /* frozen: drop the address-space lock, ext2dax_wait_thaw(), fault again */
+    EXT2DAX_FAULT_NOPAGE,   /* done, retry the access */
+    EXT2DAX_FAULT_SIGBUS,   /* the access cannot succeed, fault->error says why */
+    EXT2DAX_FAULT_OOM,      /* the address space has no memory for the page-table entry */
+    EXT2DAX_FAULT_FALLBACK, /* not mapped as requested, fault->reason says why. Retry a PMD fault as
+                             * a small fault */
+    EXT2DAX_FAULT_RETRY     /* frozen. Drop the address-space lock, call ext2dax_wait_thaw(), and
+                             * fault again */
 };
 
-/* What an entry shows. */
+/* The content a page-table entry maps. */
 enum ext2dax_mapping_kind {
-    EXT2DAX_MAPPING_DATA, /* the file's own blocks, at memory_offset */
+    EXT2DAX_MAPPING_DATA, /* the blocks of the file, at memory_offset */
     EXT2DAX_MAPPING_ZERO, /* the shared zero page, read-only, for every page of the run */
-    EXT2DAX_MAPPING_COPY  /* private write: copy the page at memory_offset (or zeroes) before returning, map the copy */
+    EXT2DAX_MAPPING_COPY  /* a private write. Copy the page at memory_offset (or zeroes) before
+                           * returning, and map the copy */
 };
 
-/* A memory_offset that is none: zeroes. */
+/* A memory_offset without memory, meaning zeroes. */
 #define EXT2DAX_NO_OFFSET UINT64_MAX
 
-/* One run of pages to be entered. `page` is the faulting page in every run of one page; else it lies within. */
+/*
+ * A run of pages to map. `page` is the faulting page if the run has a single page. The faulting
+ * page lies in every longer run.
+ */
 struct ext2dax_mapping {
-    enum ext2dax_mapping_kind kind; /* what is to be entered */
+    enum ext2dax_mapping_kind kind; /* the content to map */
     uint64_t page;                  /* first page of the run in the file */
-    uint64_t count;                 /* pages; 1 for COPY, a whole window when huge */
-    uint64_t memory_offset; /* bytes from the memory's base, contiguous for DATA; EXT2DAX_NO_OFFSET for zeroes */
-    bool writable;          /* DATA only */
-    bool huge;              /* one entry of the huge order, aligned in file and memory; DATA only */
+    uint64_t count;                 /* pages, 1 for COPY, a whole PMD range if huge */
+    /* Bytes from the base of the memory, contiguous for DATA. EXT2DAX_NO_OFFSET for zeroes. */
+    uint64_t memory_offset;
+    bool writable; /* DATA only */
+    bool huge;     /* a single PMD entry, aligned in file and memory, DATA only */
 };
 
-/* What the core asks of an address space. `ctx` is what the embedder put beside the table. */
+/* Operations on an address space. `ctx` is the pointer the embedder stored beside the table. */
 struct ext2dax_address_space_ops {
-    size_t size; /* sizeof of whoever filled the table; what lies past it counts as NULL */
+    size_t size; /* sizeof as known to the embedder, ops past this size count as NULL */
 
     /*
-     * Enters the run, clipped to the mapping that faulted; the faulting page is the only one that must be entered.
-     * Never replaces an entry by a weaker one (data by zero page, writable by read-only, a private copy by anything),
-     * and entering what is there already succeeds. With `huge`, replaces the small and zero-page entries of the
-     * window in one step or answers FALLBACK. Answers NOPAGE, OOM or FALLBACK. Required where faults are used.
+     * Installs entries for the run, clipped to the faulting mapping. Only the faulting page must be
+     * installed. Called with dax_sem held shared.
+     *
+     * Never downgrades an existing entry (data to zero page, writable to read-only, a private copy
+     * to anything). Installing an entry already present succeeds. With `huge`, replaces the small
+     * and zero-page entries of the PMD range in a single step or returns FALLBACK.
+     *
+     * Returns NOPAGE, OOM or FALLBACK. With OOM the op may store the cause in fault->error, which
+     * is 0 before the call. The core stores ENOMEM if the op stores nothing. Required where faults
+     * are used.
      */
     enum ext2dax_fault_result (*map)(void *ctx, struct ext2dax_fault *fault, const struct ext2dax_mapping *mapping);
 
     /*
-     * Removes every entry of the pages [first, first + count), from every mapping of the inode; when it returns no
-     * access goes through one. `private_too`: private copies as well (truncate does, punch and the tearing down of
-     * zero pages do not). Cannot fail. `count` may be UINT64_MAX: to the end. A file that has grown has its
-     * new pages removed, of which an address space may remember that they lay past the end.
+     * Removes every entry of the pages [first, first + count) from every mapping of the inode. No
+     * access passes through such an entry after the return. Cannot fail. A `count` as large as
+     * UINT64_MAX means to the end.
+     *
+     * With `private_too`, removes private copies as well. Truncate sets `private_too`. Punch and
+     * the removal of zero pages do not.
+     *
+     * Also called for the new pages of a file that has grown, because an address space may have
+     * recorded these pages as past the end.
      */
     void (*unmap)(void *ctx, struct ext2dax_inode *inode, uint64_t first, uint64_t count, bool private_too);
 
     /*
-     * Write-protects shared entries from `first` on, at the furthest up to first + count, and finds the first run
-     * among them that was writable: returns its length and stores its first page in *run (0: there was none). When it
-     * returns, no store goes through a page of the run or before it; pages behind the run may still be writable, and
-     * the core asks again from there. An entry may be removed instead of protected. Cannot fail.
+     * Write-protects shared entries from page `first` on, at most up to first + count, and finds
+     * the first run of pages that were writable. Returns the length of this run and stores its
+     * first page in *run. Returns 0 if no page was writable.
+     *
+     * After the return no store passes through a page of the run or before the run. Pages after the
+     * run may still be writable, and the core calls again for the rest. An op may remove an entry
+     * instead of protecting the entry. Cannot fail.
      */
     uint64_t (*protect)(void *ctx, struct ext2dax_inode *inode, uint64_t first, uint64_t count, uint64_t *run);
 
     /*
-     * The file is about to have `pages` pages, more than it had; whoever sees its new size may touch them. For an address
-     * space that refuses touches past the end by itself, without a fault. Cannot fail. Optional.
+     * Announces that the file is about to have `pages` pages, more than before. Once the new size
+     * is visible, other threads may access the new pages. For an address space that refuses
+     * accesses past the end by itself, without a fault. Cannot fail. Optional.
      */
-    void (*grow)(void *ctx, struct ext2dax_inode *inode, uint64_t pages);
+    void (*extend)(void *ctx, struct ext2dax_inode *inode, uint64_t pages);
+
+    /*
+     * Returns true if any of the `bytes` bytes at `buffer` (the buffer of a read or write) may be
+     * mapped to the bytes [offset, offset + length) of the inode. A false positive (whole pages,
+     * private copies) is allowed, a false negative is not. On true the call goes through memory of
+     * the host.
+     *
+     * Called with at most freeze_write and the io lock held. Optional. Without this op, a read or
+     * write between a file and a mapping of the same bytes may move bytes already changed by the
+     * same call.
+     */
+    bool (*aliases)(void *ctx, struct ext2dax_inode *inode, uint64_t offset, uint64_t length, const void *buffer,
+                    size_t bytes);
 };
 
-/* A table that is NULL: nothing is ever mapped (read, write and truncate need no address space). */
+/*
+ * The address-space plug. With a NULL table nothing is ever mapped. Read, write and truncate need
+ * no address space.
+ */
 struct ext2dax_address_space {
     const struct ext2dax_address_space_ops *ops; /* copied at mount */
-    void *ctx;                                   /* handed to every op */
+    void *ctx;                                   /* passed to every op */
 };
 
 #ifdef __cplusplus

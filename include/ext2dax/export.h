@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What marks a declaration as part of the library's interface. */
+/* Marks a declaration as part of the public interface. */
 #ifndef EXT2DAX_EXPORT_H
 #define EXT2DAX_EXPORT_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host plug: the few services the core wants from whatever it runs in. Any op but alloc and release may be NULL.
+ * The host plug. The host plug supplies the few services that the core needs from its environment.
+ * Every op except `alloc` and `release` may be NULL.
  */
 #ifndef EXT2DAX_HOST_H
 #define EXT2DAX_HOST_H
@@ -10,6 +11,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "time.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -17,58 +19,97 @@ extern "C" {
 
 struct ext2dax_inode;
 
-/* What the core asks of its host. `ctx` is what the embedder put beside the table. */
+/*
+ * Services of the host. An op must return to the core. An op that jumps out or ends the thread
+ * would leave locks of the core held. Where POSIX threads are cancelled, an op that is a
+ * cancellation point (a log that writes) must disable cancellation for its own duration, as the
+ * plugs in hosted/ do. `ctx` is the pointer the embedder stored beside the table.
+ */
 struct ext2dax_host_ops {
-    size_t size; /* sizeof of whoever filled the table; what lies past it counts as NULL */
+    size_t size; /* sizeof as known to the embedder, ops past this size count as NULL */
 
     /*
-     * Memory for in-core objects: aligned for any type, contents undefined; NULL when there is none, at any call. May
-     * be called with dax_sem, entry and truncate held, never with a group, fs or cache lock. A host that serves real
-     * page faults from a signal handler must answer from a reserve there.
+     * Allocates memory for in-core objects, aligned for any type, with undefined contents. May
+     * return NULL at any call. `release` frees such memory, of the same size.
+     *
+     * May be called with dax_sem and the truncate lock held, never with a group, fs or cache lock.
+     * Faults call neither `alloc` nor `release`. Everything a fault needs is allocated at mount, so
+     * a fault can fail for lack of a block, never for lack of memory of the core.
      */
     void *(*alloc)(void *ctx, size_t bytes);
     void (*release)(void *ctx, void *at, size_t bytes);
 
     /*
-     * Seconds since 1970-01-01 UTC. Called with nothing below the freeze locks held. NULL: 0, and then times are
-     * stored as the image's inode count, the smallest that is never mistaken for an orphan link.
+     * Returns seconds since 1970-01-01 UTC. Called with no lock below the freeze locks held. NULL
+     * returns 0. Not called if `time` is present.
+     *
+     * time.h has the range of stored times. A time of deletion below the inode count of the image
+     * is stored as the inode count, because in a deleted inode a smaller number reads as a link of
+     * the orphan list.
      */
     int64_t (*now)(void *ctx);
 
     /*
-     * Takes one report; may be called with any lock held, so it may not call back. NULL: reports are dropped. It is called in
-     * the thread whose call makes the report, before that call returns. An embedder that wants to say why a call failed
-     * keeps the report for the thread (its strings are static), forgets it before the next call, and believes
-     * it if its `error` is what the call returned.
+     * Receives a report. May be called with any lock held and so must not call the library. Called
+     * in the thread of the reporting call, before this call returns. NULL drops reports.
+     *
+     * An embedder that explains why a call failed keeps the last report per thread (the strings are
+     * static), forgets the report before the next call, and trusts the report if `error` in the
+     * report equals the error returned.
      */
     void (*log)(void *ctx, const struct ext2dax_report *report);
 
-    /* A caller's bug or the core's: does not return. NULL: the core traps. */
+    /* Handles a bug of the caller or of the core. Must not return. With NULL the core traps. */
     void (*panic)(void *ctx, const char *file, int line, const char *what);
 
     /*
-     * Copy between the image and a caller's buffer for read and write; either side may fault. Return how many bytes
-     * were copied, short where the caller's side could not be touched. Called with freeze_write and io at the most.
-     * NULL: memcpy.
+     * Copy between the image and the buffer of a caller, for read and write. Either side may fault.
+     * Return the number of bytes copied, fewer than `bytes` where the side of the caller is not
+     * accessible. Called with at most freeze_write and the io lock held.
+     *
+     * Where the buffer of the caller maps the bytes being moved, either side may be memory of
+     * `alloc` instead. NULL means memcpy.
      */
     size_t (*copy_out)(void *ctx, void *to_caller, const void *from_image, size_t bytes);
     size_t (*copy_in)(void *ctx, void *to_image, const void *from_caller, size_t bytes);
 
-    /* May the calling thread use the blocks reserved for the superuser? NULL: no. */
+    /*
+     * Returns true if the calling thread may use the blocks reserved for the superuser. Called only
+     * when an allocation would take reserved blocks, with no group, fs or cache lock held. NULL
+     * means no.
+     */
     bool (*may_use_reserved)(void *ctx);
 
     /*
-     * The last reference to an inode that lives in the embedder's storage is gone; the core will not touch it again.
-     * Called without locks, but for the freeze locks where a freeze had the last reference. NULL where
-     * ext2dax_inode_get_in() is not used.
+     * Notifies the embedder that the last reference to an inode in its storage is released. The
+     * core does not access the inode again. Called without locks, except for the freeze locks where
+     * the last reference was one of freeze or remount, and for freeze_write and the rename lock
+     * where the last reference was one of ext2dax_rename() to an ancestor of a directory. May be
+     * NULL where ext2dax_inode_get_in() is not used.
      */
     void (*inode_released)(void *ctx, struct ext2dax_inode *inode);
+
+    /*
+     * Returns true to stop a long operation. Polled many times a second by ext2dax_mount() during
+     * recovery and verification. The mount then fails with EINTR. Called with no lock held. NULL
+     * means no.
+     */
+    bool (*interrupted)(void *ctx);
+
+    /*
+     * Stores the present in *now. Called as `now`. NULL calls `now`, with 0 nanoseconds. More than
+     * 999,999,999 nanoseconds count as 999,999,999.
+     *
+     * A clock of coarse steps is enough. A time equal to the stored time is not stored again, so a
+     * coarse clock saves stores to the image.
+     */
+    void (*time)(void *ctx, struct ext2dax_time *now);
 };
 
-/* The plug: a table, copied at mount, and what is handed to its ops. */
+/* The host plug. The table is copied at mount. */
 struct ext2dax_host {
     const struct ext2dax_host_ops *ops; /* required */
-    void *ctx;                          /* handed to every op */
+    void *ctx;                          /* passed to every op */
 };
 
 #ifdef __cplusplus

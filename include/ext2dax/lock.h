@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock plug: who waits.
+ * The lock plug.
  *
- * The core needs one primitive, a reader/writer lock that lives in one machine word of the object it protects. A
- * backend uses the word in place, or keeps a pointer in it to whatever its system calls a lock. Every lock is
- * initialised with its class and a number, so that a backend which checks the order knows what it holds.
+ * The core needs a single primitive, a reader/writer lock in one machine word of the object it
+ * protects. A backend uses the word in place, or keeps in the word a pointer to a lock of its
+ * system. Every lock is initialised with its class and a number, so that a backend which checks the
+ * lock order can identify the lock.
  *
- * A backend must be fair to both sides: a reader that waits gets in although writers keep coming, and a writer although
- * readers do. The core never takes one lock twice in one thread, and never upgrades.
+ * A backend must be fair to both sides. A waiting reader gets in although writers keep coming, and
+ * a waiting writer although readers keep coming. The core never takes a lock twice in the same
+ * thread and never upgrades a lock.
  */
 #ifndef EXT2DAX_LOCK_H
 #define EXT2DAX_LOCK_H
@@ -20,67 +22,77 @@
 extern "C" {
 #endif
 
-/* One lock, wherever it lies. */
+/* A lock, embedded in the object it protects. */
 struct ext2dax_lock {
-    uintptr_t word; /* the backend's; the core only gives it an address */
+    uintptr_t word; /* owned by the backend, the core only passes the address */
 };
 
-/* In the order in which they are taken: a thread that holds one takes only classes further down. */
+/* Lock classes in the order of acquisition. A thread that holds a lock takes only later classes. */
 enum ext2dax_lock_class {
-    EXT2DAX_LOCK_FREEZE_WRITE, /* shared: every modifying call but faults; exclusive: freeze. Any thread may release */
-    EXT2DAX_LOCK_RENAME,       /* one a mount: renames that move a directory */
-    EXT2DAX_LOCK_IO, /* one an inode; number: the inode's. Several: parents first, directories first, by number */
-    EXT2DAX_LOCK_ADDRESS_SPACE, /* the embedder's own (mmap lock); the core never takes it */
-    EXT2DAX_LOCK_FREEZE_FAULT,  /* 0, shared: waiting for thaw; 1, shared: write faults and last puts, which only try;
-                                 * exclusive, in this order: freeze. Any thread may release */
-    EXT2DAX_LOCK_DAX_SEM,       /* one an inode. shared: the fault family; exclusive: what takes blocks away */
-    EXT2DAX_LOCK_ENTRY,         /* one an inode and window, hashed; never two held */
-    EXT2DAX_LOCK_TRUNCATE,      /* one an inode: its block tree changes only under it */
-    EXT2DAX_LOCK_GROUP,         /* one a block group; number: the group's; never two held */
-    EXT2DAX_LOCK_FS,            /* one a mount: superblock counters, pins */
-    EXT2DAX_LOCK_CACHE,         /* one a mount: which inodes are in core; never held together with FS */
-    EXT2DAX_LOCK_PAGE_TABLE,    /* the embedder's leaf, taken inside map, unmap and protect */
-    EXT2DAX_LOCK_CLASSES        /* how many there are */
+    EXT2DAX_LOCK_FREEZE_WRITE,  /* per mount. Shared by modifying calls except faults. Exclusive in
+                                 * freeze and remount. Any thread may release the lock */
+    EXT2DAX_LOCK_RENAME,        /* per mount, for renames of directories, taken by no call yet */
+    EXT2DAX_LOCK_IO,            /* per inode, numbered by inode. Several are taken parents first,
+                                 * directories before files, then by number */
+    EXT2DAX_LOCK_ADDRESS_SPACE, /* the embedder's own (mmap lock), never taken by the core */
+    EXT2DAX_LOCK_FREEZE_FAULT,  /* two per mount. Number 0 is taken shared to wait for thaw. Number
+                                 * 1 is tried shared by write faults and last puts. Freeze and
+                                 * remount take 0, then 1, exclusively. Any thread may release
+                                 * the locks */
+    EXT2DAX_LOCK_DAX_SEM,       /* per inode. Shared by faults, fsync and pins. Exclusive in calls
+                                 * that remove blocks, and in some growth of a file */
+    EXT2DAX_LOCK_RANGE,         /* the range lock, per inode and PMD range, hashed to a fixed number
+                                 * per mount. A thread never holds two */
+    EXT2DAX_LOCK_TRUNCATE,      /* per inode. The block tree changes only under this lock */
+    EXT2DAX_LOCK_GROUP,         /* per block group, numbered by group. Never two in a thread */
+    EXT2DAX_LOCK_FS,            /* per mount, for superblock counters and pins */
+    EXT2DAX_LOCK_ICACHE,        /* per mount, for the table of in-core inodes, never with FS */
+    EXT2DAX_LOCK_PAGE_TABLE,    /* the embedder's leaf lock, taken inside map, unmap and protect */
+    EXT2DAX_LOCK_CLASSES        /* number of classes */
 };
 
-/* How a lock is held. */
+/* The mode in which a lock is held. */
 enum ext2dax_lock_mode {
-    EXT2DAX_LOCK_SHARED,   /* by readers, any number of them */
-    EXT2DAX_LOCK_EXCLUSIVE /* by one writer */
+    EXT2DAX_LOCK_SHARED,   /* by any number of readers */
+    EXT2DAX_LOCK_EXCLUSIVE /* by a single writer */
 };
 
 /*
- * `ctx` is what the embedder put beside the table. read_lock and write_lock may block and cannot fail; everything else
- * neither blocks nor fails but init.
+ * Operations on locks. `ctx` is the pointer the embedder stored beside the table. read_lock and
+ * write_lock may block and cannot fail. The other ops do not block, and only `init` may fail.
  */
 struct ext2dax_lock_ops {
-    size_t size; /* sizeof(struct ext2dax_lock_ops) of whoever filled the table; what lies past it counts as NULL */
+    size_t size; /* sizeof as known to the embedder, ops past this size count as NULL */
 
-    /* Makes an unlocked lock in *lock. May answer -EXT2DAX_ENOMEM; then nothing needs destroying. Required. */
+    /* Makes *lock an unlocked lock. Required. After -EXT2DAX_ENOMEM nothing needs a destroy. */
     int (*init)(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lock_class, uint64_t number);
-    /* The lock is unlocked and nobody will touch it again. NULL: nothing to do. */
+    /* Releases the resources of an unlocked lock no longer used. NULL where a lock has none. */
     void (*destroy)(void *ctx, struct ext2dax_lock *lock);
 
-    void (*read_lock)(void *ctx, struct ext2dax_lock *lock);    /* required; acquire ordering */
-    void (*read_unlock)(void *ctx, struct ext2dax_lock *lock);  /* required; release ordering */
-    void (*write_lock)(void *ctx, struct ext2dax_lock *lock);   /* required; acquire ordering */
-    void (*write_unlock)(void *ctx, struct ext2dax_lock *lock); /* required; release ordering */
+    void (*read_lock)(void *ctx, struct ext2dax_lock *lock);    /* required, acquire ordering */
+    void (*read_unlock)(void *ctx, struct ext2dax_lock *lock);  /* required, release ordering */
+    void (*write_lock)(void *ctx, struct ext2dax_lock *lock);   /* required, acquire ordering */
+    void (*write_unlock)(void *ctx, struct ext2dax_lock *lock); /* required, release ordering */
 
-    /* True if taken at once. Required: a fault on a frozen filesystem and a last put may not wait. */
+    /*
+     * Returns true if the lock was taken at once. Required, because a fault on a frozen filesystem
+     * and a last put must not wait.
+     */
     bool (*try_read_lock)(void *ctx, struct ext2dax_lock *lock);
     bool (*try_write_lock)(void *ctx, struct ext2dax_lock *lock);
 
     /*
-     * Is the lock held by someone in this mode? (Held exclusively counts as held shared too.) A backend that cannot
-     * know says yes, and so does NULL. The core asserts on it where a caller must hold the lock.
+     * Returns true if any thread holds the lock in this mode. A lock held exclusively also counts
+     * as held shared. A backend unable to know returns true, and NULL means true. The core asserts
+     * on the result where a caller must hold the lock.
      */
     bool (*held)(void *ctx, const struct ext2dax_lock *lock, enum ext2dax_lock_mode mode);
 };
 
-/* The plug: a table, copied at mount, and what is handed to its ops. */
+/* The lock plug. The table is copied at mount. */
 struct ext2dax_locks {
     const struct ext2dax_lock_ops *ops; /* required */
-    void *ctx;                          /* handed to every op */
+    void *ctx;                          /* passed to every op */
 };
 
 #ifdef __cplusplus

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Error detail: what the calling thread was told by the hosts of this library.
+ * Error detail. Reports received by the hosts of this library in the calling thread.
  *
- * The core reports to the log before the call that fails returns, and in the thread of that call. So a report belongs to
- * a call if it was made in the same thread, later than the call began, and has the error that the call returned; nothing
- * else is needed to tell it from one of an earlier call or of another thread. When a call began only its caller knows:
- * hence the marks, which are how many reports the thread had been handed by then.
+ * The core passes a report to the log in the thread of the failing call, before the call returns.
+ * So a report belongs to a call if the report was made in the same thread, after the call began,
+ * and carries the error returned by the call. Nothing else is needed to exclude reports of earlier
+ * calls and of other threads. Only the caller knows when a call began. Hence the marks. A mark is
+ * the number of error reports the thread has received so far.
  *
- * A fault is served in the middle of something else, perhaps of a call that copies from a window. What is reported there has
- * a place of its own, and nothing of the interrupted call's is overwritten.
+ * A fault handler interrupts other code, possibly a call that copies from a mapping. Reports made
+ * in a fault handler have a separate slot and never overwrite the reports of the interrupted call.
  *
- * No lock and no memory is needed. Whoever interrupts the writing of an entry finds it empty.
+ * No lock and no allocation is needed. A signal handler interrupting the writing of a slot finds
+ * the slot empty.
  */
 #include <stdatomic.h>
 #include <stddef.h>
@@ -18,21 +20,21 @@
 #include "ext2dax/hosted/host.h"
 #include "host_report.h"
 
-/* A call that fails makes one or two, and some that it survived. */
+/* A failing call makes a report or two, plus reports of errors survived by the call. */
 #define RECENT 4u
 
 struct kept {
-    uint64_t number; /* of the thread's reports, from 1; 0: nothing here */
+    uint64_t number; /* number of the report in the thread, from 1, or 0 for an empty slot */
     struct ext2dax_report report;
 };
 
-/* Of the model that host.c has for its own, and for the same reason. */
+/* TLS model as in host.c, for the same reason. */
 #define OF_THREAD static _Thread_local __attribute__((tls_model("initial-exec")))
 
 OF_THREAD struct kept recent[RECENT];
-OF_THREAD unsigned last; /* of recent */
+OF_THREAD unsigned last; /* index of the latest report in `recent` */
 OF_THREAD struct kept of_fault;
-OF_THREAD uint64_t count; /* of all reports of errors */
+OF_THREAD uint64_t count; /* of all reports with an error */
 
 static void keep(struct kept *kept, uint64_t number, const struct ext2dax_report *report)
 {
@@ -43,13 +45,16 @@ static void keep(struct kept *kept, uint64_t number, const struct ext2dax_report
     kept->number = number;
 }
 
-/* Of two, the later one; but rather the one that saw what is wrong than one that recalls it. */
+/*
+ * Does the later report replace the earlier? The later report wins, except that an INFO report,
+ * which only recalls a known defect, never replaces an ERROR report of the defect itself.
+ */
 static bool better(const struct ext2dax_report *later, const struct ext2dax_report *earlier)
 {
     return later->level <= earlier->level;
 }
 
-void e2d_host_keep(const struct ext2dax_report *report, bool in_handler)
+void e2dh_host_keep(const struct ext2dax_report *report, bool in_handler)
 {
     if (report->error == 0)
         return;
@@ -62,7 +67,7 @@ void e2d_host_keep(const struct ext2dax_report *report, bool in_handler)
     }
 }
 
-void e2d_host_fault_begins(void)
+void e2dh_host_fault_begins(void)
 {
     of_fault.number = 0;
 }
@@ -78,7 +83,7 @@ bool ext2dax_host_report(uint64_t mark, int error, struct ext2dax_report *report
 
     if (error > 0)
         error = -error;
-    /* From the oldest on. */
+    /* From the oldest to the latest. */
     for (unsigned i = 1; i <= RECENT; i++) {
         const struct kept *kept = &recent[(last + i) % RECENT];
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No locking, for a program with one thread. The word counts holders: 1 is the writer, readers count in twos. With one
- * thread a lock that is not free never becomes free while the caller waits, so waiting is a deadlock for certain and
- * ends the program instead; so does unlocking what is not locked, and destroying what is.
+ * No locking, for a program with a single thread. The word counts holders. 1 is the writer, each
+ * reader adds 2. With a single thread a held lock can never become free while the caller waits. So
+ * waiting would be a certain deadlock and aborts the program instead. Unlocking a free lock and
+ * destroying a held lock abort the program too.
  */
 #include <stddef.h>
 
@@ -26,7 +27,7 @@ static void destroy(void *ctx, struct ext2dax_lock *lock)
 {
     (void)ctx;
     if (lock->word != 0)
-        e2d_lock_misuse("destroyed while held");
+        e2dh_lock_misuse("destroyed while held");
 }
 
 static bool try_read_lock(void *ctx, struct ext2dax_lock *lock)
@@ -50,20 +51,20 @@ static bool try_write_lock(void *ctx, struct ext2dax_lock *lock)
 static void read_lock(void *ctx, struct ext2dax_lock *lock)
 {
     if (!try_read_lock(ctx, lock))
-        e2d_lock_misuse("read lock of a write-locked lock, without threads");
+        e2dh_lock_misuse("read lock of a write-locked lock, without threads");
 }
 
 static void write_lock(void *ctx, struct ext2dax_lock *lock)
 {
     if (!try_write_lock(ctx, lock))
-        e2d_lock_misuse("write lock of a held lock, without threads");
+        e2dh_lock_misuse("write lock of a held lock, without threads");
 }
 
 static void read_unlock(void *ctx, struct ext2dax_lock *lock)
 {
     (void)ctx;
     if (lock->word < ONE_READER)
-        e2d_lock_misuse("read unlock without a reader");
+        e2dh_lock_misuse("read unlock without a reader");
     lock->word -= ONE_READER;
 }
 
@@ -71,7 +72,7 @@ static void write_unlock(void *ctx, struct ext2dax_lock *lock)
 {
     (void)ctx;
     if (lock->word != WRITER)
-        e2d_lock_misuse("write unlock without a writer");
+        e2dh_lock_misuse("write unlock without a writer");
     lock->word = 0;
 }
 

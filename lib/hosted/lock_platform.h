@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What lock_atomic_ops.c takes from where it runs: atomic operations on the word of a lock, and ways to wait. A bench that
- * decides itself what happens between two of them, or whether who sleeps is woken, compiles lock_atomic_ops.c with
- * E2D_LOCK_PLATFORM naming a header of its own, which defines the same names.
+ * Platform of lock_atomic_ops.c. Atomic operations on the word of a lock, and functions to wait. A
+ * test harness that controls the steps between two operations, or decides whether a sleeper is
+ * woken, compiles lock_atomic_ops.c with E2D_LOCK_PLATFORM set to a header of its own. The header
+ * defines the same names.
  */
-#ifndef E2D_HOSTED_LOCK_PLATFORM_H
-#define E2D_HOSTED_LOCK_PLATFORM_H
+#ifndef E2DH_HOSTED_LOCK_PLATFORM_H
+#define E2DH_HOSTED_LOCK_PLATFORM_H
 
 #include <atomic_ops.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #if UINTPTR_MAX > 0xFFFFFFFFu
-#define E2D_LOCK_BITS 64
+#define E2DH_LOCK_BITS 64
 #else
-#define E2D_LOCK_BITS 32
+#define E2DH_LOCK_BITS 32
 #endif
 
 #if defined(E2D_LOCK_PLATFORM)
@@ -32,29 +33,32 @@
 #include <unistd.h>
 #endif
 
-/* Looks at the word before it goes to sleep: about a microsecond. */
-#define E2D_LOCK_SPINS 200u
+/* Loads of the word before a waiter sleeps, about a microsecond. */
+#define E2DH_LOCK_SPINS 200u
 
-static inline AO_t e2d_word_load(const volatile AO_t *at)
+static inline AO_t e2dh_word_load(const volatile AO_t *at)
 {
     return AO_load(at);
 }
-/* Stores `to` if the word is `from`; false: it is not. In three strengths of ordering. */
-static inline bool e2d_word_swap(volatile AO_t *at, AO_t from, AO_t to)
+/*
+ * Compares the word with `from` and stores `to` if equal. Returns false if not equal. Three
+ * functions for three memory orders.
+ */
+static inline bool e2dh_word_swap(volatile AO_t *at, AO_t from, AO_t to)
 {
     return AO_compare_and_swap(at, from, to);
 }
-static inline bool e2d_word_swap_acquire(volatile AO_t *at, AO_t from, AO_t to)
+static inline bool e2dh_word_swap_acquire(volatile AO_t *at, AO_t from, AO_t to)
 {
     return AO_compare_and_swap_acquire(at, from, to);
 }
-static inline bool e2d_word_swap_release(volatile AO_t *at, AO_t from, AO_t to)
+static inline bool e2dh_word_swap_release(volatile AO_t *at, AO_t from, AO_t to)
 {
     return AO_compare_and_swap_release(at, from, to);
 }
 
-/* Between two looks at the word. */
-static inline void e2d_relax(void)
+/* Pauses between two loads of the word. */
+static inline void e2dh_relax(void)
 {
 #if defined(__i386__) || defined(__x86_64__)
     __builtin_ia32_pause();
@@ -63,22 +67,23 @@ static inline void e2d_relax(void)
 #endif
 }
 
-/* Others first. */
-static inline void e2d_give_way(void)
+/* Yields the processor. */
+static inline void e2dh_give_way(void)
 {
     sched_yield();
 }
 
 #if defined(__linux__)
 
-#if !defined(SYS_futex) /* 32-bit targets that never had a 32-bit time; without a timeout both are one call */
+/* 32-bit targets with 64-bit time only. Without a timeout both system calls are the same. */
+#if !defined(SYS_futex)
 #define SYS_futex SYS_futex_time64
 #endif
 
-/* The half of the word that the kernel compares: the lower one by value. */
-static inline volatile uint32_t *e2d_compared(volatile AO_t *at)
+/* Returns the half of the word compared by the kernel, the lower half by value. */
+static inline volatile uint32_t *e2dh_compared(volatile AO_t *at)
 {
-#if E2D_LOCK_BITS == 64 && defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#if E2DH_LOCK_BITS == 64 && defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     return (volatile uint32_t *)at + 1;
 #else
     return (volatile uint32_t *)at;
@@ -86,31 +91,32 @@ static inline volatile uint32_t *e2d_compared(volatile AO_t *at)
 }
 
 /*
- * Sleeps until woken by one of `bits`, unless the lower half of the word differs from that of `seen`, compared in one step
- * with falling asleep; may return for no reason.
+ * Sleeps until woken with any of `bits`. Does not sleep if the lower half of the word differs from
+ * the lower half of `seen`. The comparison and falling asleep are a single step in the kernel. May
+ * return spuriously.
  */
-static inline void e2d_sleep_on(volatile AO_t *at, AO_t seen, uint32_t bits)
+static inline void e2dh_sleep_on(volatile AO_t *at, AO_t seen, uint32_t bits)
 {
     int saved = errno;
 
-    if (syscall(SYS_futex, e2d_compared(at), FUTEX_WAIT_BITSET_PRIVATE, (uint32_t)seen, NULL, NULL, bits) != 0 &&
+    if (syscall(SYS_futex, e2dh_compared(at), FUTEX_WAIT_BITSET_PRIVATE, (uint32_t)seen, NULL, NULL, bits) != 0 &&
         errno == ENOSYS)
         sched_yield();
     errno = saved;
 }
 
-/* Wakes everyone who sleeps on the word with one of `bits`. */
-static inline void e2d_wake(volatile AO_t *at, uint32_t bits)
+/* Wakes all sleepers on the word with any of `bits`. */
+static inline void e2dh_wake(volatile AO_t *at, uint32_t bits)
 {
     int saved = errno;
 
-    syscall(SYS_futex, e2d_compared(at), FUTEX_WAKE_BITSET_PRIVATE, INT_MAX, NULL, NULL, bits);
+    syscall(SYS_futex, e2dh_compared(at), FUTEX_WAKE_BITSET_PRIVATE, INT_MAX, NULL, NULL, bits);
     errno = saved;
 }
 
 #else
 
-static inline void e2d_sleep_on(volatile AO_t *at, AO_t seen, uint32_t bits)
+static inline void e2dh_sleep_on(volatile AO_t *at, AO_t seen, uint32_t bits)
 {
     (void)at;
     (void)seen;
@@ -118,7 +124,7 @@ static inline void e2d_sleep_on(volatile AO_t *at, AO_t seen, uint32_t bits)
     sched_yield();
 }
 
-static inline void e2d_wake(volatile AO_t *at, uint32_t bits)
+static inline void e2dh_wake(volatile AO_t *at, uint32_t bits)
 {
     (void)at;
     (void)bits;

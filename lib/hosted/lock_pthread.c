@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locks of POSIX threads: the word points to a fair reader/writer lock made of a mutex and a queue.
+ * Locks of POSIX threads. The word points to a fair reader/writer lock made of a mutex and a queue.
  *
- * Why not pthread_rwlock_t: only the thread that took one may release it, which the freeze classes need not keep to,
- * and implementations prefer one side (glibc's default starves writers, its other kind readers). Here the mutex guards
- * the state only and is held for a few instructions by the thread that took it. Who cannot enter at once, or finds
- * others waiting, queues a node from its own stack; who leaves hands the lock to the head of the queue, a writer or
- * all readers up to the next writer. So it is first come, first served, nobody enters past the queue, and only those
- * are woken whose turn it is. Any thread may release, and held() is exact.
+ * pthread_rwlock_t has two defects here. Only the thread holding the lock may release the lock, and
+ * locks of the freeze classes may be released by another thread. Implementations prefer a side (the
+ * default kind of glibc starves writers, the other kind starves readers). Here the mutex guards the
+ * state only. The thread that takes the mutex holds the mutex for a few instructions. A thread that
+ * cannot enter at once, or finds others waiting, queues a node from its own stack. A leaving holder
+ * passes the lock to the head of the queue, a writer or all readers up to the next writer. So the
+ * lock is first come, first served, no thread enters past the queue, and only threads in turn are
+ * woken. Any thread may release, and held() is exact.
  *
- * A fault handler takes these locks too, though POSIX lists no mutex function as safe in a signal handler. The rule is
- * about handlers that interrupt such a function half-way. Ours runs for a SIGSEGV raised by a touch of a mapped window;
- * no mutex or condition variable lies in one, so no pthread function on the way here was interrupted, and the code
- * interrupted holds none of our locks (the library touches no window below io). The handler is then an ordinary
- * function call at that instruction. Only init and destroy use the heap, and no fault makes or ends a lock.
+ * A fault handler takes such locks too, though POSIX lists no mutex function as async-signal-safe.
+ * The POSIX rule concerns handlers interrupting such a function half-way. The handler here runs for
+ * a SIGSEGV raised by an access to a mapping. No mutex and no condition variable lies in a mapping,
+ * so the access interrupted no pthread function, and the interrupted code holds no such lock (the
+ * library accesses no mapping while holding a lock below io). So the handler is an ordinary
+ * function call at the faulting instruction. Only init and destroy use the heap, and no fault
+ * creates or destroys a lock.
  */
 #include <pthread.h>
 #include <stddef.h>
@@ -21,27 +25,29 @@
 
 #include "ext2dax/error.h"
 
+#include "lock_count.h"
 #include "lock_misuse.h"
 
 struct waiter {
     struct waiter *next;
     pthread_cond_t turn;
     bool write;
-    bool granted; /* the lock has been taken in the waiter's name */
+    bool granted; /* the lock has been taken for the waiter */
 };
 
 struct fair_lock {
-    pthread_mutex_t mutex; /* guards the rest, and every node queued */
+    pthread_mutex_t mutex; /* guards all other fields and every queued node */
     struct waiter *first;
-    struct waiter **last; /* where the next node is hung up */
+    struct waiter **last; /* link for the next node */
     unsigned long readers;
     bool writer;
+    unsigned counted; /* kinds of holders that lock_count.h counts */
 };
 
 static void must(int error)
 {
     if (error != 0)
-        e2d_lock_misuse("a pthread call failed");
+        e2dh_lock_misuse("a pthread call failed");
 }
 
 static struct fair_lock *fair(const struct ext2dax_lock *lock)
@@ -49,7 +55,7 @@ static struct fair_lock *fair(const struct ext2dax_lock *lock)
     return (struct fair_lock *)lock->word;
 }
 
-/* Under the mutex: takes the lock for one more holder, if those inside allow it. */
+/* Takes the lock for another holder if the current holders allow. Needs the mutex. */
 static bool admit(struct fair_lock *f, bool write)
 {
     if (f->writer || (write && f->readers > 0))
@@ -61,7 +67,10 @@ static bool admit(struct fair_lock *f, bool write)
     return true;
 }
 
-/* Under the mutex: admits from the head of the queue whoever may enter now. A node granted is its owner's again. */
+/*
+ * Admits waiters from the head of the queue as long as the lock allows. A granted node belongs to
+ * the waiting thread again. Needs the mutex.
+ */
 static void hand_on(struct fair_lock *f)
 {
     while (f->first && admit(f, f->first->write)) {
@@ -75,7 +84,10 @@ static void hand_on(struct fair_lock *f)
     }
 }
 
-/* Under the mutex. Waiting is a cancellation point, and a cancelled waiter would leave its node behind. */
+/*
+ * Needs the mutex. Disables cancellation, because waiting is a cancellation point, and a cancelled
+ * waiter would leave its node in the queue.
+ */
 static void wait_in_queue(struct fair_lock *f, bool write)
 {
     struct waiter w = {.write = write};
@@ -91,8 +103,15 @@ static void wait_in_queue(struct fair_lock *f, bool write)
     must(pthread_cond_destroy(&w.turn));
 }
 
+static bool is_counted(const struct fair_lock *f, bool write)
+{
+    return (f->counted & (write ? E2DH_COUNT_EXCLUSIVE : E2DH_COUNT_SHARED)) != 0;
+}
+
 static void take(struct fair_lock *f, bool write)
 {
+    if (is_counted(f, write))
+        e2dh_locks_count();
     must(pthread_mutex_lock(&f->mutex));
     if (f->first || !admit(f, write))
         wait_in_queue(f, write);
@@ -101,11 +120,15 @@ static void take(struct fair_lock *f, bool write)
 
 static bool try_take(struct fair_lock *f, bool write)
 {
-    bool taken;
+    bool taken, counted = is_counted(f, write);
 
+    if (counted)
+        e2dh_locks_count();
     must(pthread_mutex_lock(&f->mutex));
     taken = !f->first && admit(f, write);
     must(pthread_mutex_unlock(&f->mutex));
+    if (counted && !taken)
+        e2dh_locks_discount();
     return taken;
 }
 
@@ -136,27 +159,33 @@ static bool try_write_lock(void *ctx, struct ext2dax_lock *lock)
 static void read_unlock(void *ctx, struct ext2dax_lock *lock)
 {
     struct fair_lock *f = fair(lock);
+    bool counted = is_counted(f, false); /* the lock may be freed once released */
 
     (void)ctx;
     must(pthread_mutex_lock(&f->mutex));
     if (f->readers == 0)
-        e2d_lock_misuse("read unlock without a reader");
+        e2dh_lock_misuse("read unlock without a reader");
     f->readers--;
     hand_on(f);
     must(pthread_mutex_unlock(&f->mutex));
+    if (counted)
+        e2dh_locks_discount();
 }
 
 static void write_unlock(void *ctx, struct ext2dax_lock *lock)
 {
     struct fair_lock *f = fair(lock);
+    bool counted = is_counted(f, true);
 
     (void)ctx;
     must(pthread_mutex_lock(&f->mutex));
     if (!f->writer)
-        e2d_lock_misuse("write unlock without a writer");
+        e2dh_lock_misuse("write unlock without a writer");
     f->writer = false;
     hand_on(f);
     must(pthread_mutex_unlock(&f->mutex));
+    if (counted)
+        e2dh_locks_discount();
 }
 
 static bool held(void *ctx, const struct ext2dax_lock *lock, enum ext2dax_lock_mode mode)
@@ -176,8 +205,6 @@ static int init(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lo
     struct fair_lock *f = calloc(1, sizeof(*f));
 
     (void)ctx;
-    (void)lock_class;
-    (void)number;
     if (!f)
         return -EXT2DAX_ENOMEM;
     if (pthread_mutex_init(&f->mutex, NULL) != 0) {
@@ -185,6 +212,7 @@ static int init(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lo
         return -EXT2DAX_ENOMEM;
     }
     f->last = &f->first;
+    f->counted = e2dh_counted_holders(lock_class, number);
     lock->word = (uintptr_t)f;
     return 0;
 }
@@ -195,7 +223,7 @@ static void destroy(void *ctx, struct ext2dax_lock *lock)
 
     (void)ctx;
     if (f->writer || f->readers > 0 || f->first)
-        e2d_lock_misuse("destroyed while held");
+        e2dh_lock_misuse("destroyed while held");
     must(pthread_mutex_destroy(&f->mutex));
     free(f);
     lock->word = 0;

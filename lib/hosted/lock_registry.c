@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Which lock backends this build has: the one place that knows what was left out, so that callers carry no #ifdef. */
+/*
+ * Lock backends of this build. Only this file knows which backends were left out, so callers need
+ * no #ifdef.
+ */
 #include "ext2dax/hosted/lock.h"
 
 #include <string.h>

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The lock plug as its caller knew it, for what has locks of its own; the core copies every table itself. */
-#ifndef E2D_LOCK_TABLE_H
-#define E2D_LOCK_TABLE_H
+/*
+ * Copy of an embedder's lock table, for components of the library with locks of their own. The core
+ * copies every table itself.
+ */
+#ifndef E2DH_LOCK_TABLE_H
+#define E2DH_LOCK_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,10 +13,10 @@
 #include "ext2dax/lock.h"
 
 /*
- * Copies a table, in whole pointers, as far as its size says that it goes; what lies past that is NULL. False where a
- * required op is not there. `from` may be NULL.
+ * Copies a table in whole pointers, up to the size given in the table. Ops past the size become
+ * NULL. Returns false if a required op is missing. `from` may be NULL.
  */
-static inline bool e2d_copy_lock_table(struct ext2dax_lock_ops *to, const struct ext2dax_lock_ops *from)
+static inline bool e2dh_copy_lock_table(struct ext2dax_lock_ops *to, const struct ext2dax_lock_ops *from)
 {
     size_t size = from ? from->size : 0;
 

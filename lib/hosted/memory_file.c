@@ -1,27 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A mapped file as an image. Opening settles how its bytes become durable, and the table of ops follows from that:
+ * A mapped file as an image. Opening determines how bytes become durable, and selects the table of
+ * ops
  *
- *     DAX         the mapping is the medium (the kernel granted MAP_SYNC, or it is a devdax device): cache lines are
- *                 written back with the processor's own instructions, and its fence orders them
- *     PAGE_CACHE  the mapping is a cache of the medium: msync, page by page, which returns when it is done
- *     VOLATILE    there is no medium: nothing
+ *     DAX         The mapping is the medium. The kernel granted MAP_SYNC, or the file is a devdax
+ *                 device. Cache lines are written back with instructions of the processor, and
+ *                 the fence of the processor orders the write-backs.
+ *     PAGE_CACHE  The mapping is a cache of the medium. msync writes pages back and returns when
+ *                 the medium has the pages.
+ *     VOLATILE    No medium. Nothing is written back.
  *
- * The mapping replaces an aligned reservation, so no other thread can get the addresses in between. Opening changes a
- * file (CREATE) only as its last step that can fail, or undoes it.
+ * The mapping replaces an aligned reservation, so no other thread can get the addresses in between.
+ * Modulo the huge page size the address of the image equals the file offset. Only then can the
+ * kernel use huge entries. So the base of the image is a multiple of the huge page size only if the
+ * offset is. Opening with CREATE changes a file only in the last step that can fail, or undoes the
+ * change. map_resized() names the exceptions.
  *
- * Ops may run in a fault handler and while the core's locks are held: they go to the kernel without libc's cancellation
- * points, use no heap and keep errno.
+ * Ops may run in a fault handler and while the core holds locks. So ops use no cancellation points
+ * of libc, use no heap and preserve errno.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -31,10 +37,15 @@
 #include "ext2dax/error.h"
 #include "ext2dax/hosted/memory.h"
 
+#include "calls.h"
+#include "host_report.h"
+#include "in_use.h"
+#include "memory_owner.h"
 #include "memory_reserve.h"
 #include "writeback.h"
 
-#define NOEXEC_SEAL 0x8u /* MFD_NOEXEC_SEAL, Linux 6.3 */
+#define SECTOR      512u
+#define NOEXEC_SEAL 0x8u /* MFD_NOEXEC_SEAL, since Linux 6.3 */
 
 #define MAGIC_TMPFS     0x01021994u
 #define MAGIC_RAMFS     0x858458F6u
@@ -46,22 +57,33 @@
 
 struct file {
     int fd;
-    enum ext2dax_file_kind kind;
-    struct e2d_write_back how; /* DAX only */
-    size_t page;               /* bytes, of the host's pages */
-    void *base;
-    size_t mapped; /* bytes: the size, up to a whole page */
+    enum ext2dax_memory_kind kind;
+    struct e2dh_write_back how; /* DAX only */
+    size_t page;                /* host page size in bytes */
+    uint64_t offset;            /* bytes of the file before the image */
+    uint64_t from;              /* file offset in bytes where the mapping begins */
+    void *base;                 /* base of the mapping, the image may begin inside the first page */
+    size_t mapped;              /* length of the mapping in bytes, whole pages */
+    uintptr_t process;          /* number of the opening process */
+    bool reserved;              /* all blocks of the file were allocated by this opening */
+    atomic_uint scans;          /* in progress. Several only of mounts that do not store */
+    const char *first, *end;    /* during the scan of recovery, range for the next fence */
+    uint64_t data, hole;        /* file offsets of the data found last, empty if equal */
+    e2dh_claims claims;
 };
 
-/* What opening found out about the file. */
+/* Properties of the file found by opening. */
 struct shape {
-    size_t size;
-    size_t align; /* of the mapping's address and length */
+    size_t size;  /* of the file in bytes */
+    size_t align; /* of the address and length of the mapping, in bytes */
+    size_t image; /* bytes of the image, from f->offset */
     bool device;  /* devdax */
     bool created; /* by this call */
+    bool other;   /* neither a regular file nor devdax */
+    bool block_device;
 };
 
-/* The host's pages that hold the range. */
+/* Returns the host pages that hold the range. */
 static void page_range(const struct file *f, const void *at, size_t length, void **first, size_t *bytes)
 {
     size_t into = (uintptr_t)at & (f->page - 1);
@@ -73,19 +95,17 @@ static void page_range(const struct file *f, const void *at, size_t length, void
 static int volatile_zero(void *ctx, void *at, size_t length)
 {
     (void)ctx;
-    e2d_zero_volatile(at, length);
+    e2dh_zero_volatile(at, length);
     return 0;
 }
 
-static int cached_persist(void *ctx, const void *at, size_t length)
+static int write_back_pages(const struct file *f, const void *at, size_t length)
 {
     int saved = errno, r = 0;
     void *first;
     size_t bytes;
 
-    if (length == 0)
-        return 0;
-    page_range(ctx, at, length, &first, &bytes);
+    page_range(f, at, length, &first, &bytes);
     while (syscall(SYS_msync, first, bytes, MS_SYNC) != 0) {
         if (errno != EINTR) {
             r = -EXT2DAX_EIO;
@@ -96,9 +116,46 @@ static int cached_persist(void *ctx, const void *at, size_t length)
     return r;
 }
 
+/*
+ * Writes the range back, or, during a scan, leaves the range to the fence. Recovery stores a few
+ * bytes in each of thousands of groups, and every msync waits for the medium. So during a scan the
+ * fence writes all changes of the epoch back in a single msync. Clean pages in the range cost
+ * nothing.
+ */
+static int cached_persist(void *ctx, const void *at, size_t length)
+{
+    struct file *f = ctx;
+    const char *first = at, *end = first + length;
+
+    if (length == 0)
+        return 0;
+    if (atomic_load_explicit(&f->scans, memory_order_relaxed) == 0)
+        return write_back_pages(f, at, length);
+    if (f->first == f->end) {
+        f->first = first;
+        f->end = end;
+        return 0;
+    }
+    f->first = first < f->first ? first : f->first;
+    f->end = end > f->end ? end : f->end;
+    return 0;
+}
+
+static int cached_fence(void *ctx)
+{
+    struct file *f = ctx;
+    const char *first = f->first;
+    size_t length = (size_t)(f->end - first);
+
+    if (atomic_load_explicit(&f->scans, memory_order_relaxed) == 0 || length == 0)
+        return 0;
+    f->end = first;
+    return write_back_pages(f, first, length);
+}
+
 static int cached_zero(void *ctx, void *at, size_t length)
 {
-    e2d_zero_volatile(at, length);
+    e2dh_zero_volatile(at, length);
     return cached_persist(ctx, at, length);
 }
 
@@ -106,7 +163,7 @@ static int dax_persist(void *ctx, const void *at, size_t length)
 {
     const struct file *f = ctx;
 
-    e2d_write_back_range(&f->how, at, length);
+    e2dh_write_back_range(&f->how, at, length);
     return 0;
 }
 
@@ -114,7 +171,7 @@ static int dax_zero(void *ctx, void *at, size_t length)
 {
     const struct file *f = ctx;
 
-    e2d_zero_durable(&f->how, at, length);
+    e2dh_zero_durable(&f->how, at, length);
     return 0;
 }
 
@@ -127,8 +184,9 @@ static int dax_fence(void *ctx)
 }
 
 /*
- * Has the kernel enter the pages for reading, which it refuses exactly where a read would raise SIGBUS: poison, a bad
- * block, a read error, a file cut short by another. A kernel that cannot (before 5.14) knows nothing against the range.
+ * Populates the pages for reading. The kernel refuses exactly where a read would raise SIGBUS,
+ * namely for poison, a bad block, a read error, or a file truncated by another process. A kernel
+ * without MADV_POPULATE_READ (before 5.14) reports no error.
  */
 static int check(void *ctx, const void *at, size_t length)
 {
@@ -145,20 +203,159 @@ static int check(void *ctx, const void *at, size_t length)
     return r;
 }
 
+/*
+ * Refuses calls in a child process. A child inherits the mapping, which shows the same file, and
+ * locks that may never be released.
+ */
+static int usable(void *ctx)
+{
+    const struct file *f = ctx;
+
+    return e2dh_is_this_process(f->process) ? 0 : -EXT2DAX_EINVAL;
+}
+
+static int claim(void *ctx, enum ext2dax_claim held, enum ext2dax_claim wanted)
+{
+    struct file *f = ctx;
+    int r = wanted == EXT2DAX_CLAIM_NONE ? 0 : usable(f);
+
+    return r == 0 ? e2dh_change_claim(&f->claims, held, wanted) : r;
+}
+
+/*
+ * Disables readahead during a scan. Around each page read in, the kernel would read dozens more.
+ * Readahead is right for files but takes minutes for structures with unneeded blocks between.
+ */
+static void cached_scan(void *ctx, bool begins)
+{
+    struct file *f = ctx;
+    int saved = errno;
+
+    /*
+     * The result is ignored. Only an abandoned recovery issues no fence of its own, and needs none.
+     */
+    if (!begins)
+        (void)cached_fence(f);
+    if (begins ? atomic_fetch_add(&f->scans, 1) == 0 : atomic_fetch_sub(&f->scans, 1) == 1)
+        (void)madvise(f->base, f->mapped, begins ? MADV_RANDOM : MADV_NORMAL);
+    errno = saved;
+}
+
+/*
+ * Prefetches a range. The kernel reads dozens of such ranges in parallel, while page faults read a
+ * single range at a time.
+ */
+static void cached_fetch(void *ctx, const void *at, size_t length)
+{
+    int saved = errno;
+    void *first;
+    size_t bytes;
+
+    page_range(ctx, at, length, &first, &bytes);
+    (void)madvise(first, bytes, MADV_WILLNEED);
+    errno = saved;
+}
+
+/*
+ * Is the file still at least `end` bytes long? A file shortened by another process has no hole past
+ * the new end. A read past the end fails.
+ */
+static bool is_inside(const struct file *f, uint64_t end)
+{
+    struct stat st;
+
+    return fstat(f->fd, &st) == 0 && end <= (uint64_t)st.st_size;
+}
+
+/*
+ * Asks the filesystem of the file for holes. If the filesystem cannot tell, all bytes count as
+ * data. tmpfs searches a hole page by page, so the run of data found last is kept. Bytes of the run
+ * may have become a hole since, and are then read as zeroes.
+ */
+static size_t next_data(void *ctx, const void *at, size_t length, size_t *from)
+{
+    struct file *f = ctx;
+    uint64_t begin = f->from + (uint64_t)((const char *)at - (const char *)f->base);
+    int saved = errno;
+    off_t data, hole;
+    size_t found = length;
+
+    *from = 0;
+    if (begin >= f->data && begin < f->hole)
+        return (size_t)(length < f->hole - begin ? length : f->hole - begin);
+    data = lseek(f->fd, (off_t)begin, SEEK_DATA);
+    /* A device may return any offset. */
+    if (data < 0 ? errno == ENXIO : (uint64_t)data >= begin && (uint64_t)data - begin >= length) {
+        found = is_inside(f, begin + length) ? 0 : length;
+    } else if (data >= 0 && (uint64_t)data >= begin) {
+        hole = lseek(f->fd, data, SEEK_HOLE);
+        *from = (size_t)((uint64_t)data - begin);
+        found = length - *from;
+        if (hole > data) {
+            f->data = (uint64_t)data;
+            f->hole = (uint64_t)hole;
+            if (f->hole - f->data < found)
+                found = (size_t)(f->hole - f->data);
+        }
+    }
+    errno = saved;
+    return found;
+}
+
+/*
+ * Punches the whole pages of the range out of the file, and zeroes the rest of the first and last
+ * page. Refused where this opening has reserved the file, because a hole gives blocks back. Not an
+ * op of DAX, where every hole costs a transaction of the host filesystem, and every store to a hole
+ * another transaction.
+ */
+static int discard(void *ctx, void *at, size_t length)
+{
+    struct file *f = ctx;
+    char *first = at, *end = first + length;
+    size_t head = (size_t)(-(uintptr_t)first & (f->page - 1)), tail = (uintptr_t)end & (f->page - 1);
+    int saved = errno;
+    bool punched;
+
+    if (f->reserved || length < E2DH_DISCARD_LEAST)
+        return -EXT2DAX_EOPNOTSUPP;
+    punched = e2dh_punch(f->fd, f->from + (uint64_t)(first + head - (char *)f->base), length - head - tail);
+    errno = saved;
+    if (!punched)
+        return -EXT2DAX_EOPNOTSUPP;
+    e2dh_zero_volatile(first, head);
+    e2dh_zero_volatile(end - tail, tail);
+    return f->kind == EXT2DAX_FILE_PAGE_CACHE ? cached_persist(f, at, length) : 0;
+}
+
 static const struct ext2dax_memory_ops ops_of[] = {
     [EXT2DAX_FILE_PAGE_CACHE] = {.size = sizeof(struct ext2dax_memory_ops),
                                  .zero = cached_zero,
                                  .persist = cached_persist,
-                                 .check = check},
-    [EXT2DAX_FILE_VOLATILE] = {.size = sizeof(struct ext2dax_memory_ops), .zero = volatile_zero},
+                                 .fence = cached_fence,
+                                 .check = check,
+                                 .claim = claim,
+                                 .usable = usable,
+                                 .scan = cached_scan,
+                                 .fetch = cached_fetch,
+                                 .next_data = next_data,
+                                 .discard = discard},
+    [EXT2DAX_FILE_VOLATILE] = {.size = sizeof(struct ext2dax_memory_ops),
+                               .zero = volatile_zero,
+                               .claim = claim,
+                               .usable = usable,
+                               .next_data = next_data,
+                               .discard = discard},
     [EXT2DAX_FILE_DAX] = {.size = sizeof(struct ext2dax_memory_ops),
                           .zero = dax_zero,
                           .persist = dax_persist,
                           .fence = dax_fence,
-                          .check = check},
+                          .check = check,
+                          .claim = claim,
+                          .usable = usable,
+                          .next_data = next_data},
 };
 
-/* The file behind memory opened here, else NULL. */
+/* Returns the file of memory opened here, NULL for other memory. */
 static struct file *file_of(const struct ext2dax_memory *memory)
 {
     for (size_t i = 0; i < sizeof(ops_of) / sizeof(ops_of[0]); i++) {
@@ -168,7 +365,7 @@ static struct file *file_of(const struct ext2dax_memory *memory)
     return NULL;
 }
 
-/* A number from a file of /sys; decimal or with 0x. */
+/* Reads a number from a file of /sys, decimal or hexadecimal with 0x. */
 static int read_number(unsigned major_number, unsigned minor_number, const char *name, uint64_t *number)
 {
     char path[96], text[32];
@@ -208,7 +405,7 @@ static bool is_dax_device(const struct stat *st)
 
 static int shape_of(int fd, struct shape *shape)
 {
-    uint64_t size, align = E2D_HUGE;
+    uint64_t size, align = E2DH_HUGE;
     struct stat st;
     int r;
 
@@ -223,13 +420,15 @@ static int shape_of(int fd, struct shape *shape)
         r = read_number(major(st.st_rdev), minor(st.st_rdev), "size", &size);
         if (r != 0)
             return r;
-        /* Kernels that do not tell want 2 MiB. */
-        if (read_number(major(st.st_rdev), minor(st.st_rdev), "device/align", &align) != 0 || align < E2D_HUGE)
-            align = E2D_HUGE;
+        /* Kernels without this file need 2 MiB. */
+        if (read_number(major(st.st_rdev), minor(st.st_rdev), "device/align", &align) != 0 || align < E2DH_HUGE)
+            align = E2DH_HUGE;
     } else {
+        shape->other = true;
+        shape->block_device = S_ISBLK(st.st_mode);
         return -EXT2DAX_EINVAL;
     }
-    if (size > SIZE_MAX - E2D_HUGE || align > SIZE_MAX / 2)
+    if (size > SIZE_MAX - E2DH_HUGE || align > SIZE_MAX / 2)
         return -EXT2DAX_EOVERFLOW;
     shape->size = (size_t)size;
     shape->align = (size_t)align;
@@ -237,8 +436,8 @@ static int shape_of(int fd, struct shape *shape)
 }
 
 /*
- * Opens or makes the file; *created tells which. A descriptor, or an error. O_NONBLOCK: a pipe is refused, not waited
- * for.
+ * Opens or creates the file. *created tells which. Returns a descriptor or a negative errno.
+ * O_NONBLOCK makes the open of a pipe return at once, so that the caller can refuse the pipe.
  */
 static int open_image(const char *path, unsigned flags, bool *created)
 {
@@ -250,7 +449,7 @@ static int open_image(const char *path, unsigned flags, bool *created)
         fd = open(path, mode);
         return fd < 0 ? -errno : fd;
     }
-    /* Again where the file vanishes between the two. */
+    /* Retries if the file is unlinked between the two calls. */
     do {
         fd = open(path, mode | O_CREAT | O_EXCL, 0666);
         if (fd >= 0) {
@@ -259,7 +458,7 @@ static int open_image(const char *path, unsigned flags, bool *created)
             struct stat st;
 
             fd = open(path, mode);
-            /* A symbolic link to nothing is there and is not, for ever. */
+            /* A dangling symbolic link. Both calls fail each time, so retrying would never end. */
             if (fd < 0 && errno == ENOENT && lstat(path, &st) == 0)
                 return -EXT2DAX_ENOENT;
         } else {
@@ -271,20 +470,12 @@ static int open_image(const char *path, unsigned flags, bool *created)
 
 static int resize(int fd, uint64_t size)
 {
-    while (ftruncate(fd, (off_t)size) != 0) {
-        if (errno != EINTR)
-            return -errno;
-    }
-    return 0;
+    return e2dh_set_length(fd, size) ? 0 : -errno;
 }
 
 static int reserve_blocks(int fd, uint64_t size)
 {
-    while (fallocate(fd, 0, 0, (off_t)size) != 0) {
-        if (errno != EINTR)
-            return -errno;
-    }
-    return 0;
+    return e2dh_allocate(fd, size) ? 0 : -errno;
 }
 
 static bool has_no_medium(int fd)
@@ -299,33 +490,43 @@ static bool has_no_medium(int fd)
 }
 
 /*
- * Maps the file over a reservation and settles its kind. MAP_SYNC is asked for first: only a mapping of the medium
- * itself gets it, and then the blocks under a page just faulted in are durable too. The kernel refuses it before it
- * touches the reservation.
+ * Maps the file over a reservation and determines the kind of memory. Tries MAP_SYNC first. The
+ * kernel grants MAP_SYNC only for a mapping of the medium itself, and then also makes the blocks of
+ * a page durable when the page is faulted in. A kernel without MAP_SYNC refuses before changing the
+ * reservation.
  */
 static int map(struct file *f, const struct shape *shape, bool writable)
 {
     int prot = PROT_READ | (writable ? PROT_WRITE : 0);
-    size_t unit = shape->device ? shape->align : f->page;
+    size_t unit = shape->device ? shape->align : f->page, before;
+    uint64_t from = f->offset & ~(uint64_t)(unit - 1), end = f->offset + shape->image;
     bool sync = false;
     void *at;
     int r;
 
-    /* A device is mapped in whole units only; what a size leaves over is not used. */
-    f->mapped = (shape->device ? shape->size : shape->size + unit - 1) & ~(unit - 1);
-    if (f->mapped == 0)
+    /* A device is mapped in whole units only. A partial unit at the end is not used. */
+    end = (end + unit - 1) & ~(uint64_t)(unit - 1);
+    if (shape->device && end > shape->size)
+        end = shape->size & ~(unit - 1);
+    if (end <= f->offset)
         return -EXT2DAX_EINVAL;
-    r = e2d_reserve(f->mapped, shape->align, &f->base);
+    f->mapped = (size_t)(end - from);
+    f->from = from;
+    before = (size_t)from & (shape->align - 1);
+    r = e2dh_reserve(before + f->mapped, shape->align, &f->base);
     if (r != 0)
         return r;
-    f->how = e2d_write_back_choose();
+    if (before)
+        munmap(f->base, before);
+    f->base = (char *)f->base + before;
+    f->how = e2dh_write_back_choose();
     at = MAP_FAILED;
     if (f->how.one) {
-        at = mmap(f->base, f->mapped, prot, MAP_SHARED_VALIDATE | MAP_SYNC | MAP_FIXED, f->fd, 0);
+        at = mmap(f->base, f->mapped, prot, MAP_SHARED_VALIDATE | MAP_SYNC | MAP_FIXED, f->fd, (off_t)from);
         sync = at != MAP_FAILED;
     }
     if (at == MAP_FAILED)
-        at = mmap(f->base, f->mapped, prot, MAP_SHARED | MAP_FIXED, f->fd, 0);
+        at = mmap(f->base, f->mapped, prot, MAP_SHARED | MAP_FIXED, f->fd, (off_t)from);
     if (at == MAP_FAILED) {
         r = -errno;
         munmap(f->base, f->mapped);
@@ -349,17 +550,23 @@ static void unmap(struct file *f)
 }
 
 /*
- * Makes a regular file `size` bytes long and maps it. It grows before it is mapped and shrinks after, so that what
- * fails can be undone: bytes cut off could not be brought back.
+ * Resizes a regular file to hold `length` bytes from the image offset, and maps the image.
+ * Truncates a longer file only if the image begins at offset 0. Extends before mapping and
+ * truncates after, so that a failure can be undone, because truncated bytes cannot be restored. Two
+ * changes are not undone. Blocks reserved in the old size stay reserved, and a DAX file stays
+ * truncated if the fsync() after the truncation fails.
  */
-static int map_resized(struct file *f, struct shape *shape, uint64_t size, bool reserve)
+static int map_resized(struct file *f, struct shape *shape, uint64_t length, bool reserve)
 {
-    size_t old = shape->size;
+    uint64_t old = shape->size, size = f->offset + length;
     int r = 0;
 
-    if (size > SIZE_MAX - E2D_HUGE)
+    if (size > SIZE_MAX - E2DH_HUGE)
         return -EXT2DAX_EOVERFLOW;
+    if (f->offset && size < old)
+        size = old;
     shape->size = (size_t)size;
+    shape->image = (size_t)length;
     if (size > old) {
         r = resize(f->fd, size);
         if (r != 0)
@@ -371,7 +578,7 @@ static int map_resized(struct file *f, struct shape *shape, uint64_t size, bool 
         r = map(f, shape, true);
     if (r == 0 && size < old)
         r = resize(f->fd, size);
-    /* The size the medium is to have must be on it before stores are. */
+    /* The medium must have the new size before the first store. */
     if (r == 0 && f->kind == EXT2DAX_FILE_DAX && fsync(f->fd) != 0)
         r = -errno;
     if (r != 0) {
@@ -384,11 +591,13 @@ static int map_resized(struct file *f, struct shape *shape, uint64_t size, bool 
 
 static void publish(struct file *f, const struct shape *shape, bool writable, struct ext2dax_memory *memory)
 {
+    size_t into = (size_t)f->offset & ((shape->device ? shape->align : f->page) - 1);
+
     *memory = (struct ext2dax_memory){
         .ops = &ops_of[f->kind],
         .ctx = f,
-        .base = f->base,
-        .size = shape->size < f->mapped ? shape->size : f->mapped,
+        .base = (char *)f->base + into,
+        .size = shape->image < f->mapped - into ? shape->image : f->mapped - into,
         .flags =
             (f->kind == EXT2DAX_FILE_DAX ? EXT2DAX_MEMORY_PERSISTENT : 0u) | (writable ? 0u : EXT2DAX_MEMORY_READ_ONLY),
     };
@@ -401,6 +610,7 @@ static struct file *new_file(void)
     if (f) {
         f->fd = -1;
         f->page = (size_t)sysconf(_SC_PAGESIZE);
+        f->process = e2dh_process_number();
     }
     return f;
 }
@@ -416,20 +626,86 @@ static bool flags_are_sane(unsigned flags, uint64_t size)
     return !(flags & create_only);
 }
 
-int ext2dax_file_open(const char *path, unsigned flags, uint64_t size, struct ext2dax_memory *memory)
+/*
+ * Determines which bytes of the file are the image. EINVAL if the image does not lie in the file.
+ */
+static int place(const struct file *f, uint64_t length, struct shape *shape)
 {
-    bool writable = !(flags & EXT2DAX_FILE_READ_ONLY);
+    if (f->offset >= shape->size || length > shape->size - f->offset)
+        return -EXT2DAX_EINVAL;
+    shape->image = (size_t)(length ? length : shape->size - f->offset);
+    return 0;
+}
+
+/*
+ * Refuses to write to a file below a mounted filesystem, or below a loop device, which could be
+ * mounted at any moment. An opener for reading gets a note, if the device can be written to.
+ */
+static int check_use(const struct file *f, uint64_t length, bool writable,
+                     const struct ext2dax_memory_file_options *options)
+{
+    struct ext2dax_report report = {.error = -EXT2DAX_EBUSY, .structure = "loop device"};
+    struct e2dh_use use;
+
+    if (!e2dh_in_use(f->fd, f->offset, length ? length : UINT64_MAX, &use))
+        return 0;
+    if (options->note && (writable || !use.read_only))
+        snprintf(options->note, options->note_size, "%s", use.text);
+    if (!writable)
+        return 0;
+    report.number = use.loop;
+    report.reason = use.mounted ? "the file is mounted by it" : "the file backs it";
+    e2dh_host_keep(&report, false);
+    return -EXT2DAX_EBUSY;
+}
+
+/* Explains in options->note why the file cannot be an image. */
+static void say_refused(const struct shape *shape, const struct ext2dax_memory_file_options *options, int error)
+{
+    const char *text = "";
+
+    if (error != -EXT2DAX_EINVAL || !options->note)
+        return;
+    if (shape->block_device)
+        text = "is a block device, which cannot be mapped: use a file, or a devdax device";
+    else if (shape->other)
+        text = "is neither a file nor a devdax device";
+    else if (shape->size == 0)
+        text = "is empty";
+    else if (options->offset >= shape->size)
+        text = "ends before the offset";
+    else if (!(options->flags & EXT2DAX_FILE_CREATE) && options->length > shape->size - options->offset)
+        text = "ends before the image does";
+    snprintf(options->note, options->note_size, "%s", text);
+}
+
+static int open_file(const char *path, const struct ext2dax_memory_file_options *given, struct ext2dax_memory *memory)
+{
+    struct ext2dax_memory_file_options options = {0};
     struct shape shape = {0};
-    bool locked = false;
+    bool locked = false, writable;
+    uint64_t size;
+    unsigned flags;
     struct file *f;
     int r;
 
     *memory = (struct ext2dax_memory){0};
-    if (!flags_are_sane(flags, size))
+    if (given)
+        memcpy(&options, given, given->size < sizeof(options) ? given->size : sizeof(options));
+    flags = options.flags;
+    size = options.length;
+    writable = !(flags & EXT2DAX_FILE_READ_ONLY);
+    if (options.note && options.note_size)
+        options.note[0] = '\0';
+    else
+        options.note = NULL;
+    if (!flags_are_sane(flags, size) || options.offset % SECTOR != 0 || options.offset > INT64_MAX - size)
         return -EXT2DAX_EINVAL;
     f = new_file();
     if (!f)
         return -EXT2DAX_ENOMEM;
+    f->offset = options.offset;
+    f->reserved = (flags & EXT2DAX_FILE_RESERVE) != 0;
     r = open_image(path, flags, &shape.created);
     if (r < 0)
         goto out;
@@ -442,23 +718,32 @@ int ext2dax_file_open(const char *path, unsigned flags, uint64_t size, struct ex
         goto out;
     }
     locked = true;
-    /* Once more: the size may have changed before the lock was ours. */
+    /* Repeated, because the size may have changed before this process got the lock. */
     r = shape_of(f->fd, &shape);
+    if (r == 0 && !shape.created)
+        r = check_use(f, size, writable, &options);
     if (r != 0)
         goto out;
-    if (shape.device && !e2d_write_back_choose().one)
+    if (shape.device && !e2dh_write_back_choose().one)
         r = -EXT2DAX_EOPNOTSUPP;
     else if ((flags & EXT2DAX_FILE_CREATE) && !shape.device)
-        r = map_resized(f, &shape, size, (flags & EXT2DAX_FILE_RESERVE) != 0);
-    else if ((flags & EXT2DAX_FILE_CREATE) && size > shape.size)
+        r = map_resized(f, &shape, size, f->reserved);
+    else if ((flags & EXT2DAX_FILE_CREATE) && (f->offset > shape.size || size > shape.size - f->offset))
         r = -EXT2DAX_ENOSPC;
     else
+        r = place(f, flags & EXT2DAX_FILE_CREATE ? 0 : size, &shape);
+    if (r == 0 && !f->base)
         r = map(f, &shape, writable);
     if (r == 0)
         publish(f, &shape, writable, memory);
 out:
     if (r != 0) {
-        /* Not without the lock: another may have found the file in the meantime and use it. */
+        if (f->fd >= 0)
+            say_refused(&shape, &options, r);
+        /*
+         * Not without the lock, because another process may have opened the new file and use the
+         * file.
+         */
         if (shape.created && locked)
             unlink(path);
         if (f->fd >= 0)
@@ -468,28 +753,41 @@ out:
     return r;
 }
 
-/* A system may insist that what is never executed says so (vm.memfd_noexec), which older ones do not understand. */
-int e2d_memfd(const char *name)
+int ext2dax_memory_open_file_with(const char *path, const struct ext2dax_memory_file_options *options,
+                                  struct ext2dax_memory *memory)
+{
+    int cancel = e2dh_cancel_not(), r = open_file(path, options, memory);
+
+    e2dh_cancel_again(cancel);
+    return r;
+}
+
+int ext2dax_memory_open_file(const char *path, unsigned flags, uint64_t size, struct ext2dax_memory *memory)
+{
+    const struct ext2dax_memory_file_options options = {
+        .size = sizeof(options), .flags = flags, .length = flags & EXT2DAX_FILE_CREATE ? size : 0};
+
+    if ((flags & EXT2DAX_FILE_CREATE) && size == 0) {
+        *memory = (struct ext2dax_memory){0};
+        return -EXT2DAX_EINVAL;
+    }
+    return ext2dax_memory_open_file_with(path, &options, memory);
+}
+
+/*
+ * Creates a memfd. The system may require files that are never executed to be marked so
+ * (vm.memfd_noexec). Older systems reject the flag.
+ */
+int e2dh_memfd(const char *name)
 {
     int memfd = memfd_create(name, MFD_CLOEXEC | NOEXEC_SEAL);
 
     return memfd < 0 && errno == EINVAL ? memfd_create(name, MFD_CLOEXEC) : memfd;
 }
 
-bool e2d_set_length(int memfd, uint64_t bytes)
+static int open_anonymous(const char *name, uint64_t size, struct ext2dax_memory *memory)
 {
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur) {
-        errno = EFBIG;
-        return false;
-    }
-    return ftruncate(memfd, (off_t)bytes) == 0;
-}
-
-int ext2dax_file_open_anonymous(const char *name, uint64_t size, struct ext2dax_memory *memory)
-{
-    struct shape shape = {.align = E2D_HUGE};
+    struct shape shape = {.align = E2DH_HUGE};
     struct file *f;
     int r;
 
@@ -499,9 +797,16 @@ int ext2dax_file_open_anonymous(const char *name, uint64_t size, struct ext2dax_
     f = new_file();
     if (!f)
         return -EXT2DAX_ENOMEM;
-    f->fd = e2d_memfd(name);
+    f->fd = e2dh_memfd(name);
     r = f->fd < 0 ? -errno : map_resized(f, &shape, size, false);
+    /*
+     * The memfd has a path in /proc. The lock refuses any other opener of this path, as for other
+     * files.
+     */
+    if (r == 0 && flock(f->fd, LOCK_EX | LOCK_NB) != 0)
+        r = -errno;
     if (r != 0) {
+        unmap(f);
         if (f->fd >= 0)
             close(f->fd);
         free(f);
@@ -511,34 +816,56 @@ int ext2dax_file_open_anonymous(const char *name, uint64_t size, struct ext2dax_
     return 0;
 }
 
-/* Closing gives the lock back. */
-void ext2dax_file_close(struct ext2dax_memory *memory)
+int ext2dax_memory_open_anonymous(const char *name, uint64_t size, struct ext2dax_memory *memory)
 {
+    int cancel = e2dh_cancel_not(), r = open_anonymous(name, size, memory);
+
+    e2dh_cancel_again(cancel);
+    return r;
+}
+
+/*
+ * Releases the lock explicitly, because a child forked in the meantime still holds the open file
+ * description. A close in the child leaves the lock to the parent.
+ */
+void ext2dax_memory_close_file(struct ext2dax_memory *memory)
+{
+    int cancel = e2dh_cancel_not();
     struct file *f = file_of(memory);
 
     if (f) {
         unmap(f);
+        if (usable(f) == 0)
+            (void)flock(f->fd, LOCK_UN);
         close(f->fd);
         free(f);
     }
     *memory = (struct ext2dax_memory){0};
+    e2dh_cancel_again(cancel);
 }
 
-int ext2dax_file_descriptor(const struct ext2dax_memory *memory)
+int ext2dax_memory_descriptor(const struct ext2dax_memory *memory)
 {
     const struct file *f = file_of(memory);
 
     return f ? f->fd : -1;
 }
 
-enum ext2dax_file_kind ext2dax_file_kind(const struct ext2dax_memory *memory)
+uint64_t e2dh_file_offset(const struct ext2dax_memory *memory)
+{
+    const struct file *f = file_of(memory);
+
+    return f ? f->offset : 0;
+}
+
+enum ext2dax_memory_kind ext2dax_memory_kind(const struct ext2dax_memory *memory)
 {
     const struct file *f = file_of(memory);
 
     return f ? f->kind : EXT2DAX_FILE_VOLATILE;
 }
 
-const char *ext2dax_file_write_back(const struct ext2dax_memory *memory)
+const char *ext2dax_memory_write_back(const struct ext2dax_memory *memory)
 {
     const struct file *f = file_of(memory);
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The address space of a process where the fault family is left out: the same functions, and no windows. */
+/*
+ * The address space of a process in a build without the fault family. Provides the same functions,
+ * without mappings.
+ */
 #include "ext2dax/hosted/process.h"
 
 #include <string.h>
 
 #include "ext2dax/error.h"
 
-int ext2dax_process_may(enum ext2dax_process_way way, const char **why)
+int ext2dax_process_may(enum ext2dax_fault_method backend, const char **why)
 {
-    (void)way;
+    (void)backend;
     *why = "this build serves no page faults";
     return -EXT2DAX_EOPNOTSUPP;
 }
@@ -29,6 +32,11 @@ struct ext2dax_address_space ext2dax_process_address_space(struct ext2dax_proces
 
     (void)process;
     return space;
+}
+
+size_t ext2dax_process_alternate_stack(void)
+{
+    return 0;
 }
 
 int ext2dax_process_close(struct ext2dax_process *process)
@@ -55,6 +63,24 @@ int ext2dax_process_populate(struct ext2dax_process *process, void *address, siz
     (void)address;
     (void)length;
     (void)write;
+    return -EXT2DAX_EOPNOTSUPP;
+}
+
+int ext2dax_process_find(struct ext2dax_process *process, const void *address, struct ext2dax_inode **inode,
+                         uint64_t *offset, uint64_t *length)
+{
+    (void)process;
+    (void)address;
+    *inode = NULL;
+    *offset = *length = 0;
+    return -EXT2DAX_EOPNOTSUPP;
+}
+
+int ext2dax_process_sync(struct ext2dax_process *process, const void *address, size_t length)
+{
+    (void)process;
+    (void)address;
+    (void)length;
     return -EXT2DAX_EOPNOTSUPP;
 }
 

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The address space of a process: a descriptor of userfaultfd, and what the kernel is asked for by it. */
-#include "process_userfault.h"
+/*
+ * The address space of a process. Opens a userfaultfd descriptor and makes its requests to the
+ * kernel.
+ */
+#include "process_uffd.h"
 
+#include "calls.h"
+#include "guarded_copy.h"
 #include "memory_reserve.h"
-#include "process_way.h"
+#include "process_backend.h"
 
-#if E2D_HAVE_USERFAULTFD
+#if E2DH_HAVE_USERFAULTFD
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,26 +20,27 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ext2dax/error.h"
 
-/* Younger than the headers of a system that may well have them. */
+/* Headers older than the kernel of a system may lack the definitions below. */
 #if !defined(USERFAULTFD_IOC_NEW)
 #define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
 #endif
 #define FEATURE_WP             ((uint64_t)1 << 0)
+#define FEATURE_THREAD_ID      ((uint64_t)1 << 8)  /* Linux 4.14 */
 #define FEATURE_WP_SHMEM       ((uint64_t)1 << 12) /* Linux 5.19 */
-#define FEATURE_WP_UNPOPULATED ((uint64_t)1 << 13) /* … 6.4 */
+#define FEATURE_WP_UNPOPULATED ((uint64_t)1 << 13) /* Linux 6.4 */
 #define NEEDED                 ((uint64_t)UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_MISSING_SHMEM)
-#define WELCOME                (FEATURE_WP | FEATURE_WP_SHMEM | FEATURE_WP_UNPOPULATED)
-#define POPULATE_READ          22 /* MADV_POPULATE_READ, Linux 5.14 */
+#define WELCOME                (FEATURE_THREAD_ID | FEATURE_WP | FEATURE_WP_SHMEM | FEATURE_WP_UNPOPULATED)
+#define POPULATE_READ          22    /* MADV_POPULATE_READ, Linux 5.14 */
+#define MOST_ATTEMPTS          5000u /* each takes a few dozen microseconds */
 #define TMPFS                  0x01021994
 
-/* ---- opened and closed ---- */
+/* ---- open and close ---- */
 
-/* With all of `features`; -1: errno says why. */
+/* Opens a descriptor with all of `features`. Returns -1 with the reason in errno. */
 static int open_with(uint64_t features, uint64_t *granted)
 {
     struct uffdio_api api = {.api = UFFD_API, .features = features};
@@ -62,10 +68,16 @@ static int open_with(uint64_t features, uint64_t *granted)
     return descriptor;
 }
 
-/* 0 or an error, and why. */
+/*
+ * Opens a descriptor with all needed features. Returns 0 or a negative errno, with the reason in
+ * *why.
+ */
 static int open_descriptor(int *descriptor, uint64_t *features, const char **why)
 {
-    /* Tells what there is; what is asked for must be. */
+    /*
+     * Opened without features, to learn which features exist. A request for a missing feature
+     * fails.
+     */
     *descriptor = open_with(0, features);
     if (*descriptor < 0 && (errno == EMFILE || errno == ENFILE)) {
         *why = "userfaultfd takes a descriptor, and no more may be open";
@@ -90,11 +102,14 @@ static int open_descriptor(int *descriptor, uint64_t *features, const char **why
     return -errno;
 }
 
-/* Linux 5.13 can move a mapping of a file and leave one behind, which is how pages are armed. */
+/*
+ * Tests whether mremap() can move a mapping of a file and leave the source mapped. Pages are
+ * revoked in this way. Needs Linux 5.13.
+ */
 static bool can_move(void)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    int file = e2d_memfd("ext2dax armed");
+    int file = e2dh_memfd("ext2dax armed");
     char *at, *to = MAP_FAILED;
 
     if (file < 0)
@@ -110,12 +125,12 @@ static bool can_move(void)
     return to != MAP_FAILED;
 }
 
-int e2d_userfaultfd_may(const char **why)
+int e2dh_userfaultfd_may(const char **why)
 {
     uint64_t features;
     int descriptor, error;
 
-    if (e2d_under_valgrind()) {
+    if (e2dh_under_valgrind()) {
         *why = "Valgrind knows nothing of userfaultfd";
         return -EXT2DAX_EOPNOTSUPP;
     }
@@ -129,7 +144,7 @@ int e2d_userfaultfd_may(const char **why)
     return -EXT2DAX_EOPNOTSUPP;
 }
 
-/* Is the image memory of which stores can be caught? */
+/* Tests whether userfaultfd can write-protect the memory of the image, which must be on tmpfs. */
 static bool is_shared_memory(const struct ext2dax_process *process)
 {
     struct statfs figures;
@@ -137,15 +152,15 @@ static bool is_shared_memory(const struct ext2dax_process *process)
     return fstatfs(process->descriptor, &figures) == 0 && figures.f_type == TMPFS;
 }
 
-int e2d_userfault_open(struct ext2dax_process *process)
+int e2dh_userfault_open(struct ext2dax_process *process)
 {
-    struct e2d_userfaults *faults = calloc(1, sizeof(*faults));
+    struct e2dh_uffd *faults = calloc(1, sizeof(*faults));
     const char *why;
     int error;
 
     if (!faults)
         return -EXT2DAX_ENOMEM;
-    error = e2d_userfaultfd_may(&why);
+    error = e2dh_userfaultfd_may(&why);
     if (!error)
         error = open_descriptor(&faults->descriptor, &faults->features, &why);
     if (error) {
@@ -155,28 +170,30 @@ int e2d_userfault_open(struct ext2dax_process *process)
     faults->image =
         (faults->features & FEATURE_WP) && (faults->features & FEATURE_WP_SHMEM) && is_shared_memory(process);
     process->userfaults = faults;
+    e2dh_guard_refusals(true);
     return 0;
 }
 
-void e2d_userfault_close(struct ext2dax_process *process)
+void e2dh_userfault_close(struct ext2dax_process *process)
 {
+    e2dh_guard_refusals(false);
     close(process->userfaults->descriptor);
     free(process->userfaults);
     process->userfaults = NULL;
 }
 
-/* ---- what the way asks for ---- */
+/* ---- requests of the fault method ---- */
 
-int e2d_userfault_register(struct ext2dax_process *process, char *at, size_t bytes, enum e2d_userfault_mode mode)
+int e2dh_userfault_register(struct ext2dax_process *process, char *at, size_t bytes, enum e2dh_userfault_mode mode)
 {
     struct uffdio_register range = {.range = {.start = (uintptr_t)at, .len = bytes},
-                                    .mode = mode == E2D_USERFAULT_TOUCHES ? UFFDIO_REGISTER_MODE_MISSING
-                                                                          : UFFDIO_REGISTER_MODE_WP};
+                                    .mode = mode == E2DH_USERFAULT_TOUCHES ? UFFDIO_REGISTER_MODE_MISSING
+                                                                           : UFFDIO_REGISTER_MODE_WP};
 
     return ioctl(process->userfaults->descriptor, UFFDIO_REGISTER, &range) == 0 ? 0 : -errno;
 }
 
-bool e2d_userfault_catches_in(const struct ext2dax_process *process, bool zeroes)
+bool e2dh_userfault_catches_in(const struct ext2dax_process *process, bool zeroes)
 {
     return zeroes ? (process->userfaults->features & FEATURE_WP) != 0 : process->userfaults->image;
 }
@@ -186,28 +203,34 @@ static bool protect(struct ext2dax_process *process, char *at, size_t bytes, uin
     struct uffdio_writeprotect range = {.range = {.start = (uintptr_t)at, .len = bytes}, .mode = mode};
     int error;
 
-    /* Refused while a move, of a window that is being made, has not been read of yet: by a thread that wants a processor. */
-    while ((error = ioctl(process->userfaults->descriptor, UFFDIO_WRITEPROTECT, &range)) != 0 && errno == EAGAIN)
-        nanosleep(&(struct timespec){0, 20000}, NULL);
+    /*
+     * The ioctl returns EAGAIN while the remap event of a mapping under construction is unread,
+     * because the reader is not running. Attempts are bounded, since a program creating mappings
+     * all the time could cause EAGAIN forever.
+     */
+    for (unsigned attempt = 0; (error = ioctl(process->userfaults->descriptor, UFFDIO_WRITEPROTECT, &range)) != 0 &&
+                               errno == EAGAIN && attempt < MOST_ATTEMPTS;
+         attempt++)
+        e2dh_nap(20000);
     return error == 0;
 }
 
-bool e2d_userfault_catch(struct ext2dax_process *process, char *at, size_t bytes, bool zeroes)
+bool e2dh_userfault_catch(struct ext2dax_process *process, char *at, size_t bytes, bool zeroes)
 {
-    /* Before Linux 6.4 only pages that are there can be protected, where a file does not lie behind. */
+    /* Before Linux 6.4, anonymous pages can be write-protected only after being populated. */
     if (zeroes && !(process->userfaults->features & FEATURE_WP_UNPOPULATED) &&
         (mprotect(at, bytes, PROT_READ) != 0 || madvise(at, bytes, POPULATE_READ) != 0))
         return false;
     return protect(process, at, bytes, UFFDIO_WRITEPROTECT_MODE_WP);
 }
 
-bool e2d_userfault_let_through(struct ext2dax_process *process, char *at, size_t bytes)
+bool e2dh_userfault_let_through(struct ext2dax_process *process, char *at, size_t bytes)
 {
-    /* Who waits is woken when all is done. */
+    /* Waiting threads are woken after the whole fault is resolved. */
     return protect(process, at, bytes, UFFDIO_WRITEPROTECT_MODE_DONTWAKE);
 }
 
-void e2d_userfault_wake(struct ext2dax_process *process, uintptr_t at, size_t bytes)
+void e2dh_userfault_wake(struct ext2dax_process *process, uintptr_t at, size_t bytes)
 {
     struct uffdio_range range = {.start = at, .len = bytes};
 

@@ -1,47 +1,62 @@
 /* SPDX-License-Identifier: MIT */
-/* The questions of userfaultfd and their answers: for process_way_userfaultfd.c and process_touch.c. */
-#ifndef E2D_HOSTED_PROCESS_USERFAULT_H
-#define E2D_HOSTED_PROCESS_USERFAULT_H
+/*
+ * Messages and requests of userfaultfd. Used by process_backend_userfaultfd.c and
+ * process_uffd_handler.c.
+ */
+#ifndef E2DH_HOSTED_PROCESS_UFFD_H
+#define E2DH_HOSTED_PROCESS_UFFD_H
 
 #include "process_state.h"
 
-/* Two threads of our own serve it. */
+/* Userfaultfd needs two threads of the library. */
 #if defined(__linux__) && defined(E2D_HAVE_PTHREAD) && defined(__has_include)
 #if __has_include(<linux/userfaultfd.h>)
-#define E2D_HAVE_USERFAULTFD 1
+#define E2DH_HAVE_USERFAULTFD 1
 #endif
 #endif
-#if !defined(E2D_HAVE_USERFAULTFD)
-#define E2D_HAVE_USERFAULTFD 0
+#if !defined(E2DH_HAVE_USERFAULTFD)
+#define E2DH_HAVE_USERFAULTFD 0
 #endif
 
-struct e2d_userfaults {
+struct e2dh_uffd {
     int descriptor;
-    bool image; /* is the image memory whose stores can be caught? */
+    bool image; /* userfaultfd can write-protect the image's memory */
     uint64_t features;
 };
 
-/* See struct e2d_way. */
-int e2d_userfault_open(struct ext2dax_process *process);
-void e2d_userfault_close(struct ext2dax_process *process);
+/* See struct e2dh_backend. */
+int e2dh_userfault_open(struct ext2dax_process *process);
+void e2dh_userfault_close(struct ext2dax_process *process);
 
-/* What the kernel is to ask about: touches of pages that nothing is mapped behind, or stores to caught ones. */
-enum e2d_userfault_mode { E2D_USERFAULT_TOUCHES, E2D_USERFAULT_STORES };
-/* 0 or an error. */
-int e2d_userfault_register(struct ext2dax_process *process, char *at, size_t bytes, enum e2d_userfault_mode mode);
+/*
+ * Faults reported by the kernel, either accesses of missing pages or stores to write-protected
+ * pages.
+ */
+enum e2dh_userfault_mode { E2DH_USERFAULT_TOUCHES, E2DH_USERFAULT_STORES };
+/* Registers a range. Returns 0 or a negative errno. */
+int e2dh_userfault_register(struct ext2dax_process *process, char *at, size_t bytes, enum e2dh_userfault_mode mode);
 
-/* Can stores be caught in the image's pages, or in anonymous ones, `zeroes`? */
-bool e2d_userfault_catches_in(const struct ext2dax_process *process, bool zeroes);
-/* Are they, where the window shows `page`? In process_way_userfaultfd.c. */
-bool e2d_userfault_catches(const struct e2d_process_window *window, enum e2d_page page);
-/* Catches stores to a range registered for it. False: to part of it at the most. */
-bool e2d_userfault_catch(struct ext2dax_process *process, char *at, size_t bytes, bool zeroes);
-bool e2d_userfault_let_through(struct ext2dax_process *process, char *at, size_t bytes);
+/* Tests whether pages of the image or, with `zeroes`, anonymous pages can be write-protected. */
+bool e2dh_userfault_catches_in(const struct ext2dax_process *process, bool zeroes);
+/*
+ * Tests whether pages of the mapping in state `page` are write-protected by userfaultfd. In
+ * process_backend_userfaultfd.c.
+ */
+bool e2dh_userfault_catches(const struct e2dh_mapping *mapping, enum e2dh_page page);
+/*
+ * Write-protects a registered range, and allows stores again. After false, at most a part of the
+ * range has changed.
+ */
+bool e2dh_userfault_catch(struct ext2dax_process *process, char *at, size_t bytes, bool zeroes);
+bool e2dh_userfault_let_through(struct ext2dax_process *process, char *at, size_t bytes);
 
-/* Was it a window's donor that was touched? Its touch fails then. Takes table. In process_way_userfaultfd.c. */
-bool e2d_userfault_hide_donor(struct ext2dax_process *process, uintptr_t address);
+/*
+ * Handles an access of the spare mapping of a mapping by making the access fail. Returns false for
+ * any other address. Takes table. In process_backend_userfaultfd.c.
+ */
+bool e2dh_uffd_hide_staging(struct ext2dax_process *process, uintptr_t address);
 
-/* Whoever waits for an answer about the range touches it again. */
-void e2d_userfault_wake(struct ext2dax_process *process, uintptr_t at, size_t bytes);
+/* Wakes all threads waiting for a fault in the range, to access the pages again. */
+void e2dh_userfault_wake(struct ext2dax_process *process, uintptr_t at, size_t bytes);
 
 #endif

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every other room of the checker stands on: the geometry, judged before anything is located by it, where
- * descriptors and inodes lie, and how a finding is told.
+ * The base of the checker. Validates the geometry before locating anything by it, locates
+ * descriptors and inodes, and reports findings.
  */
-#include "audit.h"
+#include "check_image.h"
 
 #include <limits.h>
 
 #include "ext2dax/error.h"
 
-#define get16 e2d_audit_get16
-#define get32 e2d_audit_get32
+#define get16 e2dt_audit_get16
+#define get32 e2dt_audit_get32
 
-#define COMPAT_SPARSE_SUPER2 0x200u /* copies in groups that the superblock lists; nobody here makes such images */
-
-void e2d_audit_report(struct e2d_audit *a, const char *what, uint32_t inode, uint64_t block, uint64_t expected,
-                      uint64_t found)
+void e2dt_audit_report(struct e2dt_audit *a, const char *what, uint32_t inode, uint64_t block, uint64_t expected,
+                       uint64_t found)
 {
     struct ext2dax_finding finding = {what, inode, block, expected, found};
 
@@ -25,13 +23,13 @@ void e2d_audit_report(struct e2d_audit *a, const char *what, uint32_t inode, uin
         a->found(a->arg, &finding);
 }
 
-static bool bad_geometry(struct e2d_audit *a, const char *what, uint64_t expected, uint64_t found)
+static bool bad_geometry(struct e2dt_audit *a, const char *what, uint64_t expected, uint64_t found)
 {
-    e2d_audit_report(a, what, 0, 0, expected, found);
+    e2dt_audit_report(a, what, 0, 0, expected, found);
     return false;
 }
 
-static bool read_blocks(struct e2d_audit *a, const struct ext2dax_disk_super *s)
+static bool read_blocks(struct e2dt_audit *a, const struct ext2dax_disk_super *s)
 {
     uint32_t log = get32(s->log_block_size);
 
@@ -55,7 +53,7 @@ static bool read_blocks(struct e2d_audit *a, const struct ext2dax_disk_super *s)
     return true;
 }
 
-static bool read_inodes(struct e2d_audit *a, const struct ext2dax_disk_super *s)
+static bool read_inodes(struct e2dt_audit *a, const struct ext2dax_disk_super *s)
 {
     bool classic = get32(s->revision) == 0;
 
@@ -72,14 +70,21 @@ static bool read_inodes(struct e2d_audit *a, const struct ext2dax_disk_super *s)
     if (a->first_inode < EXT2DAX_FIRST_INODE_REV0 || a->first_inode > a->inodes)
         return bad_geometry(a, "superblock: first inode", EXT2DAX_FIRST_INODE_REV0, a->first_inode);
     a->table_blocks = (uint32_t)(((uint64_t)a->inodes_per_group * a->inode_size + a->block_size - 1) >> a->block_shift);
+    /* Bounds the memory per inode by the image size, regardless of the superblock. */
+    if (a->table_blocks > a->blocks_per_group)
+        return bad_geometry(a, "superblock: inodes per group", a->blocks_per_group, a->table_blocks);
     return true;
 }
 
-static bool read_descriptors(struct e2d_audit *a, const struct ext2dax_disk_super *s)
+static bool read_descriptors(struct e2dt_audit *a, const struct ext2dax_disk_super *s)
 {
     a->descriptors = a->block_size / (uint32_t)sizeof(struct ext2dax_disk_group);
     a->descriptor_blocks = (a->groups - 1) / a->descriptors + 1;
     a->sparse = (get32(s->ro_compat) & EXT2DAX_RO_COMPAT_SPARSE_SUPER) != 0;
+    a->sparse2 = (get32(s->compat) & EXT2DAX_COMPAT_SPARSE_SUPER2) != 0;
+    a->dir_nlink = (get32(s->ro_compat) & EXT2DAX_RO_COMPAT_DIR_NLINK) != 0;
+    a->huge_file = (get32(s->ro_compat) & EXT2DAX_RO_COMPAT_HUGE_FILE) != 0;
+    a->hurd = get32(s->creator_os) == EXT2DAX_CREATOR_HURD;
     a->filetype = (get32(s->incompat) & EXT2DAX_INCOMPAT_FILETYPE) != 0;
     a->meta_groups = (get32(s->incompat) & EXT2DAX_INCOMPAT_META_BG) != 0;
     a->old_descriptor_blocks = a->descriptor_blocks;
@@ -90,28 +95,30 @@ static bool read_descriptors(struct e2d_audit *a, const struct ext2dax_disk_supe
         if (a->old_descriptor_blocks > a->descriptor_blocks)
             return bad_geometry(a, "superblock: first meta group", a->descriptor_blocks, a->old_descriptor_blocks);
     }
-    if (1ull + a->old_descriptor_blocks + a->reserved_descriptors > e2d_audit_group_blocks(a, 0))
-        return bad_geometry(a, "superblock: descriptors do not fit the first group", e2d_audit_group_blocks(a, 0),
+    if (1ull + a->old_descriptor_blocks + a->reserved_descriptors > e2dt_audit_group_blocks(a, 0))
+        return bad_geometry(a, "superblock: descriptors do not fit the first group", e2dt_audit_group_blocks(a, 0),
                             1ull + a->old_descriptor_blocks + a->reserved_descriptors);
     return true;
 }
 
-int e2d_audit_geometry(struct e2d_audit *a)
+int e2dt_audit_geometry(struct e2dt_audit *a)
 {
     const struct ext2dax_disk_super *s = (const void *)(a->base + EXT2DAX_SUPER_OFFSET);
 
     if (a->size < EXT2DAX_SUPER_OFFSET + sizeof(*s) || get16(s->magic) != EXT2DAX_SUPER_MAGIC)
         return -EXT2DAX_EINVAL;
-    if ((get32(s->incompat) & ~EXT2DAX_INCOMPAT_KNOWN) != 0 || (get32(s->compat) & COMPAT_SPARSE_SUPER2) != 0)
+    if ((get32(s->incompat) & ~EXT2DAX_INCOMPAT_KNOWN) != 0)
         return -EXT2DAX_EOPNOTSUPP;
     a->super = s;
     return read_blocks(a, s) && read_inodes(a, s) && read_descriptors(a, s) ? 0 : 1;
 }
 
-bool e2d_audit_has_super(const struct e2d_audit *a, uint32_t group)
+bool e2dt_audit_has_super(const struct e2dt_audit *a, uint32_t group)
 {
     uint32_t base;
 
+    if (a->sparse2)
+        return group == 0 || group == get32(a->super->backup_groups[0]) || group == get32(a->super->backup_groups[1]);
     if (!a->sparse || group <= 1)
         return true;
     for (base = 3; base <= 7; base += 2) {
@@ -125,25 +132,25 @@ bool e2d_audit_has_super(const struct e2d_audit *a, uint32_t group)
     return false;
 }
 
-/* The block with copy `which` (0: the first) of the descriptors of a meta group. */
-uint32_t e2d_audit_meta_descriptor(const struct e2d_audit *a, uint32_t table, uint32_t which)
+/* `which` is 0, 1 or 2 for the copy in the first, second or last group of the meta group. */
+uint32_t e2dt_audit_meta_descriptor(const struct e2dt_audit *a, uint32_t table, uint32_t which)
 {
     uint32_t group = table * a->descriptors + (which == 2 ? a->descriptors - 1 : which);
 
-    return e2d_audit_group_first(a, group) + e2d_audit_has_super(a, group);
+    return e2dt_audit_group_first(a, group) + e2dt_audit_has_super(a, group);
 }
 
-const struct ext2dax_disk_group *e2d_audit_descriptor(const struct e2d_audit *a, uint32_t group)
+const struct ext2dax_disk_group *e2dt_audit_descriptor(const struct e2dt_audit *a, uint32_t group)
 {
     uint32_t table = group / a->descriptors;
-    uint32_t block = table < a->old_descriptor_blocks ? a->first + 1 + table : e2d_audit_meta_descriptor(a, table, 0);
+    uint32_t block = table < a->old_descriptor_blocks ? a->first + 1 + table : e2dt_audit_meta_descriptor(a, table, 0);
 
     if (block >= a->blocks)
         return NULL;
-    return (const struct ext2dax_disk_group *)e2d_audit_block(a, block) + group % a->descriptors;
+    return (const struct ext2dax_disk_group *)e2dt_audit_block(a, block) + group % a->descriptors;
 }
 
-const struct ext2dax_disk_inode *e2d_audit_inode_at(const struct e2d_audit *a, uint32_t number)
+const struct ext2dax_disk_inode *e2dt_audit_inode_at(const struct e2dt_audit *a, uint32_t number)
 {
     const struct ext2dax_disk_group *d;
     uint32_t group, table;
@@ -153,17 +160,17 @@ const struct ext2dax_disk_inode *e2d_audit_inode_at(const struct e2d_audit *a, u
     if (a->first_table && number <= a->inodes_per_group)
         return (const void *)(a->first_table + (size_t)(number - 1) * a->inode_size);
     group = (number - 1) / a->inodes_per_group;
-    d = e2d_audit_descriptor(a, group);
+    d = e2dt_audit_descriptor(a, group);
     if (!d)
         return NULL;
     table = get32(d->inode_table);
-    if (!e2d_audit_in_image(a, table) || (uint64_t)table + a->table_blocks > a->blocks)
+    if (!e2dt_audit_in_image(a, table) || (uint64_t)table + a->table_blocks > a->blocks)
         return NULL;
-    return (const void *)((const uint8_t *)e2d_audit_block(a, table) +
+    return (const void *)((const uint8_t *)e2dt_audit_block(a, table) +
                           (size_t)((number - 1) % a->inodes_per_group) * a->inode_size);
 }
 
-uint64_t e2d_audit_inode_size(const struct ext2dax_disk_inode *inode)
+uint64_t e2dt_audit_inode_size(const struct ext2dax_disk_inode *inode)
 {
     uint64_t size = get32(inode->size);
 
@@ -172,21 +179,31 @@ uint64_t e2d_audit_inode_size(const struct ext2dax_disk_inode *inode)
     return size;
 }
 
-bool e2d_audit_inode_marked(const struct e2d_audit *a, uint32_t number)
+uint64_t e2dt_audit_inode_sectors(const struct e2dt_audit *a, const struct ext2dax_disk_inode *inode)
+{
+    uint64_t count = get32(inode->sectors);
+
+    if (!a->huge_file)
+        return count;
+    count += ((uint64_t)inode->frag_size << 40) + ((uint64_t)inode->frag_number << 32);
+    return (get32(inode->flags) & EXT2DAX_FL_HUGE_FILE) != 0 ? count * (a->block_size / 512) : count;
+}
+
+bool e2dt_audit_inode_marked(const struct e2dt_audit *a, uint32_t number)
 {
     const struct ext2dax_disk_group *d;
 
     if (a->first_inode_bitmap && number <= a->inodes_per_group)
-        return e2d_audit_bit(a->first_inode_bitmap, number - 1);
-    d = e2d_audit_descriptor(a, (number - 1) / a->inodes_per_group);
-    return e2d_audit_bit(e2d_audit_block(a, get32(d->inode_bitmap)), (number - 1) % a->inodes_per_group);
+        return e2dt_audit_bit(a->first_inode_bitmap, number - 1);
+    d = e2dt_audit_descriptor(a, (number - 1) / a->inodes_per_group);
+    return e2dt_audit_bit(e2dt_audit_block(a, get32(d->inode_bitmap)), (number - 1) % a->inodes_per_group);
 }
 
-bool e2d_audit_in_use(const struct e2d_audit *a, uint32_t number, const struct ext2dax_disk_inode *inode)
+bool e2dt_audit_in_use(const struct e2dt_audit *a, uint32_t number, const struct ext2dax_disk_inode *inode)
 {
     unsigned held = a->flags & (EXT2DAX_CHECK_UNLINKED_OK | EXT2DAX_CHECK_LEAKS_OK);
 
     if (get16(inode->links) != 0)
         return true;
-    return held == EXT2DAX_CHECK_UNLINKED_OK && get16(inode->mode) != 0 && e2d_audit_inode_marked(a, number);
+    return held == EXT2DAX_CHECK_UNLINKED_OK && get16(inode->mode) != 0 && e2dt_audit_inode_marked(a, number);
 }

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The whole-image checker's rooms, from the ground up: check_geometry.c (where things lie), check_dir.c (entries, names,
- * links), check_inode.c (inodes and their trees), check_super.c (groups, counters), checker.c (the entry points). None of them includes anything of the core's, so
- * that a misunderstanding of the format in one does not excuse itself in the other.
+ * The whole-image checker. Its files build on each other in this order.
  *
- * Robustness: nothing from the image is used as an offset before it was compared with the image's size; a block is
- * descended into only by whoever claimed it first, so every walk visits a block once, loops included.
+ *     check_geometry.c    geometry, location of descriptors and inodes
+ *     check_dir.c         dirents, names, links
+ *     check_inode.c       inodes and their block trees
+ *     check_super.c       groups and counters
+ *     check_image.c       public calls
+ *
+ * No file includes any core header, so that a misunderstanding of the format in the core is not
+ * repeated in the checker.
+ *
+ * Robustness. No value from the image is used as an offset before a comparison with the image size.
+ * Only the first claim of a block descends into the block, so every walk visits a block once, even
+ * with loops in the image.
  */
-#ifndef E2D_TESTKIT_AUDIT_H
-#define E2D_TESTKIT_AUDIT_H
+#ifndef E2DT_TESTKIT_CHECK_IMAGE_H
+#define E2DT_TESTKIT_CHECK_IMAGE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,24 +25,27 @@
 #include "ext2dax/ondisk.h"
 #include "ext2dax/testkit/checker.h"
 
-/* While inodes are walked: a block kept for the descriptors' growth, which the resize inode may claim. */
-#define E2D_AUDIT_RESERVED (UINT32_MAX - 2)
+/*
+ * Owner of a block reserved for descriptor growth, while the inodes are walked. The resize inode
+ * may claim the block.
+ */
+#define E2DT_AUDIT_RESERVED (UINT32_MAX - 2)
 
-/* What directories say of an inode. */
-struct e2d_audit_inode {
-    uint32_t entries; /* that name it, "." and ".." included */
-    uint32_t parent;  /* of a directory: the directory with its entry; 0: none was met */
-    uint32_t dotdot;  /* of a directory: what its ".." names; later the stamp of the search for loops */
+/* References to an inode found in directories. */
+struct e2dt_audit_inode {
+    uint32_t entries; /* dirents naming the inode, including "." and ".." */
+    uint32_t parent;  /* for a directory, the directory with its dirent, 0 if none was found */
+    uint32_t dotdot;  /* for a directory, the target of "..", later the mark of the loop search */
 };
 
-/* A set of (directory, name), to find names that stand twice. */
-struct e2d_audit_name {
-    uint32_t directory; /* 0: a free slot */
+/* A set of (directory, name) pairs, for detecting duplicate names in a directory. */
+struct e2dt_audit_name {
+    uint32_t directory; /* 0 for a free slot */
     uint32_t hash;
     const struct ext2dax_disk_dirent *entry;
 };
 
-struct e2d_audit {
+struct e2dt_audit {
     const uint8_t *base;
     size_t size;
     unsigned flags;
@@ -44,101 +55,139 @@ struct e2d_audit {
 
     const struct ext2dax_disk_super *super;
     uint32_t block_size, block_shift;
-    uint32_t pointers_shift; /* log2 of the pointers in a block */
+    uint32_t pointers_shift; /* log2 of the pointers per block */
     uint32_t first, blocks;
     uint32_t blocks_per_group, groups;
     uint32_t inodes, inodes_per_group, inode_size, first_inode;
     uint32_t table_blocks;
-    uint32_t descriptors; /* in a block */
+    uint32_t descriptors; /* per block */
     uint32_t descriptor_blocks;
-    uint32_t
-        old_descriptor_blocks; /* of those, the ones that follow the superblock; the others lie in their meta group */
+    /* descriptor blocks after the superblock, all others lie in their meta groups */
+    uint32_t old_descriptor_blocks;
     uint32_t reserved_descriptors;
     bool sparse, filetype, meta_groups;
-    /* The first group's, once they were found to lie in it: a small image is all in there, and is looked at often. */
+    /* superblock copies only in the first group and in two groups named by the superblock */
+    bool sparse2;
+    bool dir_nlink, huge_file, hurd;
+    /*
+     * Inode table and inode bitmap of the first group, set after both were found inside the group.
+     * A small image has all inodes in its first group, and small images are checked often.
+     */
     const uint8_t *first_table, *first_inode_bitmap;
 
-    uint32_t *owner;            /* a block: 0, METADATA, RESERVED or an inode */
-    uint32_t *xattr_references; /* a block: inodes that name it as their xattr block */
-    struct e2d_audit_inode *inode;
-    struct e2d_audit_name *names;
+    uint32_t *owner;            /* per block, 0, METADATA, RESERVED or an inode number */
+    uint32_t *xattr_references; /* per block, inodes naming the block as their xattr block */
+    struct e2dt_audit_inode *inode;
+    struct e2dt_audit_name *names;
     uint32_t names_mask, names_used;
-    bool names_own; /* grown out of the scratch */
+    bool names_own; /* allocated by grow_names(), not part of the scratch memory */
     bool no_memory;
 };
 
-static inline uint16_t e2d_audit_get16(struct ext2dax_le16 v)
+static inline uint16_t e2dt_audit_get16(struct ext2dax_le16 v)
 {
     const uint8_t *p = (const uint8_t *)&v;
 
     return (uint16_t)(p[0] | p[1] << 8);
 }
-static inline uint32_t e2d_audit_get32(struct ext2dax_le32 v)
+static inline uint32_t e2dt_audit_get32(struct ext2dax_le32 v)
 {
     const uint8_t *p = (const uint8_t *)&v;
 
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static inline const void *e2d_audit_block(const struct e2d_audit *a, uint32_t block)
+static inline const void *e2dt_audit_block(const struct e2dt_audit *a, uint32_t block)
 {
     return a->base + ((size_t)block << a->block_shift);
 }
-static inline bool e2d_audit_in_image(const struct e2d_audit *a, uint32_t block)
+static inline bool e2dt_audit_in_image(const struct e2dt_audit *a, uint32_t block)
 {
     return block >= a->first && block < a->blocks;
 }
-static inline bool e2d_audit_bit(const uint8_t *map, uint32_t n)
+static inline bool e2dt_audit_bit(const uint8_t *map, uint32_t n)
 {
     return (map[n >> 3] >> (n & 7) & 1) != 0;
 }
-static inline uint32_t e2d_audit_group_first(const struct e2d_audit *a, uint32_t group)
+/*
+ * Advances *number to the next inode number, starting from 0. Returns false at the last number,
+ * which may be UINT32_MAX.
+ */
+static inline bool e2dt_audit_next_inode(const struct e2dt_audit *a, uint32_t *number)
+{
+    if (*number >= a->inodes)
+        return false;
+    ++*number;
+    return true;
+}
+static inline uint32_t e2dt_audit_group_first(const struct e2dt_audit *a, uint32_t group)
 {
     return a->first + group * a->blocks_per_group;
 }
-static inline uint32_t e2d_audit_group_blocks(const struct e2d_audit *a, uint32_t group)
+static inline uint32_t e2dt_audit_group_blocks(const struct e2dt_audit *a, uint32_t group)
 {
-    uint32_t left = a->blocks - e2d_audit_group_first(a, group);
+    uint32_t left = a->blocks - e2dt_audit_group_first(a, group);
 
     return left < a->blocks_per_group ? left : a->blocks_per_group;
 }
 
 /* ---- check_geometry.c ---- */
 
-void e2d_audit_report(struct e2d_audit *a, const char *what, uint32_t inode, uint64_t block, uint64_t expected,
-                      uint64_t found);
+void e2dt_audit_report(struct e2dt_audit *a, const char *what, uint32_t inode, uint64_t block, uint64_t expected,
+                       uint64_t found);
 
-/* Reads the geometry. Negative: not an image that can be checked; 1: it contradicts itself, reported; 0: usable. */
-int e2d_audit_geometry(struct e2d_audit *a);
-/* NULL where a meta group's descriptor block would lie outside the image. */
-const struct ext2dax_disk_group *e2d_audit_descriptor(const struct e2d_audit *a, uint32_t group);
-/* Has the group a copy of the superblock? */
-bool e2d_audit_has_super(const struct e2d_audit *a, uint32_t group);
-/* The block with copy `which` (0: the first) of the descriptors of a meta group. */
-uint32_t e2d_audit_meta_descriptor(const struct e2d_audit *a, uint32_t table, uint32_t which);
-/* Where an inode lies; NULL: no such inode, or its table cannot be. Needs the geometry alone. */
-const struct ext2dax_disk_inode *e2d_audit_inode_at(const struct e2d_audit *a, uint32_t number);
-uint64_t e2d_audit_inode_size(const struct ext2dax_disk_inode *inode);
-bool e2d_audit_inode_marked(const struct e2d_audit *a, uint32_t number);
-/* Does it count as a file: links, or held without any where that is allowed? */
-bool e2d_audit_in_use(const struct e2d_audit *a, uint32_t number, const struct ext2dax_disk_inode *inode);
+/*
+ * Reads the geometry. Returns 0 if usable, 1 if contradictory and reported, or a negative errno
+ *   EINVAL      not an ext2 image
+ *   EOPNOTSUPP  unknown incompatible features
+ */
+int e2dt_audit_geometry(struct e2dt_audit *a);
+/* Returns NULL if the descriptor block of a meta group would lie outside the image. */
+const struct ext2dax_disk_group *e2dt_audit_descriptor(const struct e2dt_audit *a, uint32_t group);
+/* Does the group have a copy of the superblock? */
+bool e2dt_audit_has_super(const struct e2dt_audit *a, uint32_t group);
+/*
+ * Returns the block with a copy of a meta group's descriptors. `which` is 0, 1 or 2 for the copy in
+ * the first, second or last group of the meta group.
+ */
+uint32_t e2dt_audit_meta_descriptor(const struct e2dt_audit *a, uint32_t table, uint32_t which);
+/*
+ * Returns an inode, or NULL if the number or the location of its inode table is invalid. Needs only
+ * the geometry.
+ */
+const struct ext2dax_disk_inode *e2dt_audit_inode_at(const struct e2dt_audit *a, uint32_t number);
+uint64_t e2dt_audit_inode_size(const struct ext2dax_disk_inode *inode);
+/* Returns i_blocks in units of 512 bytes. */
+uint64_t e2dt_audit_inode_sectors(const struct e2dt_audit *a, const struct ext2dax_disk_inode *inode);
+bool e2dt_audit_inode_marked(const struct e2dt_audit *a, uint32_t number);
+/*
+ * Does the inode count as a file? True for an inode with links. With UNLINKED_OK and without
+ * LEAKS_OK also true for an inode without links, if marked used and with a mode.
+ */
+bool e2dt_audit_in_use(const struct e2dt_audit *a, uint32_t number, const struct ext2dax_disk_inode *inode);
 
 /* ---- check_super.c ---- */
 
-/* Claims every metadata block. False: descriptors are such that inodes cannot be looked at, reported. */
-bool e2d_audit_metadata(struct e2d_audit *a);
-/* Bitmaps against owners, paddings, counters, xattr references, state. Completes the owner map. */
-void e2d_audit_totals(struct e2d_audit *a);
+/*
+ * Claims every metadata block. Returns false after a report if the descriptors do not permit
+ * reading the inodes.
+ */
+bool e2dt_audit_metadata(struct e2dt_audit *a);
+/*
+ * Compares bitmaps with owners, and checks bitmap padding, counters, xattr reference counts and the
+ * superblock state. Completes the owner map.
+ */
+void e2dt_audit_totals(struct e2dt_audit *a);
 
 /* ---- check_inode.c ---- */
 
-/* Every inode, and every block below it; parses directories on the way. */
-void e2d_audit_inodes(struct e2d_audit *a);
+/* Checks every inode and every block of its tree. Parses directories on the way. */
+void e2dt_audit_inodes(struct e2dt_audit *a);
 
 /* ---- check_dir.c ---- */
 
-void e2d_audit_directory_block(struct e2d_audit *a, uint32_t number, uint64_t logical, uint32_t block);
-/* Links, names and connections, once every directory was parsed. */
-void e2d_audit_links(struct e2d_audit *a);
+void e2dt_audit_directory_block(struct e2dt_audit *a, uint32_t number, uint64_t logical, uint32_t block);
+/* Checks link counts, names and connectivity after all directories were parsed. */
+void e2dt_audit_links(struct e2dt_audit *a);
 
 #endif

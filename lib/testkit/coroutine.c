@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Switching between the one who schedules and the coroutines. The assembly keeps what the ABI says a call keeps, on the
- * stack it leaves; a new coroutine's stack is laid out as if it had left just before its first instruction.
+ * Switching between the scheduler and the coroutines. The assembly saves the callee-saved registers
+ * of the ABI on the stack being left. The stack of a new coroutine is laid out as if the coroutine
+ * had been suspended just before its first instruction.
  */
 #include "coroutine.h"
 
@@ -13,12 +14,12 @@
 #if defined(E2D_VALGRIND)
 #include <valgrind/memcheck.h>
 #endif
-#if E2D_COROUTINE_ADDRESSES
+#if E2DT_COROUTINE_ADDRESSES
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-bool e2d_coroutine_open(struct e2d_coroutine *coroutine, size_t stack_size)
+bool e2dt_coroutine_open(struct e2dt_coroutine *coroutine, size_t stack_size)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (stack_size + page - 1) / page * page;
     unsigned char *at = mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -38,7 +39,7 @@ bool e2d_coroutine_open(struct e2d_coroutine *coroutine, size_t stack_size)
     return true;
 }
 
-void e2d_coroutine_close(struct e2d_coroutine *coroutine)
+void e2dt_coroutine_close(struct e2dt_coroutine *coroutine)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
@@ -51,29 +52,29 @@ void e2d_coroutine_close(struct e2d_coroutine *coroutine)
     coroutine->stack = NULL;
 }
 
-bool e2d_coroutine_is_checked(void)
+bool e2dt_coroutine_is_checked(void)
 {
 #if defined(E2D_VALGRIND)
-    return E2D_COROUTINE_SANITIZED || RUNNING_ON_VALGRIND;
+    return E2DT_COROUTINE_SANITIZED || RUNNING_ON_VALGRIND;
 #else
-    return E2D_COROUTINE_SANITIZED;
+    return E2DT_COROUTINE_SANITIZED;
 #endif
 }
 
-/* ---- what a race or address checker wants to know ---- */
+/* ---- calls for race and address checkers ---- */
 
-#if E2D_COROUTINE_ADDRESSES
+#if E2DT_COROUTINE_ADDRESSES
 static void *outer_fake;
 static const void *outer_stack;
 static size_t outer_size;
 
-static void forget_frames(const struct e2d_coroutine *coroutine)
+static void forget_frames(const struct e2dt_coroutine *coroutine)
 {
     __asan_unpoison_memory_region(coroutine->stack, coroutine->stack_size);
-    /* A checked frame is too wide for tidying. */
+    /* Frames under AddressSanitizer are too large for e2dt_coroutine_tidy(). */
     memset(coroutine->stack, 0, coroutine->stack_size);
 }
-static void entering(const struct e2d_coroutine *coroutine)
+static void entering(const struct e2dt_coroutine *coroutine)
 {
     __sanitizer_start_switch_fiber(&outer_fake, coroutine->stack, coroutine->stack_size);
 }
@@ -90,14 +91,14 @@ static void left(void)
     __sanitizer_finish_switch_fiber(outer_fake, NULL, NULL);
 }
 #else
-static void forget_frames(const struct e2d_coroutine *coroutine)
+static void forget_frames(const struct e2dt_coroutine *coroutine)
 {
     (void)coroutine;
 #if defined(E2D_VALGRIND)
     (void)VALGRIND_MAKE_MEM_UNDEFINED(coroutine->stack, coroutine->stack_size);
 #endif
 }
-static void entering(const struct e2d_coroutine *coroutine)
+static void entering(const struct e2dt_coroutine *coroutine)
 {
     (void)coroutine;
 }
@@ -114,20 +115,21 @@ static void left(void)
 
 /* ---- switching ---- */
 
-__attribute__((used)) void e2d_coroutine_main(struct e2d_coroutine *coroutine); /* called by name from assembly */
+/* Called by name from assembly. */
+__attribute__((used)) void e2dt_coroutine_main(struct e2dt_coroutine *coroutine);
 
-#if E2D_COROUTINE_ASSEMBLY
+#if E2DT_COROUTINE_ASSEMBLY
 
-void e2d_coroutine_switch(unsigned char **save, unsigned char *load);
-void e2d_coroutine_entry(void);
+void e2dt_coroutine_switch(unsigned char **save, unsigned char *load);
+void e2dt_coroutine_entry(void);
 
 #if defined(__x86_64__)
 
 __asm__(".text\n"
-        ".type e2d_coroutine_switch, @function\n"
-        ".hidden e2d_coroutine_switch\n"
-        ".globl e2d_coroutine_switch\n"
-        "e2d_coroutine_switch:\n"
+        ".type e2dt_coroutine_switch, @function\n"
+        ".hidden e2dt_coroutine_switch\n"
+        ".globl e2dt_coroutine_switch\n"
+        "e2dt_coroutine_switch:\n"
         "    pushq %rbp\n"
         "    pushq %rbx\n"
         "    pushq %r12\n"
@@ -143,27 +145,27 @@ __asm__(".text\n"
         "    popq %rbx\n"
         "    popq %rbp\n"
         "    ret\n"
-        ".size e2d_coroutine_switch, . - e2d_coroutine_switch\n"
-        ".type e2d_coroutine_entry, @function\n"
-        ".hidden e2d_coroutine_entry\n"
-        ".globl e2d_coroutine_entry\n"
-        "e2d_coroutine_entry:\n"
+        ".size e2dt_coroutine_switch, . - e2dt_coroutine_switch\n"
+        ".type e2dt_coroutine_entry, @function\n"
+        ".hidden e2dt_coroutine_entry\n"
+        ".globl e2dt_coroutine_entry\n"
+        "e2dt_coroutine_entry:\n"
         "    movq %r12, %rdi\n"
-        "    call e2d_coroutine_main\n"
+        "    call e2dt_coroutine_main\n"
         "    ud2\n"
-        ".size e2d_coroutine_entry, . - e2d_coroutine_entry\n");
+        ".size e2dt_coroutine_entry, . - e2dt_coroutine_entry\n");
 
-#define SAVED        8u /* words: six registers, where to go on, and one that aligns */
+#define SAVED        8u /* words for six registers, the resume address and padding */
 #define SAVED_OBJECT 3u /* r12 */
 #define SAVED_GO_ON  6u
 
 #else
 
 __asm__(".text\n"
-        ".type e2d_coroutine_switch, %function\n"
-        ".hidden e2d_coroutine_switch\n"
-        ".globl e2d_coroutine_switch\n"
-        "e2d_coroutine_switch:\n"
+        ".type e2dt_coroutine_switch, %function\n"
+        ".hidden e2dt_coroutine_switch\n"
+        ".globl e2dt_coroutine_switch\n"
+        "e2dt_coroutine_switch:\n"
         "    sub sp, sp, #160\n"
         "    stp x19, x20, [sp, #0]\n"
         "    stp x21, x22, [sp, #16]\n"
@@ -190,15 +192,15 @@ __asm__(".text\n"
         "    ldp d14, d15, [sp, #144]\n"
         "    add sp, sp, #160\n"
         "    ret\n"
-        ".size e2d_coroutine_switch, . - e2d_coroutine_switch\n"
-        ".type e2d_coroutine_entry, %function\n"
-        ".hidden e2d_coroutine_entry\n"
-        ".globl e2d_coroutine_entry\n"
-        "e2d_coroutine_entry:\n"
+        ".size e2dt_coroutine_switch, . - e2dt_coroutine_switch\n"
+        ".type e2dt_coroutine_entry, %function\n"
+        ".hidden e2dt_coroutine_entry\n"
+        ".globl e2dt_coroutine_entry\n"
+        "e2dt_coroutine_entry:\n"
         "    mov x0, x19\n"
-        "    bl e2d_coroutine_main\n"
+        "    bl e2dt_coroutine_main\n"
         "    brk #1\n"
-        ".size e2d_coroutine_entry, . - e2d_coroutine_entry\n");
+        ".size e2dt_coroutine_entry, . - e2dt_coroutine_entry\n");
 
 #define SAVED        20u /* words */
 #define SAVED_OBJECT 0u  /* x19 */
@@ -208,7 +210,7 @@ __asm__(".text\n"
 
 static unsigned char *outer_sp;
 
-void e2d_coroutine_begin(struct e2d_coroutine *coroutine, void (*run)(void *arg), void *arg)
+void e2dt_coroutine_begin(struct e2dt_coroutine *coroutine, void (*run)(void *arg), void *arg)
 {
     uintptr_t saved[SAVED] = {0};
 
@@ -217,36 +219,39 @@ void e2d_coroutine_begin(struct e2d_coroutine *coroutine, void (*run)(void *arg)
     coroutine->arg = arg;
     coroutine->done = false;
     saved[SAVED_OBJECT] = (uintptr_t)coroutine;
-    saved[SAVED_GO_ON] = (uintptr_t)e2d_coroutine_entry;
-    /* Sixteen bytes to spare: the stack is aligned when the entry is gone to, as if by a jump. */
+    saved[SAVED_GO_ON] = (uintptr_t)e2dt_coroutine_entry;
+    /*
+     * Leaves 16 bytes unused. The stack is aligned at the entry as after a jump, not as after a
+     * call.
+     */
     coroutine->sp = coroutine->stack + coroutine->stack_size - sizeof saved - 16 + (SAVED == 8u ? 8 : 0);
     memcpy(coroutine->sp, saved, sizeof saved);
 }
 
-static void switch_in(struct e2d_coroutine *coroutine)
+static void switch_in(struct e2dt_coroutine *coroutine)
 {
-    e2d_coroutine_switch(&outer_sp, coroutine->sp);
+    e2dt_coroutine_switch(&outer_sp, coroutine->sp);
 }
 
-static void switch_out(struct e2d_coroutine *coroutine)
+static void switch_out(struct e2dt_coroutine *coroutine)
 {
-    e2d_coroutine_switch(&coroutine->sp, outer_sp);
+    e2dt_coroutine_switch(&coroutine->sp, outer_sp);
 }
 
 #else
 
 static ucontext_t outer_context;
-static struct e2d_coroutine *beginning;
+static struct e2dt_coroutine *beginning;
 
-/* What swapcontext may have below the caller's frame. */
+/* Upper bound of the stack bytes used by swapcontext() below the caller's frame. */
 #define BELOW 1024u
 
 static void entry(void)
 {
-    e2d_coroutine_main(beginning);
+    e2dt_coroutine_main(beginning);
 }
 
-void e2d_coroutine_begin(struct e2d_coroutine *coroutine, void (*run)(void *arg), void *arg)
+void e2dt_coroutine_begin(struct e2dt_coroutine *coroutine, void (*run)(void *arg), void *arg)
 {
     forget_frames(coroutine);
     coroutine->run = run;
@@ -260,13 +265,13 @@ void e2d_coroutine_begin(struct e2d_coroutine *coroutine, void (*run)(void *arg)
     coroutine->sp = coroutine->stack + coroutine->stack_size - BELOW;
 }
 
-static void switch_in(struct e2d_coroutine *coroutine)
+static void switch_in(struct e2dt_coroutine *coroutine)
 {
     beginning = coroutine;
     (void)swapcontext(&outer_context, &coroutine->context);
 }
 
-static void switch_out(struct e2d_coroutine *coroutine)
+static void switch_out(struct e2dt_coroutine *coroutine)
 {
     uintptr_t lowest = (uintptr_t)__builtin_frame_address(0) - BELOW;
 
@@ -276,10 +281,10 @@ static void switch_out(struct e2d_coroutine *coroutine)
 
 #endif
 
-void e2d_coroutine_main(struct e2d_coroutine *coroutine)
+void e2dt_coroutine_main(struct e2dt_coroutine *coroutine)
 {
     entered();
-    e2d_coroutine_tidy_deep();
+    e2dt_coroutine_tidy_deep();
     coroutine->run(coroutine->arg);
     coroutine->done = true;
     for (;;) {
@@ -289,8 +294,8 @@ void e2d_coroutine_main(struct e2d_coroutine *coroutine)
     }
 }
 
-/* Up to the frame itself, whatever the compiler puts between. */
-#if E2D_COROUTINE_SANITIZED
+/* Zeroes from the array up to the frame address, including anything the compiler placed between. */
+#if E2DT_COROUTINE_SANITIZED
 #define TIDY(array) memset(array, 0, sizeof(array))
 #else
 #define TIDY(array)                                                                                                    \
@@ -302,28 +307,28 @@ void e2d_coroutine_main(struct e2d_coroutine *coroutine)
     } while (0)
 #endif
 
-__attribute__((noinline)) void e2d_coroutine_tidy(void)
+__attribute__((noinline)) void e2dt_coroutine_tidy(void)
 {
     unsigned char left_over[512];
 
     TIDY(left_over);
 }
 
-__attribute__((noinline)) void e2d_coroutine_tidy_deep(void)
+__attribute__((noinline)) void e2dt_coroutine_tidy_deep(void)
 {
     unsigned char left_over[4096];
 
     TIDY(left_over);
 }
 
-void e2d_coroutine_enter(struct e2d_coroutine *coroutine)
+void e2dt_coroutine_enter(struct e2dt_coroutine *coroutine)
 {
     entering(coroutine);
     switch_in(coroutine);
     left();
 }
 
-void e2d_coroutine_leave(struct e2d_coroutine *coroutine)
+void e2dt_coroutine_leave(struct e2dt_coroutine *coroutine)
 {
     leaving();
     switch_out(coroutine);

@@ -1,76 +1,79 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Coroutines that can be put back: everything of one that stands still is its stack above `sp`, and this struct. Whoever
- * copies both and later copies them back has it stand where it stood.
+ * Coroutines with restorable stacks. The whole state of a suspended coroutine is its stack from
+ * `sp` upwards and this struct. Copying both, and later copying both back, restores the coroutine
+ * to the point of the copy.
  *
- * x86-64 and AArch64 switch in a few instructions; everything else goes by the system's contexts, which are slower.
+ * x86-64 and AArch64 switch in a few instructions. All other targets use the slower system contexts
+ * (ucontext.h).
  */
-#ifndef E2D_COROUTINE_H
-#define E2D_COROUTINE_H
+#ifndef E2DT_COROUTINE_H
+#define E2DT_COROUTINE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #if defined(__SANITIZE_ADDRESS__)
-#define E2D_COROUTINE_ADDRESSES 1
+#define E2DT_COROUTINE_ADDRESSES 1
 #elif defined(__SANITIZE_THREAD__)
-#define E2D_COROUTINE_SANITIZED 1
+#define E2DT_COROUTINE_SANITIZED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define E2D_COROUTINE_ADDRESSES 1
+#define E2DT_COROUTINE_ADDRESSES 1
 #elif __has_feature(thread_sanitizer)
-#define E2D_COROUTINE_SANITIZED 1
+#define E2DT_COROUTINE_SANITIZED 1
 #endif
 #endif
-#if defined(E2D_COROUTINE_ADDRESSES)
-#define E2D_COROUTINE_SANITIZED 1
+#if defined(E2DT_COROUTINE_ADDRESSES)
+#define E2DT_COROUTINE_SANITIZED 1
 #else
-#define E2D_COROUTINE_ADDRESSES 0 /* 1: an address sanitizer watches stacks */
+#define E2DT_COROUTINE_ADDRESSES 0 /* 1 if an address sanitizer checks stacks */
 #endif
-#if !defined(E2D_COROUTINE_SANITIZED)
-#define E2D_COROUTINE_SANITIZED 0 /* 1: any sanitizer */
+#if !defined(E2DT_COROUTINE_SANITIZED)
+#define E2DT_COROUTINE_SANITIZED 0 /* 1 with any sanitizer */
 #endif
 
-/* E2D_COROUTINE_PORTABLE: a test's, which compares the two. */
+/* E2D_COROUTINE_PORTABLE is set by a test comparing both implementations. */
 #if !defined(E2D_COROUTINE_PORTABLE) && ((defined(__x86_64__) && defined(__LP64__)) || defined(__aarch64__))
-#define E2D_COROUTINE_ASSEMBLY 1
+#define E2DT_COROUTINE_ASSEMBLY 1
 #else
-#define E2D_COROUTINE_ASSEMBLY 0
+#define E2DT_COROUTINE_ASSEMBLY 0
 #include <ucontext.h>
 #endif
 
-struct e2d_coroutine {
-    unsigned char *stack; /* lowest byte; there is a guard page below */
+struct e2dt_coroutine {
+    unsigned char *stack; /* lowest byte, above a guard page */
     size_t stack_size;
-    unsigned char *sp; /* while it stands still: what it needs of its stack begins here */
+    unsigned char *sp; /* start of the used part of the stack while suspended */
     void (*run)(void *arg);
     void *arg;
     bool done;
     unsigned valgrind_id;
-#if !E2D_COROUTINE_ASSEMBLY
+#if !E2DT_COROUTINE_ASSEMBLY
     ucontext_t context;
 #endif
 };
 
-/* A stack with a guard page. false: no memory. */
-bool e2d_coroutine_open(struct e2d_coroutine *coroutine, size_t stack_size);
-void e2d_coroutine_close(struct e2d_coroutine *coroutine);
+/* Allocates a stack with a guard page. Returns false on failure. */
+bool e2dt_coroutine_open(struct e2dt_coroutine *coroutine, size_t stack_size);
+void e2dt_coroutine_close(struct e2dt_coroutine *coroutine);
 
-/* Is somebody looking who would not understand that stacks are put back? */
-bool e2d_coroutine_is_checked(void);
+/* Is a sanitizer or Valgrind active? Neither understands restored stacks. */
+bool e2dt_coroutine_is_checked(void);
 
-/* Stands at the beginning of run(arg), whatever it did before. */
-void e2d_coroutine_begin(struct e2d_coroutine *coroutine, void (*run)(void *arg), void *arg);
-/* Runs it until it leaves or is done. From outside of coroutines only. */
-void e2d_coroutine_enter(struct e2d_coroutine *coroutine);
-/* From inside: stands still until entered again. */
-void e2d_coroutine_leave(struct e2d_coroutine *coroutine);
+/* Sets the coroutine to the beginning of run(arg), regardless of its earlier state. */
+void e2dt_coroutine_begin(struct e2dt_coroutine *coroutine, void (*run)(void *arg), void *arg);
+/* Runs the coroutine until it leaves or is done. Called from outside of coroutines only. */
+void e2dt_coroutine_enter(struct e2dt_coroutine *coroutine);
+/* Called inside a coroutine. Suspends the coroutine until entered again. */
+void e2dt_coroutine_leave(struct e2dt_coroutine *coroutine);
 /*
- * From inside: overwrites what earlier calls left below the caller's frame. Later ones may have it in theirs, in places they
- * never write, and would tell states apart by it.
+ * Called inside a coroutine. Zeroes the stack bytes left below the caller's frame by earlier calls.
+ * Frames of later calls may include such bytes without ever writing to them, and then equal states
+ * would have different hashes.
  */
-void e2d_coroutine_tidy(void);
-/* The same where another schedule's calls may have left something. */
-void e2d_coroutine_tidy_deep(void);
+void e2dt_coroutine_tidy(void);
+/* The same with a larger area, for use where calls of another schedule may have left bytes. */
+void e2dt_coroutine_tidy_deep(void);
 
 #endif

@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The default lock backend once more, with its inside laid open: between any two of its atomic operations a bench may run
- * another thread, and the bench is what waiters sleep on. Only where libatomic_ops was there to build it with.
+ * A second build of the default lock backend, with all atomic operations exposed. A test harness
+ * may run another thread between any two atomic operations, and implements the sleep of waiters.
+ * Built only where libatomic_ops is available.
  */
-#ifndef E2D_TESTKIT_EXPLORED_LOCK_H
-#define E2D_TESTKIT_EXPLORED_LOCK_H
+#ifndef E2DT_TESTKIT_EXPLORED_LOCK_H
+#define E2DT_TESTKIT_EXPLORED_LOCK_H
 
 #include <stdint.h>
 
 #include "ext2dax/lock.h"
 
-struct ext2dax_locks e2d_explored_locks(void);
+struct ext2dax_locks e2dt_explored_locks(void);
 
 /*
- * The bench's. Sleep: whoever calls waits until a wake-up at the same word with one of the same bits; it has just been seen
- * that it must, and nothing may come between. It may also return for no reason. Without a hook it does so always. Set
- * while nobody uses such a lock.
+ * Hooks of the test harness. The sleep hook blocks its caller until a wake-up on the same word with
+ * at least one common bit. The word was checked just before the call, and no other thread may run
+ * between the check and the sleep. Spurious returns are allowed. Without a hook every sleep returns
+ * at once. Set while no thread uses such a lock.
  */
-extern void (*e2d_explored_sleep_hook)(const volatile void *at, uint32_t bits);
-extern void (*e2d_explored_wake_hook)(const volatile void *at, uint32_t bits);
+extern void (*e2dt_explored_sleep_hook)(const volatile void *at, uint32_t bits);
+extern void (*e2dt_explored_wake_hook)(const volatile void *at, uint32_t bits);
 
-void e2d_explored_sleep(const volatile void *at, uint32_t bits);
-void e2d_explored_wake(const volatile void *at, uint32_t bits);
+void e2dt_explored_sleep(const volatile void *at, uint32_t bits);
+void e2dt_explored_wake(const volatile void *at, uint32_t bits);
 
 #endif

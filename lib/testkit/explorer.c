@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The explorer's public calls: what a bench takes from it, tells it, and asks of it. */
-#include "explorer.h"
+/*
+ * Public calls of the explorer, for opening, plugs, restored memory, names, yield points and
+ * exploring.
+ */
+#include "explorer_internal.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "ext2dax/error.h"
 
-#include "incore.h"
-#include "sized.h"
+#include "base/internal.h"
+#include "base/copy_struct.h"
 
 #define DEFAULT_MEMORY     ((size_t)1 << 20)
 #define DEFAULT_STACK      ((size_t)64 << 10)
@@ -25,7 +27,7 @@ struct ext2dax_explorer *ext2dax_explorer_open(const struct ext2dax_explorer_opt
 
     if (!explorer)
         return NULL;
-    e2d_copy_sized(&explorer->options, sizeof explorer->options, options);
+    e2d_copy_struct(&explorer->options, sizeof explorer->options, options);
     if (!options)
         explorer->options.preemptions = EXT2DAX_EXPLORER_ANY;
     if (explorer->options.memory == 0)
@@ -34,13 +36,13 @@ struct ext2dax_explorer *ext2dax_explorer_open(const struct ext2dax_explorer_opt
         explorer->options.stack = DEFAULT_STACK;
     if (explorer->options.most_steps == 0)
         explorer->options.most_steps = DEFAULT_MOST_STEPS;
-    if (e2d_coroutine_is_checked())
+    if (e2dt_coroutine_is_checked())
         explorer->options.flags |= EXT2DAX_EXPLORER_REPLAY;
-    explorer->current = E2D_NOBODY;
+    explorer->current = E2DT_NOBODY;
     good = explorer->options.memory < SIZE_MAX / 2 && explorer->options.stack < SIZE_MAX / 2;
-    good = good && e2d_state_open(&explorer->state, explorer->options.memory);
+    good = good && e2dt_state_open(&explorer->state, explorer->options.memory);
     for (unsigned i = 0; i < EXT2DAX_EXPLORER_THREADS && good; i++)
-        good = e2d_coroutine_open(&explorer->thread[i].coroutine, explorer->options.stack);
+        good = e2dt_coroutine_open(&explorer->thread[i].coroutine, explorer->options.stack);
     if (good)
         return explorer;
     ext2dax_explorer_close(explorer);
@@ -50,8 +52,8 @@ struct ext2dax_explorer *ext2dax_explorer_open(const struct ext2dax_explorer_opt
 void ext2dax_explorer_close(struct ext2dax_explorer *explorer)
 {
     for (unsigned i = 0; i < EXT2DAX_EXPLORER_THREADS; i++)
-        e2d_coroutine_close(&explorer->thread[i].coroutine);
-    e2d_state_close(&explorer->state);
+        e2dt_coroutine_close(&explorer->thread[i].coroutine);
+    e2dt_state_close(&explorer->state);
     free(explorer->touched);
     free(explorer->turn);
     free(explorer->frame);
@@ -63,8 +65,8 @@ void ext2dax_explorer_close(struct ext2dax_explorer *explorer)
 
 void ext2dax_explorer_clear(struct ext2dax_explorer *explorer)
 {
-    e2d_state_clear(&explorer->state);
-    e2d_touch_clear(explorer);
+    e2dt_state_clear(&explorer->state);
+    e2dt_touch_clear(explorer);
     explorer->names = 0;
     explorer->frames = 0;
     explorer->stacks_used = 0;
@@ -73,21 +75,11 @@ void ext2dax_explorer_clear(struct ext2dax_explorer *explorer)
 
 void ext2dax_explorer_set(struct ext2dax_explorer *explorer, unsigned flags, uint32_t preemptions)
 {
-    explorer->options.flags = flags | (e2d_coroutine_is_checked() ? EXT2DAX_EXPLORER_REPLAY : 0);
+    explorer->options.flags = flags | (e2dt_coroutine_is_checked() ? EXT2DAX_EXPLORER_REPLAY : 0);
     explorer->options.preemptions = preemptions;
 }
 
 /* ---- memory and the host ---- */
-
-void *ext2dax_explorer_alloc(struct ext2dax_explorer *explorer, size_t bytes)
-{
-    return e2d_state_alloc(&explorer->state, bytes, 0);
-}
-
-void ext2dax_explorer_release(struct ext2dax_explorer *explorer, void *at, size_t bytes)
-{
-    e2d_state_release(&explorer->state, at, bytes);
-}
 
 static void *host_alloc(void *ctx, size_t bytes)
 {
@@ -105,20 +97,23 @@ static int64_t host_now(void *ctx)
     return 1700000000;
 }
 
-/* Does not return: inside a thread it stands still for good, and the schedule ends there. */
+/*
+ * Does not return. The panicking thread stays suspended, and its schedule ends there. Outside of
+ * threads aborts the program.
+ */
 static void host_panic(void *ctx, const char *file, int line, const char *what)
 {
     struct ext2dax_explorer *explorer = ctx;
 
     ext2dax_explorer_fail(explorer, "assertion: %s (%s:%d)", what, file, line);
-    if (explorer->current == E2D_NOBODY) {
+    if (explorer->current == E2DT_NOBODY) {
         fprintf(stderr, "%s:%d: %s\n", file, line, what);
         abort();
     }
-    /* A point, so that an id says that the thread came this far. */
-    (void)e2d_pass(explorer, true);
+    /* Passes a point, so that the schedule's id includes the thread's progress up to here. */
+    (void)e2dt_pass(explorer, true);
     for (;;)
-        e2d_coroutine_leave(&explorer->thread[explorer->current].coroutine);
+        e2dt_coroutine_leave(&explorer->thread[explorer->current].coroutine);
 }
 
 static bool host_may_use_reserved(void *ctx)
@@ -141,7 +136,10 @@ struct ext2dax_host ext2dax_explorer_host(struct ext2dax_explorer *explorer)
     return (struct ext2dax_host){&host_ops, explorer};
 }
 
-/* That it is called is the point; what reaches a medium is not looked at here. */
+/*
+ * Does nothing. Only the call itself matters. The contents of a durable medium are not checked
+ * here.
+ */
 static int memory_fence(void *ctx)
 {
     (void)ctx;
@@ -153,7 +151,7 @@ static const struct ext2dax_memory_ops memory_ops = {.size = sizeof memory_ops, 
 int ext2dax_explorer_memory(struct ext2dax_explorer *explorer, size_t bytes, unsigned char fill,
                             struct ext2dax_memory *memory)
 {
-    void *base = e2d_state_alloc(&explorer->state, bytes, (size_t)64 << 10);
+    void *base = e2dt_state_alloc(&explorer->state, bytes, (size_t)64 << 10);
 
     if (!base)
         return -EXT2DAX_ENOMEM;
@@ -162,13 +160,13 @@ int ext2dax_explorer_memory(struct ext2dax_explorer *explorer, size_t bytes, uns
     return ext2dax_explorer_name(explorer, base, bytes, "image");
 }
 
-/* ---- an address space that is watched ---- */
+/* ---- a watched address space ---- */
 
-/* Outside of threads there is no column for it. */
+/* Yields before a call. Returns false outside of threads, where the table has no column. */
 static bool called(struct ext2dax_explorer *explorer)
 {
-    e2d_point(explorer, E2D_YIELD_CALLBACK, &explorer->watched, true, NULL);
-    return explorer->current != E2D_NOBODY;
+    e2dt_point(explorer, E2D_YIELD_CALLBACK, &explorer->watched, true, NULL);
+    return explorer->current != E2DT_NOBODY;
 }
 
 static enum ext2dax_fault_result watch_map(void *ctx, struct ext2dax_fault *fault,
@@ -179,8 +177,8 @@ static enum ext2dax_fault_result watch_map(void *ctx, struct ext2dax_fault *faul
         [EXT2DAX_MAPPING_DATA] = "", [EXT2DAX_MAPPING_ZERO] = " to zeroes", [EXT2DAX_MAPPING_COPY] = " copied"};
 
     if (called(explorer))
-        e2d_trace(explorer, "MAP page%s %llu%s%s%s", mapping->count == 1 ? "" : "s", (unsigned long long)mapping->page,
-                  mapping->count == 1 ? "" : "...", kind[mapping->kind], mapping->writable ? ", writable" : "");
+        e2dt_trace(explorer, "MAP page%s %llu%s%s%s", mapping->count == 1 ? "" : "s", (unsigned long long)mapping->page,
+                   mapping->count == 1 ? "" : "...", kind[mapping->kind], mapping->writable ? ", writable" : "");
     return explorer->watched.ops->map(explorer->watched.ctx, fault, mapping);
 }
 
@@ -189,7 +187,7 @@ static void watch_unmap(void *ctx, struct ext2dax_inode *inode, uint64_t first, 
     struct ext2dax_explorer *explorer = ctx;
 
     if (called(explorer))
-        e2d_trace(explorer, "UNMAP from page %llu", (unsigned long long)first);
+        e2dt_trace(explorer, "UNMAP from page %llu", (unsigned long long)first);
     explorer->watched.ops->unmap(explorer->watched.ctx, inode, first, count, private_too);
 }
 
@@ -198,17 +196,25 @@ static uint64_t watch_protect(void *ctx, struct ext2dax_inode *inode, uint64_t f
     struct ext2dax_explorer *explorer = ctx;
 
     if (called(explorer))
-        e2d_trace(explorer, "PROTECT from page %llu", (unsigned long long)first);
+        e2dt_trace(explorer, "PROTECT from page %llu", (unsigned long long)first);
     return explorer->watched.ops->protect(explorer->watched.ctx, inode, first, count, run);
 }
 
-static void watch_grow(void *ctx, struct ext2dax_inode *inode, uint64_t pages)
+static void watch_extend(void *ctx, struct ext2dax_inode *inode, uint64_t pages)
 {
     struct ext2dax_explorer *explorer = ctx;
 
     if (called(explorer))
-        e2d_trace(explorer, "GROW to page %llu", (unsigned long long)pages);
-    explorer->watched.ops->grow(explorer->watched.ctx, inode, pages);
+        e2dt_trace(explorer, "GROW to page %llu", (unsigned long long)pages);
+    explorer->watched.ops->extend(explorer->watched.ctx, inode, pages);
+}
+
+static bool watch_aliases(void *ctx, struct ext2dax_inode *inode, uint64_t offset, uint64_t length, const void *buffer,
+                          size_t bytes)
+{
+    struct ext2dax_explorer *explorer = ctx;
+
+    return explorer->watched.ops->aliases(explorer->watched.ctx, inode, offset, length, buffer, bytes);
 }
 
 struct ext2dax_address_space ext2dax_explorer_watch(struct ext2dax_explorer *explorer,
@@ -216,14 +222,17 @@ struct ext2dax_address_space ext2dax_explorer_watch(struct ext2dax_explorer *exp
 {
     struct ext2dax_address_space_ops *ops = &explorer->watched_ops;
 
-    e2d_copy_sized(ops, sizeof *ops, space.ops);
+    e2d_copy_struct(ops, sizeof *ops, space.ops);
     explorer->watched = (struct ext2dax_address_space){ops, space.ctx};
-    /* What is missing is missing when watched, too: mounting refuses it as it would the table itself. */
+    /*
+     * An op missing in the table is missing in the watched table as well, so mounting refuses both.
+     */
     explorer->watching_ops = (struct ext2dax_address_space_ops){.size = sizeof *ops,
                                                                 .map = ops->map ? watch_map : NULL,
                                                                 .unmap = ops->unmap ? watch_unmap : NULL,
                                                                 .protect = ops->protect ? watch_protect : NULL,
-                                                                .grow = ops->grow ? watch_grow : NULL};
+                                                                .extend = ops->extend ? watch_extend : NULL,
+                                                                .aliases = ops->aliases ? watch_aliases : NULL};
     return (struct ext2dax_address_space){&explorer->watching_ops, explorer};
 }
 
@@ -233,31 +242,31 @@ int ext2dax_explorer_remember(struct ext2dax_explorer *explorer, void *at, size_
 {
     if (explorer->exploring)
         return -EXT2DAX_EBUSY;
-    return e2d_state_remember(&explorer->state, at, bytes);
+    return e2dt_state_remember(&explorer->state, at, bytes);
 }
 
 int ext2dax_explorer_ignore(struct ext2dax_explorer *explorer, const void *at, size_t bytes)
 {
     if (explorer->exploring)
         return -EXT2DAX_EBUSY;
-    return e2d_state_ignore(&explorer->state, at, bytes);
+    return e2dt_state_ignore(&explorer->state, at, bytes);
 }
 
 int ext2dax_explorer_ignore_counters(struct ext2dax_explorer *explorer, struct ext2dax_mount *mount)
 {
     int rc = ext2dax_explorer_ignore(explorer, &mount->counters, sizeof mount->counters);
 
-    return rc != 0 ? rc : ext2dax_explorer_ignore(explorer, mount->step_fences, sizeof mount->step_fences);
+    return rc != 0 ? rc : ext2dax_explorer_ignore(explorer, mount->fences_by_name, sizeof mount->fences_by_name);
 }
 
 int ext2dax_explorer_name(struct ext2dax_explorer *explorer, const void *at, size_t bytes, const char *text)
 {
-    struct e2d_named *wider = realloc(explorer->named, (explorer->names + 1) * sizeof *wider);
+    struct e2dt_named *wider = realloc(explorer->named, (explorer->names + 1) * sizeof *wider);
 
     if (!wider)
         return -EXT2DAX_ENOMEM;
     explorer->named = wider;
-    wider[explorer->names++] = (struct e2d_named){at, bytes, text};
+    wider[explorer->names++] = (struct e2dt_named){at, bytes, text};
     return 0;
 }
 
@@ -275,72 +284,49 @@ int ext2dax_explorer_name_inode(struct ext2dax_explorer *explorer, const struct 
     return rc != 0 ? rc : ext2dax_explorer_name(explorer, inode->disk, sizeof *inode->disk, "inode on disk");
 }
 
-/* ---- for threads ---- */
+/* ---- calls for threads ---- */
 
 void ext2dax_explorer_point(struct ext2dax_explorer *explorer, enum ext2dax_explorer_access access, const void *at)
 {
     bool store = access == EXT2DAX_EXPLORER_STORE;
 
-    e2d_point(explorer, store ? E2D_YIELD_STORE : E2D_YIELD_LOAD, at, store, store ? "store" : "load");
+    e2dt_point(explorer, store ? E2D_YIELD_STORE : E2D_YIELD_LOAD, at, store, store ? "store" : "load");
 }
 
 __attribute__((noinline)) static void fall_asleep(struct ext2dax_explorer *explorer, const void *at)
 {
-    /* What it told others may have them wake it before it sleeps. */
-    (void)e2d_touch(explorer, at, true);
-    if (e2d_pass(explorer, explorer->thread[explorer->current].told))
-        e2d_stand(explorer, E2D_RUNNABLE, NULL);
-    (void)e2d_pass(explorer, true);
-    e2d_trace(explorer, "sleep");
-    e2d_stand(explorer, E2D_SLEEPS, at);
+    /*
+     * Other threads may react to earlier stores or releases of this thread, and send the wake-up
+     * before the sleep.
+     */
+    (void)e2dt_touch(explorer, at, true);
+    if (e2dt_pass(explorer, explorer->thread[explorer->current].told))
+        e2dt_stand(explorer, E2DT_RUNNABLE, NULL);
+    (void)e2dt_pass(explorer, true);
+    e2dt_trace(explorer, "sleep");
+    e2dt_stand(explorer, E2DT_SLEEPS, at);
 }
 
 void ext2dax_explorer_sleep(struct ext2dax_explorer *explorer, const void *at)
 {
-    if (explorer->current == E2D_NOBODY)
+    if (explorer->current == E2DT_NOBODY)
         return;
     fall_asleep(explorer, at);
-    e2d_coroutine_tidy();
+    e2dt_coroutine_tidy();
 }
 
 void ext2dax_explorer_wake(struct ext2dax_explorer *explorer, const void *at)
 {
-    e2d_point(explorer, E2D_YIELD_STORE, at, true, "wake");
+    e2dt_point(explorer, E2D_YIELD_STORE, at, true, "wake");
     for (unsigned i = 0; i < explorer->threads; i++) {
-        if (explorer->thread[i].waiting == E2D_SLEEPS && explorer->thread[i].at == at)
-            explorer->thread[i].waiting = E2D_RUNNABLE;
+        if (explorer->thread[i].waiting == E2DT_SLEEPS && explorer->thread[i].at == at)
+            explorer->thread[i].waiting = E2DT_RUNNABLE;
     }
-}
-
-void ext2dax_explorer_note(struct ext2dax_explorer *explorer, const char *format, ...)
-{
-    char text[160];
-    va_list arguments;
-
-    if (!explorer->line)
-        return;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    e2d_trace(explorer, "%s", text);
-}
-
-void ext2dax_explorer_fail(struct ext2dax_explorer *explorer, const char *format, ...)
-{
-    va_list arguments;
-
-    if (explorer->doomed || !explorer->result)
-        return;
-    explorer->doomed = true;
-    va_start(arguments, format);
-    vsnprintf(explorer->result->finding, sizeof explorer->result->finding, format, arguments);
-    va_end(arguments);
-    e2d_trace(explorer, "*** %s", explorer->result->finding);
 }
 
 /* ---- exploring ---- */
 
-/* Sets the stage and takes it for the first state. */
+/* Runs the scenario's start function and saves the first state. */
 static bool begin(struct ext2dax_explorer *explorer, const struct ext2dax_scenario *scenario,
                   struct ext2dax_explorer_result *result)
 {
@@ -357,7 +343,7 @@ static bool begin(struct ext2dax_explorer *explorer, const struct ext2dax_scenar
             ext2dax_explorer_clear(explorer);
         scenario->start(scenario->arg);
     }
-    if (!explorer->doomed && e2d_state_begin(&explorer->state) != 0)
+    if (!explorer->doomed && e2dt_state_begin(&explorer->state) != 0)
         ext2dax_explorer_fail(explorer, "no memory to explore in");
     result->failed = explorer->doomed;
     if (result->failed)
@@ -369,13 +355,16 @@ static bool begin(struct ext2dax_explorer *explorer, const struct ext2dax_scenar
 
 static void end(struct ext2dax_explorer *explorer)
 {
-    e2d_hook(NULL);
-    e2d_search_end(explorer);
+    e2dt_hook(NULL);
+    e2dt_search_end(explorer);
     explorer->exploring = false;
     explorer->result = NULL;
 }
 
-/* How the schedules with few preemptions end: the plainest that fails is the one worth reading. */
+/*
+ * Searches for a failing schedule with few preemptions. The failing schedule with the fewest
+ * preemptions is the easiest to read.
+ */
 static void find_plainest(struct ext2dax_explorer *explorer, struct ext2dax_explorer_result *result)
 {
     struct ext2dax_explorer_result *plain = &explorer->plain;
@@ -385,11 +374,11 @@ static void find_plainest(struct ext2dax_explorer *explorer, struct ext2dax_expl
             break;
         memset(plain, 0, sizeof *plain);
         explorer->result = plain;
-        if (e2d_search(explorer, preemptions))
+        if (e2dt_search(explorer, preemptions))
             continue;
         memcpy(result->finding, plain->finding, sizeof result->finding);
-        e2d_trace_id(explorer, result->id, sizeof result->id);
-        result->preemptions = e2d_search_preemptions(explorer);
+        e2dt_trace_id(explorer, result->id, sizeof result->id);
+        result->preemptions = e2dt_search_preemptions(explorer);
         break;
     }
 }
@@ -399,12 +388,12 @@ bool ext2dax_explorer_explore(struct ext2dax_explorer *explorer, const struct ex
 {
     if (!begin(explorer, scenario, result))
         return false;
-    e2d_hook(explorer);
-    if (!e2d_search(explorer, explorer->options.preemptions)) {
+    e2dt_hook(explorer);
+    if (!e2dt_search(explorer, explorer->options.preemptions)) {
         result->failed = true;
         result->complete = false;
-        result->preemptions = e2d_search_preemptions(explorer);
-        e2d_trace_id(explorer, result->id, sizeof result->id);
+        result->preemptions = e2dt_search_preemptions(explorer);
+        e2dt_trace_id(explorer, result->id, sizeof result->id);
         find_plainest(explorer, result);
     }
     end(explorer);
@@ -415,23 +404,25 @@ bool ext2dax_explorer_replay(struct ext2dax_explorer *explorer, const struct ext
                              void (*line)(void *arg, const char *text), void *arg,
                              struct ext2dax_explorer_result *result, int *error)
 {
-    char copy[EXT2DAX_EXPLORER_ID]; /* the id may be the one in *result */
+    char copy[EXT2DAX_EXPLORER_ID]; /* `id` may point into *result */
     bool good = snprintf(copy, sizeof copy, "%s", id) < (int)sizeof copy;
 
     *error = 0;
     if (!begin(explorer, scenario, result))
         return false;
-    e2d_hook(explorer);
-    /* What is shared is to be known first: only that is worth a line. */
+    e2dt_hook(explorer);
+    /*
+     * Learns the shared addresses first, because the table lists only accesses to shared addresses.
+     */
     if (line && (explorer->options.flags & EXT2DAX_EXPLORER_SHARED_ONLY) != 0)
-        e2d_search_learn(explorer);
-    good = good && e2d_trace_turns(explorer, copy, scenario->threads) && e2d_search_replay(explorer);
-    /* Only now is it known that there is something to print. */
+        e2dt_search_learn(explorer);
+    good = good && e2dt_trace_turns(explorer, copy, scenario->threads) && e2dt_search_replay(explorer);
+    /* A first replay without output has validated the id, so there is a table to print. */
     if (good && line) {
         result->finding[0] = '\0';
         explorer->line = line;
         explorer->line_arg = arg;
-        good = e2d_search_replay(explorer);
+        good = e2dt_search_replay(explorer);
         explorer->line = NULL;
     }
     if (!good)

@@ -1,29 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Points: where a thread may have to stand still.
+ * Points at which a thread may be suspended.
  *
- * With SHARED_ONLY a thread passes a point unless two threads can be in conflict about the place: both touch it, and one of
- * them stores. Who touches what is noted as schedules run. Why that is sound: take the shortest schedule in which a
- * place that counts as private is touched by a second thread. Every step before it that was not a decision of ours
- * touched a place that nobody else did, so it can be moved next to the others of its thread, which makes it a schedule of
- * ours, and in that one the second thread's touch would have been noted.
+ * With SHARED_ONLY a thread is suspended only at addresses on which two threads can conflict. Both
+ * access such an address, and at least one of them stores. The accesses of each thread are recorded
+ * while schedules run.
  *
- * Taking a lock commutes with what other threads do before it is theirs, and releasing it with what they do after, as long
- * as they wait for it. One that only tries can tell, so releasing a lock that is tried is a point, at which it is held.
+ * The reduction is sound. Consider the shortest schedule in which a second thread accesses an
+ * address recorded as private. Every earlier step without a decision of the explorer accessed an
+ * address of no other thread. Such a step can be moved next to the other steps of its thread. The
+ * result is a schedule run by the explorer, in which the access of the second thread would have
+ * been recorded.
+ *
+ * Taking a lock commutes with the steps of other threads up to their own taking of the lock.
+ * Releasing a lock commutes with the later steps of other threads, as long as these threads wait
+ * for the lock. A thread merely trying the lock sees a difference. Releasing a tried lock is
+ * therefore a point, at which the lock is still held.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "explorer.h"
+#include "explorer_internal.h"
 #include "instrument.h"
 
 static struct ext2dax_explorer *hooked;
 
-/* ---- who touches what ---- */
+/* ---- recorded accesses ---- */
 
-static struct e2d_touched *slot_of(struct e2d_touched *table, size_t room, const void *at)
+static struct e2dt_touched *slot_of(struct e2dt_touched *table, size_t room, const void *at)
 {
-    size_t slot = (size_t)e2d_state_mix((uint64_t)(uintptr_t)at) & (room - 1);
+    size_t slot = (size_t)e2dt_state_mix((uint64_t)(uintptr_t)at) & (room - 1);
 
     while (table[slot].at && table[slot].at != at)
         slot = (slot + 1) & (room - 1);
@@ -33,7 +39,7 @@ static struct e2d_touched *slot_of(struct e2d_touched *table, size_t room, const
 static bool widen(struct ext2dax_explorer *explorer)
 {
     size_t room = explorer->touched_room == 0 ? 1024 : explorer->touched_room * 2;
-    struct e2d_touched *wider = calloc(room, sizeof *wider);
+    struct e2dt_touched *wider = calloc(room, sizeof *wider);
 
     if (!wider)
         return false;
@@ -47,10 +53,10 @@ static bool widen(struct ext2dax_explorer *explorer)
     return true;
 }
 
-/* NULL: every access counts as shared. */
-static struct e2d_touched *touched_at(struct ext2dax_explorer *explorer, const void *at)
+/* Returns NULL if every access counts as shared. */
+static struct e2dt_touched *touched_at(struct ext2dax_explorer *explorer, const void *at)
 {
-    struct e2d_touched *touched;
+    struct e2dt_touched *touched;
 
     if (!at || (explorer->options.flags & EXT2DAX_EXPLORER_SHARED_ONLY) == 0)
         return NULL;
@@ -64,7 +70,7 @@ static struct e2d_touched *touched_at(struct ext2dax_explorer *explorer, const v
     return touched;
 }
 
-static void learn(struct ext2dax_explorer *explorer, struct e2d_touched *touched)
+static void learn(struct ext2dax_explorer *explorer, struct e2dt_touched *touched)
 {
     uint32_t who = touched->loads | touched->stores;
     bool several = (who & (who - 1)) != 0;
@@ -79,7 +85,7 @@ static void learn(struct ext2dax_explorer *explorer, struct e2d_touched *touched
 
 __attribute__((noinline)) static bool touch(struct ext2dax_explorer *explorer, const void *at, bool store)
 {
-    struct e2d_touched *touched = touched_at(explorer, at);
+    struct e2dt_touched *touched = touched_at(explorer, at);
     uint32_t me = (uint32_t)1 << explorer->current;
 
     if (!touched)
@@ -92,18 +98,21 @@ __attribute__((noinline)) static bool touch(struct ext2dax_explorer *explorer, c
     return touched->shared;
 }
 
-/* What it leaves on the stack depends on what was learned, and may tell nothing apart. */
-bool e2d_touch(struct ext2dax_explorer *explorer, const void *at, bool store)
+/*
+ * Zeroes the stack bytes left by touch(), which depend on earlier learning and must not distinguish
+ * states.
+ */
+bool e2dt_touch(struct ext2dax_explorer *explorer, const void *at, bool store)
 {
     bool shared = touch(explorer, at, store);
 
-    e2d_coroutine_tidy();
+    e2dt_coroutine_tidy();
     return shared;
 }
 
 __attribute__((noinline)) static void touch_try(struct ext2dax_explorer *explorer, const void *lock)
 {
-    struct e2d_touched *touched = touched_at(explorer, lock);
+    struct e2dt_touched *touched = touched_at(explorer, lock);
 
     if (!touched)
         return;
@@ -111,28 +120,28 @@ __attribute__((noinline)) static void touch_try(struct ext2dax_explorer *explore
     learn(explorer, touched);
 }
 
-void e2d_touch_try(struct ext2dax_explorer *explorer, const void *lock)
+void e2dt_touch_try(struct ext2dax_explorer *explorer, const void *lock)
 {
     touch_try(explorer, lock);
-    e2d_coroutine_tidy();
+    e2dt_coroutine_tidy();
 }
 
 __attribute__((noinline)) static bool touch_held(struct ext2dax_explorer *explorer, const void *lock)
 {
-    const struct e2d_touched *touched = touched_at(explorer, lock);
+    const struct e2dt_touched *touched = touched_at(explorer, lock);
 
     return !touched || touched->tried;
 }
 
-bool e2d_touch_held(struct ext2dax_explorer *explorer, const void *lock)
+bool e2dt_touch_held(struct ext2dax_explorer *explorer, const void *lock)
 {
     bool tried = touch_held(explorer, lock);
 
-    e2d_coroutine_tidy();
+    e2dt_coroutine_tidy();
     return tried;
 }
 
-void e2d_touch_clear(struct ext2dax_explorer *explorer)
+void e2dt_touch_clear(struct ext2dax_explorer *explorer)
 {
     if (explorer->touched)
         memset(explorer->touched, 0, explorer->touched_room * sizeof *explorer->touched);
@@ -140,46 +149,35 @@ void e2d_touch_clear(struct ext2dax_explorer *explorer)
     explorer->learned = false;
 }
 
-/* ---- standing still ---- */
+/* ---- suspension ---- */
 
-bool e2d_enabled(const struct e2d_thread *thread)
+void e2dt_stand(struct ext2dax_explorer *explorer, enum e2dt_waiting waiting, const void *at)
 {
-    switch (thread->waiting) {
-    case E2D_RUNNABLE:
-        return true;
-    case E2D_WAITS_SHARED:
-        return e2d_lock_is_free(thread->at, false);
-    case E2D_WAITS_EXCLUSIVE:
-        return e2d_lock_is_free(thread->at, true);
-    default:
-        return false;
-    }
-}
-
-void e2d_stand(struct ext2dax_explorer *explorer, enum e2d_waiting waiting, const void *at)
-{
-    struct e2d_thread *thread = &explorer->thread[explorer->current];
+    struct e2dt_thread *thread = &explorer->thread[explorer->current];
 
     thread->waiting = waiting;
     thread->at = at;
     thread->passed = 0;
     thread->told = false;
-    e2d_coroutine_leave(&thread->coroutine);
-    e2d_coroutine_tidy_deep();
-    thread->waiting = E2D_RUNNABLE;
+    e2dt_coroutine_leave(&thread->coroutine);
+    e2dt_coroutine_tidy_deep();
+    thread->waiting = E2DT_RUNNABLE;
     thread->at = NULL;
 }
 
-/* Whoever passes points for ever may do so because another thread is not let in. */
-bool e2d_pass(struct ext2dax_explorer *explorer, bool decision)
+/*
+ * A thread passing points forever may be waiting for another thread, and is therefore suspended
+ * after E2DT_ON_AND_ON points.
+ */
+bool e2dt_pass(struct ext2dax_explorer *explorer, bool decision)
 {
-    struct e2d_thread *thread = &explorer->thread[explorer->current];
+    struct e2dt_thread *thread = &explorer->thread[explorer->current];
 
     thread->points++;
     thread->passed++;
     if (explorer->doomed)
         return true;
-    return thread->limit == 0 ? decision || thread->passed > E2D_ON_AND_ON : thread->points >= thread->limit;
+    return thread->limit == 0 ? decision || thread->passed > E2DT_ON_AND_ON : thread->points >= thread->limit;
 }
 
 static void tell(struct ext2dax_explorer *explorer, const void *at, const char *what)
@@ -188,8 +186,8 @@ static void tell(struct ext2dax_explorer *explorer, const void *at, const char *
 
     if (!explorer->line || !what)
         return;
-    e2d_trace_place(explorer, at, place, sizeof place);
-    e2d_trace(explorer, "%s %s", what, place);
+    e2dt_trace_place(explorer, at, place, sizeof place);
+    e2dt_trace(explorer, "%s %s", what, place);
 }
 
 __attribute__((noinline)) static void point(struct ext2dax_explorer *explorer, enum e2d_yield_kind kind, const void *at,
@@ -198,24 +196,24 @@ __attribute__((noinline)) static void point(struct ext2dax_explorer *explorer, e
     bool shared = false;
 
     if (kind != E2D_YIELD_PERSIST)
-        shared = e2d_touch(explorer, at, store);
+        shared = e2dt_touch(explorer, at, store);
     else if ((explorer->options.flags & EXT2DAX_EXPLORER_SHARED_ONLY) == 0)
         shared = true;
-    if (e2d_pass(explorer, shared))
-        e2d_stand(explorer, E2D_RUNNABLE, NULL);
+    if (e2dt_pass(explorer, shared))
+        e2dt_stand(explorer, E2DT_RUNNABLE, NULL);
     if (store)
         explorer->thread[explorer->current].told = true;
     if (shared)
         tell(explorer, at, what);
 }
 
-void e2d_point(struct ext2dax_explorer *explorer, enum e2d_yield_kind kind, const void *at, bool store,
-               const char *what)
+void e2dt_point(struct ext2dax_explorer *explorer, enum e2d_yield_kind kind, const void *at, bool store,
+                const char *what)
 {
-    if (explorer->current == E2D_NOBODY)
+    if (explorer->current == E2DT_NOBODY)
         return;
     point(explorer, kind, at, store, what);
-    e2d_coroutine_tidy();
+    e2dt_coroutine_tidy();
 }
 
 static void from_core(enum e2d_yield_kind kind, const volatile void *at)
@@ -223,14 +221,14 @@ static void from_core(enum e2d_yield_kind kind, const volatile void *at)
     static const char *const what[] = {
         [E2D_YIELD_LOAD] = "load", [E2D_YIELD_STORE] = "store", [E2D_YIELD_PERSIST] = "write back"};
 
-    /* Locks and callbacks come through the plugs, where more is known of them. */
+    /* Locks and callbacks are reported by the plugs, with more information. */
     if (kind == E2D_YIELD_LOCK || kind == E2D_YIELD_CALLBACK)
         return;
-    e2d_point(hooked, kind, (const void *)at, kind != E2D_YIELD_LOAD, what[kind]);
+    e2dt_point(hooked, kind, (const void *)at, kind != E2D_YIELD_LOAD, what[kind]);
 }
 
-void e2d_hook(struct ext2dax_explorer *explorer)
+void e2dt_hook(struct ext2dax_explorer *explorer)
 {
     hooked = explorer;
-    e2d_yield_hook = explorer ? from_core : NULL;
+    e2dt_yield_hook = explorer ? from_core : NULL;
 }

@@ -1,25 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The search: depth first over who goes on, at every state in which more than one thread may.
+ * A depth-first search over the choice of the next thread. Every state is a decision, unless the
+ * thread that ran is the only thread able to run.
  *
- * A frame is a state on the way from the first one to the present. What is tried first is that the thread which ran goes
- * on; then each other. A state that was explored before is not entered again: everything that can follow it is known. With
- * bounded preemptions it is, if more of them are left than ever before, and states also differ by who ran last.
+ * A frame is a state on the path from the first state to the current state. The thread that ran is
+ * tried first, then each other thread. A visited state is not explored again, because all its
+ * successors are known. With bounded preemptions a visited state is explored again if more
+ * preemptions are left than in any earlier visit, and states also differ by the thread that ran
+ * last.
  *
- * A state met again on the way to itself is a circle. If every thread that could run on it did, nothing will ever come of
- * it: a livelock. Otherwise one thread spins until another, which may go on, does; the schedules in which it does are tried.
- * A livelock it is as well if none of them comes to an end, whoever goes on: that is known once all have been tried.
+ * A state met again while still on the path closes a cycle. If every thread able to run in the
+ * cycle has run, the cycle makes no progress and is a livelock. Otherwise a thread spins until
+ * another thread runs, and the schedules running the other thread are tried as well. A cycle from
+ * which no schedule reaches an end is also a livelock, detected after all schedules were tried.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "explorer.h"
+#include "explorer_internal.h"
 
-#define ALONE   64u /* steps of the only thread that can go on, after which it is watched for circles */
-#define LEARNED 32u /* goes at most, of a schedule that is run only to learn from */
+#define ALONE   64u /* steps of the only thread able to run, before cycles are looked for */
+#define LEARNED 32u /* most runs of threads in a schedule run only for learning */
 
-static bool unbounded(const struct e2d_frame *frame)
+static bool unbounded(const struct e2dt_frame *frame)
 {
     return frame->preemptions == EXT2DAX_EXPLORER_ANY;
 }
@@ -29,38 +33,39 @@ static bool goes_back_by_replay(const struct ext2dax_explorer *explorer)
     return (explorer->options.flags & EXT2DAX_EXPLORER_REPLAY) != 0;
 }
 
-/* ---- going on, and back ---- */
+/* ---- running and backtracking ---- */
 
-/* Lets the thread go on to its next point. */
+/* Runs the thread until suspended, and adds the run to the schedule. */
 static void step(struct ext2dax_explorer *explorer, uint32_t which)
 {
-    struct e2d_thread *thread = &explorer->thread[which];
+    struct e2dt_thread *thread = &explorer->thread[which];
     uint32_t points = thread->points;
 
-    e2d_threads_run(explorer, which, 0);
+    e2dt_threads_run(explorer, which, 0);
     explorer->steps++;
     explorer->result->steps++;
-    if (!e2d_trace_add_turn(explorer, which, thread->waiting == E2D_ENDED ? E2D_TO_THE_END : thread->points - points))
+    if (!e2dt_trace_add_turn(explorer, which,
+                             thread->waiting == E2DT_ENDED ? E2DT_TO_THE_END : thread->points - points))
         ext2dax_explorer_fail(explorer, "no memory for the schedule");
     if (explorer->steps > explorer->options.most_steps)
-        e2d_search_endless(explorer);
+        e2dt_search_endless(explorer);
 }
 
 /* Runs the turns again, from the first state. */
 static void replay_turns(struct ext2dax_explorer *explorer, size_t turns, uint32_t last_points)
 {
-    e2d_threads_begin(explorer);
+    e2dt_threads_begin(explorer);
     for (size_t i = 0; i < turns; i++) {
-        const struct e2d_turn *turn = &explorer->turn[i];
+        const struct e2dt_turn *turn = &explorer->turn[i];
         uint32_t points = i + 1 == turns ? last_points : turn->points;
 
-        e2d_threads_run(explorer, turn->thread,
-                        points == E2D_TO_THE_END ? points : explorer->thread[turn->thread].points + points);
+        e2dt_threads_run(explorer, turn->thread,
+                         points == E2DT_TO_THE_END ? points : explorer->thread[turn->thread].points + points);
     }
 }
 
-/* The schedule is that up to the frame again. */
-static void rewind_turns(struct ext2dax_explorer *explorer, const struct e2d_frame *frame)
+/* Truncates the schedule to the part before the frame. */
+static void rewind_turns(struct ext2dax_explorer *explorer, const struct e2dt_frame *frame)
 {
     explorer->turns = frame->turns;
     if (frame->turns != 0)
@@ -68,14 +73,14 @@ static void rewind_turns(struct ext2dax_explorer *explorer, const struct e2d_fra
     explorer->steps = frame->steps;
 }
 
-static void go_back(struct ext2dax_explorer *explorer, const struct e2d_frame *frame)
+static void go_back(struct ext2dax_explorer *explorer, const struct e2dt_frame *frame)
 {
     if (goes_back_by_replay(explorer)) {
-        e2d_state_first(&explorer->state);
+        e2dt_state_first(&explorer->state);
         replay_turns(explorer, frame->turns, frame->last_points);
     } else {
-        e2d_state_back(&explorer->state);
-        e2d_threads_restore(explorer, frame->stacks);
+        e2dt_state_back(&explorer->state);
+        e2dt_threads_restore(explorer, frame->stacks);
     }
     explorer->doomed = false;
     rewind_turns(explorer, frame);
@@ -83,25 +88,25 @@ static void go_back(struct ext2dax_explorer *explorer, const struct e2d_frame *f
 
 /* ---- findings ---- */
 
-void e2d_search_deadlock(struct ext2dax_explorer *explorer)
+void e2dt_search_deadlock(struct ext2dax_explorer *explorer)
 {
     char text[200] = "", what[96];
     size_t at = 0;
     bool asleep = false;
 
     for (unsigned i = 0; i < explorer->threads && at < sizeof text; i++) {
-        const struct e2d_thread *thread = &explorer->thread[i];
+        const struct e2dt_thread *thread = &explorer->thread[i];
 
-        if (thread->waiting == E2D_ENDED)
+        if (thread->waiting == E2DT_ENDED)
             continue;
-        if (thread->waiting == E2D_SLEEPS) {
+        if (thread->waiting == E2DT_SLEEPS) {
             asleep = true;
-            e2d_trace_place(explorer, thread->at, what, sizeof what);
+            e2dt_trace_place(explorer, thread->at, what, sizeof what);
         } else {
-            e2d_lock_text(thread->at, what, sizeof what);
+            e2dt_lock_text(thread->at, what, sizeof what);
         }
         at += (size_t)snprintf(text + at, sizeof text - at, "%s %c %s %s", at == 0 ? "" : ",", (int)('a' + i),
-                               thread->waiting == E2D_SLEEPS ? "sleeps at" : "waits for", what);
+                               thread->waiting == E2DT_SLEEPS ? "sleeps at" : "waits for", what);
     }
     ext2dax_explorer_fail(explorer, "%s:%s", asleep ? "lost wake-up" : "deadlock", text);
 }
@@ -111,11 +116,14 @@ static void tell_circle(struct ext2dax_explorer *explorer)
     ext2dax_explorer_fail(explorer, "livelock: a state comes back although every thread that could went on");
 }
 
-void e2d_search_circle(struct ext2dax_explorer *explorer, size_t from)
+void e2dt_search_circle(struct ext2dax_explorer *explorer, size_t from)
 {
     uint32_t ran = 0, could = 0;
 
-    /* A lock that is free now and then is one that a fair lock gives to whoever waits. */
+    /*
+     * A thread able to run only in some states of the cycle counts as well, because a fair lock
+     * grants a lock that is free now and then to its waiters.
+     */
     for (size_t i = from; i < explorer->frames; i++) {
         ran |= (uint32_t)1 << explorer->frame[i].chosen;
         could |= explorer->frame[i].enabled;
@@ -124,12 +132,12 @@ void e2d_search_circle(struct ext2dax_explorer *explorer, size_t from)
         tell_circle(explorer);
 }
 
-void e2d_search_endless(struct ext2dax_explorer *explorer)
+void e2dt_search_endless(struct ext2dax_explorer *explorer)
 {
     ext2dax_explorer_fail(explorer, "livelock: no end after %u steps", (unsigned)explorer->options.most_steps);
 }
 
-/* ---- arriving in states ---- */
+/* ---- arrival in states ---- */
 
 static void add_to_parent(struct ext2dax_explorer *explorer, double count)
 {
@@ -137,11 +145,11 @@ static void add_to_parent(struct ext2dax_explorer *explorer, double count)
         explorer->frame[explorer->frames - 1].count += count;
 }
 
-bool e2d_search_push(struct ext2dax_explorer *explorer, const struct e2d_frame *frame)
+bool e2dt_search_push(struct ext2dax_explorer *explorer, const struct e2dt_frame *frame)
 {
     if (explorer->frames == explorer->frame_room) {
         size_t room = explorer->frame_room * 2 + 64;
-        struct e2d_frame *wider = realloc(explorer->frame, room * sizeof *wider);
+        struct e2dt_frame *wider = realloc(explorer->frame, room * sizeof *wider);
 
         if (!wider)
             return false;
@@ -152,10 +160,10 @@ bool e2d_search_push(struct ext2dax_explorer *explorer, const struct e2d_frame *
     return true;
 }
 
-/* A step leads from the newest frame to a state seen before, or to an end (NULL). */
-static void leads_to(struct ext2dax_explorer *explorer, const struct e2d_seen *seen)
+/* Records a step from the newest frame to a visited state, or to an end if NULL. */
+static void leads_to(struct ext2dax_explorer *explorer, const struct e2dt_seen *seen)
 {
-    struct e2d_frame *frame;
+    struct e2dt_frame *frame;
 
     if (explorer->frames == 0)
         return;
@@ -166,20 +174,20 @@ static void leads_to(struct ext2dax_explorer *explorer, const struct e2d_seen *s
         frame->low = seen->order;
 }
 
-/* A state in which somebody decides who goes on. Pushes a frame where it is new. */
+/* Arrives in a state with a decision. Pushes a frame if the state must be explored. */
 static void arrive(struct ext2dax_explorer *explorer, uint32_t enabled, uint32_t last, uint32_t preemptions)
 {
-    struct e2d_frame frame = {.enabled = enabled, .last = last, .preemptions = preemptions};
+    struct e2dt_frame frame = {.enabled = enabled, .last = last, .preemptions = preemptions};
     bool bounded = preemptions != EXT2DAX_EXPLORER_ANY, fresh;
-    struct e2d_seen *seen;
+    struct e2dt_seen *seen;
 
-    frame.key = e2d_threads_key(explorer, e2d_state_look(&explorer->state), bounded ? last : E2D_NOBODY);
-    seen = e2d_state_seen(&explorer->state, frame.key, &fresh);
+    frame.key = e2dt_threads_key(explorer, e2dt_state_look(&explorer->state), bounded ? last : E2DT_NOBODY);
+    seen = e2dt_state_seen(&explorer->state, frame.key, &fresh);
     if (!seen)
         goto no_memory;
     if (!fresh) {
-        if (seen->frame != E2D_NOBODY)
-            e2d_search_circle(explorer, seen->frame);
+        if (seen->frame != E2DT_NOBODY)
+            e2dt_search_circle(explorer, seen->frame);
         leads_to(explorer, seen);
         if (!bounded || seen->count > preemptions) {
             explorer->result->pruned++;
@@ -199,15 +207,15 @@ static void arrive(struct ext2dax_explorer *explorer, uint32_t enabled, uint32_t
     frame.turns = explorer->turns;
     frame.last_points = explorer->turns != 0 ? explorer->turn[explorer->turns - 1].points : 0;
     frame.steps = explorer->steps;
-    frame.chosen = last != E2D_NOBODY ? last : 0;
-    if (e2d_state_keep(&explorer->state) && (goes_back_by_replay(explorer) || e2d_threads_keep(explorer)) &&
-        e2d_search_push(explorer, &frame))
+    frame.chosen = last != E2DT_NOBODY ? last : 0;
+    if (e2dt_state_keep(&explorer->state) && (goes_back_by_replay(explorer) || e2dt_threads_keep(explorer)) &&
+        e2dt_search_push(explorer, &frame))
         return;
 no_memory:
     ext2dax_explorer_fail(explorer, "no memory to explore in");
 }
 
-/* All threads are done. */
+/* Counts a schedule after all threads have ended, and checks a new end. */
 static void end_of_schedule(struct ext2dax_explorer *explorer)
 {
     const struct ext2dax_scenario *scenario = explorer->scenario;
@@ -221,8 +229,8 @@ static void end_of_schedule(struct ext2dax_explorer *explorer)
         points += explorer->thread[i].points;
     if (points > explorer->result->points)
         explorer->result->points = points;
-    if (!e2d_state_seen(&explorer->state, e2d_threads_key(explorer, e2d_state_look(&explorer->state), E2D_NOBODY),
-                        &fresh)) {
+    if (!e2dt_state_seen(&explorer->state, e2dt_threads_key(explorer, e2dt_state_look(&explorer->state), E2DT_NOBODY),
+                         &fresh)) {
         ext2dax_explorer_fail(explorer, "no memory to explore in");
         return;
     }
@@ -233,24 +241,24 @@ static void end_of_schedule(struct ext2dax_explorer *explorer)
         scenario->step(scenario->arg);
     if (scenario->finish && !explorer->doomed)
         scenario->finish(scenario->arg);
-    e2d_state_ran(&explorer->state);
+    e2dt_state_ran(&explorer->state);
 }
 
 /* ---- the search ---- */
 
-static uint32_t next_choice(const struct e2d_frame *frame)
+static uint32_t next_choice(const struct e2dt_frame *frame)
 {
     uint32_t left = frame->enabled & ~frame->tried;
 
-    if (frame->last != E2D_NOBODY && (left >> frame->last & 1) != 0)
+    if (frame->last != E2DT_NOBODY && (left >> frame->last & 1) != 0)
         return frame->last;
-    /* Leaving a thread that could go on is a preemption. */
-    if (frame->last != E2D_NOBODY && (frame->enabled >> frame->last & 1) != 0 && frame->preemptions == 0)
-        return E2D_NOBODY;
-    return left == 0 ? E2D_NOBODY : (uint32_t)__builtin_ctz(left);
+    /* Switching away from a thread able to run is a preemption. */
+    if (frame->last != E2DT_NOBODY && (frame->enabled >> frame->last & 1) != 0 && frame->preemptions == 0)
+        return E2DT_NOBODY;
+    return left == 0 ? E2DT_NOBODY : (uint32_t)__builtin_ctz(left);
 }
 
-/* The chosen thread goes on, until somebody has to decide again. */
+/* Runs the chosen thread until the next decision. */
 static void go_on(struct ext2dax_explorer *explorer, uint32_t chosen, uint32_t preemptions)
 {
     uint64_t key, remembered = 0;
@@ -261,23 +269,26 @@ static void go_on(struct ext2dax_explorer *explorer, uint32_t chosen, uint32_t p
         step(explorer, chosen);
         if (explorer->doomed)
             return;
-        enabled = e2d_threads_enabled(explorer, &all_ended);
+        enabled = e2dt_threads_enabled(explorer, &all_ended);
         if (all_ended) {
             end_of_schedule(explorer);
             return;
         }
         if (enabled == 0) {
-            e2d_search_deadlock(explorer);
+            e2dt_search_deadlock(explorer);
             return;
         }
         if (enabled != (uint32_t)1 << chosen) {
             arrive(explorer, enabled, chosen, preemptions);
             return;
         }
-        /* Nobody can end what it does: if it comes back to anything it did, that goes on for ever. */
+        /*
+         * No other thread can end the current behaviour. A recurring state therefore recurs
+         * forever.
+         */
         if (alone < ALONE)
             continue;
-        key = e2d_threads_key(explorer, e2d_state_look(&explorer->state), E2D_NOBODY);
+        key = e2dt_threads_key(explorer, e2dt_state_look(&explorer->state), E2DT_NOBODY);
         if (key == remembered) {
             tell_circle(explorer);
             return;
@@ -288,10 +299,11 @@ static void go_on(struct ext2dax_explorer *explorer, uint32_t chosen, uint32_t p
 }
 
 /*
- * Strongly connected states, by Tarjan: a frame from which no older one is reached is the first of such a set, whose others
- * are `open` since they were left. Where none of them leads out to an end, there is none.
+ * Finds strongly connected states with Tarjan's algorithm. A frame from which no older frame is
+ * reachable is the first of such a set. The other states of the set are in `open` since the search
+ * left them. If no state of the set leads to an end, no schedule from the set ends.
  */
-static bool close_set(struct ext2dax_explorer *explorer, struct e2d_frame *frame)
+static bool close_set(struct ext2dax_explorer *explorer, struct e2dt_frame *frame)
 {
     bool fresh;
 
@@ -304,7 +316,7 @@ static bool close_set(struct ext2dax_explorer *explorer, struct e2d_frame *frame
         return false;
     }
     while (explorer->opens != 0) {
-        struct e2d_seen *seen = e2d_state_seen(&explorer->state, explorer->open[explorer->opens - 1], &fresh);
+        struct e2dt_seen *seen = e2dt_state_seen(&explorer->state, explorer->open[explorer->opens - 1], &fresh);
 
         if (!seen || seen->order < frame->order)
             break;
@@ -331,10 +343,10 @@ static bool leave_open(struct ext2dax_explorer *explorer, uint64_t key)
 
 static void pop(struct ext2dax_explorer *explorer)
 {
-    struct e2d_frame *frame = &explorer->frame[explorer->frames - 1], *before;
+    struct e2dt_frame *frame = &explorer->frame[explorer->frames - 1], *before;
     double count = frame->count;
     bool fresh, counts = unbounded(frame);
-    struct e2d_seen *seen = e2d_state_seen(&explorer->state, frame->key, &fresh);
+    struct e2dt_seen *seen = e2dt_state_seen(&explorer->state, frame->key, &fresh);
 
     if (counts && !close_set(explorer, frame))
         return;
@@ -342,12 +354,12 @@ static void pop(struct ext2dax_explorer *explorer)
         ext2dax_explorer_fail(explorer, "no memory to explore in");
         return;
     }
-    seen->frame = E2D_NOBODY;
+    seen->frame = E2DT_NOBODY;
     if (counts)
         seen->count = count;
     if (frame->low == frame->order)
         seen->order = 0;
-    e2d_state_drop(&explorer->state, frame->undos);
+    e2dt_state_drop(&explorer->state, frame->undos);
     explorer->stacks_used = frame->stacks;
     explorer->frames--;
     add_to_parent(explorer, counts ? count : 0);
@@ -363,42 +375,42 @@ static void pop(struct ext2dax_explorer *explorer)
 
 static void back_to_the_first(struct ext2dax_explorer *explorer)
 {
-    e2d_state_drop(&explorer->state, 0);
-    e2d_state_back(&explorer->state);
-    e2d_state_forget(&explorer->state);
+    e2dt_state_drop(&explorer->state, 0);
+    e2dt_state_back(&explorer->state);
+    e2dt_state_forget(&explorer->state);
     explorer->frames = 0;
     explorer->stacks_used = 0;
     explorer->opens = 0;
     explorer->order = 0;
     explorer->doomed = false;
-    e2d_threads_begin(explorer);
+    e2dt_threads_begin(explorer);
 }
 
-void e2d_search_end(struct ext2dax_explorer *explorer)
+void e2dt_search_end(struct ext2dax_explorer *explorer)
 {
     back_to_the_first(explorer);
 }
 
-/* Every thread to its end, in each order. */
-void e2d_search_learn(struct ext2dax_explorer *explorer)
+/* Runs all threads to their ends, once with each thread as the first. */
+void e2dt_search_learn(struct ext2dax_explorer *explorer)
 {
     for (unsigned first = 0; first < explorer->threads; first++) {
         uint32_t enabled, which = first, points;
         bool all_ended = false;
 
         back_to_the_first(explorer);
-        while ((enabled = e2d_threads_enabled(explorer, &all_ended)) != 0 && !explorer->doomed &&
+        while ((enabled = e2dt_threads_enabled(explorer, &all_ended)) != 0 && !explorer->doomed &&
                explorer->steps++ < LEARNED) {
             while ((enabled >> which & 1) == 0)
                 which = (which + 1) % explorer->threads;
-            points = explorer->thread[which].points + E2D_ON_AND_ON;
-            e2d_threads_run(explorer, which, points);
-            /* It may wait for what another one does. */
+            points = explorer->thread[which].points + E2DT_ON_AND_ON;
+            e2dt_threads_run(explorer, which, points);
+            /* The thread may be waiting for another thread. */
             if (explorer->thread[which].points == points)
                 which = (which + 1) % explorer->threads;
         }
     }
-    /* Whatever went wrong here will again, in a schedule that has an id. */
+    /* Any failure here recurs in a schedule with an id. */
     explorer->result->finding[0] = '\0';
     explorer->learned = false;
 }
@@ -409,13 +421,13 @@ static bool explore_once(struct ext2dax_explorer *explorer, uint32_t preemptions
     bool here = true, all_ended;
 
     back_to_the_first(explorer);
-    arrive(explorer, e2d_threads_enabled(explorer, &all_ended), E2D_NOBODY, preemptions);
+    arrive(explorer, e2dt_threads_enabled(explorer, &all_ended), E2DT_NOBODY, preemptions);
     while (explorer->frames != 0 && !explorer->doomed && !explorer->learned) {
-        struct e2d_frame *frame = &explorer->frame[explorer->frames - 1];
+        struct e2dt_frame *frame = &explorer->frame[explorer->frames - 1];
         uint32_t chosen = next_choice(frame), left = frame->preemptions;
         size_t frames = explorer->frames;
 
-        if (chosen == E2D_NOBODY) {
+        if (chosen == E2DT_NOBODY) {
             pop(explorer);
             here = false;
             continue;
@@ -428,7 +440,7 @@ static bool explore_once(struct ext2dax_explorer *explorer, uint32_t preemptions
             go_back(explorer, frame);
         frame->tried |= (uint32_t)1 << chosen;
         frame->chosen = chosen;
-        if (left != EXT2DAX_EXPLORER_ANY && frame->last != E2D_NOBODY && chosen != frame->last &&
+        if (left != EXT2DAX_EXPLORER_ANY && frame->last != E2DT_NOBODY && chosen != frame->last &&
             (frame->enabled >> frame->last & 1) != 0)
             left--;
         go_on(explorer, chosen, left);
@@ -437,25 +449,25 @@ static bool explore_once(struct ext2dax_explorer *explorer, uint32_t preemptions
     return !explorer->doomed;
 }
 
-uint32_t e2d_search_preemptions(const struct ext2dax_explorer *explorer)
+uint32_t e2dt_search_preemptions(const struct ext2dax_explorer *explorer)
 {
     uint32_t count = 0;
 
     for (size_t i = 0; i < explorer->frames; i++) {
-        const struct e2d_frame *frame = &explorer->frame[i];
+        const struct e2dt_frame *frame = &explorer->frame[i];
 
-        if (frame->last != E2D_NOBODY && frame->chosen != frame->last && (frame->enabled >> frame->last & 1) != 0)
+        if (frame->last != E2DT_NOBODY && frame->chosen != frame->last && (frame->enabled >> frame->last & 1) != 0)
             count++;
     }
     return count;
 }
 
-bool e2d_search(struct ext2dax_explorer *explorer, uint32_t preemptions)
+bool e2dt_search(struct ext2dax_explorer *explorer, uint32_t preemptions)
 {
     bool sound = true;
 
     if ((explorer->options.flags & EXT2DAX_EXPLORER_SHARED_ONLY) != 0)
-        e2d_search_learn(explorer);
+        e2dt_search_learn(explorer);
     do {
         explorer->result->rounds++;
         explorer->result->complete = true;

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * State: memory that is put back, and what tells two states apart.
+ * Memory saved and restored by the explorer, and the hash identifying a state.
  *
- * Memory is looked at in chunks. A shadow holds it as it was in the newest state kept; what differs from it has changed
- * since. Keeping a state brings the shadow up to date and notes what it held; dropping one takes that back. What is
- * known to differ is a list, valid until a thread runs: so a step costs one comparison, of what was ever given out, and
- * going back any number of states costs what changed between them.
+ * Memory is compared in chunks. A shadow holds the contents in the newest saved state. Chunks
+ * differing from the shadow have changed since. Saving a state updates the shadow and records the
+ * previous contents. Dropping a state reverts the update. The list of differing chunks is valid
+ * until a thread runs. A step therefore costs a single comparison of the chunks marked `used`.
+ * Backtracking over any number of states costs only the changes in between.
  *
- * A state's hash is the sum of one hash a chunk, so that only changed chunks are hashed again. Two states with the same
- * 64 bits would be taken for one: among ten million states the chance is below one in a hundred thousand.
+ * The hash of a state is the sum of a hash per chunk, so that only changed chunks are hashed again.
+ * Two states with equal 64-bit hashes would be taken for the same state. Among ten million states
+ * the probability is below 1 in 100,000.
  *
- * The arena gives out the lowest room there is and overwrites what is given back, so that the same objects lie in the same places
- * with the same bytes around them, whatever order they were made in.
+ * The arena allocates the lowest free space and overwrites released memory. The same objects
+ * therefore lie at the same addresses with the same bytes around, regardless of the order of
+ * allocation.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +22,7 @@
 
 #include "ext2dax/error.h"
 
-#include "explorer.h"
+#include "explorer_internal.h"
 
 #if defined(E2D_VALGRIND)
 #include <valgrind/memcheck.h>
@@ -31,7 +34,7 @@
 
 #define GRANULE  64u /* bytes */
 #define RELEASED 0xDD
-#define SPARE    ((size_t)32 << 10) /* bytes that threads may take beyond what the stage has */
+#define SPARE    ((size_t)32 << 10) /* Bytes that threads may add to the arena. */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__clang__)
 #define UNCHECKED __attribute__((no_sanitize_address))
@@ -41,7 +44,7 @@
 
 /* ---- the arena ---- */
 
-bool e2d_state_open(struct e2d_state *state, size_t arena_size)
+bool e2dt_state_open(struct e2dt_state *state, size_t arena_size)
 {
     const size_t aligned = (size_t)64 << 10;
 
@@ -50,14 +53,14 @@ bool e2d_state_open(struct e2d_state *state, size_t arena_size)
     state->arena = aligned_alloc(aligned, state->arena_size);
     state->taken = calloc((state->arena_size / GRANULE + 63) / 64, sizeof *state->taken);
     if (!state->arena || !state->taken) {
-        e2d_state_close(state);
+        e2dt_state_close(state);
         return false;
     }
     memset(state->arena, RELEASED, state->arena_size);
     return true;
 }
 
-static void free_shadow(struct e2d_state *state)
+static void free_shadow(struct e2dt_state *state)
 {
     free(state->shadow);
     free(state->hash);
@@ -75,7 +78,7 @@ static void free_shadow(struct e2d_state *state)
     state->changed = NULL;
 }
 
-void e2d_state_close(struct e2d_state *state)
+void e2dt_state_close(struct e2dt_state *state)
 {
     free_shadow(state);
     free(state->arena);
@@ -87,7 +90,7 @@ void e2d_state_close(struct e2d_state *state)
     memset(state, 0, sizeof *state);
 }
 
-void e2d_state_clear(struct e2d_state *state)
+void e2dt_state_clear(struct e2dt_state *state)
 {
     memset(state->arena, RELEASED, state->high * GRANULE);
     memset(state->taken, 0, (state->arena_size / GRANULE + 63) / 64 * sizeof *state->taken);
@@ -95,15 +98,15 @@ void e2d_state_clear(struct e2d_state *state)
     state->regions = state->ignores = 0;
     state->undos = 0;
     free_shadow(state);
-    e2d_state_forget(state);
+    e2dt_state_forget(state);
 }
 
-static bool is_taken(const struct e2d_state *state, size_t granule)
+static bool is_taken(const struct e2dt_state *state, size_t granule)
 {
     return (state->taken[granule / 64] >> granule % 64 & 1) != 0;
 }
 
-static void take(struct e2d_state *state, size_t first, size_t count, bool taken)
+static void take(struct e2dt_state *state, size_t first, size_t count, bool taken)
 {
     for (size_t i = first; i < first + count; i++) {
         uint64_t bit = (uint64_t)1 << i % 64;
@@ -112,16 +115,16 @@ static void take(struct e2d_state *state, size_t first, size_t count, bool taken
     }
 }
 
-/* From here on these chunks are looked at. */
-static void mark_used(struct e2d_state *state, size_t first, size_t count)
+/* Includes these chunks in all later comparisons. */
+static void mark_used(struct e2dt_state *state, size_t first, size_t count)
 {
     if (!state->used)
         return;
-    for (size_t c = first * GRANULE / E2D_CHUNK; c <= ((first + count) * GRANULE - 1) / E2D_CHUNK; c++)
+    for (size_t c = first * GRANULE / E2DT_CHUNK; c <= ((first + count) * GRANULE - 1) / E2DT_CHUNK; c++)
         state->used[state->arena_first + c] = 1;
 }
 
-void *e2d_state_alloc(struct e2d_state *state, size_t bytes, size_t alignment)
+void *e2dt_state_alloc(struct e2dt_state *state, size_t bytes, size_t alignment)
 {
     size_t count = bytes / GRANULE + 1, all = state->limit != 0 ? state->limit : state->arena_size / GRANULE, run;
     size_t step = alignment <= GRANULE ? 1 : alignment / GRANULE;
@@ -146,7 +149,7 @@ void *e2d_state_alloc(struct e2d_state *state, size_t bytes, size_t alignment)
     return NULL;
 }
 
-void e2d_state_release(struct e2d_state *state, void *at, size_t bytes)
+void e2dt_state_release(struct e2dt_state *state, void *at, size_t bytes)
 {
     size_t count = bytes / GRANULE + 1;
 
@@ -156,11 +159,11 @@ void e2d_state_release(struct e2d_state *state, void *at, size_t bytes)
     take(state, (size_t)((unsigned char *)at - state->arena) / GRANULE, count, false);
 }
 
-/* ---- what belongs to it ---- */
+/* ---- ranges ---- */
 
-int e2d_state_remember(struct e2d_state *state, void *at, size_t bytes)
+int e2dt_state_remember(struct e2dt_state *state, void *at, size_t bytes)
 {
-    struct e2d_state_range *wider = realloc(state->region, (state->regions + 1) * sizeof *wider);
+    struct e2dt_state_range *wider = realloc(state->region, (state->regions + 1) * sizeof *wider);
 
     if (!wider)
         return -EXT2DAX_ENOMEM;
@@ -170,9 +173,9 @@ int e2d_state_remember(struct e2d_state *state, void *at, size_t bytes)
     return 0;
 }
 
-int e2d_state_ignore(struct e2d_state *state, const void *at, size_t bytes)
+int e2dt_state_ignore(struct e2dt_state *state, const void *at, size_t bytes)
 {
-    struct e2d_ignored *wider = realloc(state->ignored, (state->ignores + 1) * sizeof *wider);
+    struct e2dt_ignored *wider = realloc(state->ignored, (state->ignores + 1) * sizeof *wider);
 
     if (!wider)
         return -EXT2DAX_ENOMEM;
@@ -184,7 +187,7 @@ int e2d_state_ignore(struct e2d_state *state, const void *at, size_t bytes)
 
 /* ---- hashing ---- */
 
-uint64_t e2d_state_mix(uint64_t value)
+uint64_t e2dt_state_mix(uint64_t value)
 {
     value ^= value >> 32;
     value *= 0xD6E8FEB86659FD93u;
@@ -193,8 +196,8 @@ uint64_t e2d_state_mix(uint64_t value)
     return value ^ value >> 32;
 }
 
-/* Four sums that a processor can work on at a time. */
-UNCHECKED uint64_t e2d_state_hash(const void *at, size_t bytes)
+/* Computes four sums that a processor can update in parallel. */
+UNCHECKED uint64_t e2dt_state_hash(const void *at, size_t bytes)
 {
     const unsigned char *byte = at;
     uint64_t lane[4] = {0x9E3779B97F4A7C15u, 0xBF58476D1CE4E5B9u, 0x94D049BB133111EBu, bytes};
@@ -209,37 +212,37 @@ UNCHECKED uint64_t e2d_state_hash(const void *at, size_t bytes)
     }
     for (; bytes > 0; bytes--, byte++)
         lane[bytes & 3] = (lane[bytes & 3] ^ *byte) * 0x9FB21C651E98DF25u;
-    hash = e2d_state_mix(lane[0] + e2d_state_mix(lane[1] + e2d_state_mix(lane[2] + e2d_state_mix(lane[3]))));
-    /* Bytes of a frame that were never written tell states apart like any others. */
+    hash = e2dt_state_mix(lane[0] + e2dt_state_mix(lane[1] + e2dt_state_mix(lane[2] + e2dt_state_mix(lane[3]))));
+    /* Bytes of a frame that were never written are part of the state like any other bytes. */
     (void)VALGRIND_MAKE_MEM_DEFINED(&hash, sizeof hash);
     return hash;
 }
 
-static size_t chunk_bytes(const struct e2d_state_range *region, size_t chunk)
+static size_t chunk_bytes(const struct e2dt_state_range *region, size_t chunk)
 {
-    size_t from = (chunk - region->first) * E2D_CHUNK;
+    size_t from = (chunk - region->first) * E2DT_CHUNK;
 
-    return region->bytes - from < E2D_CHUNK ? region->bytes - from : E2D_CHUNK;
+    return region->bytes - from < E2DT_CHUNK ? region->bytes - from : E2DT_CHUNK;
 }
 
-static unsigned char *chunk_at(const struct e2d_state_range *region, size_t chunk)
+static unsigned char *chunk_at(const struct e2dt_state_range *region, size_t chunk)
 {
-    return region->at + (chunk - region->first) * E2D_CHUNK;
+    return region->at + (chunk - region->first) * E2DT_CHUNK;
 }
 
-static const struct e2d_state_range *region_of(const struct e2d_state *state, size_t chunk)
+static const struct e2dt_state_range *region_of(const struct e2dt_state *state, size_t chunk)
 {
-    const struct e2d_state_range *region = state->region;
+    const struct e2dt_state_range *region = state->region;
 
     while (chunk >= region->first + region->chunks)
         region++;
     return region;
 }
 
-static void mask(const struct e2d_state *state, const unsigned char *at, unsigned char *bytes, size_t count)
+static void mask(const struct e2dt_state *state, const unsigned char *at, unsigned char *bytes, size_t count)
 {
     for (unsigned i = 0; i < state->ignores; i++) {
-        const struct e2d_ignored *ignored = &state->ignored[i];
+        const struct e2dt_ignored *ignored = &state->ignored[i];
 
         for (size_t k = 0; k < count; k++) {
             if (at + k >= ignored->at && at + k < ignored->at + ignored->bytes)
@@ -248,11 +251,11 @@ static void mask(const struct e2d_state *state, const unsigned char *at, unsigne
     }
 }
 
-/* What the chunk would add to the sum if it held those bytes. */
-static uint64_t chunk_hash(const struct e2d_state *state, const struct e2d_state_range *region, size_t chunk,
+/* Returns the chunk's contribution to the sum if the chunk held `bytes`. */
+static uint64_t chunk_hash(const struct e2dt_state *state, const struct e2dt_state_range *region, size_t chunk,
                            const unsigned char *bytes)
 {
-    unsigned char masked[E2D_CHUNK];
+    unsigned char masked[E2DT_CHUNK];
     size_t count = chunk_bytes(region, chunk);
 
     if (state->masked[chunk]) {
@@ -260,12 +263,12 @@ static uint64_t chunk_hash(const struct e2d_state *state, const struct e2d_state
         mask(state, chunk_at(region, chunk), masked, count);
         bytes = masked;
     }
-    return e2d_state_mix(e2d_state_hash(bytes, count) + chunk * 0x9E3779B97F4A7C15u);
+    return e2dt_state_mix(e2dt_state_hash(bytes, count) + chunk * 0x9E3779B97F4A7C15u);
 }
 
 /* ---- states ---- */
 
-static bool overlaps(const struct e2d_state *state, const unsigned char *at, size_t bytes)
+static bool overlaps(const struct e2dt_state *state, const unsigned char *at, size_t bytes)
 {
     for (unsigned i = 0; i < state->ignores; i++) {
         if (state->ignored[i].at < at + bytes && at < state->ignored[i].at + state->ignored[i].bytes)
@@ -274,8 +277,11 @@ static bool overlaps(const struct e2d_state *state, const unsigned char *at, siz
     return false;
 }
 
-/* The arena as far as it was ever used, and more: what threads take lies in the lowest room there is. */
-static int remember_arena(struct e2d_state *state)
+/*
+ * Adds the arena up to the highest allocation so far, plus SPARE. Allocations by threads fall into
+ * the range, because the arena allocates the lowest free space.
+ */
+static int remember_arena(struct e2dt_state *state)
 {
     unsigned before = state->regions;
     int rc;
@@ -283,9 +289,9 @@ static int remember_arena(struct e2d_state *state)
     state->limit = state->high + SPARE / GRANULE;
     if (state->limit > state->arena_size / GRANULE)
         state->limit = state->arena_size / GRANULE;
-    rc = e2d_state_remember(state, state->arena, state->limit * GRANULE);
+    rc = e2dt_state_remember(state, state->arena, state->limit * GRANULE);
     if (rc == 0)
-        rc = e2d_state_remember(state, state->taken, (state->limit + 63) / 64 * sizeof *state->taken);
+        rc = e2dt_state_remember(state, state->taken, (state->limit + 63) / 64 * sizeof *state->taken);
     if (rc != 0) {
         state->limit = 0;
         state->regions = before;
@@ -293,23 +299,29 @@ static int remember_arena(struct e2d_state *state)
     return rc;
 }
 
-static bool open_shadow(struct e2d_state *state)
+static bool open_shadow(struct e2dt_state *state)
 {
     free_shadow(state);
-    state->root = malloc(state->chunks * E2D_CHUNK);
-    state->shadow = calloc(state->chunks, E2D_CHUNK);
+    state->root = malloc(state->chunks * E2DT_CHUNK);
+    state->shadow = calloc(state->chunks, E2DT_CHUNK);
     state->hash = calloc(state->chunks, sizeof *state->hash);
     state->masked = calloc(state->chunks, 1);
     state->used = calloc(state->chunks, 1);
-    /* A chunk can stand in the list once for every time it was dropped, until the list is too long to be worth it. */
+    /*
+     * A chunk may be listed once per drop. Up to this length the list is cheaper than a new
+     * comparison.
+     */
     state->changed = calloc(state->chunks * 2, sizeof *state->changed);
     state->changed_hash = calloc(state->chunks, sizeof *state->changed_hash);
     return state->root && state->shadow && state->hash && state->masked && state->used && state->changed &&
            state->changed_hash;
 }
 
-/* Only what was ever given out can have changed. */
-static void find_used(struct e2d_state *state)
+/*
+ * Marks all chunks outside the arena, and all chunks of the arena allocated now. Other chunks
+ * cannot change before being allocated.
+ */
+static void find_used(struct e2dt_state *state)
 {
     memset(state->used, 1, state->chunks);
     for (unsigned i = 0; i < state->regions; i++) {
@@ -324,7 +336,7 @@ static void find_used(struct e2d_state *state)
     }
 }
 
-int e2d_state_begin(struct e2d_state *state)
+int e2dt_state_begin(struct e2dt_state *state)
 {
     int rc = state->limit == 0 ? remember_arena(state) : 0;
 
@@ -333,7 +345,7 @@ int e2d_state_begin(struct e2d_state *state)
     state->chunks = 0;
     for (unsigned i = 0; i < state->regions; i++) {
         state->region[i].first = state->chunks;
-        state->region[i].chunks = (state->region[i].bytes + E2D_CHUNK - 1) / E2D_CHUNK;
+        state->region[i].chunks = (state->region[i].bytes + E2DT_CHUNK - 1) / E2DT_CHUNK;
         state->chunks += state->region[i].chunks;
     }
     if (state->chunks == 0)
@@ -344,46 +356,49 @@ int e2d_state_begin(struct e2d_state *state)
     state->undos = 0;
     state->sum = 0;
     for (unsigned i = 0; i < state->regions; i++) {
-        const struct e2d_state_range *region = &state->region[i];
+        const struct e2dt_state_range *region = &state->region[i];
 
         for (size_t c = region->first; c < region->first + region->chunks; c++) {
             state->masked[c] = overlaps(state, chunk_at(region, c), chunk_bytes(region, c));
-            memcpy(state->shadow + c * E2D_CHUNK, chunk_at(region, c), chunk_bytes(region, c));
-            state->hash[c] = chunk_hash(state, region, c, state->shadow + c * E2D_CHUNK);
+            memcpy(state->shadow + c * E2DT_CHUNK, chunk_at(region, c), chunk_bytes(region, c));
+            state->hash[c] = chunk_hash(state, region, c, state->shadow + c * E2DT_CHUNK);
             state->sum += state->hash[c];
         }
     }
-    memcpy(state->root, state->shadow, state->chunks * E2D_CHUNK);
+    memcpy(state->root, state->shadow, state->chunks * E2DT_CHUNK);
     state->changes = 0;
     state->known = true;
     return 0;
 }
 
-void e2d_state_first(struct e2d_state *state)
+void e2dt_state_first(struct e2dt_state *state)
 {
     for (unsigned i = 0; i < state->regions; i++)
-        memcpy(state->region[i].at, state->root + state->region[i].first * E2D_CHUNK, state->region[i].bytes);
+        memcpy(state->region[i].at, state->root + state->region[i].first * E2DT_CHUNK, state->region[i].bytes);
 }
 
-void e2d_state_ran(struct e2d_state *state)
+void e2dt_state_ran(struct e2dt_state *state)
 {
     state->known = false;
 }
 
-static bool differs(const struct e2d_state *state, const struct e2d_state_range *region, size_t chunk)
+static bool differs(const struct e2dt_state *state, const struct e2dt_state_range *region, size_t chunk)
 {
-    return memcmp(state->shadow + chunk * E2D_CHUNK, chunk_at(region, chunk), chunk_bytes(region, chunk)) != 0;
+    return memcmp(state->shadow + chunk * E2DT_CHUNK, chunk_at(region, chunk), chunk_bytes(region, chunk)) != 0;
 }
 
-/* Fills the list of what differs from the shadow; runs that are the same are passed over at once. */
-static void find_changes(struct e2d_state *state)
+/*
+ * Fills the list of chunks differing from the shadow. Skips runs of equal chunks with a single
+ * comparison.
+ */
+static void find_changes(struct e2dt_state *state)
 {
     const size_t stride = 16;
 
     VALGRIND_DISABLE_ERROR_REPORTING;
     state->changes = 0;
     for (unsigned i = 0; i < state->regions; i++) {
-        const struct e2d_state_range *region = &state->region[i];
+        const struct e2dt_state_range *region = &state->region[i];
         size_t end = region->first + region->chunks, run;
 
         for (size_t c = region->first; c < end; c += run) {
@@ -392,7 +407,7 @@ static void find_changes(struct e2d_state *state)
             if (run == 0)
                 run = 1;
             else if (run > 1 && c + run < end &&
-                     memcmp(state->shadow + c * E2D_CHUNK, chunk_at(region, c), run * E2D_CHUNK) == 0)
+                     memcmp(state->shadow + c * E2DT_CHUNK, chunk_at(region, c), run * E2DT_CHUNK) == 0)
                 continue;
             else
                 for (size_t k = c; k < c + run; k++)
@@ -404,14 +419,14 @@ static void find_changes(struct e2d_state *state)
     state->known = true;
 }
 
-uint64_t e2d_state_look(struct e2d_state *state)
+uint64_t e2dt_state_look(struct e2dt_state *state)
 {
     uint64_t sum = state->sum;
 
     find_changes(state);
     for (size_t i = 0; i < state->changes; i++) {
         size_t c = state->changed[i];
-        const struct e2d_state_range *region = region_of(state, c);
+        const struct e2dt_state_range *region = region_of(state, c);
 
         state->changed_hash[i] = chunk_hash(state, region, c, chunk_at(region, c));
         sum += state->changed_hash[i] - state->hash[c];
@@ -419,11 +434,11 @@ uint64_t e2d_state_look(struct e2d_state *state)
     return sum;
 }
 
-bool e2d_state_keep(struct e2d_state *state)
+bool e2dt_state_keep(struct e2dt_state *state)
 {
     if (state->undos + state->changes > state->undo_room) {
         size_t room = (state->undos + state->changes) * 2 + 64;
-        struct e2d_undo *wider = realloc(state->undo, room * sizeof *wider);
+        struct e2dt_undo *wider = realloc(state->undo, room * sizeof *wider);
 
         if (!wider)
             return false;
@@ -432,9 +447,9 @@ bool e2d_state_keep(struct e2d_state *state)
     }
     for (size_t i = 0; i < state->changes; i++) {
         size_t c = state->changed[i], bytes;
-        const struct e2d_state_range *region = region_of(state, c);
-        struct e2d_undo *undo = &state->undo[state->undos++];
-        unsigned char *shadow = state->shadow + c * E2D_CHUNK;
+        const struct e2dt_state_range *region = region_of(state, c);
+        struct e2dt_undo *undo = &state->undo[state->undos++];
+        unsigned char *shadow = state->shadow + c * E2DT_CHUNK;
 
         bytes = chunk_bytes(region, c);
         undo->chunk = (uint32_t)c;
@@ -448,26 +463,26 @@ bool e2d_state_keep(struct e2d_state *state)
     return true;
 }
 
-void e2d_state_back(struct e2d_state *state)
+void e2dt_state_back(struct e2dt_state *state)
 {
     if (!state->known)
         find_changes(state);
     for (size_t i = 0; i < state->changes; i++) {
         size_t c = state->changed[i];
-        const struct e2d_state_range *region = region_of(state, c);
+        const struct e2dt_state_range *region = region_of(state, c);
 
-        memcpy(chunk_at(region, c), state->shadow + c * E2D_CHUNK, chunk_bytes(region, c));
+        memcpy(chunk_at(region, c), state->shadow + c * E2DT_CHUNK, chunk_bytes(region, c));
     }
     state->changes = 0;
 }
 
-void e2d_state_drop(struct e2d_state *state, size_t undos)
+void e2dt_state_drop(struct e2dt_state *state, size_t undos)
 {
     while (state->undos > undos) {
-        const struct e2d_undo *undo = &state->undo[--state->undos];
+        const struct e2dt_undo *undo = &state->undo[--state->undos];
         size_t c = undo->chunk;
 
-        memcpy(state->shadow + c * E2D_CHUNK, undo->bytes, chunk_bytes(region_of(state, c), c));
+        memcpy(state->shadow + c * E2DT_CHUNK, undo->bytes, chunk_bytes(region_of(state, c), c));
         state->sum += undo->hash - state->hash[c];
         state->hash[c] = undo->hash;
         if (state->changes < state->chunks * 2)
@@ -477,21 +492,21 @@ void e2d_state_drop(struct e2d_state *state, size_t undos)
     }
 }
 
-/* ---- states seen ---- */
+/* ---- visited states ---- */
 
-static struct e2d_seen *slot_of(struct e2d_seen *seen, size_t room, uint64_t key)
+static struct e2dt_seen *slot_of(struct e2dt_seen *seen, size_t room, uint64_t key)
 {
-    size_t at = (size_t)e2d_state_mix(key) & (room - 1);
+    size_t at = (size_t)e2dt_state_mix(key) & (room - 1);
 
     while (seen[at].key != 0 && seen[at].key != key)
         at = (at + 1) & (room - 1);
     return &seen[at];
 }
 
-static bool widen(struct e2d_state *state)
+static bool widen(struct e2dt_state *state)
 {
     size_t room = state->seen_room == 0 ? (size_t)1 << 12 : state->seen_room * 2;
-    struct e2d_seen *wider = calloc(room, sizeof *wider);
+    struct e2dt_seen *wider = calloc(room, sizeof *wider);
 
     if (!wider)
         return false;
@@ -505,9 +520,9 @@ static bool widen(struct e2d_state *state)
     return true;
 }
 
-struct e2d_seen *e2d_state_seen(struct e2d_state *state, uint64_t key, bool *fresh)
+struct e2dt_seen *e2dt_state_seen(struct e2dt_state *state, uint64_t key, bool *fresh)
 {
-    struct e2d_seen *slot;
+    struct e2dt_seen *slot;
 
     if (state->seen_count * 10 >= state->seen_room * 6 && !widen(state))
         return NULL;
@@ -516,13 +531,13 @@ struct e2d_seen *e2d_state_seen(struct e2d_state *state, uint64_t key, bool *fre
     *fresh = slot->key == 0;
     if (*fresh) {
         slot->key = key;
-        slot->frame = E2D_NOBODY;
+        slot->frame = E2DT_NOBODY;
         state->seen_count++;
     }
     return slot;
 }
 
-void e2d_state_forget(struct e2d_state *state)
+void e2dt_state_forget(struct e2dt_state *state)
 {
     if (state->seen)
         memset(state->seen, 0, state->seen_room * sizeof *state->seen);

@@ -1,103 +1,104 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads: beginning them, letting one go on, and putting all of them back.
+ * Starting threads, running a thread, and saving and restoring all threads.
  *
- * What a thread that stands still is, is its stack above its stack pointer and its struct; both are kept with a state, and
- * both tell states apart.
+ * The state of a suspended thread consists of the stack from the stack pointer upwards and the
+ * struct. Both are saved with a state. The key of a state includes the stack, the lock or address
+ * waited for, and the locks held.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "explorer.h"
+#include "explorer_internal.h"
 
 static void thread_main(void *arg)
 {
-    struct e2d_thread *thread = arg;
+    struct e2dt_thread *thread = arg;
     struct ext2dax_explorer *explorer = thread->explorer;
 
     explorer->scenario->thread[thread - explorer->thread].run(explorer->scenario->arg);
 }
 
-void e2d_threads_begin(struct ext2dax_explorer *explorer)
+void e2dt_threads_begin(struct ext2dax_explorer *explorer)
 {
     for (unsigned i = 0; i < explorer->threads; i++) {
-        struct e2d_thread *thread = &explorer->thread[i];
+        struct e2dt_thread *thread = &explorer->thread[i];
 
         thread->explorer = explorer;
-        thread->waiting = E2D_RUNNABLE;
+        thread->waiting = E2DT_RUNNABLE;
         thread->at = NULL;
         thread->points = thread->limit = thread->passed = 0;
         thread->told = false;
         memset(&thread->holds, 0, sizeof thread->holds);
-        e2d_coroutine_begin(&thread->coroutine, thread_main, thread);
+        e2dt_coroutine_begin(&thread->coroutine, thread_main, thread);
     }
     explorer->turns = 0;
     explorer->steps = 0;
 }
 
-void e2d_threads_run(struct ext2dax_explorer *explorer, uint32_t which, uint32_t limit)
+void e2dt_threads_run(struct ext2dax_explorer *explorer, uint32_t which, uint32_t limit)
 {
-    struct e2d_thread *thread = &explorer->thread[which];
+    struct e2dt_thread *thread = &explorer->thread[which];
 
     thread->limit = limit;
     explorer->current = which;
-    e2d_lock_holds_now = &thread->holds;
-    e2d_state_ran(&explorer->state);
-    e2d_coroutine_enter(&thread->coroutine);
-    e2d_lock_holds_now = NULL;
-    explorer->current = E2D_NOBODY;
+    e2dt_lock_holds_now = &thread->holds;
+    e2dt_state_ran(&explorer->state);
+    e2dt_coroutine_enter(&thread->coroutine);
+    e2dt_lock_holds_now = NULL;
+    explorer->current = E2DT_NOBODY;
     if (thread->coroutine.done)
-        thread->waiting = E2D_ENDED;
+        thread->waiting = E2DT_ENDED;
 }
 
-uint32_t e2d_threads_enabled(const struct ext2dax_explorer *explorer, bool *all_ended)
+uint32_t e2dt_threads_enabled(const struct ext2dax_explorer *explorer, bool *all_ended)
 {
     uint32_t enabled = 0;
 
     *all_ended = true;
     for (unsigned i = 0; i < explorer->threads; i++) {
-        *all_ended = *all_ended && explorer->thread[i].waiting == E2D_ENDED;
-        if (e2d_enabled(&explorer->thread[i]))
+        *all_ended = *all_ended && explorer->thread[i].waiting == E2DT_ENDED;
+        if (e2dt_enabled(&explorer->thread[i]))
             enabled |= (uint32_t)1 << i;
     }
     return enabled;
 }
 
-static size_t stack_used(const struct e2d_thread *thread)
+static size_t stack_used(const struct e2dt_thread *thread)
 {
-    const struct e2d_coroutine *coroutine = &thread->coroutine;
+    const struct e2dt_coroutine *coroutine = &thread->coroutine;
 
-    return thread->waiting == E2D_ENDED ? 0 : (size_t)(coroutine->stack + coroutine->stack_size - coroutine->sp);
+    return thread->waiting == E2DT_ENDED ? 0 : (size_t)(coroutine->stack + coroutine->stack_size - coroutine->sp);
 }
 
-static uint64_t thread_hash(const struct e2d_thread *thread)
+static uint64_t thread_hash(const struct e2dt_thread *thread)
 {
-    uint64_t hash = e2d_state_mix((uint64_t)thread->waiting << 56 ^ (uint64_t)(uintptr_t)thread->at);
+    uint64_t hash = e2dt_state_mix((uint64_t)thread->waiting << 56 ^ (uint64_t)(uintptr_t)thread->at);
     size_t used = stack_used(thread);
 
     if (used != 0) {
-        hash = e2d_state_mix(hash ^ used) + e2d_state_hash(thread->coroutine.sp, used);
-#if !E2D_COROUTINE_ASSEMBLY
+        hash = e2dt_state_mix(hash ^ used) + e2dt_state_hash(thread->coroutine.sp, used);
+#if !E2DT_COROUTINE_ASSEMBLY
         /* The registers are not on the stack. */
-        hash = e2d_state_mix(hash) + e2d_state_hash(&thread->coroutine.context, sizeof thread->coroutine.context);
+        hash = e2dt_state_mix(hash) + e2dt_state_hash(&thread->coroutine.context, sizeof thread->coroutine.context);
 #endif
     }
     if (thread->holds.count != 0)
-        hash = e2d_state_mix(hash ^
-                             e2d_state_hash(thread->holds.held, thread->holds.count * sizeof thread->holds.held[0]));
+        hash = e2dt_state_mix(hash ^
+                              e2dt_state_hash(thread->holds.held, thread->holds.count * sizeof thread->holds.held[0]));
     return hash;
 }
 
-uint64_t e2d_threads_key(const struct ext2dax_explorer *explorer, uint64_t sum, uint32_t last)
+uint64_t e2dt_threads_key(const struct ext2dax_explorer *explorer, uint64_t sum, uint32_t last)
 {
     for (unsigned i = 0; i < explorer->threads; i++)
-        sum = e2d_state_mix(sum + thread_hash(&explorer->thread[i]));
-    if (last != E2D_NOBODY)
-        sum = e2d_state_mix(sum + 1 + last);
+        sum = e2dt_state_mix(sum + thread_hash(&explorer->thread[i]));
+    if (last != E2DT_NOBODY)
+        sum = e2dt_state_mix(sum + 1 + last);
     return sum == 0 ? 1 : sum;
 }
 
-bool e2d_threads_keep(struct ext2dax_explorer *explorer)
+bool e2dt_threads_keep(struct ext2dax_explorer *explorer)
 {
     size_t need = 0;
 
@@ -113,7 +114,7 @@ bool e2d_threads_keep(struct ext2dax_explorer *explorer)
         explorer->stacks_room = room;
     }
     for (unsigned i = 0; i < explorer->threads; i++) {
-        const struct e2d_thread *thread = &explorer->thread[i];
+        const struct e2dt_thread *thread = &explorer->thread[i];
         size_t used = stack_used(thread);
 
         memcpy(explorer->stacks + explorer->stacks_used, thread, sizeof *thread);
@@ -124,10 +125,10 @@ bool e2d_threads_keep(struct ext2dax_explorer *explorer)
     return true;
 }
 
-void e2d_threads_restore(struct ext2dax_explorer *explorer, size_t at)
+void e2dt_threads_restore(struct ext2dax_explorer *explorer, size_t at)
 {
     for (unsigned i = 0; i < explorer->threads; i++) {
-        struct e2d_thread *thread = &explorer->thread[i];
+        struct e2dt_thread *thread = &explorer->thread[i];
         size_t used;
 
         memcpy(thread, explorer->stacks + at, sizeof *thread);

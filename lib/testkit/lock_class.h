@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What the classes of locks are called where a person reads of one. */
-#ifndef E2D_LOCK_CLASS_H
-#define E2D_LOCK_CLASS_H
+/* Names of lock classes in reports and tables. */
+#ifndef E2DT_LOCK_CLASS_H
+#define E2DT_LOCK_CLASS_H
 
 #include "ext2dax/lock.h"
 
-/* Static text. */
-const char *e2d_lock_class_name(enum ext2dax_lock_class lock_class);
+/* Returns static text. */
+const char *e2dt_lock_class_name(enum ext2dax_lock_class lock_class);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock-order checker. A lock's word points to a record with the wrapped lock in it; what a thread holds is a list
- * of its own, so that checking needs no lock and adds no order between threads that a race detector would take for the
- * library's. Only the list of records, which close() needs, has a spinlock.
+ * The lock-order checker. The word of a lock points to a record containing the wrapped lock. Each
+ * thread has its own list of locks held. Checking therefore needs no lock, and adds no ordering
+ * between threads that a race detector would attribute to the library. Only the list of records,
+ * needed by ext2dax_lock_order_close(), has a spinlock.
  */
 #include "ext2dax/testkit/lock_order.h"
 
@@ -21,7 +22,7 @@
 #include "../hosted/race_detector.h"
 #include "lock_class.h"
 #include "lock_order_holds.h"
-#include "obtain.h"
+#include "zalloc.h"
 
 struct record {
     struct ext2dax_lock inner;
@@ -34,19 +35,19 @@ struct record {
 };
 
 struct ext2dax_lock_order {
-    struct ext2dax_locks locks;       /* the caller's ctx, and */
-    struct ext2dax_lock_ops lock_ops; /* their table */
-    struct ext2dax_host host;         /* where records come from */
+    struct ext2dax_locks locks;       /* ops points to lock_ops, ctx is the caller's */
+    struct ext2dax_lock_ops lock_ops; /* copy of the caller's table */
+    struct ext2dax_host host;         /* allocates the records */
     void (*broken)(void *arg, const char *text);
     void *arg;
-    unsigned id; /* tells what a thread held of a checker that is gone from what it holds of this one */
+    unsigned id; /* distinguishes holds of this checker from holds of closed checkers */
     atomic_uint breaches;
-    atomic_flag busy; /* the list */
+    atomic_flag busy; /* spinlock of the list of records */
     struct record *records;
 };
 
-static _Thread_local struct e2d_lock_holds own;
-_Thread_local struct e2d_lock_holds *e2d_lock_holds_now;
+static _Thread_local struct e2dt_lock_holds own;
+_Thread_local struct e2dt_lock_holds *e2dt_lock_holds_now;
 static atomic_uint last_id;
 
 static const char *const class_name[EXT2DAX_LOCK_CLASSES] = {
@@ -56,22 +57,22 @@ static const char *const class_name[EXT2DAX_LOCK_CLASSES] = {
     [EXT2DAX_LOCK_ADDRESS_SPACE] = "address space",
     [EXT2DAX_LOCK_FREEZE_FAULT] = "freeze_fault",
     [EXT2DAX_LOCK_DAX_SEM] = "dax_sem",
-    [EXT2DAX_LOCK_ENTRY] = "entry",
+    [EXT2DAX_LOCK_RANGE] = "entry",
     [EXT2DAX_LOCK_TRUNCATE] = "truncate",
     [EXT2DAX_LOCK_GROUP] = "group",
     [EXT2DAX_LOCK_FS] = "fs",
-    [EXT2DAX_LOCK_CACHE] = "cache",
+    [EXT2DAX_LOCK_ICACHE] = "cache",
     [EXT2DAX_LOCK_PAGE_TABLE] = "page table",
 };
 
-const char *e2d_lock_class_name(enum ext2dax_lock_class lock_class)
+const char *e2dt_lock_class_name(enum ext2dax_lock_class lock_class)
 {
     return class_name[lock_class];
 }
 
-static struct e2d_lock_holds *holds(void)
+static struct e2dt_lock_holds *holds(void)
 {
-    return e2d_lock_holds_now ? e2d_lock_holds_now : &own;
+    return e2dt_lock_holds_now ? e2dt_lock_holds_now : &own;
 }
 
 static struct record *record_of(const struct ext2dax_lock *lock)
@@ -84,7 +85,7 @@ static bool freezes(const struct record *record)
     return record->lock_class == EXT2DAX_LOCK_FREEZE_WRITE || record->lock_class == EXT2DAX_LOCK_FREEZE_FAULT;
 }
 
-/* ---- what is broken ---- */
+/* ---- reports ---- */
 
 static void tell(struct ext2dax_lock_order *order, const struct record *record, const char *what,
                  const struct record *under)
@@ -114,7 +115,8 @@ static bool is_directory(const struct record *record)
 static bool io_in_order(const struct record *first, const struct record *second)
 {
     if (is_directory(first))
-        return true; /* before a file; before another directory, as far as can be seen from here */
+        /* before a file, or before a second directory, where the order cannot be checked here */
+        return true;
     return !is_directory(second) && first->number < second->number;
 }
 
@@ -122,14 +124,14 @@ static bool in_order(const struct record *first, const struct record *second)
 {
     if (first->lock_class == EXT2DAX_LOCK_IO && second->lock_class == EXT2DAX_LOCK_IO)
         return io_in_order(first, second);
-    if (first->lock_class == EXT2DAX_LOCK_FS && second->lock_class == EXT2DAX_LOCK_CACHE)
+    if (first->lock_class == EXT2DAX_LOCK_FS && second->lock_class == EXT2DAX_LOCK_ICACHE)
         return false;
     return first->lock_class < second->lock_class;
 }
 
 static void check(struct ext2dax_lock_order *order, const struct record *record)
 {
-    const struct e2d_lock_holds *mine = holds();
+    const struct e2dt_lock_holds *mine = holds();
 
     for (unsigned i = 0; i < mine->count; i++) {
         if (mine->held[i].order != order->id)
@@ -141,44 +143,47 @@ static void check(struct ext2dax_lock_order *order, const struct record *record)
     }
 }
 
-/* ---- what a thread holds ---- */
+/* ---- locks held by a thread ---- */
 
-static void remove_hold(struct e2d_lock_holds *mine, unsigned at)
+static void remove_hold(struct e2dt_lock_holds *mine, unsigned at)
 {
     mine->count--;
     for (; at < mine->count; at++)
         mine->held[at] = mine->held[at + 1];
-    /* Nothing is left behind that could tell two histories apart. */
-    mine->held[at] = (struct e2d_lock_hold){0};
+    /* Zeroes the free slot, so that two histories with the same locks held have equal bytes. */
+    mine->held[at] = (struct e2dt_lock_hold){0};
 }
 
-/* Room for one more, if need be at the cost of what was held of other checkers: most likely they are gone. */
-static bool make_room(const struct ext2dax_lock_order *order, struct e2d_lock_holds *mine)
+/*
+ * Makes room for another hold. In a full array drops the newest hold of another checker, because
+ * such a checker is most likely closed. Returns false if all holds belong to this checker.
+ */
+static bool make_room(const struct ext2dax_lock_order *order, struct e2dt_lock_holds *mine)
 {
-    for (unsigned i = mine->count; i-- > 0 && mine->count == E2D_LOCK_HOLDS;) {
+    for (unsigned i = mine->count; i-- > 0 && mine->count == E2DT_LOCK_HOLDS;) {
         if (mine->held[i].order != order->id)
             remove_hold(mine, i);
     }
-    return mine->count < E2D_LOCK_HOLDS;
+    return mine->count < E2DT_LOCK_HOLDS;
 }
 
 static void took(struct ext2dax_lock_order *order, struct record *record, bool exclusive)
 {
-    struct e2d_lock_holds *mine = holds();
+    struct e2dt_lock_holds *mine = holds();
 
     atomic_fetch_add_explicit(&record->holders, 1, memory_order_relaxed);
     atomic_store_explicit(&record->exclusive, exclusive, memory_order_relaxed);
     if (exclusive && freezes(record))
         return;
     if (make_room(order, mine))
-        mine->held[mine->count++] = (struct e2d_lock_hold){record, order->id, exclusive};
+        mine->held[mine->count++] = (struct e2dt_lock_hold){record, order->id, exclusive};
     else
         tell(order, record, "is one lock too many for one thread", NULL);
 }
 
 static void leave(struct ext2dax_lock_order *order, struct record *record, bool exclusive)
 {
-    struct e2d_lock_holds *mine = holds();
+    struct e2dt_lock_holds *mine = holds();
     unsigned i = mine->count;
 
     if (exclusive && freezes(record)) {
@@ -202,16 +207,16 @@ static void leave(struct ext2dax_lock_order *order, struct record *record, bool 
 
 static void link_record(struct ext2dax_lock_order *order, struct record *record)
 {
-    e2d_tell_loading(&record->exclusive, sizeof record->exclusive);
-    e2d_tell_loading(&record->holders, sizeof record->holders);
+    e2dh_tell_loading(&record->exclusive, sizeof record->exclusive);
+    e2dh_tell_loading(&record->holders, sizeof record->holders);
     while (atomic_flag_test_and_set_explicit(&order->busy, memory_order_acquire))
         ;
-    e2d_tell_entered(&order->busy, true);
+    e2dh_tell_entered(&order->busy, true);
     record->next = order->records;
     if (record->next)
         record->next->before = record;
     order->records = record;
-    e2d_tell_leaving(&order->busy, true);
+    e2dh_tell_leaving(&order->busy, true);
     atomic_flag_clear_explicit(&order->busy, memory_order_release);
 }
 
@@ -219,28 +224,28 @@ static void unlink_record(struct ext2dax_lock_order *order, struct record *recor
 {
     while (atomic_flag_test_and_set_explicit(&order->busy, memory_order_acquire))
         ;
-    e2d_tell_entered(&order->busy, true);
+    e2dh_tell_entered(&order->busy, true);
     if (record->before)
         record->before->next = record->next;
     else
         order->records = record->next;
     if (record->next)
         record->next->before = record->before;
-    e2d_tell_leaving(&order->busy, true);
+    e2dh_tell_leaving(&order->busy, true);
     atomic_flag_clear_explicit(&order->busy, memory_order_release);
 }
 
 static int op_init(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lock_class, uint64_t number)
 {
     struct ext2dax_lock_order *order = ctx;
-    struct record *record = e2d_obtain(&order->host, sizeof(*record));
+    struct record *record = e2dt_obtain(&order->host, sizeof(*record));
     int error;
 
     if (!record)
         return -EXT2DAX_ENOMEM;
     error = order->locks.ops->init(order->locks.ctx, &record->inner, lock_class, number);
     if (error != 0) {
-        e2d_give_up(&order->host, record, sizeof(*record));
+        e2dt_give_up(&order->host, record, sizeof(*record));
         return error;
     }
     record->outer = lock;
@@ -261,7 +266,7 @@ static void op_destroy(void *ctx, struct ext2dax_lock *lock)
     if (order->locks.ops->destroy)
         order->locks.ops->destroy(order->locks.ctx, &record->inner);
     unlink_record(order, record);
-    e2d_give_up(&order->host, record, sizeof(*record));
+    e2dt_give_up(&order->host, record, sizeof(*record));
     lock->word = 0;
 }
 
@@ -299,7 +304,10 @@ static void op_write_unlock(void *ctx, struct ext2dax_lock *lock)
     order->locks.ops->write_unlock(order->locks.ctx, &record_of(lock)->inner);
 }
 
-/* Trying waits for nobody, so it may fail in any order; what it takes counts as any other lock. */
+/*
+ * Trying a lock never waits, so a failed try is allowed in any order. A successful try is checked
+ * and recorded like any other lock.
+ */
 static bool op_try_read_lock(void *ctx, struct ext2dax_lock *lock)
 {
     struct ext2dax_lock_order *order = ctx;
@@ -347,12 +355,12 @@ static const struct ext2dax_lock_ops ops = {
 struct ext2dax_lock_order *ext2dax_lock_order_open_on(const struct ext2dax_host *host, struct ext2dax_locks locks,
                                                       void (*broken)(void *arg, const char *text), void *arg)
 {
-    struct ext2dax_lock_order *order = e2d_obtain(host, sizeof(*order));
+    struct ext2dax_lock_order *order = e2dt_obtain(host, sizeof(*order));
 
     if (!order)
         return NULL;
-    if (!e2d_copy_lock_table(&order->lock_ops, locks.ops)) {
-        e2d_give_up(host, order, sizeof(*order));
+    if (!e2dh_copy_lock_table(&order->lock_ops, locks.ops)) {
+        e2dt_give_up(host, order, sizeof(*order));
         return NULL;
     }
     locks.ops = &order->lock_ops;
@@ -362,7 +370,7 @@ struct ext2dax_lock_order *ext2dax_lock_order_open_on(const struct ext2dax_host 
     order->arg = arg;
     order->id = atomic_fetch_add(&last_id, 1) + 1;
     atomic_flag_clear(&order->busy);
-    e2d_tell_loading(&order->busy, sizeof order->busy);
+    e2dh_tell_loading(&order->busy, sizeof order->busy);
     return order;
 }
 
@@ -382,9 +390,9 @@ void ext2dax_lock_order_close(struct ext2dax_lock_order *order)
         struct record *record = order->records;
 
         order->records = record->next;
-        e2d_give_up(&host, record, sizeof(*record));
+        e2dt_give_up(&host, record, sizeof(*record));
     }
-    e2d_give_up(&host, order, sizeof(*order));
+    e2dt_give_up(&host, order, sizeof(*order));
 }
 
 struct ext2dax_locks ext2dax_lock_order_locks(struct ext2dax_lock_order *order)
@@ -394,7 +402,7 @@ struct ext2dax_locks ext2dax_lock_order_locks(struct ext2dax_lock_order *order)
 
 void ext2dax_lock_order_returned(struct ext2dax_lock_order *order)
 {
-    struct e2d_lock_holds *mine = holds();
+    struct e2dt_lock_holds *mine = holds();
 
     for (unsigned i = mine->count; i-- > 0;) {
         if (mine->held[i].order != order->id)

@@ -1,27 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a thread holds, as the lock-order checker sees it. A bench whose threads are coroutines of one thread points
- * `e2d_lock_holds_now` at the running one's.
+ * The locks held by a thread, as recorded by the lock-order checker. A test harness running its
+ * threads as coroutines of a single thread points `e2dt_lock_holds_now` at the holds of the running
+ * coroutine.
  */
-#ifndef E2D_LOCK_ORDER_HOLDS_H
-#define E2D_LOCK_ORDER_HOLDS_H
+#ifndef E2DT_LOCK_ORDER_HOLDS_H
+#define E2DT_LOCK_ORDER_HOLDS_H
 
 #include <stdbool.h>
 
-#define E2D_LOCK_HOLDS 32u /* that one thread can have at a time, those it lost with an abandoned mount included */
+/* Most locks a thread can hold at a time, including locks lost with an abandoned mount. */
+#define E2DT_LOCK_HOLDS 32u
 
-struct e2d_lock_hold {
+struct e2dt_lock_hold {
     void *record;
     unsigned order;
     bool exclusive;
 };
 
-struct e2d_lock_holds {
-    struct e2d_lock_hold held[E2D_LOCK_HOLDS];
+struct e2dt_lock_holds {
+    struct e2dt_lock_hold held[E2DT_LOCK_HOLDS];
     unsigned count;
 };
 
-/* NULL: the thread's own. */
-extern _Thread_local struct e2d_lock_holds *e2d_lock_holds_now;
+/* NULL for the thread's own holds. */
+extern _Thread_local struct e2dt_lock_holds *e2dt_lock_holds_now;
 
 #endif

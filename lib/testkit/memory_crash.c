@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Crashing memory. Three images of one size: what the program sees (`now`), what of it was noticed (`seen`), and what is
- * durable (`medium`). A word that differs from its durable value, or did, is pending: it keeps every value it had since,
- * and how many of them were written back. A fence makes the last of those the durable one and forgets those before it.
+ * Crashing memory. Three images have the same size. `now` is seen by the program. `seen` holds the
+ * stores noticed so far. `medium` is durable. A word is pending if its value differs, or has
+ * differed, from the durable value. A pending word keeps every value since the durable value, and
+ * the number of values written back. A fence makes the last value written back durable and drops
+ * the values before.
  *
- * Images are made in the medium itself, word by word, and undone afterwards; their hash is a sum over words, kept along.
+ * Crash images are built in the medium itself, word by word, and undone afterwards. The hash of an
+ * image is a sum over its words, updated with every word.
  */
 #include "ext2dax/testkit/crash.h"
 
@@ -14,33 +17,39 @@
 #include "ext2dax/error.h"
 #include "ext2dax/hosted/memory.h"
 
-#include "crash_set.h"
+#include "memory_crash_set.h"
 #include "instrument.h"
-#include "sized.h"
+#include "base/copy_struct.h"
 
 #define LINE_DEFAULT    64u
 #define ALL_DEFAULT     12u
 #define SAMPLE_DEFAULT  1024u
 #define SET_DEFAULT_LOG 20u
-#define SINGLES         256u /* words tried alone, and left out alone, where there are more */
-#define CHUNK_SHIFT     7u   /* words of 1 KiB: enough of them pending there are taken for data, and go together */
-#define CHUNK_FULL      8u
-#define REDRAW          64u /* images from one draw, each a few words from the one before */
-#define NOTHING         UINT32_MAX
-#define LOST            0xDB /* what poisoned bytes read as */
+#define SINGLES         256u /* most words tried alone, and most words left out alone */
+/*
+ * A chunk is 1 KiB, here in words. CHUNK_FULL pending words in a chunk are taken for data and reach
+ * the medium together.
+ */
+#define CHUNK_SHIFT 7u
+#define CHUNK_FULL  8u
+/* Images per draw, each differing from the image before in a few words */
+#define REDRAW  64u
+#define NOTHING UINT32_MAX
+#define LOST    0xDB /* poisoned bytes read as this */
 
 struct pending {
     uint32_t word;
-    uint32_t values, room; /* since the durable one */
-    uint32_t written;      /* of those, from the first on, the last of them written back */
-    uint32_t chosen;       /* while images are made: 0, the durable one, or the how many-eth since */
+    uint32_t values, room; /* since the durable value */
+    uint32_t written;      /* number of values up to the last value written back */
+    /* while images are built, 0 for the durable value, or n for the n-th value since */
+    uint32_t chosen;
     uint32_t unit;
-    bool down; /* while all are enumerated: chosen goes down */
+    bool down; /* during an enumeration, `chosen` counts down */
     uint64_t *value;
 };
 
 struct unit {
-    uint32_t first, words; /* in `order` */
+    uint32_t first, words; /* a range of `order` */
 };
 
 struct poison {
@@ -49,13 +58,13 @@ struct poison {
 };
 
 struct ext2dax_crash {
-    struct ext2dax_memory memory; /* now */
+    struct ext2dax_memory memory; /* the plug's memory, with `now` as the base */
     uint64_t *now, *seen, *medium;
     uint32_t words;
-    uint32_t *place; /* of a word's pending, or NOTHING */
+    uint32_t *place; /* per word, the index of its pending entry, or NOTHING */
     struct pending *pending;
     uint32_t count, room;
-    uint32_t *order; /* pending words by unit */
+    uint32_t *order; /* indexes of pending entries by unit */
     struct unit *unit;
     unsigned line, all_up_to, sample;
     uint64_t random;
@@ -85,9 +94,9 @@ static uint32_t draw(struct ext2dax_crash *crash, uint32_t below)
     return (uint32_t)((crash->random >> 33) * below >> 31);
 }
 
-/* ---- what was stored ---- */
+/* ---- stores ---- */
 
-/* Out of memory an exploration has nothing true to say any more. */
+/* Aborts if out of memory, because an incomplete exploration has no valid result. */
 static void *grown(void *at, size_t bytes)
 {
     void *wider = realloc(at, bytes);
@@ -142,7 +151,7 @@ void ext2dax_crash_look(struct ext2dax_crash *crash)
     }
 }
 
-/* The core is about to store there: what the word holds may be there for the last time. */
+/* The core is about to store to `at`. Notes the current value, which the store may overwrite. */
 static void watch(enum e2d_yield_kind kind, const volatile void *at)
 {
     size_t offset;
@@ -154,7 +163,7 @@ static void watch(enum e2d_yield_kind kind, const volatile void *at)
         note(watched, (uint32_t)(offset / 8));
 }
 
-/* The words that go to the medium with a range, [*first, *end). */
+/* Rounds a byte range to lines. Returns the words written back as [*first, *end). */
 static void lines_of(const struct ext2dax_crash *crash, const void *at, size_t length, uint32_t *first, uint32_t *end)
 {
     size_t from = (size_t)((uintptr_t)at - (uintptr_t)crash->memory.base), to = from + length;
@@ -200,7 +209,10 @@ static void choose(struct ext2dax_crash *crash, struct pending *p, uint32_t chos
 
     if (chosen == p->chosen)
         return;
-    /* The durable value makes room for the first choice, and comes back from there. */
+    /*
+     * The first choice saves the durable value in `seen`, and choice 0 restores the value from
+     * there.
+     */
     if (p->chosen == 0)
         crash->seen[p->word] = *at;
     value = chosen != 0 ? p->value[chosen - 1] : crash->seen[p->word];
@@ -209,7 +221,7 @@ static void choose(struct ext2dax_crash *crash, struct pending *p, uint32_t chos
     p->chosen = chosen;
 }
 
-/* Back to the durable image. */
+/* Restores the durable image. */
 static void choose_none(struct ext2dax_crash *crash)
 {
     for (uint32_t i = 0; i < crash->count; i++)
@@ -236,7 +248,10 @@ static int hand_out(struct ext2dax_crash *crash, bool whole)
     return crash->judge(crash->arg, &state);
 }
 
-/* Every image, each one word from the one before: every word goes up and down through its values, the first fastest. */
+/*
+ * Hands out every image, each differing from the image before in a single word. Every word counts
+ * up and down through its values, the first word fastest.
+ */
 static int enumerate(struct ext2dax_crash *crash)
 {
     uint32_t i = 0, left;
@@ -266,7 +281,10 @@ static int enumerate(struct ext2dax_crash *crash)
     }
 }
 
-/* The words in units: what fills a chunk goes together, every other word alone. Single words come first. */
+/*
+ * Divides the pending words into units. The words of a full chunk are a unit together, and every
+ * other word is a unit alone. Single words come first.
+ */
 static uint32_t make_units(struct ext2dax_crash *crash)
 {
     uint32_t units = 0, placed = 0, chunks = (crash->words >> CHUNK_SHIFT) + 1;
@@ -310,7 +328,7 @@ static void toggle_unit(struct ext2dax_crash *crash, const struct unit *unit)
     }
 }
 
-/* Every set of units; `units` is small. */
+/* Hands out every set of units but the empty set. `units` is small. */
 static int enumerate_units(struct ext2dax_crash *crash, uint32_t units)
 {
     for (uint32_t turn = 1; turn < (uint32_t)1 << units; turn++) {
@@ -328,7 +346,10 @@ static int enumerate_units(struct ext2dax_crash *crash, uint32_t units)
     return 0;
 }
 
-/* Each word alone where `alone`, else each left out alone; no more of them than SINGLES. */
+/*
+ * With `alone` hands out each word alone, else all words but each word in turn. Limited to SINGLES
+ * images.
+ */
 static int singles(struct ext2dax_crash *crash, bool alone)
 {
     uint32_t step = crash->count / SINGLES + 1;
@@ -346,7 +367,7 @@ static int singles(struct ext2dax_crash *crash, bool alone)
     return 0;
 }
 
-/* From everything to nothing: how likely a word is to have reached the medium, in eighths. */
+/* Probability of a word having reached the medium, in eighths, with one value per draw. */
 static const unsigned char density[] = {4, 1, 7, 2, 6, 3, 5};
 
 static int drawn(struct ext2dax_crash *crash, uint32_t units)
@@ -410,7 +431,7 @@ static int hand_out_all(struct ext2dax_crash *crash)
         rc = sample(crash);
     }
     choose_none(crash);
-    /* What had been noticed is what the program sees. */
+    /* `seen` equalled `now` before the images used it for durable values. */
     for (uint32_t i = 0; i < crash->count; i++)
         crash->seen[crash->pending[i].word] = crash->now[crash->pending[i].word];
     return rc;
@@ -428,7 +449,7 @@ static void make_durable(struct ext2dax_crash *crash, uint32_t word, uint64_t va
     crash->medium[word] = value;
 }
 
-/* Whatever the word held since its durable value is of no account any more. */
+/* Drops all values of the word since the durable value. */
 static void forget(struct ext2dax_crash *crash, uint32_t word)
 {
     uint32_t place = crash->place[word];
@@ -444,7 +465,7 @@ static void forget(struct ext2dax_crash *crash, uint32_t word)
     crash->place[word] = NOTHING;
 }
 
-/* What was written back is durable: the last value of it replaces the durable one. */
+/* Makes the last value written back the durable value. */
 static void settle(struct ext2dax_crash *crash)
 {
     uint32_t kept = 0;
@@ -459,7 +480,7 @@ static void settle(struct ext2dax_crash *crash)
             p.written = 0;
         }
         crash->place[p.word] = p.values != 0 ? kept : NOTHING;
-        /* The entries change places, so that each keeps the room of one. */
+        /* Swaps the entries, so that each entry keeps an allocated `value` array. */
         crash->pending[i] = crash->pending[kept];
         crash->pending[kept] = p;
         kept += p.values != 0;
@@ -570,7 +591,7 @@ int ext2dax_crash_open(const struct ext2dax_crash_options *options, struct ext2d
     int rc;
 
     *opened = NULL;
-    e2d_copy_sized(&o, sizeof o, options);
+    e2d_copy_struct(&o, sizeof o, options);
     o.line = o.line != 0 ? o.line : LINE_DEFAULT;
     o.all_up_to = o.all_up_to != 0 ? o.all_up_to : ALL_DEFAULT;
     if (!valid(&o))
@@ -578,7 +599,7 @@ int ext2dax_crash_open(const struct ext2dax_crash_options *options, struct ext2d
     crash = calloc(1, sizeof *crash);
     if (!crash)
         return -EXT2DAX_ENOMEM;
-    rc = ext2dax_heap_open(o.bytes, &crash->memory);
+    rc = ext2dax_memory_open_heap(o.bytes, &crash->memory);
     crash->words = (uint32_t)(o.bytes / 8);
     crash->now = crash->memory.base;
     crash->seen = calloc(crash->words, 8);
@@ -603,7 +624,7 @@ int ext2dax_crash_open(const struct ext2dax_crash_options *options, struct ext2d
     *memory = crash->memory;
     *opened = crash;
     watched = crash;
-    e2d_yield_hook = watch;
+    e2dt_yield_hook = watch;
     return 0;
 }
 
@@ -611,7 +632,7 @@ void ext2dax_crash_close(struct ext2dax_crash *crash)
 {
     if (watched == crash) {
         watched = NULL;
-        e2d_yield_hook = NULL;
+        e2dt_yield_hook = NULL;
     }
     ext2dax_crash_cure(crash);
     for (uint32_t i = 0; i < crash->room; i++)
@@ -623,6 +644,6 @@ void ext2dax_crash_close(struct ext2dax_crash *crash)
     free(crash->place);
     free(crash->medium);
     free(crash->seen);
-    ext2dax_heap_close(&crash->memory);
+    ext2dax_memory_close_heap(&crash->memory);
     free(crash);
 }

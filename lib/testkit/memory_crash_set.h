@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A set of hashes with a bound: when it is full, what is new is no longer remembered, and it says so. */
-#ifndef E2D_TESTKIT_CRASH_SET_H
-#define E2D_TESTKIT_CRASH_SET_H
+/* A bounded set of hashes. A full set remembers no new hash and returns CRASH_SET_FULL. */
+#ifndef E2DT_TESTKIT_MEMORY_CRASH_SET_H
+#define E2DT_TESTKIT_MEMORY_CRASH_SET_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,7 +9,7 @@
 #include "ext2dax/hosted/memory.h"
 
 struct crash_set {
-    uint64_t *slot; /* 0: free */
+    uint64_t *slot; /* 0 for a free slot */
     uint64_t mask, used;
     struct ext2dax_memory memory;
 };
@@ -18,10 +18,10 @@ enum crash_set_answer { CRASH_SET_NEW, CRASH_SET_THERE, CRASH_SET_FULL };
 
 static inline bool crash_set_open(struct crash_set *set, unsigned log)
 {
-    /* Half of the slots stay free. Untouched ones cost nothing. */
+    /* Half of the slots stay free. Slots never accessed use no memory. */
     set->mask = ((uint64_t)2 << log) - 1;
     set->used = 0;
-    if (ext2dax_heap_open(((size_t)set->mask + 1) * sizeof *set->slot, &set->memory) != 0)
+    if (ext2dax_memory_open_heap(((size_t)set->mask + 1) * sizeof *set->slot, &set->memory) != 0)
         return false;
     set->slot = set->memory.base;
     return true;
@@ -29,7 +29,7 @@ static inline bool crash_set_open(struct crash_set *set, unsigned log)
 
 static inline void crash_set_close(struct crash_set *set)
 {
-    ext2dax_heap_close(&set->memory);
+    ext2dax_memory_close_heap(&set->memory);
     set->slot = NULL;
 }
 

@@ -1,47 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The model address space: a page table in a plain array.
+ * The model address space, a page table in a plain array.
  *
- * Entries and the list of mappings are guarded by the page-table lock. An access through the tables looks its entry up and
- * touches the bytes in one hold of it, so that when `unmap` or `protect` has returned no access goes through what they took
- * away: what a processor's TLB shootdown gives. A huge entry is one mark on every page of its window; taking away or
- * protecting a part of it leaves small entries, as a kernel that splits does.
+ * The page-table lock guards the entries and the list of mappings. An access through the table
+ * looks up its entry and copies the bytes within a single hold of the lock. Once `unmap` or
+ * `protect` has returned, no access uses a removed permission. A TLB shootdown of a processor gives
+ * the same guarantee. A huge entry is a flag on every page of its PMD range. Removing or protecting
+ * a part of a huge entry splits the entry into small entries, as in a kernel that splits huge PTEs.
  */
 #include "ext2dax/testkit/model.h"
 
 #include <string.h>
 
+#include "ext2dax/file.h"
 #include "ext2dax/hosted/host.h"
 #include "ext2dax/mount.h"
 #include "ext2dax/testkit/checker.h"
 
 #include "../hosted/lock_table.h"
-#include "obtain.h"
-#include "yield.h"
+#include "model_mutants.h"
+#include "zalloc.h"
+#include "base/instrument.h"
 
 struct entry {
     struct ext2dax_model_entry seen;
-    unsigned char *copy; /* COPY: the page's own bytes */
+    unsigned char *copy; /* private copy of the page */
 };
 
 struct ext2dax_model_map {
     struct ext2dax_model *model;
     struct ext2dax_model_map *next;
     struct ext2dax_inode *inode;
-    uint64_t first, count; /* pages */
+    uint64_t first, count; /* in pages */
     bool shared, writable;
-    struct entry *entries; /* `count` of them */
+    struct entry *entries; /* array of `count` entries */
 };
 
 struct ext2dax_model {
     struct ext2dax_host host;
-    struct ext2dax_locks locks;       /* the caller's ctx, and */
-    struct ext2dax_lock_ops lock_ops; /* their table */
+    struct ext2dax_locks locks;       /* ops points to lock_ops, ctx is the caller's */
+    struct ext2dax_lock_ops lock_ops; /* copy of the caller's table */
     struct ext2dax_lock table;
     unsigned char *base;
     size_t size;
     uint32_t page_size;
-    uint64_t window_pages;
+    uint64_t pmd_pages;
     struct ext2dax_model_map *maps;
     int complaints;
 };
@@ -65,22 +68,22 @@ static struct entry *entry_of(const struct ext2dax_model_map *map, uint64_t page
 
 static void clear(const struct ext2dax_model *model, struct entry *entry)
 {
-    e2d_give_up(&model->host, entry->copy, model->page_size);
+    e2dt_give_up(&model->host, entry->copy, model->page_size);
     memset(entry, 0, sizeof(*entry));
 }
 
-/* The window's other pages stay, as small entries. */
+/* Splits the huge entry of a PMD range. The other pages stay mapped by small entries. */
 static void split(const struct ext2dax_model_map *map, uint64_t page)
 {
-    uint64_t start = page & ~(map->model->window_pages - 1);
+    uint64_t start = page & ~(map->model->pmd_pages - 1);
 
     if (!entry_of(map, page)->seen.huge)
         return;
-    for (uint64_t i = start; i < start + map->model->window_pages; i++)
+    for (uint64_t i = start; i < start + map->model->pmd_pages; i++)
         entry_of(map, i)->seen.huge = false;
 }
 
-/* The pages of [first, first + count) that the mapping shows, as [*from, *to); false: none. */
+/* Intersects [first, first + count) with the mapping, as [*from, *to). Returns false if empty. */
 static bool clip(const struct ext2dax_model_map *map, uint64_t first, uint64_t count, uint64_t *from, uint64_t *to)
 {
     uint64_t end = count > UINT64_MAX - first ? UINT64_MAX : first + count;
@@ -92,7 +95,7 @@ static bool clip(const struct ext2dax_model_map *map, uint64_t first, uint64_t c
 
 /* ---- the plug ---- */
 
-/* What the core may never ask for, whatever is entered already. */
+/* Is the request valid, regardless of the entries already installed? */
 static bool is_sane(const struct ext2dax_model *model, const struct ext2dax_fault *fault,
                     const struct ext2dax_mapping *mapping)
 {
@@ -112,12 +115,15 @@ static bool is_sane(const struct ext2dax_model *model, const struct ext2dax_faul
     if (mapping->writable && (!data || !fault->write || !fault->shared))
         return false;
     if (mapping->huge)
-        return data && mapping->count == model->window_pages && mapping->page % model->window_pages == 0 &&
-               mapping->memory_offset % (model->window_pages * model->page_size) == 0;
+        return data && mapping->count == model->pmd_pages && mapping->page % model->pmd_pages == 0 &&
+               mapping->memory_offset % (model->pmd_pages * model->page_size) == 0;
     return true;
 }
 
-/* Does what is asked for contradict what is entered? A weaker entry for the same block is none: it is passed over. */
+/*
+ * Does the request contradict the installed entry? A request for a weaker entry of the same block
+ * does not, and is ignored by enter_page().
+ */
 static bool contradicts(const struct ext2dax_model_entry *seen, const struct ext2dax_mapping *mapping, uint64_t offset)
 {
     return seen->kind == EXT2DAX_MODEL_DATA &&
@@ -132,7 +138,7 @@ static enum ext2dax_fault_result enter_copy(struct ext2dax_model_map *map, uint6
 
     if (entry->seen.kind == EXT2DAX_MODEL_COPY)
         return EXT2DAX_FAULT_NOPAGE;
-    copy = e2d_obtain(&map->model->host, map->model->page_size);
+    copy = e2dt_obtain(&map->model->host, map->model->page_size);
     if (!copy)
         return EXT2DAX_FAULT_OOM;
     if (offset != EXT2DAX_NO_OFFSET)
@@ -166,7 +172,9 @@ static void enter_page(const struct ext2dax_model_map *map, uint64_t page, const
     seen->huge = mapping->huge;
 }
 
-/* One entry has one permission: a window that holds something stronger cannot become huge. */
+/*
+ * A huge entry has a single permission. A PMD range with a stronger small entry cannot become huge.
+ */
 static bool may_be_huge(const struct ext2dax_model_map *map, const struct ext2dax_mapping *mapping)
 {
     if (mapping->page < map->first || mapping->page + mapping->count > map->first + map->count)
@@ -180,9 +188,9 @@ static bool may_be_huge(const struct ext2dax_model_map *map, const struct ext2da
     return true;
 }
 
-static enum ext2dax_fault_result op_map(void *ctx, struct ext2dax_fault *fault, const struct ext2dax_mapping *mapping)
+static enum ext2dax_fault_result enter(struct ext2dax_model *model, struct ext2dax_fault *fault,
+                                       const struct ext2dax_mapping *mapping)
 {
-    struct ext2dax_model *model = ctx;
     struct ext2dax_model_map *map = fault->cookie;
     enum ext2dax_fault_result result = EXT2DAX_FAULT_NOPAGE;
     uint64_t from, to, offset;
@@ -209,6 +217,16 @@ static enum ext2dax_fault_result op_map(void *ctx, struct ext2dax_fault *fault, 
     return result;
 }
 
+static enum ext2dax_fault_result op_map(void *ctx, struct ext2dax_fault *fault, const struct ext2dax_mapping *mapping)
+{
+    enum ext2dax_fault_result result;
+
+    e2dt_model_before_map(fault->inode);
+    result = enter(ctx, fault, mapping);
+    e2dt_model_after_map(fault->inode);
+    return result;
+}
+
 static void op_unmap(void *ctx, struct ext2dax_inode *inode, uint64_t first, uint64_t count, bool private_too)
 {
     struct ext2dax_model *model = ctx;
@@ -219,7 +237,7 @@ static void op_unmap(void *ctx, struct ext2dax_inode *inode, uint64_t first, uin
         if (map->inode != inode || !clip(map, first, count, &from, &to))
             continue;
         for (uint64_t page = from; page < to; page++) {
-            if (entry_of(map, page)->seen.kind == EXT2DAX_MODEL_COPY && !private_too)
+            if (entry_of(map, page)->seen.kind == EXT2DAX_MODEL_COPY && (!private_too || E2D_MUTANT(COPIES_STAY)))
                 continue;
             split(map, page);
             clear(model, entry_of(map, page));
@@ -235,7 +253,10 @@ static bool is_stored_to(const struct ext2dax_model_map *map, uint64_t page)
     return seen->kind == EXT2DAX_MODEL_DATA && seen->writable;
 }
 
-/* The lowest writable page of the inode in [first, first + count); false: there is none. */
+/*
+ * Finds the lowest writable page of the inode in [first, first + count). Returns false if there is
+ * none.
+ */
 static bool lowest_writable(const struct ext2dax_model *model, const struct ext2dax_inode *inode, uint64_t first,
                             uint64_t count, uint64_t *lowest)
 {
@@ -269,7 +290,7 @@ static bool protect_page(const struct ext2dax_model *model, const struct ext2dax
     return was;
 }
 
-/* A huge entry has one permission: one that was protected in part only is split. */
+/* A huge entry has a single permission. Splits a huge entry protected only in part. */
 static void settle_huge(const struct ext2dax_model *model, const struct ext2dax_inode *inode, uint64_t page)
 {
     uint64_t from, to;
@@ -290,9 +311,9 @@ static uint64_t op_protect(void *ctx, struct ext2dax_inode *inode, uint64_t firs
         while (page < end && protect_page(model, inode, page))
             page++;
         *run = start;
-        if (start % model->window_pages != 0)
+        if (start % model->pmd_pages != 0)
             settle_huge(model, inode, start - 1);
-        if (page % model->window_pages != 0)
+        if (page % model->pmd_pages != 0)
             settle_huge(model, inode, page);
     }
     unlock_table(model);
@@ -307,21 +328,21 @@ static const struct ext2dax_address_space_ops ops = {
 struct ext2dax_model *ext2dax_model_open_on(const struct ext2dax_host *host, const struct ext2dax_memory *memory,
                                             struct ext2dax_locks locks, uint32_t page_size, unsigned huge_order)
 {
-    struct ext2dax_model *model = e2d_obtain(host, sizeof(*model));
+    struct ext2dax_model *model = e2dt_obtain(host, sizeof(*model));
     bool good;
 
     if (!model)
         return NULL;
     model->host = *host;
-    good = e2d_copy_lock_table(&model->lock_ops, locks.ops);
+    good = e2dh_copy_lock_table(&model->lock_ops, locks.ops);
     locks.ops = &model->lock_ops;
     model->locks = locks;
     model->base = memory->base;
     model->size = memory->size;
     model->page_size = page_size;
-    model->window_pages = (uint64_t)1 << huge_order;
+    model->pmd_pages = (uint64_t)1 << huge_order;
     if (!good || locks.ops->init(locks.ctx, &model->table, EXT2DAX_LOCK_PAGE_TABLE, 0) != 0) {
-        e2d_give_up(host, model, sizeof(*model));
+        e2dt_give_up(host, model, sizeof(*model));
         return NULL;
     }
     return model;
@@ -343,7 +364,7 @@ void ext2dax_model_close(struct ext2dax_model *model)
         ext2dax_model_unmap(model->maps);
     if (model->locks.ops->destroy)
         model->locks.ops->destroy(model->locks.ctx, &model->table);
-    e2d_give_up(&host, model, sizeof(*model));
+    e2dt_give_up(&host, model, sizeof(*model));
 }
 
 struct ext2dax_address_space ext2dax_model_address_space(struct ext2dax_model *model)
@@ -356,13 +377,13 @@ struct ext2dax_address_space ext2dax_model_address_space(struct ext2dax_model *m
 struct ext2dax_model_map *ext2dax_model_map(struct ext2dax_model *model, struct ext2dax_inode *inode, uint64_t first,
                                             uint64_t count, bool shared, bool writable)
 {
-    struct ext2dax_model_map *map = e2d_obtain(&model->host, sizeof(*map));
+    struct ext2dax_model_map *map = e2dt_obtain(&model->host, sizeof(*map));
 
     if (!map)
         return NULL;
-    map->entries = e2d_obtain(&model->host, (size_t)count * sizeof(*map->entries));
+    map->entries = e2dt_obtain(&model->host, (size_t)count * sizeof(*map->entries));
     if (!map->entries) {
-        e2d_give_up(&model->host, map, sizeof(*map));
+        e2dt_give_up(&model->host, map, sizeof(*map));
         return NULL;
     }
     map->model = model;
@@ -390,8 +411,8 @@ void ext2dax_model_unmap(struct ext2dax_model_map *map)
     unlock_table(model);
     for (uint64_t i = 0; i < map->count; i++)
         clear(model, &map->entries[i]);
-    e2d_give_up(&model->host, map->entries, (size_t)map->count * sizeof(*map->entries));
-    e2d_give_up(&model->host, map, sizeof(*map));
+    e2dt_give_up(&model->host, map->entries, (size_t)map->count * sizeof(*map->entries));
+    e2dt_give_up(&model->host, map, sizeof(*map));
 }
 
 struct ext2dax_model_entry ext2dax_model_entry(const struct ext2dax_model_map *map, uint64_t page)
@@ -427,10 +448,11 @@ void ext2dax_model_fault(struct ext2dax_model_map *map, uint64_t page, bool writ
     fault->write = write;
     fault->shared = map->shared;
     fault->cookie = map;
+    fault->pages_wanted = UINT64_MAX;
 }
 
 #if defined(E2D_NO_FAULTS)
-/* A core without the fault family has nothing to answer with. */
+/* Built without the fault family. No fault can be resolved. */
 static enum ext2dax_fault_result trap(struct ext2dax_model_map *map, uint64_t page, bool write, bool huge)
 {
     (void)map;
@@ -440,8 +462,8 @@ static enum ext2dax_fault_result trap(struct ext2dax_model_map *map, uint64_t pa
     return EXT2DAX_FAULT_FALLBACK;
 }
 #else
-/* One trap, answered by the entry point a kernel would choose. */
-static enum ext2dax_fault_result trap(struct ext2dax_model_map *map, uint64_t page, bool write, bool huge)
+/* Resolves a single fault with the fault kind that a kernel would choose. */
+static enum ext2dax_fault_result fault_in(struct ext2dax_model_map *map, uint64_t page, bool write, bool huge)
 {
     enum ext2dax_model_kind kind = ext2dax_model_entry(map, page).kind;
     struct ext2dax_fault fault;
@@ -460,9 +482,19 @@ static enum ext2dax_fault_result trap(struct ext2dax_model_map *map, uint64_t pa
         return ext2dax_mkwrite(&fault);
     return ext2dax_fault(&fault);
 }
+
+/* A single trap. A mutant truncates the file at the page of a failed write. */
+static enum ext2dax_fault_result trap(struct ext2dax_model_map *map, uint64_t page, bool write, bool huge)
+{
+    enum ext2dax_fault_result result = fault_in(map, page, write, huge);
+
+    if (write && map->shared && result == EXT2DAX_FAULT_SIGBUS)
+        e2dt_model_store_failed(map->inode, page * map->model->page_size);
+    return result;
+}
 #endif
 
-/* Copies through the entry if it allows the access; false: it traps. */
+/* Copies bytes through the entry. Returns false if the entry does not permit the access. */
 static bool access_page(struct ext2dax_model_map *map, uint64_t page, size_t from, size_t length, void *to,
                         const void *source)
 {
@@ -529,7 +561,7 @@ enum ext2dax_fault_result ext2dax_model_write(struct ext2dax_model_map *map, uin
     return access_bytes(map, offset, length, NULL, from, huge, wait);
 }
 
-/* ---- looking at it ---- */
+/* ---- inspection ---- */
 
 void ext2dax_model_peek_each(const struct ext2dax_model *model,
                              void (*each)(void *arg, const struct ext2dax_inode *inode, uint64_t page, bool shared,
@@ -566,7 +598,7 @@ static void check_entry(void *arg, const struct ext2dax_inode *inode, uint64_t p
     const struct ext2dax_model *model = check->model;
     uint64_t size = ext2dax_check_size(model->base, model->size, inode->number);
     uint32_t block = ext2dax_check_block(model->base, model->size, inode->number, page);
-    uint64_t huge_mask = model->window_pages - 1;
+    uint64_t huge_mask = model->pmd_pages - 1;
     const char *what = NULL;
 
     if (page >= size / model->page_size + (size % model->page_size != 0))

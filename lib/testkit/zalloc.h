@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Zeroed memory for the testkit's own objects, from whatever host a bench gives them; NULL where that has none. */
-#ifndef E2D_OBTAIN_H
-#define E2D_OBTAIN_H
+/*
+ * Zeroed memory for the testkit's own objects, allocated from the host plug of the test harness.
+ * Returns NULL if the host is out of memory or has no allocator.
+ */
+#ifndef E2DT_ZALLOC_H
+#define E2DT_ZALLOC_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,7 +12,7 @@
 
 #include "ext2dax/host.h"
 
-static inline void *e2d_obtain(const struct ext2dax_host *host, size_t bytes)
+static inline void *e2dt_obtain(const struct ext2dax_host *host, size_t bytes)
 {
     bool gives = host->ops->size >= offsetof(struct ext2dax_host_ops, now) && host->ops->alloc && host->ops->release;
     void *at = gives ? host->ops->alloc(host->ctx, bytes) : NULL;
@@ -17,7 +20,7 @@ static inline void *e2d_obtain(const struct ext2dax_host *host, size_t bytes)
     return at ? memset(at, 0, bytes) : NULL;
 }
 
-static inline void e2d_give_up(const struct ext2dax_host *host, void *at, size_t bytes)
+static inline void e2dt_give_up(const struct ext2dax_host *host, void *at, size_t bytes)
 {
     if (at)
         host->ops->release(host->ctx, at, bytes);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The invariant checker: is a whole image, with every mapping of it, as it must be? Written apart from the core, on the
- * on-disk format alone, so that the two cannot share a mistake.
+ * Invariant checker of whole images, with every mapping in the block trees. The checker shares no
+ * code with the core. Both are written separately from the on-disk format, so that a mistake in one
+ * is not repeated in the other.
  */
 #ifndef EXT2DAX_TESTKIT_CHECKER_H
 #define EXT2DAX_TESTKIT_CHECKER_H
@@ -13,52 +14,84 @@
 extern "C" {
 #endif
 
-#define EXT2DAX_CHECK_MOUNTED 0x1u /* the image is in use: the superblock's valid bit may be clear */
+/* The image is in use. The valid bit of the superblock may be clear. */
+#define EXT2DAX_CHECK_MOUNTED 0x1u
 /*
- * After a crash: what e2fsck -p mends by itself is allowed, and the valid bit may be clear. Leaked blocks and inodes;
- * stale free counts, link counts, i_blocks (but a symlink's); entries that name an inode without links; an empty file
- * without a name; a wrong type in an entry; a directory's size that does not end where its blocks do; an xattr block with too high a
- * reference count. Never: a block in use that is marked free, owned twice, or past the end of a file.
+ * The image is from a crash. Allows damage repaired by e2fsck -p on its own, and a clear valid bit.
+ * Allowed are
+ * - leaked blocks and inodes
+ * - stale free counts and directory counts, link counts, and i_blocks (except of a symlink)
+ * - a dirent with the number of an inode without links, and a wrong type in a dirent
+ * - an empty file without a name
+ * - a directory size not ending where the directory's blocks end
+ * - a too high reference count of an xattr block
+ *
+ * Never allowed is a block in use marked free, owned twice, or past the end of a file.
  */
 #define EXT2DAX_CHECK_LEAKS_OK 0x2u
-/* Inodes without a name that are still held; their blocks must be owned as any file's. Not beside LEAKS_OK. */
+/*
+ * Allows inodes without a name which are still held. Their blocks must be owned as of any file. Has
+ * no effect with LEAKS_OK.
+ */
 #define EXT2DAX_CHECK_UNLINKED_OK 0x4u
+/*
+ * Allows blocks past the end of a regular file as left by other drivers and accepted by e2fsck. A
+ * single block may begin exactly at the end, and pointer blocks may lead to this block or to no
+ * block. This library leaves neither after changing a size.
+ */
+#define EXT2DAX_CHECK_ENDS_OK 0x8u
 
-/* Who owns a block, as the checker found it. */
+/* Owners of a block, besides inode numbers. */
 #define EXT2DAX_OWNER_FREE     0u
 #define EXT2DAX_OWNER_METADATA UINT32_MAX
-#define EXT2DAX_OWNER_LEAKED   (UINT32_MAX - 1) /* marked used, and nobody's */
+#define EXT2DAX_OWNER_LEAKED   (UINT32_MAX - 1) /* marked used and owned by no inode */
 
-/* One thing that is wrong. */
+/* A violated invariant. */
 struct ext2dax_finding {
-    const char *what;  /* static text: "block owned twice", "group: free block count", … */
-    uint32_t inode;    /* 0: none concerned */
-    uint64_t block;    /* block or group number concerned */
-    uint64_t expected; /* the value there should be */
-    uint64_t found;    /* the value there is */
+    const char *what;  /* static text, as "block owned twice" or "group: free block count" */
+    uint32_t inode;    /* number, or 0 without an inode */
+    uint64_t block;    /* number of the block or group */
+    uint64_t expected; /* correct value */
+    uint64_t found;    /* value in the image */
 };
 
 /*
- * Checks the image in [base, base + size): every block owned once, owned means marked, none past the end of its file
- * (one exactly at the end included), no pointer into metadata, i_blocks, free counts of groups and superblock, link
- * counts, directory entries, their names and types, sizes, bitmap padding, superblock copies. Calls `found` for each thing wrong (NULL: only count).
- * `owners`, where not NULL, has room for one number a block of the image and receives the owner: an inode number or
- * EXT2DAX_OWNER_…. Returns how many findings there were, or a negative EXT2DAX_E…: EINVAL (not an image), EOPNOTSUPP
- * (unknown incompatible features), ENOMEM.
+ * Checks the image in [base, base + size). The invariants are
+ * - every block has a single owner, and an owned block is marked used
+ * - no block lies past the end of its file, or begins exactly at the end
+ * - no pointer leads into metadata
+ * - i_blocks, the free counts of groups and superblock, and link counts are exact
+ * - dirents, their names and types, and sizes are valid
+ * - bitmap padding and superblock copies are valid
  *
- * `base` is aligned to 8 bytes and the image at rest. Any bytes will do: no image makes it crash or loop, and it reads
- * nothing outside the range. Where the superblock or a descriptor contradicts itself, that alone is reported and the
- * owners are not filled. Linear in blocks and inodes, one allocation, no lock; 2 µs for a small image.
+ * Calls `found` per violation (NULL only counts). `owners` is NULL or an array of a number per
+ * block of the image, and receives the owner, an inode number or EXT2DAX_OWNER_…. If the superblock
+ * or a descriptor contradicts itself, only this contradiction is reported, and `owners` is
+ * undefined.
+ *
+ * `base` is aligned to 8 bytes, and nothing changes the image meanwhile. The bytes may be
+ * arbitrary. No image causes a crash or an endless loop, and no byte outside the range is read. The
+ * time is linear in blocks and inodes, 2 µs for a small image. Takes no lock. Allocates once, and
+ * again for directories with very many names.
+ *
+ * Returns the number of findings or a negative errno
+ *
+ *   EINVAL       not an ext2 image
+ *   EOPNOTSUPP   unknown incompatible features
+ *   ENOMEM       no memory, after any number of calls of `found`
  */
 int ext2dax_check_image(const void *base, size_t size, unsigned flags,
                         void (*found)(void *arg, const struct ext2dax_finding *finding), void *arg, uint32_t *owners);
 
-/* The physical block behind a logical block of an inode, by walking the image: 0 for a hole, or past the tree. */
+/*
+ * Returns the physical block of a logical block of an inode, found by a walk through the image.
+ * Returns 0 for a hole, past the tree, and without a valid image or inode.
+ */
 uint32_t ext2dax_check_block(const void *base, size_t size, uint32_t inode, uint64_t logical);
-/* The size the image records. */
+/* Returns the size of an inode in bytes as recorded in the image, or 0 without a valid inode. */
 uint64_t ext2dax_check_size(const void *base, size_t size, uint32_t inode);
 
-/* Prints a finding as one line into buffer; returns the whole length, as snprintf. */
+/* Writes a finding as a line into `buffer`. Returns the length of the whole line, as snprintf(). */
 int ext2dax_finding_text(const struct ext2dax_finding *finding, char *buffer, size_t size);
 
 #ifdef __cplusplus

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Crashing memory: a memory plug that knows at any moment which images a loss of power could leave, and hands them out.
+ * Crashing memory, a memory plug which knows all images a power failure could leave at any moment,
+ * and passes the images to a callback.
  *
- * The medium takes aligned words of 8 bytes, each whole or not at all. A store may reach it at any time after it was
- * made, as cache lines are evicted, and need not ever; written back and fenced it has. So each word that was stored to
- * since has, independently of all others, any of the values that it had from its last durable one on: a superset of
- * what a processor does that keeps the stores of one line in order. Only the bytes that persist names count as written
+ * The medium takes aligned words of 8 bytes, each whole or not at all. A store may reach the medium
+ * at any time after the store, as cache lines are evicted, or never. After write-back and a fence
+ * the store has reached the medium. So each stored word has, independently of all other words, any
+ * value it had since its last durable value. This is a superset of the images left by a processor
+ * which keeps the stores to a cache line in order. Only bytes passed to persist count as written
  * back, rounded to `line`.
  *
- * Stores are not announced; they are found by comparing, at every persist, zero and fence, and in the instrumented core
- * before every atomic store too. A value stored by other means, and stored over before any of these, is not seen.
+ * Stores are found by comparison at every persist, zero and fence, and in the instrumented core
+ * also before every atomic store. A value stored without such a point, and overwritten before the
+ * next, is missed.
  *
- * One thread at a time, in the library and here; one crashing memory at a time is told of atomic stores, the last opened.
+ * Not thread-safe. A single thread uses the library and the crashing memory. Only the crashing
+ * memory opened last is told of atomic stores, and no explorer may be exploring at the same time.
+ * The program aborts when bookkeeping has no memory.
  */
 #ifndef EXT2DAX_TESTKIT_CRASH_H
 #define EXT2DAX_TESTKIT_CRASH_H
@@ -28,65 +33,89 @@ extern "C" {
 
 struct ext2dax_crash;
 
-/* One image that a crash could leave. */
+/* An image left by a crash. */
 struct ext2dax_crash_state {
-    const void *image; /* as large as the memory, aligned to 8 bytes; the judge's until it returns */
-    uint64_t hash;     /* of the image: equal images, equal hashes */
-    bool before;       /* handed out before, since the memory was opened */
-    bool whole;        /* everything stored has reached the medium */
-    unsigned pending;  /* words whose value the crash decided */
+    const void *image; /* of the memory's size, aligned to 8 bytes, valid during the callback */
+    uint64_t hash;     /* of the image. Equal images have equal hashes. */
+    bool before;       /* the image was passed before, since the memory was opened */
+    bool whole;        /* every store has reached the medium */
+    unsigned pending;  /* words with a value chosen by the crash */
 };
 
-/* All-zero is a good default, but for `bytes`. */
+/* Options of ext2dax_crash_open(). All-zero is a good default, except for `bytes`. */
 struct ext2dax_crash_options {
-    size_t size;           /* sizeof of whoever filled it; what lies past it counts as zero */
-    size_t bytes;          /* of the memory; a multiple of 64 */
-    unsigned line;         /* bytes written back together: a power of 2, 8 … 4096; 0: 64 */
-    unsigned all_up_to;    /* log2 of the images up to which all are enumerated, at most 24; 0: 12 */
-    unsigned sample;       /* images drawn at a point that has more; 0: 1024 */
-    uint64_t seed;         /* of what is drawn */
-    unsigned remember_log; /* log2 of the images remembered for `before`, at most 30; 0: 20 */
+    size_t size;           /* sizeof this struct at the caller. Members beyond count as 0. */
+    size_t bytes;          /* of the memory, a multiple of 64 */
+    unsigned line;         /* bytes written back together, a power of 2 from 8 to 4096, 0 for 64 */
+    unsigned all_up_to;    /* log2 of the most images enumerated fully, at most 24, 0 for 12 */
+    unsigned sample;       /* random images at a point with more, 0 for 1024 */
+    uint64_t seed;         /* of the random images */
+    unsigned remember_log; /* log2 of the images kept for `before`, at most 30, 0 for 20 */
 };
 
-/* EINVAL: an option out of range; ENOMEM. The memory is persistent, zeroed, and all of it durable. */
+/*
+ * Opens a crashing memory. The memory is persistent, zeroed, and durable. On failure *opened is
+ * NULL.
+ *
+ * Returns 0 or a negative errno
+ *
+ *   EINVAL   an option is out of range
+ *   ENOMEM   no memory
+ */
 int ext2dax_crash_open(const struct ext2dax_crash_options *options, struct ext2dax_memory *memory,
                        struct ext2dax_crash **opened);
+/* Closes the crashing memory and frees its bytes. The memory must not be mounted any more. */
 void ext2dax_crash_close(struct ext2dax_crash *crash);
 
-/* The memory becomes this image, all of it durable: the state of another time, or power coming back after a crash. */
+/*
+ * Sets the memory to `image`, all of it durable. For a state saved earlier, or the state after a
+ * crash and a restart. `image` has the size of the memory. Poison stays.
+ */
 void ext2dax_crash_load(struct ext2dax_crash *crash, const void *image);
 
 /*
- * Who judges, from the next fence on: the images of every fence, before it has ended. Not 0: no more of this point.
- * NULL: nobody, and then fences only count. The judge may not call into the library with this memory.
+ * Sets the callback for images, from the next fence on. At every fence, before the fence takes
+ * effect, the callback gets the images of this moment. A return value other than 0 skips the
+ * remaining images of this fence. With NULL fences are only counted. The callback must not call
+ * into the library with this memory.
  */
 void ext2dax_crash_judge(struct ext2dax_crash *crash, int (*judge)(void *arg, const struct ext2dax_crash_state *state),
                          void *arg);
 
-/* Hands out what a crash right now could leave, as a fence does. Answers what stopped it, or 0. */
+/*
+ * Passes the images of a crash at this moment to the callback, as a fence does. Returns the value
+ * by which the callback stopped, or 0.
+ */
 int ext2dax_crash_point(struct ext2dax_crash *crash);
 
-/* Notes what was stored, so that a value is not missed that will be stored over. */
+/* Notes all stores made so far, so that no value is missed when overwritten later. */
 void ext2dax_crash_look(struct ext2dax_crash *crash);
 
-/* The bytes are lost, at once and durably, and `check` answers EIO for every range that touches them. ENOMEM. */
+/*
+ * Destroys the bytes at once and durably, like a bad block. The `check` op returns EIO for every
+ * range with such a byte. Words covered in part become durable with their present value.
+ *
+ * Returns 0 or a negative errno
+ *
+ *   ENOMEM   no memory, and nothing has changed
+ */
 int ext2dax_crash_poison(struct ext2dax_crash *crash, size_t offset, size_t length);
-/* Takes all poison away; the bytes stay lost. */
+/* Removes all poison. The bytes stay destroyed. */
 void ext2dax_crash_cure(struct ext2dax_crash *crash);
-/* `check` answers EIO after this many times more, once. Negative: no longer. */
+/* Makes the `check` op return EIO a single time, after `after` more calls. Negative cancels. */
 void ext2dax_crash_fail_check(struct ext2dax_crash *crash, long after);
 
-/* What has been handed out since the memory was opened. */
+/* Counters since the memory was opened. */
 struct ext2dax_crash_figures {
-    uint64_t points;       /* at which images were handed out */
-    uint64_t points_whole; /* … all that there were */
-    uint64_t images;       /* handed out */
-    uint64_t distinct;     /* … not `before` */
-    uint64_t unremembered; /* … of these, for want of room: they may have been handed out before */
-    uint64_t fences;       /* calls of the plug's fence */
-    uint64_t most_pending; /* words */
+    uint64_t points;       /* points with images passed to the callback */
+    uint64_t points_whole; /* points with all possible images passed */
+    uint64_t images;       /* images passed */
+    uint64_t distinct;     /* images passed which were not `before` */
+    uint64_t unremembered; /* distinct images not kept for want of room, perhaps passed before */
+    uint64_t fences;       /* calls of the fence op */
+    uint64_t most_pending; /* largest number of pending words at a point */
 };
-/* The figures of the moment. Cannot fail. */
+/* Reads the counters. Cannot fail. */
 void ext2dax_crash_count(const struct ext2dax_crash *crash, struct ext2dax_crash_figures *figures);
 
 #ifdef __cplusplus

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock-order checker: wraps any lock backend, and looks at every lock taken or released before the backend does, so
- * that what could deadlock is reported even in a run in which it does not.
+ * Lock-order checker. Wraps any lock backend, and checks every lock call before the backend makes
+ * the call. A possible deadlock is reported even in a run without a deadlock.
  *
- * Reported: a class taken under one further down, or under its own kind; the cache lock under the fs lock; a lock taken
- * twice by one thread; a release by a thread that did not take it; a lock destroyed while held. Of several io locks a
- * directory's comes before a file's, and files' come by number; between two directories only the tree could tell.
+ * Violations are
+ * - a lock taken under a lock of a class further down, or of the same class
+ * - the cache lock taken under the fs lock
+ * - a lock taken twice by a thread
+ * - a lock released by a thread not holding the lock in this mode
+ * - a lock destroyed while held
+ * - more than 32 locks held by a thread
  *
- * A freeze lock held exclusively belongs to the freeze and to no thread: any thread may release it, and once taken it
- * orders nothing.
+ * Several io locks may be held. A directory comes before a file, and files come in the order of
+ * their numbers. The order of two directories is not checked, because only the tree determines it.
+ * Trying a lock may fail in any order. A lock taken by trying is checked as any other.
+ *
+ * A freeze lock held exclusively belongs to the freeze and to no thread. Any thread may release the
+ * lock, and the lock takes no part in the order once held.
  */
 #ifndef EXT2DAX_TESTKIT_LOCK_ORDER_H
 #define EXT2DAX_TESTKIT_LOCK_ORDER_H
@@ -23,25 +31,35 @@ extern "C" {
 struct ext2dax_lock_order;
 
 /*
- * Wraps `locks`, whose table is copied. `broken` is told of each broken rule, in one line that is its own until it returns,
- * by the thread that breaks it; NULL: the line goes to stderr and the program aborts. NULL: no memory, or a plug lacks a
- * required op.
+ * Opens a checker around `locks`. The table of ops is copied. Calls `broken` for each violation, in
+ * the violating thread, with a text valid until `broken` returns. With NULL the text is written to
+ * stderr and the program aborts. Memory comes from ext2dax_host_default(). Returns NULL without
+ * memory, or if a required op is missing.
  */
 struct ext2dax_lock_order *ext2dax_lock_order_open(struct ext2dax_locks locks,
                                                    void (*broken)(void *arg, const char *text), void *arg);
-/* The same, with its memory from `host`. */
+/* Opens a checker as ext2dax_lock_order_open(), with all memory from `host`. */
 struct ext2dax_lock_order *ext2dax_lock_order_open_on(const struct ext2dax_host *host, struct ext2dax_locks locks,
                                                       void (*broken)(void *arg, const char *text), void *arg);
-/* Nobody uses a lock of it any more; locks that were not destroyed are forgotten. */
+/*
+ * Closes the checker. No lock may be in use any more. Locks not destroyed are forgotten, and the
+ * backend's locks inside them are not destroyed.
+ */
 void ext2dax_lock_order_close(struct ext2dax_lock_order *order);
 
-/* A lock of class io must lie in a struct ext2dax_inode, as the core's do. */
+/*
+ * Returns the wrapping lock plug. A lock of class io must lie in a struct ext2dax_inode, as the
+ * core's locks do. The init op returns ENOMEM, or the error of the wrapped backend.
+ */
 struct ext2dax_locks ext2dax_lock_order_locks(struct ext2dax_lock_order *order);
 
-/* The calling thread has returned from whatever it did: what it still holds is reported, and forgotten. */
+/*
+ * Declares the calling thread outside the library. Locks still held by the thread are violations,
+ * and are forgotten.
+ */
 void ext2dax_lock_order_returned(struct ext2dax_lock_order *order);
 
-/* Rules broken so far. */
+/* Returns the number of violations so far. */
 unsigned ext2dax_lock_order_broken(const struct ext2dax_lock_order *order);
 
 #ifdef __cplusplus

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mutants: protections of the instrumented core that a test bench can break by name, one at a time, to see its checks
- * fail. Nothing may run in the core while one is switched on or off.
+ * Mutants, protections of the instrumented core which a test harness breaks by name, each alone, to
+ * see its checks fail. Nothing may run in the core while a mutant is activated or deactivated.
  */
 #ifndef EXT2DAX_TESTKIT_MUTANT_H
 #define EXT2DAX_TESTKIT_MUTANT_H
@@ -12,29 +12,40 @@
 extern "C" {
 #endif
 
-/* How many there are; they are numbered from 0. */
+/* Returns the number of mutants, which are numbered from 0. */
 int ext2dax_mutant_count(void);
-/* "DAX_SEM_FAULT", and what it breaks, in words. NULL for a number that is none. The text is static. */
+/*
+ * Returns the name of a mutant, as "DAX_SEM_FAULT", or its description in words. Returns NULL for
+ * an invalid number. The text is static.
+ */
 const char *ext2dax_mutant_name(int number);
 const char *ext2dax_mutant_text(int number);
 
-/* What shows that a protection is broken. */
+/* Kind of check which detects a broken protection. */
 enum ext2dax_mutant_kind {
-    EXT2DAX_MUTANT_CORE,  /* of the core or the model address space: some schedule of a few operations shows it */
-    EXT2DAX_MUTANT_LOCK,  /* of what the default lock backend rests on; the bench of the lock itself shows it */
-    EXT2DAX_MUTANT_ORDER, /* of the order of memory accesses alone: no schedule shows it, a race detector does */
-    EXT2DAX_MUTANT_CRASH  /* of what is durable before what: only a crash shows it */
+    EXT2DAX_MUTANT_CORE,     /* some schedule of a few operations, in core or model address space */
+    EXT2DAX_MUTANT_LOCK,     /* the test of the default lock backend itself */
+    EXT2DAX_MUTANT_ORDER,    /* a race detector, and no schedule. The order of memory accesses. */
+    EXT2DAX_MUTANT_CRASH,    /* a crash only. The order in which stores become durable. */
+    EXT2DAX_MUTANT_GEOMETRY, /* a single thread on images of some geometry. Block arithmetic. */
+    EXT2DAX_MUTANT_CALL      /* the return value of a single call. The right to call at all. */
 };
-/* Of a mutant by its number. */
+/* Returns the kind of a mutant. Returns CORE for an invalid number. */
 enum ext2dax_mutant_kind ext2dax_mutant_kind(int number);
 
 /*
- * The assertions of the instrumented core: on at first. Off, a mutant has to be noticed by what the bench itself looks at,
- * and goes on to do its damage.
+ * Switches the assertions of the instrumented core, which are on at first. With assertions off a
+ * mutant continues to do damage, and the checks of the test harness alone must detect the mutant.
  */
 void ext2dax_assertions(bool on);
 
-/* Breaks this protection alone; "none" mends everything. EINVAL: no such name, and nothing changes. */
+/*
+ * Breaks the named protection alone. "none" restores all protections.
+ *
+ * Returns 0 or a negative errno
+ *
+ *   EINVAL   no such name, and nothing has changed
+ */
 int ext2dax_mutant_activate(const char *name);
 
 #ifdef __cplusplus

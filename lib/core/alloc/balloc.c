@@ -1,29 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which blocks are given out. Packed allocation looks for room in this order: behind the goal; loose blocks; the fullest
- * partly used region of the goal's group, then of the groups after it; only when no group has any of these a whole region
- * is broken, and last of all a window's reservation. So whole regions last as long as anything else does.
+ * Block allocator.
  *
- * Nothing but the image, the reservations and the arguments enters a decision: the same calls give the same image.
+ * Packed allocation searches in three passes, each from the goal's group on over all groups. The
+ * first pass takes the goal, then a free block outside all aligned extents, then a block in the
+ * fullest partly used extent. The second pass breaks a whole free extent. The third pass takes from
+ * an extent reserved for a PMD range. So whole extents last as long as any loose block exists.
+ *
+ * A group which cannot be used, because the bitmap is bad or unreadable, is skipped and never ends
+ * a search. The error is returned only if no other group has a block.
+ *
+ * A decision depends only on the image, the reservations and the arguments. Equal calls produce
+ * equal images.
  */
-#include "balloc.h"
+#include "alloc/balloc.h"
 
-#include "bitmap.h"
-#include "group.h"
-#include "lock.h"
-#include "persist.h"
-#include "region.h"
-#include "super.h"
-#include "zone.h"
+#include "base/bitmap.h"
+#include "disk/group.h"
+#include "base/lock.h"
+#include "base/persist.h"
+#include "alloc/aligned_extent.h"
+#include "alloc/shared.h"
+#include "disk/super.h"
+#include "disk/system_zone.h"
+#include "base/skips.h"
 
 enum pass { LOOSE, WHOLE, RESERVED, PASSES };
 
 static void unlock_group(struct ext2dax_mount *m, uint32_t group)
 {
-    E2D_UNLESS(GROUP_LOCK_SKIPPED, e2d_write_unlock(m, &m->group[group].lock));
+    e2d_write_unlock(m, &m->group[group].lock);
 }
 
-/* Without the lock, so only a hint: may the group have what the pass looks for? */
+/*
+ * Returns whether the group may have blocks for the pass. Called without the lock, so only a hint.
+ */
 static bool promising(const struct ext2dax_mount *m, uint32_t group, enum pass pass)
 {
     const struct e2d_group *g = &m->group[group];
@@ -35,7 +46,10 @@ static bool promising(const struct ext2dax_mount *m, uint32_t group, enum pass p
     return e2d_load32_relaxed(pass == LOOSE ? &g->loose : &g->whole) != 0;
 }
 
-/* Marks the run used; the group's lock is held and the bits are clear. False: it would hand out metadata. */
+/*
+ * Marks the run used. The caller holds the lock of the group, and the bits are clear. Returns
+ * false, and marks the group bad, if the run contains metadata.
+ */
 static bool mark(struct ext2dax_mount *m, uint32_t group, uint32_t bit, uint32_t count, struct e2d_extent *extent)
 {
     uint8_t *map = e2d_block_bitmap(m, group);
@@ -49,38 +63,53 @@ static bool mark(struct ext2dax_mount *m, uint32_t group, uint32_t bit, uint32_t
     E2D_GUARDED_STORE(map + (bit >> 3));
     e2d_set_bits(map, bit, bit + count);
     e2d_written(m, map + (bit >> 3), ((bit + count - 1) >> 3) - (bit >> 3) + 1);
-    e2d_region_changed(m, group, bit, bit + count, true);
-    e2d_count(&m->counters.blocks_allocated, count);
+    e2d_aligned_changed(m, group, bit, bit + count, true);
+    e2d_count(&e2d_counters(m)->blocks_allocated, count);
     extent->block = block;
     extent->count = count;
     return true;
 }
 
-/* What was wrong with the group was told when it was met. */
-static int bad_group(struct ext2dax_mount *m, uint32_t group)
+/*
+ * The problem was reported when found, perhaps in an earlier call. Reports EUCLEAN and EIO at info
+ * level, so that the failing call has a report.
+ */
+static int bad_group(struct ext2dax_mount *m, uint32_t group, int error)
 {
+    if (error == -EXT2DAX_EIO)
+        return e2d_tell(m, error, "group", group, "block bitmap", e2d_get32(e2d_descriptor(m, group)->block_bitmap),
+                        "cannot be read, nothing is taken");
+    if (error != -EXT2DAX_EUCLEAN)
+        return error;
     return e2d_tell(m, -EXT2DAX_EUCLEAN, "group", group, "free block count",
                     e2d_load_le16(&e2d_descriptor(m, group)->free_blocks), "nothing is taken, its bitmap is bad");
 }
 
 struct room {
     uint32_t bit;
-    uint32_t end; /* first bit that may not be taken; bit == end: there is no room */
+    uint32_t end; /* first bit not available. bit == end if no room */
 };
 
-/* Is the goal itself free, and in a place where packed blocks may lie? */
+/*
+ * Returns the room at the goal, if the goal is free and packed blocks may use the place. With
+ * `break_whole` only a whole free extent qualifies, otherwise only a partly used extent. In both
+ * cases blocks outside all extents qualify.
+ */
 static struct room room_at_goal(const struct ext2dax_mount *m, uint32_t group, uint32_t bit, bool break_whole)
 {
-    const struct e2d_region *regions = m->group[group].regions;
-    uint32_t count = e2d_region_count(m, group), region = e2d_region_of(m, bit), blocks = e2d_group_blocks(m, group);
+    uint32_t count = e2d_aligned_count(m, group), at = e2d_aligned_of(m, bit), blocks = e2d_group_blocks(m, group);
+    const struct e2d_aligned_extent *aligned;
     struct room room = {bit, bit};
 
     if (bit >= blocks || e2d_bit(e2d_block_bitmap(m, group), bit))
         return room;
-    if (region >= count)
-        room.end = count != 0 && bit < m->region_skew ? m->region_skew : blocks;
-    else if (regions[region].owner == 0 && (regions[region].free < m->window_blocks) != break_whole)
-        room.end = e2d_region_bit(m, region) + m->window_blocks;
+    if (at >= count) {
+        room.end = count != 0 && bit < m->aligned_skew ? m->aligned_skew : blocks;
+        return room;
+    }
+    aligned = e2d_aligned_at(m, group, at);
+    if (aligned->owner == 0 && (aligned->free < m->pmd_blocks) != break_whole)
+        room.end = e2d_aligned_bit(m, at) + m->pmd_blocks;
     return room;
 }
 
@@ -93,32 +122,32 @@ static struct room first_clear(const struct ext2dax_mount *m, uint32_t group, ui
 
 static struct room room_loose(const struct ext2dax_mount *m, uint32_t group)
 {
-    uint32_t count = e2d_region_count(m, group), blocks = e2d_group_blocks(m, group), region;
-    uint32_t head = count != 0 ? m->region_skew : blocks;
+    uint32_t count = e2d_aligned_count(m, group), blocks = e2d_group_blocks(m, group), aligned;
+    uint32_t head = count != 0 ? m->aligned_skew : blocks;
     struct room room = first_clear(m, group, 0, head);
 
     if (room.bit < room.end || count == 0)
         return room;
-    room = first_clear(m, group, e2d_region_bit(m, count), blocks);
+    room = first_clear(m, group, e2d_aligned_bit(m, count), blocks);
     if (room.bit < room.end)
         return room;
-    region = e2d_region_fullest(m, group);
-    if (region == UINT32_MAX)
+    aligned = e2d_aligned_fullest(m, group);
+    if (aligned == UINT32_MAX)
         return room;
-    return first_clear(m, group, e2d_region_bit(m, region), e2d_region_bit(m, region) + m->window_blocks);
+    return first_clear(m, group, e2d_aligned_bit(m, aligned), e2d_aligned_bit(m, aligned) + m->pmd_blocks);
 }
 
-/* From the end of the region, which its window comes to last. */
+/* Takes from the end of the extent, because the PMD range fills the extent from the start. */
 static struct room room_reserved(const struct ext2dax_mount *m, uint32_t group, uint32_t want)
 {
     const uint8_t *map = e2d_block_bitmap(m, group);
-    uint32_t region = e2d_region_reserved(m, group), start;
+    uint32_t aligned = e2d_aligned_reserved(m, group), start;
     struct room room = {0, 0};
 
-    if (region == UINT32_MAX)
+    if (aligned == UINT32_MAX)
         return room;
-    start = e2d_region_bit(m, region);
-    room.end = start + m->window_blocks;
+    start = e2d_aligned_bit(m, aligned);
+    room.end = start + m->pmd_blocks;
     while (e2d_bit(map, room.end - 1))
         room.end--;
     room.bit = room.end;
@@ -131,16 +160,16 @@ static bool take_packed(struct ext2dax_mount *m, uint32_t group, enum pass pass,
                         struct e2d_extent *extent)
 {
     struct room room = {0, 0};
-    uint32_t region, end;
+    uint32_t aligned, end;
 
     if (pass != RESERVED)
         room = room_at_goal(m, group, goal_bit, pass == WHOLE);
     if (room.bit == room.end && pass == LOOSE)
         room = room_loose(m, group);
     if (room.bit == room.end && pass == WHOLE) {
-        region = e2d_region_whole(m, group);
-        if (region != UINT32_MAX)
-            room = first_clear(m, group, e2d_region_bit(m, region), e2d_region_bit(m, region) + m->window_blocks);
+        aligned = e2d_aligned_whole(m, group);
+        if (aligned != UINT32_MAX)
+            room = first_clear(m, group, e2d_aligned_bit(m, aligned), e2d_aligned_bit(m, aligned) + m->pmd_blocks);
     }
     if (pass == RESERVED)
         room = room_reserved(m, group, count);
@@ -155,10 +184,14 @@ int e2d_balloc(struct ext2dax_mount *m, uint32_t goal, uint32_t count, struct e2
     bool usable = goal >= m->first_data_block && goal < m->blocks;
     uint32_t start = usable ? e2d_group_of(m, goal) : 0;
     uint32_t goal_bit = usable ? goal - e2d_group_first(m, start) : UINT32_MAX;
-    uint32_t bad = UINT32_MAX;
+    uint32_t bad = 0;
+    int error = -EXT2DAX_ENOSPC;
     bool taken;
 
-    /* Twice: what was counted free may be freed in a group that is passed already while another caller takes the rest. */
+    /*
+     * Two rounds. Another thread may free blocks in a group already passed while a third thread
+     * takes the remaining blocks.
+     */
     for (unsigned turn = 0; turn < 2 * PASSES; turn++) {
         enum pass pass = (enum pass)(turn < PASSES ? turn : turn - PASSES);
 
@@ -167,77 +200,71 @@ int e2d_balloc(struct ext2dax_mount *m, uint32_t goal, uint32_t count, struct e2
 
             if (!promising(m, group, pass))
                 continue;
-            rc = e2d_region_lock_group(m, group);
-            if (rc == -EXT2DAX_EUCLEAN) {
+            rc = e2d_aligned_lock_group(m, group);
+            if (rc != 0) {
                 bad = group;
+                error = rc;
                 continue;
             }
-            if (rc != 0)
-                return rc;
             taken = take_packed(m, group, pass, group == start ? goal_bit : UINT32_MAX, count, extent);
             unlock_group(m, group);
             if (taken)
                 return 0;
         }
     }
-    return bad != UINT32_MAX ? bad_group(m, bad) : -EXT2DAX_ENOSPC;
+    return error != -EXT2DAX_ENOSPC ? bad_group(m, bad, error) : error;
 }
 
-int e2d_balloc_at(struct ext2dax_mount *m, uint32_t owner, uint32_t window, uint32_t block, uint32_t count,
+int e2d_balloc_at(struct ext2dax_mount *m, uint32_t owner, uint32_t range, uint32_t block, uint32_t count,
                   struct e2d_extent *extent)
 {
-    uint32_t group = e2d_group_of(m, block), bit = block - e2d_group_first(m, group);
-    uint32_t at = e2d_region_of(m, bit), end;
+    uint32_t group, bit, at, end;
+    const struct e2d_aligned_extent *aligned;
     const uint8_t *map;
-    int rc;
+    int rc = -EXT2DAX_ENOSPC;
 
-    if (at >= e2d_region_count(m, group))
-        return -EXT2DAX_ENOSPC;
-    rc = e2d_region_lock_group(m, group);
-    if (rc != 0)
-        return rc == -EXT2DAX_EUCLEAN ? bad_group(m, group) : rc;
+    if (!e2d_aligned_find(m, block, &group, &at))
+        return rc;
+    bit = block - e2d_group_first(m, group);
+    if (e2d_aligned_lock_group(m, group) != 0)
+        return rc;
     map = e2d_block_bitmap(m, group);
-    rc = -EXT2DAX_ENOSPC;
     if (e2d_bit(map, bit))
         goto out;
-    if (m->group[group].regions[at].owner == 0)
-        e2d_region_reserve(m, group, at, owner, window);
-    if (m->group[group].regions[at].owner != owner || m->group[group].regions[at].window != window)
+    aligned = e2d_aligned_at(m, group, at);
+    if (aligned->owner == 0)
+        e2d_aligned_reserve(m, group, at, owner, range);
+    if (aligned->owner != owner || aligned->range != range)
         goto out;
-    end = e2d_region_bit(m, at) + m->window_blocks;
+    end = e2d_aligned_bit(m, at) + m->pmd_blocks;
     end = e2d_next_set(map, bit, e2d_min32(end, bit + count));
-    rc = mark(m, group, bit, end - bit, extent) ? 0 : -EXT2DAX_EUCLEAN;
+    if (mark(m, group, bit, end - bit, extent))
+        rc = 0;
 out:
     unlock_group(m, group);
     return rc;
 }
 
-int e2d_balloc_region(struct ext2dax_mount *m, uint32_t owner, uint32_t window, uint32_t near, uint32_t *block)
+int e2d_balloc_aligned(struct ext2dax_mount *m, uint32_t owner, uint32_t range, uint32_t near, uint32_t *block)
 {
     for (uint32_t i = 0, group = near; i < m->groups; i++, group = group + 1 < m->groups ? group + 1 : 0) {
-        uint32_t region;
-        int rc;
+        uint32_t aligned;
 
-        if (!promising(m, group, WHOLE))
+        if (!promising(m, group, WHOLE) || e2d_aligned_lock_group(m, group) != 0)
             continue;
-        rc = e2d_region_lock_group(m, group);
-        if (rc == -EXT2DAX_EUCLEAN)
-            continue;
-        if (rc != 0)
-            return rc;
-        region = e2d_region_whole(m, group);
-        if (region != UINT32_MAX) {
-            e2d_region_reserve(m, group, region, owner, window);
-            *block = e2d_group_first(m, group) + e2d_region_bit(m, region);
+        aligned = e2d_aligned_whole(m, group);
+        if (aligned != UINT32_MAX) {
+            e2d_aligned_reserve(m, group, aligned, owner, range);
+            *block = e2d_group_first(m, group) + e2d_aligned_bit(m, aligned);
         }
         unlock_group(m, group);
-        if (region != UINT32_MAX)
+        if (aligned != UINT32_MAX)
             return 0;
     }
     return -EXT2DAX_ENOSPC;
 }
 
-/* The part of a run that lies in the group of its first block. */
+/* Returns the part of a run inside the group of the first block. */
 static uint32_t part_in_group(const struct ext2dax_mount *m, uint32_t block, uint32_t count, uint32_t *group,
                               uint32_t *bit)
 {
@@ -246,15 +273,27 @@ static uint32_t part_in_group(const struct ext2dax_mount *m, uint32_t block, uin
     return e2d_min32(count, e2d_group_blocks(m, *group) - *bit);
 }
 
+/* Clears a run of set bits. The caller holds the lock of the group. */
+static void clear_run(struct ext2dax_mount *m, uint32_t group, uint32_t bit, uint32_t end)
+{
+    uint8_t *map = e2d_block_bitmap(m, group);
+
+    E2D_GUARDED_STORE(map + (bit >> 3));
+    e2d_clear_bits(map, bit, end);
+    e2d_written(m, map + (bit >> 3), ((end - 1) >> 3) - (bit >> 3) + 1);
+    e2d_aligned_changed(m, group, bit, end, false);
+    e2d_count(&e2d_counters(m)->blocks_freed, end - bit);
+}
+
 uint32_t e2d_bfree(struct ext2dax_mount *m, uint32_t block, uint32_t count)
 {
     uint32_t freed = 0, group, start;
 
     while (count != 0) {
         uint32_t part = part_in_group(m, block, count, &group, &start), end = start + part, stop;
-        uint8_t *map = e2d_block_bitmap(m, group);
+        const uint8_t *map = e2d_block_bitmap(m, group);
 
-        E2D_UNLESS(GROUP_LOCK_SKIPPED, e2d_write_lock(m, &m->group[group].lock));
+        e2d_write_lock(m, &m->group[group].lock);
         for (uint32_t bit = start; bit < end; bit = stop) {
             if (!e2d_bit(map, bit)) {
                 stop = e2d_next_set(map, bit, end);
@@ -263,18 +302,38 @@ uint32_t e2d_bfree(struct ext2dax_mount *m, uint32_t block, uint32_t count)
                 continue;
             }
             stop = e2d_next_clear(map, bit, end);
-            E2D_GUARDED_STORE(map + (bit >> 3));
-            e2d_clear_bits(map, bit, stop);
-            e2d_written(m, map + (bit >> 3), ((stop - 1) >> 3) - (bit >> 3) + 1);
-            e2d_region_changed(m, group, bit, stop, false);
+            clear_run(m, group, bit, stop);
             freed += stop - bit;
         }
         unlock_group(m, group);
         block += part;
         count -= part;
     }
-    e2d_count(&m->counters.blocks_freed, freed);
     return freed;
+}
+
+int e2d_bunshare(struct ext2dax_mount *m, uint32_t block, struct ext2dax_le32 *references)
+{
+    uint32_t group = e2d_group_of(m, block), bit = block - e2d_group_first(m, group), count;
+    const uint8_t *map = e2d_block_bitmap(m, group);
+    int rc;
+
+    e2d_write_lock(m, &m->group[group].lock);
+    rc = e2d_check(m, map, m->block_size);
+    E2D_GUARDED_LOAD(references);
+    count = e2d_get32(*references);
+    if (rc == 0 && (count == 0 || !e2d_bit(map, bit))) {
+        rc = -EXT2DAX_EUCLEAN;
+    } else if (rc == 0 && count == 1) {
+        clear_run(m, group, bit, bit + 1);
+        e2d_share_forget(m, block);
+        rc = 1;
+    } else if (rc == 0) {
+        E2D_GUARDED_STORE(references);
+        e2d_store32(m, references, count - 1);
+    }
+    e2d_write_unlock(m, &m->group[group].lock);
+    return rc;
 }
 
 int e2d_ballocated(struct ext2dax_mount *m, uint32_t block, uint32_t count)
@@ -287,9 +346,19 @@ int e2d_ballocated(struct ext2dax_mount *m, uint32_t block, uint32_t count)
         const uint8_t *map = e2d_block_bitmap(m, group);
 
         e2d_read_lock(m, &m->group[group].lock);
+        /*
+         * Not needed during recovery, which has seen every bit and corrects the counts at the end.
+         */
+        if ((!m->group[group].checked || m->group[group].bad) && !m->recovering) {
+            e2d_read_unlock(m, &m->group[group].lock);
+            rc = e2d_aligned_check_group(m, group);
+            if (rc != 0)
+                return rc;
+            e2d_read_lock(m, &m->group[group].lock);
+        }
         rc = e2d_check(m, map, m->block_size);
         if (rc == 0 && e2d_next_clear(map, bit, bit + part) != bit + part)
-            rc = -EXT2DAX_EUCLEAN;
+            rc = 1;
         e2d_read_unlock(m, &m->group[group].lock);
         block += part;
         count -= part;

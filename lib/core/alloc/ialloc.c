@@ -1,73 +1,153 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inodes given out and taken back.
+ * Inode allocator.
  *
- * The superblock's count is lowered before a group is searched and raised after a group got its inode back, so it never
- * promises more than the groups hold. A search may still pass a group just before an inode is freed in it, and for this
- * it goes round a second time. The lowest free number of the first group with one is taken: same calls, same image.
+ * The free count of the superblock is lowered before a group is searched and raised after the inode
+ * was freed in the group. So the count never exceeds the free inodes in the groups. A search may
+ * still pass a group just before an inode is freed there, so the search does a second round. The
+ * lowest free number of the first group with a free inode is taken, so equal calls produce equal
+ * images. A group which cannot be used is skipped. The error is returned only if no other group has
+ * a free inode.
  */
-#include "ialloc.h"
+#include "alloc/ialloc.h"
 
-#include "bitmap.h"
-#include "group.h"
-#include "lock.h"
-#include "path.h"
-#include "persist.h"
-#include "super.h"
+#include "base/bitmap.h"
+#include "base/divide.h"
+#include "disk/group.h"
+#include "base/lock.h"
+#include "base/persist.h"
+#include "disk/super.h"
+#include "base/skips.h"
 
 #define ROUNDS 2
 
-/* Takes an inode of one group, whose lock is held: ENOSPC where it has none, EUCLEAN where its count says otherwise. */
-static int take(struct ext2dax_mount *m, uint32_t group, uint32_t *number)
+/*
+ * Compares the inode bitmap of the group with the free count, a single time per group. A group with
+ * a difference neither allocates nor frees inodes. The caller holds the lock of the group.
+ * Returns 0 or a negative errno (reported)
+ *   EUCLEAN  bitmap and count differ
+ *   EIO      the bitmap cannot be read
+ */
+static int(check_group)(struct ext2dax_mount *m, uint32_t group)
+{
+    static const char differs[] = "the inode bitmap disagrees with it";
+    struct e2d_group *g = &m->group[group];
+    const uint8_t *bitmap = e2d_inode_bitmap(m, group);
+    uint32_t counted = e2d_get16(e2d_descriptor(m, group)->free_inodes);
+    int error = e2d_check(m, bitmap, (m->inodes_per_group + 7) / 8);
+
+    if (error != 0)
+        return error;
+    if (g->inodes_bad)
+        return e2d_tell(m, -EXT2DAX_EUCLEAN, "group", group, "free inode count", counted, differs);
+    if (g->inodes_checked)
+        return 0;
+    g->inodes_checked = true;
+    g->inodes_bad = e2d_count_clear(bitmap, 0, m->inodes_per_group) != counted;
+    return g->inodes_bad ? e2d_corrupt(m, "group", group, "free inode count", counted, differs) : 0;
+}
+
+/*
+ * Allocates an inode in a group. The caller holds the lock of the group.
+ * Returns 0 or a negative errno
+ *   ENOSPC   no free inode
+ *   EUCLEAN  the bitmap contradicts the free count (reported)
+ *   EIO      the bitmap cannot be read (reported)
+ */
+static int take(struct ext2dax_mount *m, uint32_t group, bool directory, uint32_t *number)
 {
     struct ext2dax_disk_group *descriptor = e2d_descriptor(m, group);
     uint8_t *bitmap = e2d_inode_bitmap(m, group);
     uint32_t free = e2d_get16(descriptor->free_inodes);
-    uint32_t before = group * m->inodes_per_group; /* inode numbers of the groups in front */
+    /* Inodes in all earlier groups. */
+    uint32_t before = group * m->inodes_per_group;
     uint32_t from = before < m->first_inode - 1 ? e2d_min32(m->first_inode - 1 - before, m->inodes_per_group) : 0;
     uint32_t bit;
     int error;
 
     if (free == 0)
         return -EXT2DAX_ENOSPC;
-    error = e2d_check(m, bitmap, (m->inodes_per_group + 7) / 8);
+    error = check_group(m, group);
     if (error != 0)
         return error;
     bit = e2d_next_clear(bitmap, from, m->inodes_per_group);
     if (bit == m->inodes_per_group)
-        return -EXT2DAX_EUCLEAN;
+        return e2d_corrupt(m, "group", group, "free inode count", free, "the inode bitmap has no free bit");
     E2D_GUARDED_STORE(bitmap + bit / 8);
     e2d_set_bits(bitmap, bit, bit + 1);
     e2d_written(m, bitmap + bit / 8, 1);
     e2d_store16(m, &descriptor->free_inodes, free - 1);
+    if (directory)
+        e2d_store16(m, &descriptor->used_dirs, e2d_get16(descriptor->used_dirs) + 1u);
     *number = before + bit + 1;
     return 0;
 }
 
-int e2d_ialloc(struct ext2dax_mount *m, uint32_t near_group, uint32_t *number)
+int e2d_ialloc(struct ext2dax_mount *m, uint32_t near_group, bool directory, uint32_t *number)
 {
     uint32_t group = near_group;
     uint32_t i;
     unsigned round;
-    int error = e2d_super_take_inode(m);
+    int error = e2d_super_take_inode(m), rc;
 
     if (error != 0)
         return error;
     error = -EXT2DAX_ENOSPC;
-    for (round = 0; round < ROUNDS && error == -EXT2DAX_ENOSPC; round++) {
-        for (i = 0; i < m->groups && error == -EXT2DAX_ENOSPC; i++) {
-            E2D_UNLESS(GROUP_LOCK_SKIPPED_INODES, e2d_write_lock(m, &m->group[group].lock));
-            error = take(m, group, number);
-            E2D_UNLESS(GROUP_LOCK_SKIPPED_INODES, e2d_write_unlock(m, &m->group[group].lock));
-            if (error == -EXT2DAX_EUCLEAN)
-                error =
-                    e2d_corrupt(m, "group", group, "free inode count", e2d_get16(e2d_descriptor(m, group)->free_inodes),
-                                "the inode bitmap has no free bit");
+    for (round = 0; round < ROUNDS; round++) {
+        for (i = 0; i < m->groups; i++) {
+            e2d_write_lock(m, &m->group[group].lock);
+            rc = take(m, group, directory, number);
+            e2d_write_unlock(m, &m->group[group].lock);
+            if (rc == 0)
+                return 0;
+            if (rc != -EXT2DAX_ENOSPC)
+                error = rc;
             group = group + 1 == m->groups ? 0 : group + 1;
         }
     }
-    if (error != 0)
-        e2d_super_give_inode(m);
+    e2d_super_give_inode(m);
+    return error;
+}
+
+/*
+ * Returns whether a group has at least half the average of free inodes and of free blocks. The
+ * counts are hints and read without locks.
+ */
+static bool has_room(const struct ext2dax_mount *m, const struct ext2dax_disk_group *descriptor)
+{
+    uint64_t inodes = (uint64_t)e2d_load_le16(&descriptor->free_inodes) * m->groups;
+    uint64_t blocks = (uint64_t)e2d_load_le16(&descriptor->free_blocks) * m->groups;
+
+    return inodes != 0 && 2 * inodes >= e2d_load_le32(&m->super->free_inodes) &&
+           2 * blocks >= e2d_load_le32(&m->super->free_blocks);
+}
+
+uint32_t e2d_ialloc_spread(struct ext2dax_mount *m, uint32_t otherwise)
+{
+    uint32_t best = otherwise, least = UINT32_MAX;
+
+    for (uint32_t group = 0; group < m->groups; group++) {
+        const struct ext2dax_disk_group *descriptor = e2d_descriptor(m, group);
+
+        if (e2d_load_le16(&descriptor->used_dirs) < least && has_room(m, descriptor)) {
+            least = e2d_load_le16(&descriptor->used_dirs);
+            best = group;
+        }
+    }
+    return best;
+}
+
+int e2d_ifreeable(struct ext2dax_mount *m, uint32_t number)
+{
+    uint32_t group = e2d_divide(number - 1, m->inodes_per_group, m->inode_reciprocal);
+    uint32_t bit = number - 1 - group * m->inodes_per_group;
+    int error;
+
+    e2d_write_lock(m, &m->group[group].lock);
+    error = check_group(m, group);
+    if (error == 0 && (number < m->first_inode || !e2d_bit(e2d_inode_bitmap(m, group), bit)))
+        error = e2d_corrupt(m, "inode", number, "inode bitmap", bit, "calls it free, or it is reserved");
+    e2d_write_unlock(m, &m->group[group].lock);
     return error;
 }
 
@@ -82,7 +162,7 @@ void e2d_ifree(struct ext2dax_mount *m, uint32_t number, bool directory)
 
     if (e2d_check(m, bitmap, (m->inodes_per_group + 7) / 8) != 0)
         return;
-    E2D_UNLESS(GROUP_LOCK_SKIPPED_INODES, e2d_write_lock(m, &m->group[group].lock));
+    e2d_write_lock(m, &m->group[group].lock);
     free = e2d_get16(descriptor->free_inodes);
     directories = e2d_get16(descriptor->used_dirs);
     was_used = number >= m->first_inode && e2d_bit(bitmap, bit) && free < m->inodes_per_group;
@@ -94,7 +174,7 @@ void e2d_ifree(struct ext2dax_mount *m, uint32_t number, bool directory)
         if (directory && directories != 0)
             e2d_store16(m, &descriptor->used_dirs, directories - 1);
     }
-    E2D_UNLESS(GROUP_LOCK_SKIPPED_INODES, e2d_write_unlock(m, &m->group[group].lock));
+    e2d_write_unlock(m, &m->group[group].lock);
     if (was_used)
         e2d_super_give_inode(m);
     else

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Atomics: the one place that knows where they come from, libatomic_ops by default, the compiler's builtins with
- * E2D_ATOMICS_BUILTIN (a build with no headers at all). Only 4-byte and word-sized operations exist here, because some
- * targets have no others; a 64-bit value is an ext2dax_word64.
+ * Atomic operations. Only this file knows the implementation, which is libatomic_ops by default, or
+ * the compiler builtins with E2D_ATOMICS_BUILTIN (for a build without any headers). Only 4-byte and
+ * word-sized operations exist, because some targets have no others. A 64-bit value is an
+ * ext2dax_word64.
  *
- * In the instrumented core (E2D_INSTRUMENT) every operation is a yield point: the explorer may run another thread
- * there.
+ * In the instrumented core (E2D_INSTRUMENT) every operation except e2d_count(), e2d_counted() and
+ * the barriers is a yield point, at which the schedule explorer may run another thread.
  */
-#ifndef E2D_ATOMIC_H
-#define E2D_ATOMIC_H
+#ifndef E2D_BASE_ATOMIC_H
+#define E2D_BASE_ATOMIC_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "ext2dax/inode.h"
 
-#include "yield.h"
+#include "base/instrument.h"
 
 #if !defined(E2D_ATOMICS_BUILTIN)
 
@@ -84,7 +85,7 @@ static inline void e2d_set_word(uintptr_t *at, uintptr_t value)
     E2D_STORING(at);
     AO_store_release((volatile AO_t *)at, value);
 }
-/* Counters that only tell: not a yield point. */
+/* Statistics counters. Not a yield point. */
 static inline void e2d_count(uintptr_t *at, uintptr_t by)
 {
     (void)AO_fetch_and_add((volatile AO_t *)at, by);
@@ -184,8 +185,9 @@ static inline void e2d_barrier_full(void)
 #endif
 
 /*
- * A 64-bit value with one writer at a time (the lock that serialises writers stands where it is declared) and readers
- * that take no lock. With 8-byte words it is one of them; else readers repeat until no writer came between.
+ * Load and store of a 64-bit value with a single writer at a time and lockless readers. The
+ * declaration of the value names the lock which serializes the writers. With 8-byte words the value
+ * is a single word. Otherwise readers retry until the sequence count shows no concurrent writer.
  */
 static inline uint64_t e2d_load64(const struct ext2dax_word64 *at)
 {

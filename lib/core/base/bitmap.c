@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs of bits, a machine word at a time.
+ * Runs of bits, processed by machine words.
  *
- * A word is loaded so that bit k of it is bit `at + k` of the map, on any byte order. Only bytes that hold a bit below
- * `end` are touched: the last word of a map that is not a multiple of a word long is put together byte by byte. What
- * lies in it at or behind `end` is masked or clipped by whoever asked.
+ * word_at() loads a word with bit k of the word being bit `at + k` of the map, on any byte order.
+ * Only bytes with a bit below `end` are accessed. If the length of the map is no multiple of a
+ * word, the last word is assembled from single bytes. Bits at or after `end` in the word are
+ * undefined, and the caller masks or clips them.
  */
-#include "bitmap.h"
-#include "incore.h"
+#include "base/bitmap.h"
+#include "base/internal.h"
 
 typedef uintptr_t word;
 
@@ -15,7 +16,7 @@ typedef uintptr_t word;
 #define WORD_BITS  (WORD_BYTES * 8)
 #define ONES       (~(word)0)
 
-/* The word whose first bit is `at`, a multiple of WORD_BITS below `end`. */
+/* Returns the word with `at` as first bit. `at` is a multiple of WORD_BITS, below `end`. */
 static inline word word_at(const uint8_t *map, uint32_t at, uint32_t end)
 {
     const uint8_t *from = map + (at >> 3);
@@ -25,7 +26,7 @@ static inline word word_at(const uint8_t *map, uint32_t at, uint32_t end)
 
 #if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_BIG_ENDIAN__
     if (bytes >= WORD_BYTES) {
-        /* The builtin stays one load in a freestanding build; the map may begin at any address. */
+        /* The builtin is a single load in a freestanding build. The map may have any alignment. */
         __builtin_memcpy(&value, from, sizeof(value));
         return value;
     }
@@ -37,7 +38,10 @@ static inline word word_at(const uint8_t *map, uint32_t at, uint32_t end)
     return value;
 }
 
-/* How many bits are set: sums of two, four and eight neighbours side by side, added up by one multiplication. */
+/*
+ * Returns the number of set bits. Adds neighboring fields of 1, 2 and 4 bits in parallel, then sums
+ * the bytes with a single multiplication.
+ */
 static inline uint32_t population(word value)
 {
     value -= (value >> 1) & (ONES / 3);
@@ -46,13 +50,13 @@ static inline uint32_t population(word value)
     return (uint32_t)((value * (ONES / 255)) >> (WORD_BITS - 8));
 }
 
-/* The number of the lowest bit set: that of the bits below it. */
+/* Returns the index of the lowest set bit, which equals the number of bits below. */
 static inline uint32_t lowest(word value)
 {
     return population((value & (0 - value)) - 1);
 }
 
-/* The first bit of [from, end) that is set once the map was exclusive-ored with `flip`. */
+/* Returns the first bit of [from, end) which is set in the map XOR `flip`, or `end` if none is. */
 static inline uint32_t find(const uint8_t *map, uint32_t from, uint32_t end, word flip)
 {
     uint32_t at = from & ~(WORD_BITS - 1);
@@ -101,7 +105,10 @@ uint32_t e2d_count_clear(const uint8_t *map, uint32_t from, uint32_t end)
     return clear;
 }
 
-/* The two ends of a run lie in bytes shared with their neighbours; what is between is whole bytes. */
+/*
+ * Sets or clears [from, end). The first and last byte may be shared with neighboring bits, all
+ * bytes between belong to the run.
+ */
 static inline void fill(uint8_t *map, uint32_t from, uint32_t end, bool set)
 {
     uint32_t first = from >> 3, last = end >> 3;

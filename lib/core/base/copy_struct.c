@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What callers hand in by size, so that a struct can grow at its end: an older caller's is shorter, a newer one's longer.
- * Everything behind this copy is of the one size that the core was compiled with, and an op that is not there is NULL.
+ * Copy of extensible structs. Fields are only added at the end, so the struct of an older caller is
+ * shorter and the struct of a newer caller is longer. The copy has the size known to the core, with
+ * NULL for missing ops.
  */
-#include "sized.h"
+#include "base/copy_struct.h"
 
-#include "mem.h"
+#include "base/mem.h"
 
 _Static_assert(sizeof(void (*)(void)) == sizeof(void *), "ops tables are cut at a whole pointer");
 
-void e2d_copy_sized(void *to, size_t to_size, const void *from)
+void e2d_copy_struct(void *to, size_t to_size, const void *from)
 {
     size_t from_size = 0;
 
@@ -20,4 +21,11 @@ void e2d_copy_sized(void *to, size_t to_size, const void *from)
         from_size = to_size;
     memcpy(to, from ? from : to, from_size & ~(sizeof(void *) - 1));
     memcpy(to, &to_size, sizeof(to_size));
+}
+
+void e2d_copy_results(void *to, size_t to_size, const void *from, size_t from_size)
+{
+    memcpy(to, from, to_size < from_size ? to_size : from_size);
+    if (to_size > from_size)
+        memset((unsigned char *)to + from_size, 0, to_size - from_size);
 }

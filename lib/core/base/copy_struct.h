@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* Public structs that begin with the size their caller knew of: ops tables and options. */
-#ifndef E2D_SIZED_H
-#define E2D_SIZED_H
+/*
+ * Extensible public structs (ops tables, options). The first field is the size known to the caller.
+ */
+#ifndef E2D_BASE_COPY_STRUCT_H
+#define E2D_BASE_COPY_STRUCT_H
 
 #include <stddef.h>
 
 /*
- * Copies what both sides know of such a struct, in whole pointers; the rest of `to` is zero, and its size its own. Not a
- * byte of the caller's is read past its size. `from` may be NULL: all zero.
+ * Copies the part of an extensible struct known to both sides, in whole pointers. Zeroes the rest
+ * of `to` and sets the size field of `to` to `to_size`. Reads no byte of `from` past the size of
+ * the caller. `from` may be NULL, which is equal to a struct of zeroes.
  */
-void e2d_copy_sized(void *to, size_t to_size, const void *from);
+void e2d_copy_struct(void *to, size_t to_size, const void *from);
+
+/*
+ * Copies a struct of results to the caller, at most the `to_size` bytes known to the caller. Zeroes
+ * members known only to the caller.
+ */
+void e2d_copy_results(void *to, size_t to_size, const void *from, size_t from_size);
 
 #endif

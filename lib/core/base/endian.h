@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Between the image's little-endian integers and the processor's. The e2d_load_… are atomic, for fields that another
- * thread may be storing to; the rest is pure.
+ * Conversion between the little-endian integers of the image and native integers. The e2d_load_…
+ * functions are atomic, for fields which another thread may store to. The other functions are plain
+ * accesses or pure arithmetic.
  */
-#ifndef E2D_ENDIAN_H
-#define E2D_ENDIAN_H
+#ifndef E2D_BASE_ENDIAN_H
+#define E2D_BASE_ENDIAN_H
 
 #include <stdint.h>
 
 #include "ext2dax/ondisk.h"
 
-#include "atomic.h"
+#include "base/atomic.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #define E2D_BIG_ENDIAN 1
@@ -54,8 +55,9 @@ static inline uint32_t e2d_load_le32(const struct ext2dax_le32 *at)
 }
 
 /*
- * 2 bytes are reached through the aligned 4 that hold them: a target may have no smaller atomics. Whoever stores to a
- * field that others load uses e2d_store16(), which goes through the same 4 bytes.
+ * Returns the aligned 4 bytes that contain the 2-byte field, and the position of the field as a
+ * shift. A target may have no smaller atomics. A store to a field with concurrent loads must use
+ * e2d_store16(), which accesses the same 4 bytes.
  */
 static inline uint32_t *e2d_around16(const struct ext2dax_le16 *at, unsigned *shift)
 {

@@ -1,25 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Yield points: where the instrumented core lets a test bench run another thread, and mutants: protections it can break
- * by name. The shipped core has neither; there both macros are constants and leave no code.
+ * Yield points and mutants of the instrumented core. At a yield point a test harness may run
+ * another thread. A mutant breaks a single protection, selected by name. In the shipped core both
+ * macros are constants and generate no code.
  */
-#ifndef E2D_YIELD_H
-#define E2D_YIELD_H
+#ifndef E2D_BASE_INSTRUMENT_H
+#define E2D_BASE_INSTRUMENT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "disorder.h"
-#include "steps.h"
+#include "base/mutants.h"
+#include "base/fences.h"
 
 enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD_PERSIST, E2D_YIELD_CALLBACK };
 
 /*
- * Name, and what it breaks: one protection each. What some schedule of two or three operations shows, in the image, in
- * the mappings or in what a call answers.
+ * Name, and the protection which the mutant breaks. A schedule of two or three operations shows
+ * each mutant in the image, in the mappings or in the result of a call. Groups, by the first
+ * mutant:
+ *   DAX_SEM_FAULT          dax_sem not taken, taken in the wrong mode, or released too early
+ *   READ_NO_RECHECK        size checked under dax_sem
+ *   FREE_BEFORE_UNMAP      removal of blocks
+ *   PUBLISH_UNZEROED       filling of holes
+ *   RANGE_LOCK_SKIPPED          the other locks
+ *   ALIGNED_ALLOCATED_LATE  memory
+ *   FSYNC_CLEAR_FIRST      durability
+ *   PINS_IGNORED           pins
+ *   CLOCK_UNDER_DAX_SEM    freeze
+ *   MAP_WEAKENS            address space
  */
 #define E2D_MUTANTS(_)                                                                                                 \
-    /* dax_sem: not taken, in the wrong mode, or not for long enough */                                                \
     _(DAX_SEM_FAULT, "the fault family does not take dax_sem")                                                         \
     _(DAX_SEM_READ_FAULT, "a read fault does not take dax_sem")                                                        \
     _(DAX_SEM_WRITE_FAULT, "a write fault does not take dax_sem")                                                      \
@@ -31,18 +42,18 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
     _(DAX_SEM_PIN, "pin does not take dax_sem")                                                                        \
     _(DAX_SEM_TRUNCATE, "truncate does not take dax_sem")                                                              \
     _(DAX_SEM_PUNCH, "punch does not take dax_sem")                                                                    \
-    _(DAX_SEM_GROW, "growing over an old tail does not take dax_sem")                                                  \
+    _(DAX_SEM_EXTEND, "growing over an old tail does not take dax_sem")                                                \
+    _(DAX_SEM_ZERO, "zero_range does not take dax_sem")                                                                \
     _(DAX_SEM_SHARED_TRUNCATE, "truncate takes dax_sem shared")                                                        \
     _(DAX_SEM_SHARED_PUNCH, "punch takes dax_sem shared")                                                              \
-    _(DAX_SEM_SHARED_GROW, "growing over an old tail takes dax_sem shared")                                            \
+    _(DAX_SEM_SHARED_EXTEND, "growing over an old tail takes dax_sem shared")                                          \
+    _(DAX_SEM_SHARED_ZERO, "zero_range takes dax_sem shared")                                                          \
     _(DAX_SEM_EARLY, "a fault drops dax_sem before the mapping is installed")                                          \
-    /* the size, seen under dax_sem */                                                                                 \
     _(READ_NO_RECHECK, "a read fault looks at the size before it takes dax_sem, and not again")                        \
     _(WRITE_NO_RECHECK, "a write fault looks at the size before it takes dax_sem, and not again")                      \
     _(PMD_NO_RECHECK, "a huge fault looks at the size before it takes dax_sem, and not again")                         \
     _(MKWRITE_NO_RECHECK, "mkwrite looks at the size before it takes dax_sem, and not again")                          \
     _(PFN_NO_RECHECK, "pfn_mkwrite believes the size and the block that it saw before it had dax_sem")                 \
-    /* what is taken away */                                                                                           \
     _(FREE_BEFORE_UNMAP, "truncate frees blocks before it unmaps them")                                                \
     _(FREE_BEFORE_UNMAP_PUNCH, "punch frees blocks before it unmaps them")                                             \
     _(UNMAP_EARLY, "truncate unmaps before it takes dax_sem, and not again")                                           \
@@ -50,68 +61,115 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
     _(COPIES_STAY, "truncate leaves private copies mapped")                                                            \
     _(TAIL_NOT_ZEROED, "growing leaves the old tail as it is")                                                         \
     _(TAIL_STAYS_MAPPED, "growing leaves the page of the old tail mapped")                                             \
+    _(END_STAYS, "growing leaves the block at the end as it is")                                                       \
     _(SHRINK_TAIL_NOT_ZEROED, "shrinking leaves the new tail as it is")                                                \
     _(ERROR_TRUNCATES, "a write fault that fails truncates the file at its page")                                      \
     _(POINTER_UNCHECKED, "a block pointer is used without being checked")                                              \
-    /* what fills a hole */                                                                                            \
+    _(GROUP_UNCHECKED, "blocks are freed in a group whose bitmap and count disagree")                                  \
+    _(GROUP_UNCHECKED_INODES, "inodes are given out and freed in a group whose bitmap and count disagree")             \
+    _(UNLINK_UNCHECKED, "unlink takes the last name before it looks at what that frees")                               \
     _(PUBLISH_UNZEROED, "a block is published without being zeroed")                                                   \
     _(PUBLISH_BEFORE_ZEROING, "a fault zeroes its block after it has published it")                                    \
     _(ZEROED_BY_LOSER, "the loser of two write faults zeroes the block of the winner")                                 \
-    _(FAULT_NOT_RECHECKED, "a write fault that saw a hole fills it without looking again under the entry lock")        \
+    _(FAULT_NOT_RECHECKED, "a write fault that saw a hole fills it without looking again under the range lock")        \
     _(PLACE_NOT_RECHECKED, "what fills a hole does not look again whether it is one still")                            \
     _(WRITE_BLOCK_LEAKED, "a write that lost the race for a hole does not return its blocks")                          \
     _(ZERO_PAGE_STAYS, "a write fault leaves the zero page mapped elsewhere")                                          \
     _(ZERO_PAGE_STAYS_PMD, "a huge write fault leaves zero pages mapped elsewhere")                                    \
     _(ZERO_PAGE_STAYS_WRITE, "write and allocate leave zero pages mapped")                                             \
     _(ZERO_PAGE_EARLY, "write takes zero pages down before it has published its blocks, not after")                    \
-    /* the other locks */                                                                                              \
-    _(ENTRY_SKIPPED, "nobody takes an entry lock")                                                                     \
-    _(ENTRY_SKIPPED_FSYNC, "fsync does not take entry locks")                                                          \
+    _(RANGE_LOCK_SKIPPED, "nobody takes a range lock")                                                                 \
+    _(RANGE_LOCK_SKIPPED_FSYNC, "fsync does not take range locks")                                                     \
     _(TRUNCATE_LOCK_SKIPPED, "allocation does not take the truncate lock")                                             \
     _(IO_SKIPPED_READ, "read does not take the io lock")                                                               \
     _(IO_SKIPPED_WRITE, "write lets go of the io lock before it begins")                                               \
+    _(IO_SKIPPED_SETATTR, "setattr does not take the io lock")                                                         \
     _(IO_SKIPPED_LOOKUP, "lookup does not take the directory's io lock")                                               \
     _(IO_SKIPPED_READDIR, "readdir does not take the directory's io lock")                                             \
+    _(IO_SKIPPED_NAMES, "create, link, unlink and rmdir do not take the directory's io lock")                          \
+    _(IO_SKIPPED_LINK, "link does not take the io lock of the inode")                                                  \
+    _(IO_SKIPPED_UNLINK, "unlink does not take the io lock of the file")                                               \
+    _(IO_SKIPPED_RMDIR, "rmdir does not take the io lock of the directory removed")                                    \
+    _(IO_SKIPPED_RENAME, "rename does not take the io locks of the directories")                                       \
+    _(IO_SKIPPED_RENAME_SECOND, "rename takes a single io lock of two")                                                \
+    _(IO_SKIPPED_RENAME_INODES, "rename does not take the io locks of the inodes renamed and replaced")                \
+    _(IO_SKIPPED_GETXATTR, "getxattr does not take the io lock")                                                       \
+    _(RENAME_LOCK_SKIPPED, "rename does not take the rename lock")                                                     \
+    _(ANCESTRY_SKIPPED, "rename does not look which directory lies above the other")                                   \
+    _(ANCESTOR_REPORTED, "rename reports the number above an unlinked directory, which may be reused")                 \
     _(GROUP_LOCK_SKIPPED, "nobody takes a group lock to allocate or free blocks")                                      \
     _(GROUP_LOCK_SKIPPED_INODES, "nobody takes a group lock to allocate or free an inode")                             \
+    _(REFERENCES_UNGUARDED, "references to a shared block are counted without its group lock")                         \
     _(FS_LOCK_SKIPPED, "the free blocks are counted without the fs lock")                                              \
     _(FS_LOCK_SKIPPED_PINS, "pins are recorded without the fs lock")                                                   \
-    _(CACHE_LOCK_SKIPPED, "an inode is looked for without the cache lock")                                             \
+    _(ICACHE_LOCK_SKIPPED, "an inode is looked for without the cache lock")                                            \
     _(DYING_FOUND, "an inode whose last name is gone is found in the cache")                                           \
-    /* durability */                                                                                                   \
+    _(NAMELESS_LATE, "unlink marks the inode as nameless when it has let go of the io locks")                          \
+    _(NAMELESS_SKIPPED, "rename does not mark a replaced inode as nameless")                                           \
+    _(NAMED_SKIPPED, "create leaves the inode marked as nameless")                                                     \
+    _(ALIGNED_ALLOCATED_LATE, "what is known of a group's aligned extents is kept in memory asked for in a fault")     \
     _(FSYNC_CLEAR_FIRST, "fsync clears the dirty mark before write-protecting")                                        \
     _(FSYNC_UNPROTECTED, "fsync does not write-protect")                                                               \
-    _(WRITE_DIRTY_EARLY, "write marks a window dirty before it copies into it")                                        \
-    _(FAULT_NOT_DIRTY, "a write fault does not mark its window dirty")                                                 \
-    _(PFN_NOT_DIRTY, "pfn_mkwrite does not mark its window dirty")                                                     \
-    /* pins */                                                                                                         \
+    _(ALIAS_IGNORED, "a write from a buffer that shows the file takes no copy first")                                  \
+    _(WRITE_DIRTY_EARLY, "write marks a PMD range dirty before it copies into it")                                     \
+    _(ZERO_NOT_DIRTY, "zero_range does not mark its PMD ranges dirty")                                                 \
+    _(FAULT_NOT_DIRTY, "a write fault does not mark its PMD range dirty")                                              \
+    _(PFN_NOT_DIRTY, "pfn_mkwrite does not mark its PMD range dirty")                                                  \
     _(PINS_IGNORED, "truncate ignores pins")                                                                           \
     _(PINS_IGNORED_PUNCH, "punch ignores pins")                                                                        \
     _(PINS_IGNORED_FREEZE, "freeze ignores writable pins")                                                             \
     _(PIN_RECORDED_LATE, "a pin is recorded after dax_sem was let go")                                                 \
-    /* freeze */                                                                                                       \
     _(CLOCK_UNDER_DAX_SEM, "a write fault asks the clock with dax_sem held")                                           \
     _(FREEZE_FAULT_LATE, "a write fault takes freeze_fault after dax_sem, and waits for it there")                     \
     _(FREEZE_FAULT_SHORT, "a write fault lets go of freeze_fault before it maps")                                      \
     _(FREEZE_WRITE_SKIPPED, "calls that modify a file do not take freeze_write")                                       \
+    _(FREEZE_WRITE_SKIPPED_NAMES, "calls that change names do not take freeze_write")                                  \
     _(FREEZE_UNPROTECTED, "freeze leaves mappings writable")                                                           \
     _(LAST_PUT_FROZEN, "a last put frees the file although the filesystem is frozen")                                  \
     _(THAW_FORGETS, "thaw does not free what last puts had queued")                                                    \
-    /* the address space's side */                                                                                     \
     _(MAP_WEAKENS, "the model address space replaces an entry by a weaker one")
 
-/* The same for the explored lock (lib/testkit/explored_lock.h): what it rests on does not keep its word. */
+/*
+ * Mutants of the explored lock (lib/testkit/explored_lock.h). The sleep and wake operations used by
+ * the lock break their guarantees.
+ */
 #define E2D_LOCK_MUTANTS(_)                                                                                            \
     _(LOCK_SLEEPS_UNCHECKED, "a waiter falls asleep without comparing the turns once more")                            \
     _(LOCK_WAKE_LOST, "who passes a turn on wakes nobody")
 
-/* The same for what only the order of memory accesses shows: no schedule of whole steps does, a race detector can. */
+/*
+ * Mutants of the memory order. No schedule of whole steps shows these, only a race detector does.
+ */
 #define E2D_RACE_MUTANTS(_)                                                                                            \
     _(PUBLISH_RELAXED, "block pointers are stored without release")                                                    \
     _(LOAD_RELAXED, "block pointers are loaded without acquire")                                                       \
     _(UNLOCK_RELAXED, "the explored lock is released without release")
 
-/* The enum's parts, in the order of instrument.c's table. */
+/* Mutants that matter on some geometries only. A single thread shows these, in tests/fuzz. */
+#define E2D_GEOMETRY_MUTANTS(_)                                                                                        \
+    _(ALIGNED_UNBOUNDED, "an aligned extent is taken for whole that its group or the image ends inside of")
+
+/* Mutants of the permission to use an image. The result of a single call shows each. */
+#define E2D_CALL_MUTANTS(_)                                                                                            \
+    _(CLAIM_SKIPPED, "a mount does not claim its memory")                                                              \
+    _(CLAIM_KEPT, "a mount that could not be made keeps its claim")                                                    \
+    _(CHILD_LET_IN, "a call of a process that may not use the memory is not refused")                                  \
+    _(SHARED_KEPT, "a freed xattr block is still offered to other inodes")                                             \
+    _(XATTR_UNCHECKED, "attributes change before their old block is looked at")                                        \
+    _(INTERRUPTION_IGNORED, "recovery does not ask whether to go on")                                                  \
+    _(NAME_NOT_ADDED, "a name is published without entering the name table")                                           \
+    _(NAME_NOT_ADDED_NEW_BLOCK, "a name in a new block does not enter the name table")                                 \
+    _(NAME_NOT_REMOVED, "a removed name stays in the name table")                                                      \
+    _(NAMES_KEPT, "a name table is kept although a new block of its directory is in doubt")                            \
+    _(NAMES_KEPT_INCOMPLETE, "a name table without memory for a name is kept")                                         \
+    _(NAMES_TAKEN_AWAY, "eviction does not take the io lock of the directory")                                         \
+    _(NAMES_OUTLIVE, "a name table outlives its directory in core")                                                    \
+    _(INDEX_KEPT, "the index of a directory is kept although a name goes to another leaf")                             \
+    _(INDEX_MISS_BELIEVED, "a name missing in its leaf is absent, whatever the index is worth")                        \
+    _(INDEX_ENDS_EARLY, "a lookup by the index does not go on to the next leaf of the same hash")                      \
+    _(HOLE_ENDS_TABLE, "recovery takes the first hole of an inode table for its end")
+
+/* The parts of the enum, in the order of the table in lib/testkit/instrument.c. */
 #define E2D_MUTANT_ENUM(name, text)               E2D_MUTANT_##name,
 #define E2D_ORDER_ENUM(name, text)                E2D_MUTANT_ORDER_##name,
 #define E2D_FENCE_ENUM(name, text)                E2D_MUTANT_FENCE_##name,
@@ -120,11 +178,25 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
 enum e2d_mutant {
     E2D_MUTANT_NONE,
     E2D_MUTANTS(E2D_MUTANT_ENUM) E2D_LOCK_MUTANTS(E2D_MUTANT_ENUM) E2D_RACE_MUTANTS(E2D_MUTANT_ENUM)
-        E2D_WRONG_ORDERS(E2D_ORDER_ENUM) E2D_STEPS(E2D_FENCE_ENUM) E2D_WRITE_BACKS(E2D_WRITE_BACK_ENUM)
-            E2D_MUTANT_COUNT,
+        E2D_GEOMETRY_MUTANTS(E2D_MUTANT_ENUM) E2D_CALL_MUTANTS(E2D_MUTANT_ENUM) E2D_WRONG_ORDERS(E2D_ORDER_ENUM)
+            E2D_FENCES(E2D_FENCE_ENUM) E2D_WRITE_BACKS(E2D_WRITE_BACK_ENUM) E2D_MUTANT_COUNT,
     E2D_MUTANT_WRITE_BACKS = E2D_MUTANT_COUNT - E2D_WRITE_BACK_COUNT,
-    E2D_MUTANT_FENCES = E2D_MUTANT_WRITE_BACKS - E2D_STEP_COUNT
+    E2D_MUTANT_FENCES = E2D_MUTANT_WRITE_BACKS - E2D_FENCE_COUNT
 };
+
+/* Families of mutants that differ by a kind only. E2D_MUTANT_FROM() relies on the order. */
+#define E2D_FAMILY(first, last, members)                                                                               \
+    _Static_assert((int)E2D_MUTANT_##last == (int)E2D_MUTANT_##first + (members)-1, #first " is not followed by its "  \
+                                                                                           "family")
+E2D_FAMILY(DAX_SEM_READ_FAULT, DAX_SEM_PFN_MKWRITE, 6);
+E2D_FAMILY(DAX_SEM_TRUNCATE, DAX_SEM_ZERO, 4);
+E2D_FAMILY(DAX_SEM_SHARED_TRUNCATE, DAX_SEM_SHARED_ZERO, 4);
+E2D_FAMILY(READ_NO_RECHECK, PFN_NO_RECHECK, 5);
+E2D_FAMILY(FREE_BEFORE_UNMAP, FREE_BEFORE_UNMAP_PUNCH, 2);
+E2D_FAMILY(ZERO_PAGE_STAYS, ZERO_PAGE_STAYS_WRITE, 3);
+E2D_FAMILY(ORDER_TAIL_LAST, ORDER_SHRINK_SIZE_FIRST, 3);
+E2D_FAMILY(ORDER_REMOVE_BITS_FIRST, ORDER_PUNCH_BITS_FIRST, 2);
+#undef E2D_FAMILY
 
 #undef E2D_MUTANT_ENUM
 #undef E2D_ORDER_ENUM
@@ -133,7 +205,7 @@ enum e2d_mutant {
 
 #if defined(E2D_INSTRUMENT)
 
-/* The bench's: all live in the testkit. */
+/* Defined by the test harness, in lib/testkit/instrument.c. */
 extern enum e2d_mutant e2d_mutant_active;
 extern bool e2d_assertions_off;
 void e2d_yield_point(enum e2d_yield_kind kind, const volatile void *at);
@@ -141,51 +213,70 @@ void e2d_atomic_point(enum e2d_yield_kind kind, const volatile void *at, size_t 
 void e2d_atomic_loaded(const volatile void *at);
 void e2d_data_point(enum e2d_yield_kind kind, const volatile void *at, size_t bytes);
 
-/* Where a store stands: the function, and what it stores to. Decides about e2d_write_back_lost. */
+/*
+ * Reports the function and the destination of the next store. Sets e2d_write_back_lost if the
+ * active mutant removes the write-back of the store.
+ */
 void e2d_site(const char *function, const char *what);
-/* The write-back that comes next is one that the active mutant takes away. */
+/* Nonzero while the active mutant removes the next write-back. */
 extern int e2d_write_back_lost;
 
+/*
+ * Returns whether the active mutant leaves out a call, given the calling function and the text of
+ * the call (E2D_SKIPS in mutants.h). e2d_skipping is set while the active mutant leaves out any.
+ */
+bool e2d_skips(const char *function, const char *call);
+extern bool e2d_skipping;
+
 #define E2D_YIELD(kind, at) e2d_yield_point((kind), (at))
-/* Before an atomic load, before an atomic store or both in one, and after what loads: yield points, of which race
- * detectors are told that tell an atomic access from a plain one by nothing else. */
+/*
+ * Before an atomic load, before an atomic store or read-modify-write, and after any access that
+ * loads. The first two are yield points. All three report the access to race detectors, because
+ * some have no other way to distinguish an atomic access from a plain access.
+ */
 #define E2D_LOADING(at) e2d_atomic_point(E2D_YIELD_LOAD, (at), sizeof *(at))
 #define E2D_STORING(at) e2d_atomic_point(E2D_YIELD_STORE, (at), sizeof *(at))
 #define E2D_LOADED(at)  e2d_atomic_loaded(at)
-/* Bytes of blocks that are read or stored to by other means than atomics: one point for each block, and none of a field's. */
+/*
+ * Plain accesses to the bytes of blocks. Each 1 KiB unit of the range has a yield point, at an
+ * address no field has. A store also yields at `at`.
+ */
 #define E2D_DATA(kind, at, n) e2d_data_point((kind), (at), (n))
 #define E2D_MUTANT(name)      (e2d_mutant_active == E2D_MUTANT_##name)
-#define E2D_SITE(f, what)     e2d_site((f), (what))
-#define E2D_FENCE_LOST(step)  ((int)e2d_mutant_active == (int)E2D_MUTANT_FENCES + (int)(step))
-#define E2D_WRITE_BACK_LOST   (e2d_write_back_lost != 0)
-#define E2D_ASSERTIONS_OFF    e2d_assertions_off
+/* The mutant which follows `first` by `kind` in the enum. The kinds of a family count from 0. */
+#define E2D_MUTANT_FROM(first, kind) ((int)e2d_mutant_active == (int)E2D_MUTANT_##first + (int)(kind))
+/* Does the active mutant leave out this call, or the call in the named function? */
+#define E2D_SKIPPED(call)              E2D_SKIPPED_IN(__func__, call)
+#define E2D_SKIPPED_IN(function, call) (e2d_skipping && e2d_skips((function), (call)))
+/* A call, or `otherwise` if the active mutant leaves out the call. For the macros of skips.h. */
+#define E2D_SKIPPABLE(text, otherwise, call) (E2D_SKIPPED(text) ? (otherwise) : (call))
+#define E2D_SITE(f, what)                    e2d_site((f), (what))
+#define E2D_FENCE_LOST(step)                 ((int)e2d_mutant_active == (int)E2D_MUTANT_FENCES + (int)(step))
+#define E2D_WRITE_BACK_LOST                  (e2d_write_back_lost != 0)
+#define E2D_ASSERTIONS_OFF                   e2d_assertions_off
 
 #else
 
-#define E2D_YIELD(kind, at)   ((void)0)
-#define E2D_LOADING(at)       ((void)0)
-#define E2D_STORING(at)       ((void)0)
-#define E2D_LOADED(at)        ((void)0)
-#define E2D_DATA(kind, at, n) ((void)0)
-#define E2D_MUTANT(name)      (E2D_MUTANT_##name == E2D_MUTANT_NONE) /* never, and known to be so; yet no two are alike */
-#define E2D_SITE(f, what)     ((void)0)
-#define E2D_FENCE_LOST(step)  0
-#define E2D_WRITE_BACK_LOST   0
-#define E2D_ASSERTIONS_OFF    0
+#define E2D_YIELD(kind, at)            ((void)0)
+#define E2D_LOADING(at)                ((void)0)
+#define E2D_STORING(at)                ((void)0)
+#define E2D_LOADED(at)                 ((void)0)
+#define E2D_DATA(kind, at, n)          ((void)0)
+/* Always false at compile time, but no two expansions are equal. */
+#define E2D_MUTANT(name)               (E2D_MUTANT_##name == E2D_MUTANT_NONE)
+#define E2D_MUTANT_FROM(first, kind)   ((void)(kind), E2D_MUTANT(first))
+#define E2D_SKIPPED_IN(function, call) 0
+#define E2D_SITE(f, what)              ((void)0)
+#define E2D_FENCE_LOST(step)           0
+#define E2D_WRITE_BACK_LOST            0
+#define E2D_ASSERTIONS_OFF             0
 
 #endif
 
-/* Done but for a mutant that leaves it out; the two halves of a pair name the same one. */
-#define E2D_UNLESS(name, statement)                                                                                    \
-    do {                                                                                                               \
-        if (!E2D_MUTANT(name)) {                                                                                       \
-            statement;                                                                                                 \
-        }                                                                                                              \
-    } while (0)
-
 /*
- * A plain load or store of what a lock guards. As long as the lock is held nobody comes between, and an explorer need not
- * look; with a mutant that leaves the lock out, this is where another thread does.
+ * Plain load or store of data guarded by a lock. While the lock is held no other thread can
+ * interfere, and an explorer need not switch. With a mutant that skips the lock, another thread
+ * runs here.
  */
 #define E2D_GUARDED_LOAD(at)  E2D_YIELD(E2D_YIELD_LOAD, at)
 #define E2D_GUARDED_STORE(at) E2D_YIELD(E2D_YIELD_STORE, at)

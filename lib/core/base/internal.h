@@ -1,17 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What lives in core, and what only in the image.
+ * The mount object of the core, and helpers used by all of core.
  *
- * Only in the image: bitmaps, group and superblock counters, block pointers, i_blocks, links, times, flags. They are
- * read and stored in place; the lock that guards each stands in its room's header. Times are single 4-byte stores.
- * In core: an inode's size (it must shrink before its mappings go and grow after the image's), who holds it, what is
- * dirty or pinned; per group its lock, where its metadata ends, and how full each region is.
+ * Kept only in the image: bitmaps, group and superblock counters, block pointers, i_blocks, link
+ * counts, times, flags. The core reads and stores these fields in place. The header of the
+ * directory that owns a field names the lock which guards the field. Each time is a single 4-byte
+ * store.
  *
- * Glossary: block — a file system block; page — what a fault asks for; window — one aligned huge page of a file;
- * region — one aligned huge page of the image; group — a block group; zone — blocks that hold no file's data.
+ * Kept in core: the size of an inode (must shrink before the mappings are removed, and grow after
+ * the size in the image), references to inodes, dirty state, pins. Per group: the lock, the end of
+ * the metadata, and the number of free blocks of each aligned extent.
+ *
+ * Glossary
+ *   block           a file system block
+ *   page            the unit of a page fault
+ *   PMD range       an aligned range of a file, by default 2 MiB with 4 KiB pages.
+ *   aligned extent  an aligned range of blocks of the image, of the size of a PMD range.
+ *   loose block     a free block outside all aligned extents, or in a partly used aligned extent
+ *                   without a reservation
+ *   group           a block group
+ *   system zone     blocks of metadata, which never hold file data
  */
-#ifndef E2D_INCORE_H
-#define E2D_INCORE_H
+#ifndef E2D_BASE_INTERNAL_H
+#define E2D_BASE_INTERNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,95 +37,232 @@
 #include "ext2dax/mount.h"
 #include "ext2dax/ondisk.h"
 
-#include "atomic.h"
-#include "endian.h"
-#include "mem.h"
+#include "base/atomic.h"
+#include "base/endian.h"
+#include "base/mem.h"
 
-#define E2D_ENTRY_LOCKS  64  /* a power of two */
-#define E2D_CACHE_CHAINS 256 /* a power of two */
-#define E2D_THAWED       0u
-#define E2D_FREEZING     1u /* a freeze waits for the locks, or a thaw is on its way */
-#define E2D_FROZEN       2u
-#define E2D_STEP_SLOTS   32 /* room for every enum e2d_step */
+/*
+ * Short ways that only gain time. A core compiled for size leaves out each such way, so each way
+ * needs a general way beside it.
+ */
+#ifdef __OPTIMIZE_SIZE__
+#define E2D_FOR_SPEED 0
+#else
+#define E2D_FOR_SPEED 1
+#endif
 
-/* One aligned region of the image, as the allocator sees it. Guarded by its group's lock. */
-struct e2d_region {
-    uint32_t owner;  /* inode number whose window reserved it; 0: nobody */
-    uint32_t window; /* of the owner */
-    uint16_t free;   /* free blocks */
+#define E2D_RANGE_LOCKS   64  /* a power of two */
+#define E2D_CHUNK_SHIFT   5   /* log2 of the blocks per bit of data_chunks */
+#define E2D_CACHE_CHAINS  256 /* a power of two */
+#define E2D_COUNTER_SLOTS 8   /* a power of two */
+#define E2D_LINE          64  /* bytes of a cache line */
+#define E2D_THAWED        0u
+#define E2D_FREEZING      1u /* a freeze waits for the locks, or a thaw is in progress */
+#define E2D_FROZEN        2u
+#define E2D_FENCE_SLOTS   48 /* room for every enum e2d_fence */
+#define E2D_DEPTH_MAX     3  /* levels of pointer blocks in a block tree */
+#define E2D_SHARED_SLOTS  64 /* a power of two */
+
+/*
+ * State of an aligned extent of the image, for the block allocator. Guarded by the lock of the
+ * group.
+ */
+struct e2d_aligned_extent {
+    uint32_t owner; /* inode whose PMD range reserved the extent, 0 if none */
+    uint32_t range; /* PMD range of the owner */
+    uint16_t free;  /* free blocks */
 };
 
+/*
+ * In-core state of a block group.
+ *
+ * The lock guards all fields down to `inodes_bad`. Searches also read `whole`, `loose` and `known`
+ * without the lock, as a hint. `whole`, `loose` and the e2d_aligned_extent records of the group are
+ * valid when `known` is 1.
+ *
+ * A group with `bad` set neither allocates nor frees blocks. A group with `unreadable` set
+ * allocates no blocks. A group with `inodes_bad` set neither allocates nor frees inodes.
+ *
+ * `compact` is set if all metadata of the group is a single run at the start of the group.
+ * `metadata_end` is then the length of the run. Otherwise `metadata_end` covers only the superblock
+ * copy, the descriptors and the reserved descriptor blocks.
+ */
 struct e2d_group {
     struct ext2dax_lock lock;
-    struct e2d_region *regions; /* NULL until the group's bitmap was first scanned; guarded by lock */
-    uint32_t whole;             /* regions wholly free and not reserved; guarded by lock, read without it as a hint */
-    uint32_t loose;             /* free blocks of no region or of a partly used, unreserved one; likewise */
-    uint32_t known;             /* 1 once the two above mean something; likewise */
-    bool bad;                   /* bitmap and counters disagree: nothing more is given out; guarded by lock */
-    uint32_t metadata_end;      /* blocks from the group's start that are metadata; all that is, where `compact` */
-    bool compact;               /* the group's metadata is one run at its start */
+    uint32_t whole;        /* free unreserved aligned extents */
+    uint32_t loose;        /* loose blocks */
+    uint32_t known;        /* 1 after the bitmap scan */
+    bool checked;          /* block bitmap compared with the free count */
+    bool bad;              /* bitmap and count differ */
+    bool unreadable;       /* block bitmap could not be read */
+    bool inodes_checked;   /* inode bitmap compared with its count */
+    bool inodes_bad;       /* inode bitmap and count differ */
+    uint32_t metadata_end; /* blocks, see above */
+    bool compact;          /* see above */
 };
 
+/* A known xattr block, which another inode may share (alloc/shared.h). */
+struct e2d_shared {
+    uint32_t hash;
+    uint32_t block; /* 0 in an unused slot */
+};
+
+/* Argument of the mount options `recover` and `verify`. */
+struct ext2dax_mounting {
+    struct ext2dax_mount *mount; /* not yet seen by another thread */
+};
+
+/* A lock with a cache line of its own. */
+struct e2d_apart_lock {
+    struct ext2dax_lock lock;
+    unsigned char apart[E2D_LINE - sizeof(struct ext2dax_lock)];
+};
+
+/*
+ * The locks, each written by every thread that takes one, lie in cache lines apart from each other
+ * and from the fields that no thread writes.
+ */
 struct ext2dax_mount {
-    /* copies of the plugs; fields that a shorter table lacks are NULL */
+    /* copies of the ops tables, NULL for fields missing in the table of the caller */
     struct ext2dax_lock_ops lock_ops;
+    void *lock_ctx;
+    unsigned char *base;
+    struct ext2dax_disk_super *super;
+    struct e2d_group *group;          /* array, per group */
+    uint32_t block_size, block_shift; /* bytes, and log2 of the bytes */
+    /*
+     * Size of a PMD range. A PMD range is a huge page if block size = page size. Otherwise a PMD
+     * range only groups blocks.
+     */
+    uint32_t pmd_blocks, pmd_shift;
+    uint32_t blocks; /* of the image */
+    uint32_t groups;
+    /* The fields above fit in 128 bytes, as offsets of one byte in the code of x86. */
+
     struct ext2dax_memory_ops memory_ops;
     struct ext2dax_address_space_ops space_ops;
     struct ext2dax_host_ops host_ops;
-    void *lock_ctx, *memory_ctx, *space_ctx, *host_ctx;
-    unsigned char *base;
+    void *memory_ctx, *space_ctx, *host_ctx;
     size_t size; /* bytes of memory */
 
-    /* geometry: constant from mount on */
-    struct ext2dax_disk_super *super;
-    uint32_t block_size, block_shift; /* bytes; log2 */
-    uint32_t pointers, pointer_shift; /* a block */
+    /* geometry, constant after mount */
+    uint32_t pointers, pointer_shift; /* per block */
     uint32_t first_data_block;
-    uint32_t blocks; /* of the image */
-    uint32_t blocks_per_group, groups;
-    uint32_t group_reciprocal; /* of blocks_per_group, for dividing by multiplication; 0: it is 1 << group_shift */
+    uint32_t blocks_per_group;
+    /*
+     * Reciprocal of blocks_per_group for e2d_divide(), or 0 for a power of two, 1 << group_shift.
+     */
+    uint32_t group_reciprocal;
     uint32_t group_shift;
-    uint32_t inodes, inodes_per_group, inode_reciprocal; /* of inodes_per_group */
+    uint32_t inodes, inodes_per_group, inode_reciprocal; /* last: of inodes_per_group */
     uint32_t inode_size, first_inode;
-    uint32_t descriptor_blocks;    /* without meta_bg: of each descriptor table */
-    uint32_t descriptors_shift;    /* log2 of the descriptors in a block */
-    uint32_t reserved_descriptors; /* blocks kept behind each table for its growth */
-    uint32_t first_meta_group;     /* with meta_bg: first meta group, counted in descriptor blocks; else UINT32_MAX */
-    uint64_t max_size;             /* bytes, of a file */
-    uint64_t tree_blocks;          /* that block pointers can reach */
+    uint32_t descriptor_blocks;    /* per descriptor table, without meta_bg */
+    uint32_t descriptors_shift;    /* log2 of the descriptors per block */
+    uint32_t reserved_descriptors; /* kept after each table for growth */
+    /* With meta_bg the first meta group, counted in descriptor blocks, else UINT32_MAX. */
+    uint32_t first_meta_group;
+    uint64_t max_size;    /* bytes, of a file */
+    uint64_t tree_blocks; /* blocks per file that block pointers can reach */
     bool sparse_super, filetype;
+    bool sparse_super2;        /* superblock copies only in group 0 and backup_groups */
+    uint32_t backup_groups[2]; /* 0 if none */
+    bool dir_nlink, huge_file; /* features */
+    bool hurd;                 /* creator OS is Hurd, so files may have translators */
+    /*
+     * i_extra_isize of a new inode, which is the number of bytes used after the first 128. Includes
+     * the 2 bytes of the field itself. 0 if none.
+     */
+    uint32_t extra_isize;
 
     uint32_t page_size, page_shift;
-    uint32_t window_blocks, window_shift; /* of an allocation window: a huge page where block = page */
-    uint32_t regions_per_group;           /* whole ones; region k of group g starts at e2d_region_block() */
-    uint32_t region_skew;                 /* blocks from a group's first block to its first region */
-    bool faultable;                       /* block size = page size: pages can be mapped */
-    bool huge_aligned;                    /* region addresses in memory are aligned: huge mappings are possible */
+    /*
+     * Aligned extents per group, only whole extents counted. Extent k of a group starts at bit
+     * e2d_aligned_bit(m, k) of the block bitmap.
+     */
+    uint32_t aligned_per_group;
+    uint32_t aligned_skew; /* blocks from the first block of a group to the first extent */
+    bool full_ranges;      /* EXT2DAX_MOUNT_FULL_RANGES */
+    bool faultable;        /* pages can be mapped (block size = page size, base page-aligned) */
+    bool huge_aligned;     /* aligned extents are aligned in memory, so huge pages can be mapped */
     bool ordered;
-    bool memory_read_only; /* the plug said so: never mounted for writing */
+    bool memory_read_only; /* reported by the memory plug, never mounted read-write */
+    size_t name_budget;    /* bytes of all name tables, 0 for no tables */
+    /* Bitmaps are valid, counts not yet. Set only while no other thread can use the mount. */
+    bool recovering;
+    /*
+     * Claimed use of the memory. Changed during mount and unmount, else under both freeze locks
+     * held exclusively.
+     */
+    enum ext2dax_claim claim;
 
-    /* guarded by freeze_write and freeze_fault: stored under both exclusively, read under either */
+    /*
+     * read_only is stored under freeze_write and freeze_fault held exclusively, and under fs. Any
+     * of the three locks is sufficient to read. Mount stores read_only before other threads can see
+     * the mount.
+     */
     bool read_only;
-    uint32_t frozen; /* atomic: E2D_THAWED, … */
-    uint32_t failed; /* atomic: 1 + the block whose write-back failed; from then on as read-only */
+    uint32_t frozen; /* atomic, E2D_THAWED, … */
+    /*
+     * Atomic. 1 + the first block whose write-back failed, or 0. From a failure on the mount
+     * behaves as read-only.
+     */
+    uint32_t failed;
 
-    struct ext2dax_lock freeze_write, freeze_fault, rename;
-    struct ext2dax_lock thaw_gate; /* held with the freeze locks; waiting for thaw is done here, not where faults try */
-    struct ext2dax_lock fs, cache_lock;
-    struct ext2dax_lock entry[E2D_ENTRY_LOCKS];
+    unsigned char apart_first[E2D_LINE];
+    struct ext2dax_lock freeze_write, rename;
+    unsigned char apart_fault[E2D_LINE];
+    struct ext2dax_lock freeze_fault;
+    unsigned char apart_gate[E2D_LINE];
+    /*
+     * Held together with the freeze locks. Waiters for thaw queue here and not at freeze_fault,
+     * where write faults try the lock.
+     */
+    struct ext2dax_lock thaw_gate;
+    struct ext2dax_lock fs;
+    unsigned char apart_cache[E2D_LINE];
+    struct ext2dax_lock icache_lock;
+    struct e2d_apart_lock range_lock[E2D_RANGE_LOCKS];
 
-    struct e2d_group *group; /* of all groups */
+    /*
+     * Bitmap, a bit per chunk of 1 << E2D_CHUNK_SHIFT blocks, set if each block of the chunk may
+     * hold file data. Constant after mount.
+     */
+    uint32_t *data_chunks;
+    /*
+     * Array in group order. NULL if the mount was never read-write, or if no group has an aligned
+     * extent.
+     */
+    struct e2d_aligned_extent *aligned;
 
-    /* guarded by cache_lock */
+    /* guarded by icache_lock */
     struct ext2dax_inode *cache[E2D_CACHE_CHAINS];
     struct ext2dax_inode *put_queue; /* last puts that found the filesystem frozen */
-    uint32_t held;                   /* references, over all inodes */
+    uint32_t held;                   /* references, sum over all inodes */
+    /* both ends of the list of name tables */
+    struct e2d_name_table *newest_names, *oldest_names;
+    size_t name_bytes; /* of all name tables, at most name_budget */
+    /* Bytes which eviction shall release. Atomic, stored under icache_lock. */
+    uintptr_t name_shortage;
+    /*
+     * Frees a nameless inode. Set before the first inode is nameless, so a program without create
+     * and unlink does not link the code.
+     */
+    void (*free_nameless)(struct ext2dax_inode *inode);
+    /* Drops the table of a directory. Set before the first table is published, as above. */
+    void (*drop_names)(struct ext2dax_inode *directory);
 
     /* guarded by fs */
     uint32_t writable_pins;
+    /*
+     * Set if the mount is read-only and the counters in the superblock differ from the sums over
+     * the groups. ext2dax_statfs() then returns the sums.
+     */
+    bool drifted;
+    uint32_t free_blocks, free_inodes; /* sums over the groups */
+    struct e2d_shared shared[E2D_SHARED_SLOTS];
 
-    struct ext2dax_counters counters;      /* each atomic */
-    uintptr_t step_fences[E2D_STEP_SLOTS]; /* fences by enum e2d_step; each atomic */
+    struct ext2dax_counters counters[E2D_COUNTER_SLOTS]; /* each word atomic, see e2d_counters() */
+    uintptr_t fences_by_name[E2D_FENCE_SLOTS];           /* by enum e2d_fence, each atomic */
 };
 
 /* ---- blocks and pages ---- */
@@ -137,7 +285,7 @@ static inline uint64_t e2d_max64(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* Blocks that hold `bytes` bytes: the ceiling. */
+/* Returns the number of blocks (pages) that hold `bytes` bytes, rounded up. */
 static inline uint64_t e2d_blocks_for(const struct ext2dax_mount *m, uint64_t bytes)
 {
     return (bytes >> m->block_shift) + ((bytes & (m->block_size - 1)) != 0);
@@ -161,6 +309,28 @@ static inline bool e2d_is_directory(const struct ext2dax_inode *inode)
     return (inode->mode & EXT2DAX_S_IFMT) == EXT2DAX_S_IFDIR;
 }
 
+/*
+ * Returns the counters for the calling thread to raise. Threads with stacks far apart mostly get
+ * different slots, so they do not write one cache line. The sum over the slots counts.
+ */
+static inline struct ext2dax_counters *e2d_counters(struct ext2dax_mount *m)
+{
+    const char here = 0;
+    uintptr_t mixed = ((uintptr_t)&here >> 14) * (uintptr_t)0x9E3779B1u;
+
+    return &m->counters[mixed >> 16 & (E2D_COUNTER_SLOTS - 1)];
+}
+
+/* Returns the sum of a counter over the slots. `first` is the counter in slot 0. */
+static inline uintptr_t e2d_counted_all(const uintptr_t *first)
+{
+    uintptr_t sum = 0;
+
+    for (unsigned slot = 0; slot < E2D_COUNTER_SLOTS; slot++)
+        sum += e2d_counted(first + slot * (sizeof(struct ext2dax_counters) / sizeof(uintptr_t)));
+    return sum;
+}
+
 /* ---- the host ---- */
 
 static inline void *e2d_alloc(struct ext2dax_mount *m, size_t bytes)
@@ -173,30 +343,95 @@ static inline void e2d_release(struct ext2dax_mount *m, void *at, size_t bytes)
         m->host_ops.release(m->host_ctx, at, bytes);
 }
 
-/* The time to store in an image: seconds, never small enough to be taken for an inode number. No lock below freeze. */
-uint32_t e2d_now(struct ext2dax_mount *m);
+/*
+ * Returns 0, or -EINTR if the host requests the end of a long operation. Called with no lock held.
+ */
+static inline int e2d_interrupted(struct ext2dax_mount *m)
+{
+    bool asked = m->host_ops.interrupted && m->host_ops.interrupted(m->host_ctx);
 
-/* Tells the host, whose table is a copy of full size; returns `error`, so that `return e2d_complain(…)` reads well. */
+    return asked ? -EXT2DAX_EINTR : 0;
+}
+
+/*
+ * Passes hints to the memory plug. e2d_scan_hint() marks the begin and end of a pass over
+ * structures all over the image, each read once. e2d_fetch() announces that the blocks are read
+ * soon.
+ */
+static inline void e2d_scan_hint(struct ext2dax_mount *m, bool begins)
+{
+    if (m->memory_ops.scan)
+        m->memory_ops.scan(m->memory_ctx, begins);
+}
+static inline void e2d_fetch(struct ext2dax_mount *m, uint32_t block, uint32_t count)
+{
+    if (m->memory_ops.fetch)
+        m->memory_ops.fetch(m->memory_ctx, e2d_block(m, block), (size_t)count << m->block_shift);
+}
+
+/*
+ * Last parameter and argument of the functions which report. A build without reports drops both,
+ * and the texts. A report then has a structure, number, field, value and error, and no reason.
+ * E2D_OWN_REASON() is for the reason of a static function, which keeps the parameter, and
+ * E2D_TEXT() for the texts which a compiler cannot drop by itself.
+ */
+#ifdef E2D_NO_REPORTS
+#define E2D_REASON(reason)
+#define E2D_REASON_OR_NULL(reason)       NULL
+#define E2D_WITHOUT_REASON(reason, call) ((void)(reason), call)
+#define E2D_OWN_REASON(reason)           E2D_WITHOUT_REASON(reason, NULL)
+#define E2D_TEXT(text)                   ""
+#else
+#define E2D_REASON(reason)         , reason
+#define E2D_REASON_OR_NULL(reason) reason
+#define E2D_OWN_REASON(reason)     reason
+#define E2D_TEXT(text)             text
+#endif
+
+/* Report fields with a set of features as value. Recognized by address. */
+extern const char e2d_incompat_field[], e2d_ro_compat_field[], e2d_compat_field[];
+
+/*
+ * Pass a report to the log of the host and return `error`, so that callers can return the result.
+ * e2d_report() takes an ops table of full size. e2d_complain() reports EXT2DAX_LEVEL_ERROR.
+ */
 int e2d_report(const struct ext2dax_host_ops *ops, void *ctx, const struct ext2dax_report *report);
 int e2d_complain(struct ext2dax_mount *m, int error, const char *structure, uint64_t number, const char *field,
-                 uint64_t value, const char *reason);
-/* For information: progress, or the reason for an error that an earlier call has complained of already. */
+                 uint64_t value E2D_REASON(const char *reason));
+/*
+ * Reports EXT2DAX_LEVEL_INFO and returns `error`. For progress, or for an error which an earlier
+ * call has reported with EXT2DAX_LEVEL_ERROR.
+ */
 int e2d_tell(struct ext2dax_mount *m, int error, const char *structure, uint64_t number, const char *field,
-             uint64_t value, const char *reason);
-void e2d_warn(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field, uint64_t value,
-              const char *reason);
+             uint64_t value E2D_REASON(const char *reason));
+void e2d_warn(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field,
+              uint64_t value E2D_REASON(const char *reason));
+#ifdef E2D_NO_REPORTS
+#define e2d_complain(m, error, structure, number, field, value, reason)                                                \
+    E2D_WITHOUT_REASON(reason, e2d_complain((m), (error), (structure), (number), (field), (value)))
+#define e2d_tell(m, error, structure, number, field, value, reason)                                                    \
+    E2D_WITHOUT_REASON(reason, e2d_tell((m), (error), (structure), (number), (field), (value)))
+#define e2d_warn(m, structure, number, field, value, reason)                                                           \
+    E2D_WITHOUT_REASON(reason, e2d_warn((m), (structure), (number), (field), (value)))
+#endif
 
-/* A broken promise of the caller's or of our own: tells the host and does not return. */
+/* Reports a broken contract, of the caller or of the core, to the host. Does not return. */
 _Noreturn void e2d_panic(const struct ext2dax_mount *m, const char *file, int line, const char *what);
 
-/* A function whose frame is large and not to be part of its caller's, which stays while others are called. */
+/*
+ * Keeps a function with a large stack frame out of line. Inlined, the frame would occupy the stack
+ * while the caller calls other functions.
+ */
 #ifdef __GNUC__
 #define E2D_APART __attribute__((noinline))
 #else
 #define E2D_APART
 #endif
 
-/* The name alone where the compiler knows it: a kernel need not carry the paths of its build. */
+/*
+ * The file name without directories, if the compiler provides the macro. A kernel then does not
+ * contain build paths.
+ */
 #ifdef __FILE_NAME__
 #define E2D_FILE __FILE_NAME__
 #else
@@ -206,7 +441,7 @@ _Noreturn void e2d_panic(const struct ext2dax_mount *m, const char *file, int li
 #define E2D_ASSERT(m, condition)                                                                                       \
     do {                                                                                                               \
         if (!(condition) && !E2D_ASSERTIONS_OFF)                                                                       \
-            e2d_panic((m), E2D_FILE, __LINE__, #condition);                                                            \
+            e2d_panic((m), E2D_FILE, __LINE__, E2D_TEXT(#condition));                                                  \
     } while (0)
 
 #endif

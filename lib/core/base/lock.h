@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The lock plug as the core calls it, and the assertions on what is held. */
-#ifndef E2D_LOCK_H
-#define E2D_LOCK_H
+/* Wrappers for the ops of the lock plug, and assertions on held locks. */
+#ifndef E2D_BASE_LOCK_H
+#define E2D_BASE_LOCK_H
 
-#include "incore.h"
+#include "base/internal.h"
 
 static inline int e2d_lock_init(struct ext2dax_mount *m, struct ext2dax_lock *lock, enum ext2dax_lock_class lock_class,
                                 uint64_t number)
@@ -38,6 +38,11 @@ static inline bool e2d_try_read_lock(struct ext2dax_mount *m, struct ext2dax_loc
     E2D_YIELD(E2D_YIELD_LOCK, lock);
     return m->lock_ops.try_read_lock(m->lock_ctx, lock);
 }
+static inline bool e2d_try_write_lock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
+{
+    E2D_YIELD(E2D_YIELD_LOCK, lock);
+    return m->lock_ops.try_write_lock(m->lock_ctx, lock);
+}
 static inline bool e2d_held(const struct ext2dax_mount *m, const struct ext2dax_lock *lock, enum ext2dax_lock_mode mode)
 {
     return !m->lock_ops.held || m->lock_ops.held(m->lock_ctx, lock, mode);
@@ -46,12 +51,13 @@ static inline bool e2d_held(const struct ext2dax_mount *m, const struct ext2dax_
 #define E2D_MUST_HOLD(m, lock)  E2D_ASSERT(m, e2d_held(m, lock, EXT2DAX_LOCK_EXCLUSIVE))
 #define E2D_MUST_SHARE(m, lock) E2D_ASSERT(m, e2d_held(m, lock, EXT2DAX_LOCK_SHARED))
 
-/* What dax_sem is taken exclusively for. */
-enum e2d_dax_for { E2D_DAX_TRUNCATE, E2D_DAX_PUNCH, E2D_DAX_GROW, E2D_DAX_FREE };
+/* Reasons to take dax_sem exclusively, in the order of the mutants that leave dax_sem out. */
+enum e2d_dax_for { E2D_DAX_TRUNCATE, E2D_DAX_PUNCH, E2D_DAX_EXTEND, E2D_DAX_ZERO, E2D_DAX_FREE };
 
 /*
- * dax_sem: the fault family holds it shared, what takes blocks away exclusively. A build without faults has none, and
- * these leave no code.
+ * dax_sem. The fault family holds dax_sem shared, calls which remove blocks or zero an old tail
+ * hold dax_sem exclusively. A build without faults has no dax_sem, and the functions generate no
+ * code.
  */
 #if defined(E2D_NO_FAULTS)
 #define E2D_FAULTS 0
@@ -76,17 +82,17 @@ static inline void e2d_dax_read_unlock(struct ext2dax_inode *inode)
 #define E2D_MUST_HOLD_DAX(inode) ((void)0)
 #else
 #define E2D_FAULTS               1
-/* Which mutants leave it out, or take it in the wrong mode. */
+/*
+ * Return true if the active mutant leaves dax_sem out (skipped), or takes dax_sem shared instead of
+ * exclusively (shared).
+ */
 static inline bool e2d_dax_skipped(enum e2d_dax_for what)
 {
-    return (what == E2D_DAX_TRUNCATE && E2D_MUTANT(DAX_SEM_TRUNCATE)) ||
-           (what == E2D_DAX_PUNCH && E2D_MUTANT(DAX_SEM_PUNCH)) || (what == E2D_DAX_GROW && E2D_MUTANT(DAX_SEM_GROW));
+    return what != E2D_DAX_FREE && E2D_MUTANT_FROM(DAX_SEM_TRUNCATE, what);
 }
 static inline bool e2d_dax_shared(enum e2d_dax_for what)
 {
-    return (what == E2D_DAX_TRUNCATE && E2D_MUTANT(DAX_SEM_SHARED_TRUNCATE)) ||
-           (what == E2D_DAX_PUNCH && E2D_MUTANT(DAX_SEM_SHARED_PUNCH)) ||
-           (what == E2D_DAX_GROW && E2D_MUTANT(DAX_SEM_SHARED_GROW));
+    return what != E2D_DAX_FREE && E2D_MUTANT_FROM(DAX_SEM_SHARED_TRUNCATE, what);
 }
 static inline void e2d_dax_read_lock(struct ext2dax_inode *inode)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The four functions the core expects from whatever it is linked into, and small helpers on plain memory. */
-#ifndef E2D_MEM_H
-#define E2D_MEM_H
+/* The four memory functions which the embedding program must provide. */
+#ifndef E2D_BASE_MEM_H
+#define E2D_BASE_MEM_H
 
 #include <stddef.h>
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stores into the image, their write-back and the named fences between them. Nothing here decides an order; the callers'
- * sequence of stores and e2d_order() calls is the order.
+ * Stores into the image, write-back, and the named fences. The order is decided by the callers, in
+ * the sequence of stores and e2d_order() calls.
  */
 #define E2D_PERSIST_PLAIN
-#include "persist.h"
+#include "base/persist.h"
 
-_Static_assert(E2D_STEP_COUNT <= E2D_STEP_SLOTS, "every step needs its counter");
+_Static_assert(E2D_FENCE_COUNT <= E2D_FENCE_SLOTS, "every step needs its counter");
 
-/* One failed write-back means that no later fence can promise anything: the mount stops changing the image. */
+/*
+ * Records the first failed write-back or fence, and reports the failure. No later fence can
+ * guarantee durability, so the mount becomes read-only.
+ */
 static void fail(struct ext2dax_mount *m, const void *at, int error)
 {
     uint64_t offset = (uint64_t)((const unsigned char *)at - m->base);
@@ -23,7 +26,10 @@ bool e2d_has_failed(const struct ext2dax_mount *m)
     return e2d_load32(&m->failed) != 0;
 }
 
-/* Whoever is refused is told why, as the call that failed was, which may have been another thread's. */
+/*
+ * Reports the failure to every refused call, because the write-back may have failed in a call of
+ * another thread.
+ */
 int e2d_failed(struct ext2dax_mount *m)
 {
     uint32_t failed = e2d_load32(&m->failed);
@@ -40,7 +46,10 @@ void e2d_write_back(struct ext2dax_mount *m, const void *at, size_t length)
     if (E2D_WRITE_BACK_LOST)
         return;
     E2D_YIELD(E2D_YIELD_PERSIST, at);
-    /* A field's own write-back comes from whoever has just stored to it. */
+    /*
+     * A range smaller than a block is a field which the caller has just stored to, so no data yield
+     * point is needed.
+     */
     if (length >= m->block_size)
         E2D_DATA(E2D_YIELD_LOAD, at, length);
     rc = m->memory_ops.persist ? m->memory_ops.persist(m->memory_ctx, at, length) : 0;
@@ -103,21 +112,28 @@ void e2d_zero(struct ext2dax_mount *m, void *at, size_t length)
         fail(m, at, rc);
 }
 
-static void fence(struct ext2dax_mount *m, enum e2d_step step)
+void e2d_zero_data(struct ext2dax_mount *m, void *at, size_t length)
+{
+    (void)m; /* as every store into the image */
+    E2D_DATA(E2D_YIELD_STORE, at, length);
+    memset(at, 0, length);
+}
+
+static void fence(struct ext2dax_mount *m, enum e2d_fence step)
 {
     int rc;
 
     E2D_YIELD(E2D_YIELD_PERSIST, m->base);
     if (!m->memory_ops.fence)
         return;
-    e2d_count(&m->counters.fences, 1);
-    e2d_count(&m->step_fences[step], 1);
+    e2d_count(&e2d_counters(m)->fences, 1);
+    e2d_count(&m->fences_by_name[step], 1);
     rc = m->memory_ops.fence(m->memory_ctx);
     if (rc != 0)
         fail(m, m->base, rc);
 }
 
-int e2d_order(struct ext2dax_mount *m, enum e2d_step step)
+int e2d_order(struct ext2dax_mount *m, enum e2d_fence step)
 {
     if (m->ordered && !E2D_FENCE_LOST(step))
         fence(m, step);
@@ -127,14 +143,36 @@ int e2d_order(struct ext2dax_mount *m, enum e2d_step step)
 int e2d_flush(struct ext2dax_mount *m, const void *at, size_t length)
 {
     e2d_write_back(m, at, length);
-    if (!E2D_FENCE_LOST(E2D_STEP_SYNC))
-        fence(m, E2D_STEP_SYNC);
+    if (!E2D_FENCE_LOST(E2D_FENCE_SYNC))
+        fence(m, E2D_FENCE_SYNC);
     return e2d_failed(m);
+}
+
+bool e2d_readable(const struct ext2dax_mount *m, const void *at, size_t length)
+{
+    return !m->memory_ops.check || m->memory_ops.check(m->memory_ctx, at, length) == 0;
+}
+
+static int usable(const struct ext2dax_mount *m)
+{
+    return m->memory_ops.usable ? m->memory_ops.usable(m->memory_ctx) : 0;
+}
+
+bool e2d_is_usable(const struct ext2dax_mount *m)
+{
+    return usable(m) == 0;
+}
+
+int e2d_usable(struct ext2dax_mount *m)
+{
+    int rc = usable(m);
+
+    return rc == 0 ? 0 : e2d_complain(m, rc, "memory", 0, "size", m->size, "bytes, opened by another process");
 }
 
 int e2d_check(struct ext2dax_mount *m, const void *at, size_t length)
 {
-    if (!m->memory_ops.check || m->memory_ops.check(m->memory_ctx, at, length) == 0)
+    if (e2d_readable(m, at, length))
         return 0;
     return e2d_complain(m, -EXT2DAX_EIO, "memory", (uint64_t)((const unsigned char *)at - m->base), "range", length,
                         "cannot be read");

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the core tells: errors in words, reports to the host's log, panics; and what it asks the host: the time.
+ * Error texts, reports to the log of the host, and panics.
  *
- * Nothing here takes a lock or looks at the image, so everything may be called with any lock held (e2d_now() excepted,
- * for the host's sake). A report of corruption does not mark the image: that is the superblock's room, above.
+ * The functions take no lock and do not access the image, so all may be called with any lock held.
+ * A report of corruption does not mark the image. e2d_corrupt() of disk/super.h does both.
  */
 #include "ext2dax/version.h"
 
-#include "incore.h"
+#include "base/internal.h"
 
-#define TEXT_OF(number)  #number
-#define DOTTED(a, b, c)  TEXT_OF(a) "." TEXT_OF(b) "." TEXT_OF(c)
-#define LAST_SIGNED_TIME 0x7FFFFFFF /* Linux reads the image's times as signed */
-#define DECIMAL_DIGITS   20         /* of 2^64 - 1 */
+#define TEXT_OF(number) #number
+#define DOTTED(a, b, c) TEXT_OF(a) "." TEXT_OF(b) "." TEXT_OF(c)
+#define DECIMAL_DIGITS  20 /* of 2^64 - 1 */
 
 const char *ext2dax_version(void)
 {
@@ -21,13 +20,16 @@ const char *ext2dax_version(void)
 
 #define LONGEST_TEXT 32
 
-/* Numbers below 128, and texts in place: a table of pointers would be larger than both. */
+/*
+ * All numbers are below 128, and each text is stored in place. A table of pointers would be larger.
+ */
 static const struct {
     unsigned char error;
     char text[LONGEST_TEXT];
 } texts[] = {
     {EXT2DAX_EPERM, "operation not permitted"},
     {EXT2DAX_ENOENT, "no such file or directory"},
+    {EXT2DAX_EINTR, "interrupted"},
     {EXT2DAX_EIO, "input/output error"},
     {EXT2DAX_ENXIO, "no data there"},
     {EXT2DAX_EAGAIN, "filesystem is frozen, try again"},
@@ -35,6 +37,7 @@ static const struct {
     {EXT2DAX_EFAULT, "bad address"},
     {EXT2DAX_EBUSY, "in use"},
     {EXT2DAX_EEXIST, "file exists"},
+    {EXT2DAX_EXDEV, "on another filesystem"},
     {EXT2DAX_ENOTDIR, "not a directory"},
     {EXT2DAX_EISDIR, "is a directory"},
     {EXT2DAX_EINVAL, "invalid argument"},
@@ -42,9 +45,11 @@ static const struct {
     {EXT2DAX_ENOSPC, "no space left"},
     {EXT2DAX_EROFS, "filesystem is read-only"},
     {EXT2DAX_EMLINK, "too many links"},
+    {EXT2DAX_ERANGE, "buffer too small"},
     {EXT2DAX_ENAMETOOLONG, "name too long"},
     {EXT2DAX_ENOTEMPTY, "directory not empty"},
     {EXT2DAX_ELOOP, "too many symbolic links"},
+    {EXT2DAX_ENODATA, "no such attribute"},
     {EXT2DAX_EOVERFLOW, "value too large"},
     {EXT2DAX_EOPNOTSUPP, "not supported"},
     {EXT2DAX_EUCLEAN, "filesystem needs checking"},
@@ -61,7 +66,7 @@ const char *ext2dax_strerror(int error)
     return "unknown error";
 }
 
-/* Text that counts its whole length and keeps what fits. */
+/* Output buffer that keeps the part of the text which fits and counts the whole length. */
 struct text {
     char *buffer;
     size_t size, length;
@@ -80,7 +85,10 @@ static void put_text(struct text *text, const char *from)
         put_char(text, *from++);
 }
 
-/* Decimal, without dividing 64 bits: halve and add digits, from the highest bit down. */
+/*
+ * Writes a decimal number without 64-bit division. Doubles the digits and adds a bit, from the
+ * highest bit down.
+ */
 static void put_number(struct text *text, uint64_t number)
 {
     uint8_t digit[DECIMAL_DIGITS] = {0};
@@ -102,6 +110,77 @@ static void put_number(struct text *text, uint64_t number)
         put_char(text, (char)('0' + digit[i]));
 }
 
+/* ---- features ---- */
+
+const char e2d_incompat_field[] = "incompatible features", e2d_ro_compat_field[] = "read-only features",
+           e2d_compat_field[] = "compatible features";
+
+/* Names from bit 0 on, each followed by a comma. Empty for a bit without a name. */
+static const char *const feature_names[] = {
+    [EXT2DAX_FEATURES_COMPAT] = "dir_prealloc,imagic_inodes,has_journal,ext_attr,resize_inode,dir_index,lazy_bg,,"
+                                "snapshot_bitmap,sparse_super2,fast_commit,stable_inodes,orphan_file,",
+    [EXT2DAX_FEATURES_INCOMPAT] = "compression,filetype,needs_recovery,journal_dev,meta_bg,,extent,64bit,mmp,flex_bg,"
+                                  "ea_inode,,dirdata,metadata_csum_seed,large_dir,inline_data,encrypt,casefold,",
+    [EXT2DAX_FEATURES_RO_COMPAT] = "sparse_super,large_file,,huge_file,uninit_bg,dir_nlink,extra_isize,,quota,bigalloc,"
+                                   "metadata_csum,replica,read-only,project,shared_blocks,verity,orphan_present,",
+};
+
+static void put_features(struct text *text, enum ext2dax_feature_set set, uint32_t flags)
+{
+    const char *name = feature_names[set];
+    bool first = true;
+    unsigned bit;
+
+    for (bit = 0; bit < 32; bit++) {
+        bool put = (flags >> bit & 1) != 0, named = *name && *name != ',';
+
+        if (put && !first)
+            put_text(text, ", ");
+        first = first && !put;
+        if (put && !named) {
+            put_text(text, "FEATURE_");
+            put_char(text, "CIR"[set]);
+            put_number(text, bit);
+        }
+        for (; *name && *name != ','; name++) {
+            if (put)
+                put_char(text, *name);
+        }
+        if (*name)
+            name++;
+    }
+}
+
+static void terminate(const struct text *text)
+{
+    if (text->size > 0)
+        text->buffer[text->length < text->size ? text->length : text->size - 1] = '\0';
+}
+
+size_t ext2dax_feature_text(enum ext2dax_feature_set set, uint32_t flags, char *buffer, size_t size)
+{
+    struct text text = {buffer, size, 0};
+
+    if ((unsigned)set <= EXT2DAX_FEATURES_RO_COMPAT)
+        put_features(&text, set, flags);
+    terminate(&text);
+    return text.length;
+}
+
+/* ---- reports ---- */
+
+static void put_value(struct text *text, const struct ext2dax_report *report)
+{
+    if (report->field == e2d_incompat_field)
+        put_features(text, EXT2DAX_FEATURES_INCOMPAT, (uint32_t)report->value);
+    else if (report->field == e2d_ro_compat_field)
+        put_features(text, EXT2DAX_FEATURES_RO_COMPAT, (uint32_t)report->value);
+    else if (report->field == e2d_compat_field)
+        put_features(text, EXT2DAX_FEATURES_COMPAT, (uint32_t)report->value);
+    else
+        put_number(text, report->value);
+}
+
 size_t ext2dax_report_text(const struct ext2dax_report *report, char *buffer, size_t size)
 {
     struct text text = {buffer, size, 0};
@@ -115,12 +194,15 @@ size_t ext2dax_report_text(const struct ext2dax_report *report, char *buffer, si
     if (report->field) {
         put_text(&text, report->field);
         put_char(&text, ' ');
-        put_number(&text, report->value);
-        put_text(&text, ": ");
+        put_value(&text, report);
+        if (report->reason || report->error != 0)
+            put_text(&text, ": ");
     }
-    put_text(&text, report->reason ? report->reason : ext2dax_strerror(report->error));
-    if (size > 0)
-        buffer[text.length < size ? text.length : size - 1] = '\0';
+    if (report->reason)
+        put_text(&text, report->reason);
+    else if (report->error != 0 || !report->field)
+        put_text(&text, ext2dax_strerror(report->error));
+    terminate(&text);
     return text.length;
 }
 
@@ -131,26 +213,29 @@ int e2d_report(const struct ext2dax_host_ops *ops, void *ctx, const struct ext2d
     return report->error;
 }
 
-int e2d_complain(struct ext2dax_mount *m, int error, const char *structure, uint64_t number, const char *field,
-                 uint64_t value, const char *reason)
+int(e2d_complain)(struct ext2dax_mount *m, int error, const char *structure, uint64_t number, const char *field,
+                  uint64_t value E2D_REASON(const char *reason))
 {
-    struct ext2dax_report report = {EXT2DAX_LEVEL_ERROR, error, structure, number, field, value, reason};
+    struct ext2dax_report report = {EXT2DAX_LEVEL_ERROR,       error, structure, number, field, value,
+                                    E2D_REASON_OR_NULL(reason)};
 
     return e2d_report(&m->host_ops, m->host_ctx, &report);
 }
 
-int e2d_tell(struct ext2dax_mount *m, int error, const char *structure, uint64_t number, const char *field,
-             uint64_t value, const char *reason)
+int(e2d_tell)(struct ext2dax_mount *m, int error, const char *structure, uint64_t number, const char *field,
+              uint64_t value E2D_REASON(const char *reason))
 {
-    struct ext2dax_report report = {EXT2DAX_LEVEL_INFO, error, structure, number, field, value, reason};
+    struct ext2dax_report report = {EXT2DAX_LEVEL_INFO,        error, structure, number, field, value,
+                                    E2D_REASON_OR_NULL(reason)};
 
     return e2d_report(&m->host_ops, m->host_ctx, &report);
 }
 
-void e2d_warn(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field, uint64_t value,
-              const char *reason)
+void(e2d_warn)(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field,
+               uint64_t value E2D_REASON(const char *reason))
 {
-    struct ext2dax_report report = {EXT2DAX_LEVEL_WARNING, 0, structure, number, field, value, reason};
+    struct ext2dax_report report = {EXT2DAX_LEVEL_WARNING,     0, structure, number, field, value,
+                                    E2D_REASON_OR_NULL(reason)};
 
     (void)e2d_report(&m->host_ops, m->host_ctx, &report);
 }
@@ -160,16 +245,4 @@ _Noreturn void e2d_panic(const struct ext2dax_mount *m, const char *file, int li
     if (m->host_ops.panic)
         m->host_ops.panic(m->host_ctx, file, line, what);
     __builtin_trap();
-}
-
-/* A time below the inode count, in a deleted inode, would read as a link of the list of orphans. */
-uint32_t e2d_now(struct ext2dax_mount *m)
-{
-    int64_t now = m->host_ops.now ? m->host_ops.now(m->host_ctx) : 0;
-
-    if (now > LAST_SIGNED_TIME)
-        now = LAST_SIGNED_TIME;
-    if (E2D_MUTANT(ORDER_SMALL_DTIME) && now > 0)
-        return (uint32_t)now;
-    return now > (int64_t)m->inodes ? (uint32_t)now : m->inodes;
 }

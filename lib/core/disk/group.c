@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Groups and their descriptors.
+ * Block groups and descriptors.
  *
- * Validation is one pass, in which nothing is read before its place is known to be inside the image: a group's head is
- * measured against the group first, and a descriptor lies in the head of a group that was already measured (group 0, or
- * the first group of its meta group). What passes here is what the zones and every user of a bitmap or table rely on.
+ * Validation is a single pass, which reads nothing before the location is known to be inside the
+ * image. The head of a group is checked against the size of the group first. A descriptor is always
+ * in the head of a group checked earlier (group 0, or the first group of the meta group). The
+ * system zones and all users of bitmaps and inode tables rely on this validation.
  */
-#include "group.h"
+#include "disk/group.h"
 
-#include "persist.h"
+#include "base/persist.h"
 
 uint32_t e2d_group_first(const struct ext2dax_mount *m, uint32_t group)
 {
@@ -17,12 +18,14 @@ uint32_t e2d_group_first(const struct ext2dax_mount *m, uint32_t group)
 
 uint32_t e2d_group_blocks(const struct ext2dax_mount *m, uint32_t group)
 {
+    /* After the last group the difference would wrap to a large number of blocks. */
+    E2D_ASSERT(m, group < m->groups);
     return e2d_min32(m->blocks - e2d_group_first(m, group), m->blocks_per_group);
 }
 
 uint32_t e2d_table_blocks(const struct ext2dax_mount *m)
 {
-    /* At most 65535 inodes of at most 64 KiB each. */
+    /* Fits 32 bits. At most 65535 inodes of at most 64 KiB each. */
     uint32_t bytes_less_one = m->inodes_per_group * m->inode_size - 1;
 
     return (bytes_less_one >> m->block_shift) + 1;
@@ -39,14 +42,17 @@ static bool is_power_of(uint32_t n, uint32_t base)
 
 bool e2d_has_super(const struct ext2dax_mount *m, uint32_t group)
 {
+    if (m->sparse_super2)
+        return group == 0 || group == m->backup_groups[0] || group == m->backup_groups[1];
     if (!m->sparse_super || group <= 1)
         return true;
     return (group & 1) != 0 && (is_power_of(group, 3) || is_power_of(group, 5) || is_power_of(group, 7));
 }
 
 /*
- * Descriptor blocks below first_meta_group stand, all together, behind each superblock copy. One from there on stands
- * alone in its meta group (the groups it describes): in the first, the second and the last of them.
+ * Descriptor blocks below first_meta_group follow every superblock copy, all together. Each later
+ * descriptor block is stored in the meta group which the block describes, in the first, the second
+ * and the last group.
  */
 uint32_t e2d_group_head(const struct ext2dax_mount *m, uint32_t group)
 {
@@ -84,7 +90,7 @@ static int refuse(struct ext2dax_mount *m, uint32_t group, const char *field, ui
     return e2d_complain(m, -EXT2DAX_EUCLEAN, "group", group, field, value, reason);
 }
 
-/* Is [block, block + count) inside the group and behind its head? */
+/* Returns whether [block, block + count) is inside the group and after the head of the group. */
 static bool behind_head(const struct ext2dax_mount *m, uint32_t group, uint32_t block, uint32_t count)
 {
     uint32_t first = e2d_group_first(m, group), blocks = e2d_group_blocks(m, group);
@@ -108,27 +114,11 @@ static int validate_places(struct ext2dax_mount *m, uint32_t group, const struct
         return refuse(m, group, "inode table", table, outside);
     if (block_bitmap == inode_bitmap)
         return refuse(m, group, "inode bitmap", inode_bitmap, "is the block bitmap too");
-    /* Unsigned: a block below the table wraps to a large distance. */
+    /* Unsigned arithmetic. A block before the table wraps to a large distance. */
     if (block_bitmap - table < table_blocks)
         return refuse(m, group, "block bitmap", block_bitmap, "lies in the inode table");
     if (inode_bitmap - table < table_blocks)
         return refuse(m, group, "inode bitmap", inode_bitmap, "lies in the inode table");
-    return 0;
-}
-
-static int validate_counters(struct ext2dax_mount *m, uint32_t group, const struct ext2dax_disk_group *descriptor)
-{
-    uint32_t free_blocks = e2d_get16(descriptor->free_blocks);
-    uint32_t free_inodes = e2d_get16(descriptor->free_inodes);
-    uint32_t directories = e2d_get16(descriptor->used_dirs);
-    uint32_t metadata = e2d_group_head(m, group) + 2 + e2d_table_blocks(m);
-
-    if (free_blocks > e2d_group_blocks(m, group) - metadata)
-        return refuse(m, group, "free block count", free_blocks, "more than the group has for data");
-    if (free_inodes > m->inodes_per_group)
-        return refuse(m, group, "free inode count", free_inodes, "more than the group has");
-    if (directories > m->inodes_per_group)
-        return refuse(m, group, "directory count", directories, "more than the group has inodes");
     return 0;
 }
 
@@ -142,7 +132,7 @@ int e2d_groups_validate(struct ext2dax_mount *m)
         const struct ext2dax_disk_group *descriptor;
         uint32_t blocks = e2d_group_blocks(m, group);
 
-        /* Head, bitmaps and table: below 2^28 each, so that the sum does not wrap. */
+        /* Head, bitmaps and table are below 2^28 each, so the sum does not wrap. */
         if (e2d_group_head(m, group) + 2 + e2d_table_blocks(m) > blocks)
             return refuse(m, group, "block count", blocks, "too few for the group's own metadata");
         if ((group & in_block) == 0) {
@@ -152,10 +142,74 @@ int e2d_groups_validate(struct ext2dax_mount *m)
         }
         descriptor = e2d_descriptor(m, group);
         error = validate_places(m, group, descriptor);
-        if (!error)
-            error = validate_counters(m, group, descriptor);
         if (error)
             return error;
     }
     return 0;
+}
+
+/* ---- counters ---- */
+
+/* Returns the blocks of the group which are not metadata of the group. */
+static uint32_t data_blocks(const struct ext2dax_mount *m, uint32_t group)
+{
+    return e2d_group_blocks(m, group) - (e2d_group_head(m, group) + 2 + e2d_table_blocks(m));
+}
+
+/* Fills the report with the first impossible counter of the group. Returns false if none. */
+static bool impossible(const struct ext2dax_mount *m, uint32_t group, struct ext2dax_report *report)
+{
+    const struct ext2dax_disk_group *descriptor = e2d_descriptor(m, group);
+    uint32_t free_blocks = e2d_get16(descriptor->free_blocks);
+    uint32_t free_inodes = e2d_get16(descriptor->free_inodes);
+    uint32_t directories = e2d_get16(descriptor->used_dirs);
+
+    if (free_blocks > data_blocks(m, group)) {
+        report->field = "free block count";
+        report->value = free_blocks;
+        report->reason = E2D_TEXT("more than the group has for data");
+    } else if (free_inodes > m->inodes_per_group) {
+        report->field = "free inode count";
+        report->value = free_inodes;
+        report->reason = E2D_TEXT("more than the group has");
+    } else if (directories > m->inodes_per_group) {
+        report->field = "directory count";
+        report->value = directories;
+        report->reason = E2D_TEXT("more than the group has inodes");
+    } else {
+        return false;
+    }
+    return true;
+}
+
+int e2d_groups_counters(struct ext2dax_mount *m, bool read_only)
+{
+    struct ext2dax_report report;
+    uint32_t met = 0;
+
+    for (uint32_t group = 0; group < m->groups; group++) {
+        if (!impossible(m, group, &report))
+            continue;
+        if (!read_only)
+            return refuse(m, group, report.field, (uint32_t)report.value, report.reason);
+        if (met++ == 0)
+            e2d_warn(m, "group", group, report.field, report.value, report.reason);
+    }
+    if (met > 1)
+        e2d_warn(m, "groups", m->groups, "impossible counts", met, "are in this many of them");
+    return 0;
+}
+
+void e2d_groups_sums(const struct ext2dax_mount *m, uint32_t *free_blocks, uint32_t *free_inodes)
+{
+    uint32_t blocks = 0, inodes = 0;
+
+    for (uint32_t group = 0; group < m->groups; group++) {
+        const struct ext2dax_disk_group *descriptor = e2d_descriptor(m, group);
+
+        blocks += e2d_min32(e2d_get16(descriptor->free_blocks), data_blocks(m, group));
+        inodes += e2d_min32(e2d_get16(descriptor->free_inodes), m->inodes_per_group);
+    }
+    *free_blocks = blocks;
+    *free_inodes = inodes;
 }

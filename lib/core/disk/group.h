@@ -1,42 +1,72 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Block groups: where they and their descriptors lie, whether descriptors can be, and their counters (guarded by the
- * group's lock).
+ * Block groups. Location of groups and descriptors, validation of descriptors, and the counters in
+ * the descriptors. The lock of the group guards the counters.
  */
-#ifndef E2D_GROUP_H
-#define E2D_GROUP_H
+#ifndef E2D_DISK_GROUP_H
+#define E2D_DISK_GROUP_H
 
-#include "bitmap.h"
-#include "incore.h"
-#include "path.h"
+#include "base/bitmap.h"
+#include "base/divide.h"
+#include "base/internal.h"
 
-/* Where a block lies: its group, and blocks from the group's first. The block must be inside the image. */
+/*
+ * Returns the group of a block. The block must be inside the image, else the result would index
+ * past the end of m->group.
+ */
 static inline uint32_t e2d_group_of(const struct ext2dax_mount *m, uint32_t block)
 {
     uint32_t from = block - m->first_data_block;
 
+    E2D_ASSERT(m, block >= m->first_data_block && block < m->blocks);
     return m->group_reciprocal == 0 ? from >> m->group_shift
                                     : e2d_divide(from, m->blocks_per_group, m->group_reciprocal);
 }
+/* Returns the first block of a group. */
 uint32_t e2d_group_first(const struct ext2dax_mount *m, uint32_t group);
-/* Blocks the group really has: the last one is often short. */
+/* Returns the number of blocks of a group. The last group is often shorter than the others. */
 uint32_t e2d_group_blocks(const struct ext2dax_mount *m, uint32_t group);
 
-/* Has the group a copy of the superblock (and of the descriptors)? */
+/* Returns whether the group has a copy of the superblock (and of the descriptors). */
 bool e2d_has_super(const struct ext2dax_mount *m, uint32_t group);
-/* How many blocks of the group's start hold its superblock copy, descriptors and reserved descriptors. */
+/*
+ * Returns the number of blocks at the start of the group used for the superblock copy, the
+ * descriptors and the reserved descriptor blocks.
+ */
 uint32_t e2d_group_head(const struct ext2dax_mount *m, uint32_t group);
-/* Blocks of each group's inode table. */
+/* Returns the number of blocks of the inode table of a group. Equal for all groups. */
 uint32_t e2d_table_blocks(const struct ext2dax_mount *m);
 
-/* The primary descriptor of a group, in the image. */
+/* Returns the primary descriptor of a group, in the image. */
 struct ext2dax_disk_group *e2d_descriptor(const struct ext2dax_mount *m, uint32_t group);
-/* The block in which the descriptor lies. */
+/* Returns the block which contains the primary descriptor. */
 uint32_t e2d_descriptor_block(const struct ext2dax_mount *m, uint32_t group);
 
-/* Every descriptor: bitmaps and tables inside their own group, not overlapping, counters possible. EUCLEAN, EIO. */
+/*
+ * Validates every descriptor. Bitmaps and inode table must be inside their group and must not
+ * overlap.
+ * Returns 0 or a negative errno (reported)
+ *   EUCLEAN  a descriptor is invalid, or a group is too small for its metadata
+ *   EIO      a descriptor block cannot be read
+ */
 int e2d_groups_validate(struct ext2dax_mount *m);
 
+/*
+ * Checks the counters of every descriptor against the size of the group. Call after
+ * e2d_groups_validate(). Returns 0, or -EUCLEAN (reported) for an impossible counter.
+ *
+ * With `read_only` always returns 0, because no read depends on the counters. Then the first
+ * impossible counter is a warning, followed by a warning with the number of groups affected.
+ */
+int e2d_groups_counters(struct ext2dax_mount *m, bool read_only);
+
+/*
+ * Returns the sums of the free blocks and free inodes over all groups. An impossible counter is
+ * clamped to the maximum of the group.
+ */
+void e2d_groups_sums(const struct ext2dax_mount *m, uint32_t *free_blocks, uint32_t *free_inodes);
+
+/* Return the bitmaps of a group, in the image. The group's lock guards the bits. */
 static inline uint8_t *e2d_block_bitmap(const struct ext2dax_mount *m, uint32_t group)
 {
     return e2d_block(m, e2d_get32(e2d_descriptor(m, group)->block_bitmap));
@@ -46,7 +76,7 @@ static inline uint8_t *e2d_inode_bitmap(const struct ext2dax_mount *m, uint32_t 
     return e2d_block(m, e2d_get32(e2d_descriptor(m, group)->inode_bitmap));
 }
 
-/* The block, inside the image, as its bitmap has it. */
+/* Returns the bit of a block in the block bitmap. The block must be inside the image. */
 static inline bool e2d_marked_used(const struct ext2dax_mount *m, uint32_t block)
 {
     uint32_t group = e2d_group_of(m, block);

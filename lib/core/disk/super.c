@@ -2,28 +2,36 @@
 /*
  * The superblock.
  *
- * Reading: every field that anything later divides by, shifts by or adds up is bounded here, before its first use, so
- * that the rest of the core does 32-bit arithmetic on geometry without asking again. What only forbids writing (unknown
- * read-only features, a later revision, an unclean state) is a warning for a read-only mount and refused by
- * e2d_super_writable() for others.
+ * Reading. Every field used later as a divisor, shift count or summand is bounded here, before the
+ * first use. The rest of the core can use 32-bit arithmetic on the geometry without further checks.
+ * A problem that only forbids writing (unknown read-only features, a later revision, an unclean
+ * state) is a warning for a read-only mount. e2d_super_writable() refuses such an image for a
+ * read-write mount.
  *
- * Counters and state: kept in the image, stored under the fs lock. The counts came from the image, so that neither
- * taking nor giving trusts them: they stay between 0 and what the geometry allows.
+ * Counters and state are kept in the image and stored under fs. The counters come from the image
+ * and are not trusted. Taking and giving keep a counter between 0 and the maximum given by the
+ * geometry.
  */
-#include "super.h"
+#include "disk/super.h"
 
-#include "group.h"
-#include "lock.h"
-#include "path.h"
-#include "persist.h"
-#include "zone.h"
+#include "base/divide.h"
+#include "disk/group.h"
+#include "base/lock.h"
+#include "base/persist.h"
+#include "disk/system_zone.h"
+#include "base/skips.h"
 
 #define SUPER_BYTES  ((uint32_t)sizeof(struct ext2dax_disk_super))
 #define SECTOR_SHIFT 9
-#define COUNT16_MAX  0xFFFFu /* a group's counters are 16 bits wide */
+#define COUNT16_MAX  0xFFFFu /* the counters of a group have 16 bits */
+
+#define EXTRA_ISIZE_LEAST 4u  /* i_extra_isize and i_checksum_hi */
+#define EXTRA_ISIZE_USUAL 32u /* as ext4, fits every inode of more than 128 bytes */
 
 _Static_assert(sizeof(struct ext2dax_disk_super) == 1024, "the superblock is 1024 bytes");
 _Static_assert(sizeof(struct ext2dax_disk_group) == 32, "a group descriptor is 32 bytes");
+
+static const char too_many[] = "more than there are blocks";
 
 static int refuse(struct ext2dax_mount *m, int error, const char *field, uint64_t value, const char *reason)
 {
@@ -37,7 +45,7 @@ static int corrupt(struct ext2dax_mount *m, const char *field, uint64_t value, c
 
 /* ---- the largest file ---- */
 
-/* Pointer blocks that a file of `blocks` blocks without a hole has. */
+/* Returns the number of pointer blocks of a file of `blocks` blocks without holes. */
 static uint64_t tree_overhead(uint32_t pointer_shift, uint64_t blocks)
 {
     uint64_t rest = blocks > EXT2DAX_DIRECT ? blocks - EXT2DAX_DIRECT : 0;
@@ -62,9 +70,10 @@ static uint64_t tree_reach(uint32_t pointer_shift)
 }
 
 /*
- * What the tree reaches or, where the sectors of data and pointer blocks would not fit the 32 bits of i_blocks, what is
- * left of those when the pointer blocks of a file that fills them with data are set aside. (That is how Linux counts;
- * a few more blocks would fit.)
+ * The largest file is the reach of the block tree, if the sectors of all data and pointer blocks
+ * fit the 32 bits of i_blocks. Otherwise the limit is the number of data blocks which alone use up
+ * the 32 bits (at most the reach of the tree), minus the pointer blocks of a file of such a size.
+ * Linux computes the limit in the same way, although a few more blocks would fit.
  */
 uint64_t e2d_super_max_size(uint32_t block_shift)
 {
@@ -84,18 +93,10 @@ uint64_t e2d_super_max_size(uint32_t block_shift)
 static const char *feature_reason(uint32_t unknown)
 {
     if (unknown & 0x4)
-        return "the journal must be replayed first";
+        return E2D_TEXT("the journal must be replayed first");
     if (unknown & 0x8)
-        return "is a journal device";
-    if (unknown & 0x1)
-        return "compressed files are not supported";
-    if (unknown & 0x40)
-        return "extents (ext4) are not supported";
-    if (unknown & 0x80)
-        return "64-bit block numbers (ext4) are not supported";
-    if (unknown & 0x200)
-        return "flexible groups (ext4) are not supported";
-    return "features that are not supported";
+        return E2D_TEXT("is a journal device");
+    return "are not supported";
 }
 
 static int read_features(struct ext2dax_mount *m, bool read_only)
@@ -105,13 +106,19 @@ static int read_features(struct ext2dax_mount *m, bool read_only)
     uint32_t unknown_ro = e2d_get32(m->super->ro_compat) & ~EXT2DAX_RO_COMPAT_KNOWN;
 
     if (unknown)
-        return refuse(m, -EXT2DAX_EOPNOTSUPP, "incompatible features", unknown, feature_reason(unknown));
+        return refuse(m, -EXT2DAX_EOPNOTSUPP, e2d_incompat_field, unknown, feature_reason(unknown));
     if (unknown_ro && read_only)
-        e2d_warn(m, "superblock", 0, "read-only features", unknown_ro, "unknown, the image may only be read");
+        e2d_warn(m, "superblock", 0, e2d_ro_compat_field, unknown_ro, "unknown, the image may only be read");
     if (compat & EXT2DAX_COMPAT_HAS_JOURNAL)
-        e2d_warn(m, "superblock", 0, "compatible features", compat, "the journal is not used");
+        e2d_warn(m, "superblock", 0, e2d_compat_field, compat & EXT2DAX_COMPAT_HAS_JOURNAL, "the journal is not used");
     m->sparse_super = (e2d_get32(m->super->ro_compat) & EXT2DAX_RO_COMPAT_SPARSE_SUPER) != 0;
+    m->sparse_super2 = (compat & EXT2DAX_COMPAT_SPARSE_SUPER2) != 0;
+    m->backup_groups[0] = e2d_get32(m->super->backup_groups[0]);
+    m->backup_groups[1] = e2d_get32(m->super->backup_groups[1]);
+    m->dir_nlink = (e2d_get32(m->super->ro_compat) & EXT2DAX_RO_COMPAT_DIR_NLINK) != 0;
+    m->huge_file = (e2d_get32(m->super->ro_compat) & EXT2DAX_RO_COMPAT_HUGE_FILE) != 0;
     m->filetype = (e2d_get32(m->super->incompat) & EXT2DAX_INCOMPAT_FILETYPE) != 0;
+    m->hurd = e2d_get32(m->super->creator_os) == EXT2DAX_CREATOR_HURD;
     return 0;
 }
 
@@ -166,6 +173,21 @@ static int read_blocks(struct ext2dax_mount *m)
     return 0;
 }
 
+/*
+ * Returns i_extra_isize for new inodes. A size which no inode can have is ignored, and the size
+ * used by ext4 applies. mke2fs records the sizes in every image of large inodes, and ext4 uses them
+ * with or without the feature. The feature only promises that every inode has the bytes.
+ */
+static uint32_t new_extra_isize(const struct ext2dax_mount *m, uint32_t inode_size)
+{
+    uint32_t want = e2d_get16(m->super->want_extra_isize), least = e2d_get16(m->super->min_extra_isize);
+    uint32_t room = inode_size - EXT2DAX_INODE_SIZE_REV0, extra = want > least ? want : least;
+
+    if (room == 0 || (extra == 0 && (e2d_get32(m->super->ro_compat) & EXT2DAX_RO_COMPAT_EXTRA_ISIZE) == 0))
+        return 0;
+    return extra < EXTRA_ISIZE_LEAST || extra > room || (extra & 3) != 0 ? EXTRA_ISIZE_USUAL : extra;
+}
+
 static int read_inodes(struct ext2dax_mount *m)
 {
     uint32_t revision = e2d_get32(m->super->revision);
@@ -189,6 +211,7 @@ static int read_inodes(struct ext2dax_mount *m)
     m->inodes_per_group = per_group;
     m->inode_reciprocal = e2d_reciprocal(per_group);
     m->inode_size = size;
+    m->extra_isize = new_extra_isize(m, size);
     m->first_inode = first;
     return 0;
 }
@@ -213,19 +236,10 @@ static int read_descriptors(struct ext2dax_mount *m)
     return 0;
 }
 
-static int read_counters(struct ext2dax_mount *m)
+/* Returns whether the reserved block count is possible. No read depends on the count. */
+static bool reserve_is_possible(const struct ext2dax_mount *m)
 {
-    uint32_t free_blocks = e2d_get32(m->super->free_blocks);
-    uint32_t free_inodes = e2d_get32(m->super->free_inodes);
-    uint32_t reserved = e2d_get32(m->super->reserved_blocks);
-
-    if (free_blocks > m->blocks)
-        return corrupt(m, "free block count", free_blocks, "more than there are blocks");
-    if (free_inodes > m->inodes)
-        return corrupt(m, "free inode count", free_inodes, "more than there are inodes");
-    if (reserved > m->blocks)
-        return corrupt(m, "reserved block count", reserved, "more than there are blocks");
-    return 0;
+    return e2d_get32(m->super->reserved_blocks) <= m->blocks;
 }
 
 int e2d_super_read(struct ext2dax_mount *m, bool read_only)
@@ -255,8 +269,8 @@ int e2d_super_read(struct ext2dax_mount *m, bool read_only)
         error = read_inodes(m);
     if (!error)
         error = read_descriptors(m);
-    if (!error)
-        error = read_counters(m);
+    if (!error && read_only && !reserve_is_possible(m))
+        e2d_warn(m, "superblock", 0, "reserved block count", e2d_get32(m->super->reserved_blocks), too_many);
     return error;
 }
 
@@ -269,9 +283,11 @@ int e2d_super_writable(struct ext2dax_mount *m)
     if (revision > 1)
         return refuse(m, -EXT2DAX_EOPNOTSUPP, "revision", revision, "unknown, may only be mounted read-only");
     if (unknown)
-        return refuse(m, -EXT2DAX_EOPNOTSUPP, "read-only features", unknown, "unknown, may only be mounted read-only");
+        return refuse(m, -EXT2DAX_EOPNOTSUPP, e2d_ro_compat_field, unknown, "unknown, may only be mounted read-only");
     if (state & EXT2DAX_STATE_ERROR)
         return corrupt(m, "state", state, "errors were recorded, the image must be checked first");
+    if (!reserve_is_possible(m))
+        return corrupt(m, "reserved block count", e2d_get32(m->super->reserved_blocks), too_many);
     return 0;
 }
 
@@ -282,36 +298,55 @@ bool e2d_super_clean(const struct ext2dax_mount *m)
 
 int e2d_super_unclean(struct ext2dax_mount *m)
 {
-    return corrupt(m, "state", e2d_get16(m->super->state), "not cleanly unmounted, the image must be checked first");
+    return corrupt(m, "state", e2d_get16(m->super->state),
+                   "not cleanly unmounted, for a mount with the option `recover` or for e2fsck");
 }
 
-int e2d_super_sums(struct ext2dax_mount *m)
+/*
+ * Compares a counter of the superblock with the sum over the groups. Returns true if the counter is
+ * different. The caller holds fs.
+ */
+static bool compare_sum(struct ext2dax_mount *m, struct ext2dax_le32 *at, uint32_t sum, bool store)
 {
-    uint32_t free_blocks = e2d_get32(m->super->free_blocks);
-    uint32_t free_inodes = e2d_get32(m->super->free_inodes);
-    uint64_t blocks_sum = 0, inodes_sum = 0;
-    uint32_t group;
+    bool differs = e2d_get32(*at) != sum;
 
-    for (group = 0; group < m->groups; group++) {
-        const struct ext2dax_disk_group *descriptor = e2d_descriptor(m, group);
+    if (differs && store)
+        e2d_store32(m, at, sum);
+    return differs;
+}
 
-        blocks_sum += e2d_get16(descriptor->free_blocks);
-        inodes_sum += e2d_get16(descriptor->free_inodes);
-    }
-    if (free_blocks != blocks_sum) {
-        e2d_warn(m, "groups", m->groups, "sum of free block counts", blocks_sum, "is not what the superblock says");
-        return corrupt(m, "free block count", free_blocks, "differs from the sum over the groups");
-    }
-    if (free_inodes != inodes_sum) {
-        e2d_warn(m, "groups", m->groups, "sum of free inode counts", inodes_sum, "is not what the superblock says");
-        return corrupt(m, "free inode count", free_inodes, "differs from the sum over the groups");
-    }
-    return 0;
+static void warn_of_sum(struct ext2dax_mount *m, const char *field, uint32_t was, const char *of_sum, uint32_t sum,
+                        bool store)
+{
+    e2d_warn(m, "groups", m->groups, of_sum, sum, "is not what the superblock says");
+    e2d_warn(m, "superblock", 0, field, was,
+             store ? "is not the sum over the groups, which takes its place" : "is not the sum over the groups");
+}
+
+void e2d_super_sums(struct ext2dax_mount *m, bool store)
+{
+    struct ext2dax_disk_super *super = m->super;
+    uint32_t free_blocks, free_inodes;
+    uint32_t blocks_were = e2d_get32(super->free_blocks), inodes_were = e2d_get32(super->free_inodes);
+    bool blocks_differ, inodes_differ;
+
+    e2d_groups_sums(m, &free_blocks, &free_inodes);
+    e2d_write_lock(m, &m->fs);
+    blocks_differ = compare_sum(m, &super->free_blocks, free_blocks, store);
+    inodes_differ = compare_sum(m, &super->free_inodes, free_inodes, store);
+    m->drifted = !store && (blocks_differ || inodes_differ);
+    m->free_blocks = free_blocks;
+    m->free_inodes = free_inodes;
+    e2d_write_unlock(m, &m->fs);
+    if (blocks_differ)
+        warn_of_sum(m, "free block count", blocks_were, "sum of free block counts", free_blocks, store);
+    if (inodes_differ)
+        warn_of_sum(m, "free inode count", inodes_were, "sum of free inode counts", free_inodes, store);
 }
 
 /* ---- state ---- */
 
-int e2d_super_mark(struct ext2dax_mount *m, bool clean)
+int(e2d_super_mark)(struct ext2dax_mount *m, bool clean)
 {
     struct ext2dax_le16 *at = &m->super->state;
     uint32_t state;
@@ -323,8 +358,11 @@ int e2d_super_mark(struct ext2dax_mount *m, bool clean)
     e2d_store16(m, at, state);
     e2d_write_unlock(m, &m->fs);
 
-    error = e2d_order(m, clean ? E2D_STEP_MARK_CLEAN : E2D_STEP_MARK_DIRTY);
-    /* The mark is durable whatever the order mode: it says whether anything else can be trusted. */
+    error = e2d_order(m, clean ? E2D_FENCE_MARK_CLEAN : E2D_FENCE_MARK_DIRTY);
+    /*
+     * The mark must be durable in every order mode, because the mark decides whether the rest of
+     * the image can be trusted.
+     */
     if (!error && !m->ordered)
         error = e2d_flush(m, at, sizeof(*at));
     if (error && clean) {
@@ -339,17 +377,19 @@ void e2d_super_error(struct ext2dax_mount *m)
 {
     struct ext2dax_le16 *at = &m->super->state;
 
+    if (!e2d_is_usable(m))
+        return;
     e2d_write_lock(m, &m->fs);
     if (!m->read_only && e2d_load32(&m->frozen) == 0 && !e2d_has_failed(m) && !(e2d_get16(*at) & EXT2DAX_STATE_ERROR))
         e2d_store16(m, at, e2d_get16(*at) | EXT2DAX_STATE_ERROR);
     e2d_write_unlock(m, &m->fs);
 }
 
-int e2d_corrupt(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field, uint64_t value,
-                const char *reason)
+int(e2d_corrupt)(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field,
+                 uint64_t value E2D_REASON(const char *reason))
 {
     e2d_super_error(m);
-    return e2d_complain(m, -EXT2DAX_EUCLEAN, structure, number, field, value, reason);
+    return e2d_complain(m, -EXT2DAX_EUCLEAN, structure, number, field, value, E2D_REASON_OR_NULL(reason));
 }
 
 /* ---- counters ---- */
@@ -362,17 +402,20 @@ int e2d_super_take_blocks(struct ext2dax_mount *m, uint32_t count)
     for (;;) {
         uint32_t available, reserved;
 
-        E2D_UNLESS(FS_LOCK_SKIPPED, e2d_write_lock(m, &m->fs));
+        e2d_write_lock(m, &m->fs);
         available = e2d_get32(*at);
         reserved = e2d_get32(m->super->reserved_blocks);
         enough = available >= count;
         unreserved = enough && available - count >= reserved;
         if (enough && (unreserved || entitled))
             e2d_store32(m, at, available - count);
-        E2D_UNLESS(FS_LOCK_SKIPPED, e2d_write_unlock(m, &m->fs));
+        e2d_write_unlock(m, &m->fs);
         if (!enough || unreserved || entitled)
             break;
-        /* Asked without the lock and only where it matters: then everything is looked at again. */
+        /*
+         * The host is asked without fs, and only if the result matters. Then everything is checked
+         * again.
+         */
         if (!m->host_ops.may_use_reserved || !m->host_ops.may_use_reserved(m->host_ctx))
             return -EXT2DAX_ENOSPC;
         entitled = true;
@@ -385,10 +428,10 @@ void e2d_super_give_blocks(struct ext2dax_mount *m, uint32_t count)
     struct ext2dax_le32 *at = &m->super->free_blocks;
     uint32_t available;
 
-    E2D_UNLESS(FS_LOCK_SKIPPED, e2d_write_lock(m, &m->fs));
+    e2d_write_lock(m, &m->fs);
     available = e2d_min32(e2d_get32(*at), m->blocks);
     e2d_store32(m, at, available + e2d_min32(count, m->blocks - available));
-    E2D_UNLESS(FS_LOCK_SKIPPED, e2d_write_unlock(m, &m->fs));
+    e2d_write_unlock(m, &m->fs);
 }
 
 int e2d_super_take_inode(struct ext2dax_mount *m)
@@ -415,10 +458,24 @@ void e2d_super_give_inode(struct ext2dax_mount *m)
 }
 
 /*
- * Revision 0 becomes revision 1 on the way, since the feature means nothing there. A revision durable before the inode
- * size it brings into force would make the image unreadable, so that each is flushed before the next; the feature itself
- * joins the caller's epoch.
+ * A feature has no meaning in revision 0, so revision 0 is converted to revision 1 before a feature
+ * is set. The revision brings the inode size field into force. If the revision were durable before
+ * that field, the image would be unreadable, so each is flushed before the next store. The caller
+ * holds fs.
  */
+static void need_revision1(struct ext2dax_mount *m)
+{
+    struct ext2dax_disk_super *super = m->super;
+
+    if (e2d_get32(super->revision) != 0)
+        return;
+    e2d_store32(m, &super->first_inode, m->first_inode);
+    e2d_store16(m, &super->inode_size, m->inode_size);
+    (void)e2d_flush(m, &super->first_inode, 8);
+    e2d_store32(m, &super->revision, 1);
+    (void)e2d_flush(m, &super->revision, sizeof(super->revision));
+}
+
 void e2d_super_large_file(struct ext2dax_mount *m)
 {
     struct ext2dax_disk_super *super = m->super;
@@ -427,14 +484,22 @@ void e2d_super_large_file(struct ext2dax_mount *m)
     e2d_write_lock(m, &m->fs);
     features = e2d_get32(super->ro_compat);
     if (!(features & EXT2DAX_RO_COMPAT_LARGE_FILE)) {
-        if (e2d_get32(super->revision) == 0) {
-            e2d_store32(m, &super->first_inode, m->first_inode);
-            e2d_store16(m, &super->inode_size, m->inode_size);
-            (void)e2d_flush(m, &super->first_inode, 8);
-            e2d_store32(m, &super->revision, 1);
-            (void)e2d_flush(m, &super->revision, sizeof(super->revision));
-        }
+        need_revision1(m);
         e2d_store32(m, &super->ro_compat, features | EXT2DAX_RO_COMPAT_LARGE_FILE);
+    }
+    e2d_write_unlock(m, &m->fs);
+}
+
+void e2d_super_ext_attr(struct ext2dax_mount *m)
+{
+    struct ext2dax_disk_super *super = m->super;
+    uint32_t features;
+
+    e2d_write_lock(m, &m->fs);
+    features = e2d_get32(super->compat);
+    if (!(features & EXT2DAX_COMPAT_EXT_ATTR)) {
+        need_revision1(m);
+        e2d_store32(m, &super->compat, features | EXT2DAX_COMPAT_EXT_ATTR);
     }
     e2d_write_unlock(m, &m->fs);
 }

@@ -1,54 +1,92 @@
 /* SPDX-License-Identifier: MIT */
-/* The superblock: whether it can be, the geometry that follows from it, its counters and its state. */
-#ifndef E2D_SUPER_H
-#define E2D_SUPER_H
+/* The superblock. Validation, geometry, counters and state. */
+#ifndef E2D_DISK_SUPER_H
+#define E2D_DISK_SUPER_H
 
-#include "incore.h"
+#include "base/internal.h"
 
 /*
- * Reads and checks the superblock and fills the mount's geometry. `read_only`: what only forbids writing is a warning.
- * EINVAL: not an image. EUCLEAN, EOPNOTSUPP, EOVERFLOW, EIO. Nothing is stored in the image.
+ * Reads and checks the superblock and fills the geometry of the mount. With `read_only`, a problem
+ * that only forbids writing is a warning. Stores nothing in the image.
+ * Returns 0 or a negative errno (reported)
+ *   EINVAL      memory too small, or not an ext2 image
+ *   EUCLEAN     impossible fields, or the image is larger than the memory
+ *   EOPNOTSUPP  incompatible features
+ *   EOVERFLOW   the image is larger than the address space
+ *   EIO         the superblock cannot be read
  */
 int e2d_super_read(struct ext2dax_mount *m, bool read_only);
 
 /*
- * Why the image may not be mounted for writing: 0, EUCLEAN (errors recorded) or EOPNOTSUPP (features, revision). Then
- * whether it was cleanly unmounted, and the report where that is asked for (EUCLEAN). Last, whether the superblock's
- * counters are the sums of the groups' (EUCLEAN). All reported; descriptors must have been validated.
+ * e2d_super_writable() returns 0 or the reason why the image must not be mounted read-write
+ * (reported)
+ *   EUCLEAN     errors recorded in the state, or an impossible count of reserved blocks
+ *   EOPNOTSUPP  unknown read-only features or unknown revision
+ *
+ * e2d_super_clean() returns whether the image was cleanly unmounted. e2d_super_unclean() reports an
+ * image not cleanly unmounted and returns -EUCLEAN.
  */
 int e2d_super_writable(struct ext2dax_mount *m);
 bool e2d_super_clean(const struct ext2dax_mount *m);
 int e2d_super_unclean(struct ext2dax_mount *m);
-int e2d_super_sums(struct ext2dax_mount *m);
 
-/* The valid bit, durably, with its own fence. Clearing comes before the first change, setting after the last. Takes the
- * fs lock for the store. EIO. */
+/*
+ * Compares the counters of the superblock with the sums over the groups. The sums are
+ * authoritative, and a difference is a warning. With `store`, replaces different counters by the
+ * sums, without a fence. Otherwise ext2dax_statfs() returns the sums. Call after
+ * e2d_groups_validate(). Takes fs.
+ */
+void e2d_super_sums(struct ext2dax_mount *m, bool store);
+
+/*
+ * Sets or clears the valid bit and makes the store durable, with its own fence, in every order
+ * mode. Cleared before the first change to the image, set after the last. If setting fails, clears
+ * the bit again. Takes fs for the store. Returns 0, or -EIO after a failed write-back or fence.
+ */
 int e2d_super_mark(struct ext2dax_mount *m, bool clean);
 
 /*
- * Records that corruption was met. Does nothing while read-only, frozen or mounting, nor after a failed write-back. Takes
- * the fs lock, under which read_only is stored too, and which the clean mark of a freeze takes after `frozen` was set: so
- * whoever reads without a freeze lock may call it, and nothing changes in an image at rest.
+ * Sets the error bit in the state of the superblock. Does nothing while the mount is read-only,
+ * frozen or not complete, after a failed write-back, or in a process which may not use the memory.
+ *
+ * Takes fs. Callers need no freeze lock, so readers may call this function. An image at rest does
+ * not change, because read_only is stored under fs, and because a freeze sets `frozen` before
+ * taking fs for the clean mark.
  */
 void e2d_super_error(struct ext2dax_mount *m);
 
-/* Tells the host of corruption, and records it as above. -EUCLEAN, so that `return e2d_corrupt(…)` reads well. */
-int e2d_corrupt(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field, uint64_t value,
-                const char *reason);
+/*
+ * Reports corruption and calls e2d_super_error(). Returns -EUCLEAN, so that callers can return the
+ * result.
+ */
+int e2d_corrupt(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field,
+                uint64_t value E2D_REASON(const char *reason));
+#ifdef E2D_NO_REPORTS
+#define e2d_corrupt(m, structure, number, field, value, reason)                                                        \
+    E2D_WITHOUT_REASON(reason, e2d_corrupt((m), (structure), (number), (field), (value)))
+#endif
 
 /*
- * Takes `count` blocks (or one inode) off the free count before they are looked for, or gives them back. ENOSPC: fewer
- * are free than asked for, or the rest is reserved and the caller is not entitled. Takes the fs lock.
+ * Take blocks (or an inode) off the free count of the superblock before a group is searched, and
+ * give blocks (or an inode) back. Take fs. e2d_super_take_blocks() and e2d_super_take_inode()
+ * return 0 or a negative errno
+ *   ENOSPC  fewer are free than requested, or the rest is reserved and the host does not entitle
+ *           the caller
  */
 int e2d_super_take_blocks(struct ext2dax_mount *m, uint32_t count);
 void e2d_super_give_blocks(struct ext2dax_mount *m, uint32_t count);
 int e2d_super_take_inode(struct ext2dax_mount *m);
 void e2d_super_give_inode(struct ext2dax_mount *m);
 
-/* Sets the large_file feature if it is not set: the stores join the caller's epoch. Takes the fs lock. */
+/*
+ * Sets the large_file or ext_attr feature if not set. The store is not fenced, and becomes durable
+ * with the caller's next fence. Converts a revision 0 superblock to revision 1 first, with fences.
+ * Takes fs.
+ */
 void e2d_super_large_file(struct ext2dax_mount *m);
+void e2d_super_ext_attr(struct ext2dax_mount *m);
 
-/* The largest size of a file in bytes, from the block size alone. */
+/* Returns the largest size of a file in bytes. Depends on the block size alone. */
 uint64_t e2d_super_max_size(uint32_t block_shift);
 
 #endif

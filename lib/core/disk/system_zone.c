@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which blocks are metadata.
+ * System zones.
  *
- * A group's metadata is its head (a copy of the superblock and what follows it), two bitmaps and the inode table. Groups
- * that mke2fs made have all of it in one run at their start, which is remembered as `compact`: one comparison answers
- * for them. For the others (stride, moved tables) the four pieces are compared one by one. Descriptors were validated
- * before, so that the pieces lie inside their group and apart from each other.
+ * The metadata of a group consists of the head (superblock copy and descriptors), two bitmaps and
+ * the inode table. Groups made by mke2fs usually have all metadata in a single run at the start.
+ * Such a group is marked `compact`, and a single comparison is sufficient. For other groups
+ * (stride, moved tables) the four pieces are compared separately. The descriptors are valid, so the
+ * pieces are inside the group and do not overlap.
  */
-#include "zone.h"
+#include "disk/system_zone.h"
 
-/* First common block of two runs given by first block and length; UINT32_MAX for none. Neither run wraps. */
+/*
+ * Returns the first common block of two runs, each given by first block and length, or UINT32_MAX
+ * if none. No run may wrap.
+ */
 static uint32_t common(uint32_t a, uint32_t a_count, uint32_t b, uint32_t b_count)
 {
     uint32_t first = a > b ? a : b;
@@ -17,7 +21,7 @@ static uint32_t common(uint32_t a, uint32_t a_count, uint32_t b, uint32_t b_coun
     return first - a < a_count && first - b < b_count ? first : UINT32_MAX;
 }
 
-/* The lowest metadata block of a run inside one group; UINT32_MAX for none. */
+/* Returns the lowest metadata block of a run inside a single group, or UINT32_MAX if none. */
 static uint32_t offender_in_group(const struct ext2dax_mount *m, uint32_t group, uint32_t block, uint32_t count)
 {
     const struct e2d_group *known = &m->group[group];
@@ -55,6 +59,24 @@ uint32_t e2d_zone_offender(const struct ext2dax_mount *m, uint32_t block, uint32
     return 0;
 }
 
+size_t e2d_zone_table_bytes(const struct ext2dax_mount *m)
+{
+    if (!E2D_FOR_SPEED)
+        return 0;
+    return ((size_t)((m->blocks - 1) >> E2D_CHUNK_SHIFT >> 5) + 1) * sizeof(*m->data_chunks);
+}
+
+/* Marks the whole chunks of a group after its metadata. */
+static void mark_chunks(struct ext2dax_mount *m, uint32_t group)
+{
+    uint32_t first = e2d_group_first(m, group), last = first + (e2d_group_blocks(m, group) - 1);
+    uint32_t chunk = (first + m->group[group].metadata_end - 1) >> E2D_CHUNK_SHIFT;
+    uint32_t end = last == UINT32_MAX ? UINT32_MAX >> E2D_CHUNK_SHIFT : (last + 1) >> E2D_CHUNK_SHIFT;
+
+    for (chunk++; chunk < end; chunk++)
+        m->data_chunks[chunk >> 5] |= 1u << (chunk & 31);
+}
+
 void e2d_zone_prepare(struct ext2dax_mount *m)
 {
     uint32_t table_blocks = e2d_table_blocks(m);
@@ -71,8 +93,13 @@ void e2d_zone_prepare(struct ext2dax_mount *m)
         if (end < e2d_get32(descriptor->inode_table) - first + table_blocks)
             end = e2d_get32(descriptor->inode_table) - first + table_blocks;
 
-        /* Pieces that do not overlap and whose lengths add up to where the last one ends leave no gap. */
+        /*
+         * Pieces which do not overlap leave no gap if the sum of the lengths is the end of the last
+         * piece.
+         */
         m->group[group].compact = end == head + 2 + table_blocks;
         m->group[group].metadata_end = m->group[group].compact ? end : head;
+        if (E2D_FOR_SPEED && m->group[group].compact)
+            mark_chunks(m, group);
     }
 }

@@ -1,26 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What adds blocks. Content first, reachable from nowhere; then the size that will cover it; then the pointers, so that a
- * crash between any two stores leaves at worst blocks that nobody owns.
+ * Block plans: adding blocks to a file.
  *
- * One window touches at most two pointer arrays (the boundary between two pointer blocks, or between the inode's own
- * pointers and the first pointer block, can fall inside it). An array that exists has its pointers stored last; a new
- * one is filled while it is unreachable and then hung in with one store.
+ * Content is stored first, reachable from nowhere, then the size that will cover the content, then
+ * the pointers. A crash between any two stores leaves at worst blocks without an owner.
+ *
+ * A PMD range spans at most two pointer arrays, because the boundary between two pointer blocks, or
+ * between the inode's own pointers and the first pointer block, can fall inside the range. In an
+ * existing array, the pointers are stored last. A new array is filled while unreachable and then
+ * attached with a single store.
  */
-#include "grow.h"
+#include "file/block_plan.h"
 
-#include "branch.h"
-#include "inode.h"
-#include "lock.h"
-#include "map.h"
-#include "persist.h"
-#include "super.h"
-#include "window.h"
-#include "zone.h"
+#include "tree/lookup.h"
+#include "disk/inode.h"
+#include "base/lock.h"
+#include "tree/map.h"
+#include "base/persist.h"
+#include "alloc/aligned_extent.h"
+#include "disk/super.h"
+#include "file/range_lock.h"
+#include "file/extend.h"
+#include "file/mappings.h"
+#include "disk/system_zone.h"
+#include "base/skips.h"
 
 /* ---- data blocks ---- */
 
-/* Takes as many of `count` off the free count as there are: halving finds the last ones. */
+/*
+ * Takes up to *count blocks off the free count. Halves *count until the free count suffices, so
+ * even the last free blocks are found. With `whole`, takes all of *count or fails.
+ */
 static int take_blocks(struct ext2dax_mount *m, uint32_t *count, bool whole)
 {
     int rc;
@@ -30,66 +40,75 @@ static int take_blocks(struct ext2dax_mount *m, uint32_t *count, bool whole)
     return rc;
 }
 
-/* Has the window a region coming to it, by the size and the order of calls alone? */
-static bool eligible(const struct ext2dax_mount *m, uint64_t window, uint64_t size)
+/*
+ * Is the PMD range eligible for an aligned extent? Decided by the size and the sequence of calls
+ * alone.
+ */
+static bool eligible(const struct ext2dax_mount *m, uint64_t range, uint64_t size)
 {
-    uint64_t start = window << (m->window_shift + m->block_shift);
-    uint64_t end = start + ((uint64_t)m->window_blocks << m->block_shift);
+    uint64_t start = range << (m->pmd_shift + m->block_shift);
+    uint64_t end = start + ((uint64_t)m->pmd_blocks << m->block_shift);
 
-    return m->regions_per_group != 0 && (size >= end || (window != 0 && size >= start));
+    return m->aligned_per_group != 0 && (size >= end || (range != 0 && size >= start && !m->full_ranges));
 }
 
 /*
- * The place in memory that the window would have from its first block on, judging by a block it has already; 0: it has
- * none, UINT32_MAX: it has some, but not in an aligned region.
+ * Returns the block number at which the PMD range starts in memory, derived from the first block
+ * the range already has. Returns 0 if the range has no block, and UINT32_MAX if its blocks are not
+ * in a whole aligned extent or cannot be looked up. An unreadable pointer block (reported) is no
+ * reason to refuse a page of the range with pointers elsewhere.
  */
-static int region_in_use(struct ext2dax_inode *inode, uint64_t window, uint32_t *region)
+static uint32_t aligned_in_use(struct ext2dax_inode *inode, uint64_t range)
 {
     struct ext2dax_mount *m = inode->mount;
-    uint64_t start = window << m->window_shift, at = start, end = start + m->window_blocks;
+    uint64_t start = range << m->pmd_shift, at = start, end = start + m->pmd_blocks;
+    uint32_t group, number;
     struct ext2dax_run run;
     int rc;
 
-    *region = 0;
     for (; at < end; at += run.length) {
         rc = e2d_map(inode, at, end - at, &run);
         if (rc != 0)
-            return rc == -EXT2DAX_EFBIG ? 0 : rc;
+            return rc == -EXT2DAX_EFBIG ? 0 : UINT32_MAX;
         if (run.physical == 0)
             continue;
-        *region = UINT32_MAX;
-        if (run.physical > at - start && ((run.physical - (at - start)) & (m->window_blocks - 1)) == 0)
-            *region = (uint32_t)(run.physical - (at - start));
-        return 0;
+        if (run.physical > at - start && ((run.physical - (at - start)) & (m->pmd_blocks - 1)) == 0 &&
+            e2d_aligned_find(m, run.physical - (at - start), &group, &number))
+            return (uint32_t)(run.physical - (at - start));
+        return UINT32_MAX;
     }
     return 0;
 }
 
-/* The region of an eligible window: the one in use, or a whole free one. ENOSPC: pack its blocks. */
-static int window_region(struct ext2dax_inode *inode, uint64_t window, uint32_t *region)
+/*
+ * Finds the aligned extent of an eligible PMD range, which is the extent in use, or a whole free
+ * extent reserved here. Returns ENOSPC if neither exists, and the caller packs the blocks.
+ */
+static int aligned_for_range(struct ext2dax_inode *inode, uint64_t range, uint32_t *aligned)
 {
     struct ext2dax_mount *m = inode->mount;
     uint32_t goal = e2d_load32_relaxed(&inode->goal);
     int rc;
 
-    rc = region_in_use(inode, window, region);
-    if (rc != 0 || (*region != 0 && *region != UINT32_MAX))
-        return rc;
-    if (*region == UINT32_MAX)
-        return -EXT2DAX_ENOSPC;
-    rc = e2d_balloc_region(m, inode->number, (uint32_t)window,
-                           goal != 0 && goal < m->blocks ? e2d_group_of(m, goal) : e2d_inode_group(inode), region);
-    e2d_count(rc == 0 ? &m->counters.regions_claimed : &m->counters.regions_missed, 1);
+    *aligned = aligned_in_use(inode, range);
+    if (*aligned != 0)
+        return *aligned != UINT32_MAX ? 0 : -EXT2DAX_ENOSPC;
+    rc = e2d_balloc_aligned(m, inode->number, (uint32_t)range,
+                            goal != 0 && goal < m->blocks ? e2d_group_of(m, goal) : e2d_inode_group(inode), aligned);
+    e2d_count(rc == 0 ? &e2d_counters(m)->aligned_extents_claimed : &e2d_counters(m)->aligned_extents_missed, 1);
     return rc;
 }
 
-/* Where packed blocks would best lie: behind the block before them, else behind the last one given to this inode. */
+/*
+ * Returns the best place for packed blocks. This is the place after the preceding block of the
+ * file, else after the last block allocated for this inode, else the start of the inode's group.
+ */
 static uint32_t goal_for(struct ext2dax_inode *inode, uint64_t first)
 {
     struct ext2dax_run run;
     uint32_t goal = e2d_load32_relaxed(&inode->goal);
 
-    if (first != 0 && e2d_map(inode, first - 1, 1, &run) == 0 && run.physical != 0)
+    if (first != 0 && e2d_map_hint(inode, first - 1, 1, &run) == 0 && run.physical != 0)
         return (uint32_t)run.physical + 1;
     return goal != 0 ? goal : e2d_group_first(inode->mount, e2d_inode_group(inode));
 }
@@ -109,8 +128,8 @@ int e2d_plan_blocks(struct e2d_plan *plan, struct ext2dax_inode *inode, uint64_t
                     bool whole)
 {
     struct ext2dax_mount *m = inode->mount;
-    uint64_t window = e2d_window_of(m, first);
-    uint32_t region = 0, in_window = (uint32_t)(first - (window << m->window_shift)), want, goal;
+    uint64_t range = e2d_pmd_range_of(m, first);
+    uint32_t aligned = 0, in_range = (uint32_t)(first - (range << m->pmd_shift)), want, goal;
     struct e2d_extent extent;
     int rc;
 
@@ -118,14 +137,14 @@ int e2d_plan_blocks(struct e2d_plan *plan, struct ext2dax_inode *inode, uint64_t
     plan->first = first;
     plan->count = 0;
     plan->extents = plan->tree_blocks = plan->attaches = plan->parts = 0;
-    want = e2d_min32(count, m->window_blocks - in_window);
+    want = e2d_min32(count, m->pmd_blocks - in_range);
     rc = take_blocks(m, &want, whole);
     if (rc != 0)
         return rc;
 
-    rc = eligible(m, window, size) ? window_region(inode, window, &region) : -EXT2DAX_ENOSPC;
+    rc = eligible(m, range, size) ? aligned_for_range(inode, range, &aligned) : -EXT2DAX_ENOSPC;
     while (rc == 0 && plan->count < want && plan->extents < E2D_PLAN_EXTENTS) {
-        rc = e2d_balloc_at(m, inode->number, (uint32_t)window, region + in_window + plan->count, want - plan->count,
+        rc = e2d_balloc_at(m, inode->number, (uint32_t)range, aligned + in_range + plan->count, want - plan->count,
                            &extent);
         if (rc == 0)
             add_extent(plan, &extent);
@@ -170,13 +189,12 @@ static void zero_bytes(struct e2d_plan *plan, uint64_t from, uint64_t to)
         void *at = e2d_plan_at(plan, from, &length);
 
         length = (size_t)e2d_min64(length, to - from);
-        if (!E2D_MUTANT(PUBLISH_UNZEROED))
-            e2d_zero(plan->inode->mount, at, length);
+        e2d_zero(plan->inode->mount, at, length);
         from += length;
     }
 }
 
-void e2d_plan_zero(struct e2d_plan *plan, uint64_t from, uint64_t to)
+void(e2d_plan_zero)(struct e2d_plan *plan, uint64_t from, uint64_t to)
 {
     const struct ext2dax_mount *m = plan->inode->mount;
     uint64_t start = plan->first << m->block_shift, end = (plan->first + plan->count) << m->block_shift;
@@ -217,7 +235,7 @@ static void drop_tree(struct e2d_plan *plan)
     plan->tree_blocks = plan->attaches = plan->parts = 0;
 }
 
-void e2d_plan_drop(struct e2d_plan *plan)
+void(e2d_plan_drop)(struct e2d_plan *plan)
 {
     drop_tree(plan);
     e2d_plan_shorten(plan, 0);
@@ -225,7 +243,10 @@ void e2d_plan_drop(struct e2d_plan *plan)
 
 /* ---- pointer blocks ---- */
 
-/* The block number planned for a logical block, and how many follow it contiguously. */
+/*
+ * Returns the block number planned for a logical block. *run receives the number of contiguous
+ * blocks from this block on, itself included.
+ */
 static uint32_t planned_block(const struct e2d_plan *plan, uint64_t logical, uint32_t *run)
 {
     uint32_t into = (uint32_t)(logical - plan->first);
@@ -237,7 +258,10 @@ static uint32_t planned_block(const struct e2d_plan *plan, uint64_t logical, uin
     return plan->extent[i].block + into;
 }
 
-/* A new pointer block, zeroed and reachable from nowhere. Never out of a data run: packed. */
+/*
+ * Allocates a pointer block, zeroed and reachable from nowhere. The block is packed, never part of
+ * a run of data blocks.
+ */
 static int new_tree_block(struct e2d_plan *plan, uint32_t *block)
 {
     struct ext2dax_mount *m = plan->inode->mount;
@@ -258,7 +282,7 @@ static int new_tree_block(struct e2d_plan *plan, uint32_t *block)
     return 0;
 }
 
-/* What a slot will hold once the plan is published. */
+/* Returns the value of a pointer-block slot once the plan is published. */
 static uint32_t slot_value(const struct e2d_plan *plan, const struct ext2dax_le32 *slot)
 {
     for (unsigned i = 0; i < plan->attaches; i++) {
@@ -290,8 +314,8 @@ static void store_pointers(const struct e2d_plan *plan, struct ext2dax_le32 *slo
 }
 
 /*
- * Finds or builds the pointer array for `logical`, which may hang below a chain that this plan has just built. Sets
- * *reachable when readers can see it already.
+ * Finds or builds the pointer array for `logical`. The array may hang below a chain that this plan
+ * has just built. Sets *reachable if readers can already see the array.
  */
 static int array_for(struct e2d_plan *plan, const struct e2d_path *path, struct ext2dax_le32 **array, bool *reachable)
 {
@@ -313,7 +337,7 @@ static int array_for(struct e2d_plan *plan, const struct e2d_path *path, struct 
                 plan->attach[plan->attaches++].block = block;
                 if (E2D_MUTANT(ORDER_TREE_FIRST)) {
                     e2d_store32(m, &slots[at], block);
-                    (void)e2d_order(m, E2D_STEP_FILL_POINTERS);
+                    (void)e2d_order(m, E2D_FENCE_FILL_POINTERS);
                 }
             } else {
                 e2d_store32(m, &slots[at], block);
@@ -332,7 +356,10 @@ static int array_for(struct e2d_plan *plan, const struct e2d_path *path, struct 
     return 0;
 }
 
-/* Builds everything that hangs below the topmost pointers, and notes what must be stored to publish it. */
+/*
+ * Builds everything below the topmost pointers, and records the stores that will publish the plan.
+ * Returns EAGAIN if a data slot is already in use.
+ */
 static int build(struct e2d_plan *plan)
 {
     struct ext2dax_mount *m = plan->inode->mount;
@@ -353,8 +380,7 @@ static int build(struct e2d_plan *plan)
         index = (uint32_t)(at - path.leaf_first);
         count = (uint32_t)e2d_min64(end - at, path.leaf_count - index);
         for (uint32_t i = 0; i < count; i++) {
-            if (e2d_load_le32(&array[index + i]) != 0 && !E2D_MUTANT(PLACE_NOT_RECHECKED) &&
-                !E2D_MUTANT(FAULT_NOT_RECHECKED))
+            if (e2d_load_le32(&array[index + i]) != 0)
                 return -EXT2DAX_EAGAIN;
         }
         if (reachable) {
@@ -371,71 +397,18 @@ static int build(struct e2d_plan *plan)
 
 /* ---- publishing ---- */
 
-int e2d_may_grow(const struct ext2dax_inode *inode, uint64_t size)
-{
-    const struct ext2dax_mount *m = inode->mount;
-    uint64_t line = m->block_shift == 10 ? (uint64_t)16 << 30 : m->block_shift == 11 ? (uint64_t)256 << 30 : UINT64_MAX;
-
-    if (size > m->max_size || (size > line && size > e2d_size(inode)))
-        return -EXT2DAX_EFBIG;
-    return 0;
-}
-
 /*
- * The bytes between the old end and its block's end, or `data`: a mapped store past the end may have put anything
- * there, and growing would show it. The page goes first, so that no store comes behind the zeroes; the caller holds
- * dax_sem exclusively until the new size is in core, so that none maps it again before it may.
+ * Does a mutant leave the zero pages mapped over the blocks of this plan? A nonzero new size
+ * distinguishes the plan of a call from the plan of a fault or pin.
  */
-static int zero_old_tail(struct ext2dax_inode *inode, uint64_t data)
-{
-    struct ext2dax_mount *m = inode->mount;
-    uint64_t old = e2d_size(inode);
-    uint32_t from = (uint32_t)(old & (m->block_size - 1));
-    size_t length = (size_t)e2d_min64(m->block_size - from, data - old);
-    struct ext2dax_run run;
-    int rc;
-
-    E2D_MUST_HOLD_DAX(inode);
-    if (from == 0)
-        return 0;
-    rc = e2d_map(inode, old >> m->block_shift, 1, &run);
-    if (rc != 0 || run.physical == 0)
-        return rc;
-    E2D_UNLESS(TAIL_STAYS_MAPPED, e2d_unmap(inode, old >> m->page_shift, 1, false));
-    if (!E2D_MUTANT(TAIL_NOT_ZEROED))
-        e2d_zero(m, (unsigned char *)e2d_block(m, (uint32_t)run.physical) + from, length);
-    return 0;
-}
-
-/* The size in the image, durable, then in core; pages that were past the end are no longer. */
-static int publish_size(struct ext2dax_inode *inode, uint64_t size, enum e2d_step step)
-{
-    struct ext2dax_mount *m = inode->mount;
-    uint64_t pages = e2d_pages_for(m, e2d_size(inode)), now = e2d_pages_for(m, size);
-    int rc;
-
-    rc = e2d_store_size(inode, size);
-    if (rc == 0)
-        rc = e2d_order(m, step);
-    if (rc != 0)
-        return rc;
-    if (now > pages)
-        e2d_grow_mapped(inode, now);
-    e2d_set64(&inode->size, size);
-    e2d_unmap(inode, pages, now - pages, false);
-    return 0;
-}
-
-/* Does a mutant leave the zero pages over what the plan has filled? A new size tells a call's plan from a fault's. */
 static bool zero_page_stays(const struct e2d_plan *plan, uint64_t new_size)
 {
-    if (new_size != 0)
-        return E2D_MUTANT(ZERO_PAGE_STAYS_WRITE) || E2D_MUTANT(ZERO_PAGE_EARLY);
-    return plan->count == plan->inode->mount->window_blocks ? E2D_MUTANT(ZERO_PAGE_STAYS_PMD)
-                                                            : E2D_MUTANT(ZERO_PAGE_STAYS);
+    bool call = new_size != 0, huge = plan->count == plan->inode->mount->pmd_blocks;
+
+    return E2D_MUTANT_FROM(ZERO_PAGE_STAYS, call ? 2 : huge) || (call && E2D_MUTANT(ZERO_PAGE_EARLY));
 }
 
-/* The pointers that make the plan the file's. */
+/* Stores the pointers that make the planned blocks part of the file, and fences. */
 static int store_all(const struct e2d_plan *plan)
 {
     struct ext2dax_mount *m = plan->inode->mount;
@@ -444,7 +417,7 @@ static int store_all(const struct e2d_plan *plan)
         store_pointers(plan, plan->part[i].slots, plan->part[i].first, plan->part[i].count);
     for (unsigned i = 0; i < plan->attaches; i++)
         e2d_store32(m, plan->attach[i].slot, plan->attach[i].block);
-    return e2d_order(m, E2D_STEP_FILL_POINTERS);
+    return e2d_order(m, E2D_FENCE_FILL_POINTERS);
 }
 
 static int publish_locked(struct e2d_plan *plan, uint64_t new_size)
@@ -459,11 +432,11 @@ static int publish_locked(struct e2d_plan *plan, uint64_t new_size)
     if (rc != 0)
         return rc;
     e2d_announce_size(inode, new_size);
-    rc = e2d_order(m, E2D_STEP_FILL_CONTENT);
+    rc = e2d_order(m, E2D_FENCE_FILL_CONTENT);
     if (E2D_MUTANT(ORDER_POINTERS_FIRST) && rc == 0)
         rc = store_all(plan);
     if (rc == 0 && new_size > e2d_size(inode))
-        rc = publish_size(inode, new_size, E2D_STEP_FILL_SIZE);
+        rc = e2d_publish_size(inode, new_size, E2D_FENCE_FILL_SIZE);
     if (rc != 0) {
         e2d_drop_blocks(inode, plan->count + plan->tree_blocks);
         return rc;
@@ -471,7 +444,7 @@ static int publish_locked(struct e2d_plan *plan, uint64_t new_size)
     rc = store_all(plan);
     if (!zero_page_stays(plan, new_size) && m->faultable)
         e2d_unmap(inode, plan->first, plan->count, false);
-    /* Published, durable or not: from here on the blocks are the file's. */
+    /* Published, even if not durable. From here on the blocks belong to the file. */
     plan->count = 0;
     plan->extents = plan->tree_blocks = plan->attaches = plan->parts = 0;
     return rc;
@@ -482,35 +455,35 @@ int e2d_plan_publish(struct e2d_plan *plan, uint64_t new_size)
     struct ext2dax_inode *inode = plan->inode;
     int rc;
 
-    E2D_UNLESS(TRUNCATE_LOCK_SKIPPED, e2d_write_lock(inode->mount, &inode->truncate));
+    e2d_write_lock(inode->mount, &inode->truncate);
     rc = publish_locked(plan, new_size);
     if (rc != 0)
         drop_tree(plan);
-    E2D_UNLESS(TRUNCATE_LOCK_SKIPPED, e2d_write_unlock(inode->mount, &inode->truncate));
+    e2d_write_unlock(inode->mount, &inode->truncate);
     return rc;
 }
 
-int e2d_plan_publish_growing(struct e2d_plan *plan, uint64_t new_size, uint64_t data)
+int e2d_plan_publish_extending(struct e2d_plan *plan, uint64_t new_size, uint64_t data)
 {
     struct ext2dax_inode *inode = plan->inode;
     struct ext2dax_mount *m = inode->mount;
-    uint64_t window = e2d_window_of(m, plan->first), old = e2d_size(inode);
+    uint64_t range = e2d_pmd_range_of(m, plan->first), old = e2d_size(inode);
     bool tail = new_size > old && data > old && (old & (m->block_size - 1)) != 0;
     int rc = 0;
 
     if (tail)
-        e2d_dax_write_lock(inode, E2D_DAX_GROW);
+        e2d_dax_write_lock(inode, E2D_DAX_EXTEND);
     if (tail)
-        rc = zero_old_tail(inode, data);
+        rc = e2d_zero_old_tail(inode, data);
     if (rc == 0) {
         if (E2D_MUTANT(ZERO_PAGE_EARLY))
             e2d_unmap(inode, plan->first, plan->count, false);
-        e2d_entry_lock(inode, window);
+        e2d_range_lock(inode, range);
         rc = e2d_plan_publish(plan, new_size);
-        e2d_entry_unlock(inode, window);
+        e2d_range_unlock(inode, range);
     }
     if (tail)
-        e2d_dax_write_unlock(inode, E2D_DAX_GROW);
+        e2d_dax_write_unlock(inode, E2D_DAX_EXTEND);
     return rc;
 }
 
@@ -522,9 +495,9 @@ int e2d_fill_hole(struct ext2dax_inode *inode, uint64_t first, uint32_t count, b
     rc = e2d_plan_blocks(&plan, inode, first, count, e2d_size(inode), whole);
     if (rc != 0)
         return rc;
-    /* The first extent is enough to go on with; the caller comes again for the rest. */
+    /* The first extent is enough to proceed. The caller calls again for the rest. */
     e2d_plan_shorten(&plan, plan.extent[0].count);
-    E2D_UNLESS(PUBLISH_BEFORE_ZEROING, e2d_plan_zero(&plan, 0, 0));
+    e2d_plan_zero(&plan, 0, 0);
     *filled = plan.extent[0];
     rc = e2d_plan_publish(&plan, 0);
     if (rc != 0)
@@ -532,33 +505,5 @@ int e2d_fill_hole(struct ext2dax_inode *inode, uint64_t first, uint32_t count, b
     else if (E2D_MUTANT(PUBLISH_BEFORE_ZEROING))
         e2d_zero(inode->mount, e2d_block(inode->mount, filled->block),
                  (size_t)filled->count << inode->mount->block_shift);
-    return rc;
-}
-
-int e2d_grow_size(struct ext2dax_inode *inode, uint64_t size)
-{
-    struct ext2dax_mount *m = inode->mount;
-    int rc;
-
-    rc = e2d_may_grow(inode, size);
-    if (rc != 0)
-        return rc;
-    e2d_dax_write_lock(inode, E2D_DAX_GROW);
-    e2d_write_lock(m, &inode->truncate);
-    if (E2D_MUTANT(ORDER_TAIL_LAST)) {
-        (void)e2d_store_size(inode, size);
-        (void)e2d_order(m, E2D_STEP_GROW_SIZE);
-    }
-    rc = zero_old_tail(inode, UINT64_MAX);
-    if (!E2D_MUTANT(ORDER_FEATURE_LAST))
-        e2d_announce_size(inode, size);
-    if (rc == 0)
-        rc = e2d_order(m, E2D_STEP_GROW_TAIL);
-    if (rc == 0)
-        rc = publish_size(inode, size, E2D_STEP_GROW_SIZE);
-    if (E2D_MUTANT(ORDER_FEATURE_LAST))
-        e2d_super_large_file(m);
-    e2d_write_unlock(m, &inode->truncate);
-    e2d_dax_write_unlock(inode, E2D_DAX_GROW);
     return rc;
 }

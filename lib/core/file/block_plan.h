@@ -1,39 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What adds blocks: plan, then publish. One mechanism for write, fault, append and preallocation.
+ * Block plans: plan, then publish. This is the only mechanism that adds blocks, shared by write,
+ * fault, pin, append, preallocation and directories.
  *
  *   struct e2d_plan plan;
- *   e2d_plan_blocks()    marks data blocks used, for (the start of) one hole of one window
- *   …                    the caller fills them, reachable from nowhere: e2d_plan_zero(), or copies data
- *   e2d_plan_publish()   looks at the place again, builds the pointer blocks, | grows the size, | stores the pointers |
- *   e2d_plan_drop()      instead, or after it failed: returns every block
+ *   e2d_plan_blocks()   marks data blocks used, for (the start of) a single hole of a PMD range
+ *   …                   the caller fills the unreachable blocks, e2d_plan_zero() or a copy of data
+ *   e2d_plan_publish()  looks at the place again, builds the pointer blocks, | extends the size, |
+ *                       stores the pointers |
+ *   e2d_plan_drop()     instead, or after a failure of publish, frees every block
  *
- * A plan that was published or dropped holds nothing.
+ * A | is a fence. A plan holds no blocks after it was published or dropped.
  */
-#ifndef E2D_GROW_H
-#define E2D_GROW_H
+#ifndef E2D_FILE_BLOCK_PLAN_H
+#define E2D_FILE_BLOCK_PLAN_H
 
-#include "balloc.h"
-#include "incore.h"
+#include "alloc/balloc.h"
+#include "base/internal.h"
 
 #define E2D_PLAN_EXTENTS 8
-#define E2D_PLAN_TREE    6 /* new pointer blocks that one window can need: two chains, sharing their top */
-#define E2D_PLAN_PARTS   2 /* pointer arrays that one window can touch */
+#define E2D_PLAN_TREE    6 /* new pointer blocks a PMD range can need: two chains sharing the top */
+#define E2D_PLAN_PARTS   2 /* pointer arrays a PMD range can span */
 
 struct e2d_plan {
     struct ext2dax_inode *inode;
     uint64_t first; /* logical block */
-    uint32_t count; /* blocks planned: at most what was asked for */
+    uint32_t count; /* blocks planned, at most as many as requested */
     unsigned extents;
     struct e2d_extent extent[E2D_PLAN_EXTENTS]; /* in logical order, without gaps */
     unsigned tree_blocks;
     uint32_t tree[E2D_PLAN_TREE];
-    unsigned attaches; /* new chains, each hung in with one store */
+    unsigned attaches; /* new chains, each attached with a single store */
     struct {
         struct ext2dax_le32 *slot;
         uint32_t block;
     } attach[E2D_PLAN_PARTS];
-    unsigned parts; /* arrays that are reachable already, whose pointers are stored last */
+    /* arrays already reachable, in which the pointers are stored last */
+    unsigned parts;
     struct {
         struct ext2dax_le32 *slots;
         uint64_t first; /* logical block of slots[0] */
@@ -42,52 +45,66 @@ struct e2d_plan {
 };
 
 /*
- * Allocates for [first, first + count), a hole inside one window as far as the caller could see, as much as fits the
- * plan and is free. `size`: the size that decides whether the window is eligible for a region of its own. `whole`: all
- * of it in one aligned region, or ENOSPC. ENOSPC, EUCLEAN, ENOMEM: nothing is held. Takes group and fs locks.
+ * Allocates blocks for [first, first + count), which lies in a single PMD range and is a hole as
+ * far as the caller could see. Allocates as many blocks as fit the plan and are free. `size`
+ * decides whether the PMD range is eligible for an aligned extent of its own. With `whole`, all
+ * blocks come from a single aligned extent, or the call fails. Takes group and fs locks.
+ *
+ * Returns 0 or a negative errno, and holds no block after a failure
+ *   ENOSPC   no free block, or with `whole` no suitable aligned extent
+ *   EUCLEAN  no free block outside of damaged groups (reported)
+ *   EIO      no free block outside of groups with an unreadable bitmap (reported)
  */
 int e2d_plan_blocks(struct e2d_plan *plan, struct ext2dax_inode *inode, uint64_t first, uint32_t count, uint64_t size,
                     bool whole);
 
-/* Zeroes the planned bytes outside [from, to) (bytes of the file), which the caller fills. from = to: all. */
+/*
+ * Zeroes the planned bytes outside [from, to), a range in bytes of the file, filled by the caller.
+ * Zeroes all planned bytes if from = to.
+ */
 void e2d_plan_zero(struct e2d_plan *plan, uint64_t from, uint64_t to);
 
-/* The memory that backs a byte of the file inside the plan, and how many bytes from there on are contiguous. */
+/*
+ * Returns the memory backing a byte of the file inside the plan. *contiguous receives the number of
+ * contiguous bytes from this byte on.
+ */
 void *e2d_plan_at(const struct e2d_plan *plan, uint64_t offset, size_t *contiguous);
 
-/* Gives back the planned blocks behind the first `count`. */
+/* Frees the planned blocks after the first `count`. */
 void e2d_plan_shorten(struct e2d_plan *plan, uint32_t count);
 
 /*
- * The caller holds entry; takes truncate, until the pointers are durable. `new_size`: 0, or the size to grow to between
- * content and pointers. Zero pages mapped over the place are torn down. EAGAIN: some of it is filled now. ENOSPC, EFBIG,
- * EUCLEAN, EIO, ENOMEM. After any failure the plan is still the caller's to drop.
+ * Publishes the plan. The caller holds the range lock. Takes truncate, until the pointers are
+ * durable. `new_size` is 0, or the size to extend to between content and pointers. Unmaps zero
+ * pages mapped over the place. After any failure the caller still has to drop the plan. If only the
+ * last fence fails, the blocks belong to the file already and the plan is empty.
+ *
+ * Returns 0 or a negative errno
+ *   EAGAIN      some of the place has blocks by now
+ *   ENOSPC      no free block for a pointer block
+ *   EFBIG       the tree does not reach the place, or i_blocks does not fit 32 bits
+ *   EOPNOTSUPP  the inode counts blocks as only huge_file allows (reported)
+ *   EUCLEAN     a pointer or a group is damaged (reported)
+ *   EIO         a bitmap cannot be read, or a write-back failed
  */
 int e2d_plan_publish(struct e2d_plan *plan, uint64_t new_size);
 
 /*
- * Publishes what grows the file: takes dax_sem exclusively where an old tail must be zeroed first, then entry. The caller
- * holds io and none of these. `data`: from this byte of the file on, the old last block holds what the file shall have
- * there, written back; UINT64_MAX where nothing was put there.
+ * Publishes a plan that extends the file. Takes dax_sem exclusively if an old tail must be zeroed
+ * first, then the range lock. The caller holds io exclusively and neither dax_sem nor the range
+ * lock. From byte `data` of the file on, the old last block already has its final content, written
+ * back. `data` is UINT64_MAX if nothing was stored there. Errors as e2d_plan_publish(), and those
+ * of the lookup of the old tail.
  */
-int e2d_plan_publish_growing(struct e2d_plan *plan, uint64_t new_size, uint64_t data);
+int e2d_plan_publish_extending(struct e2d_plan *plan, uint64_t new_size, uint64_t data);
 
 void e2d_plan_drop(struct e2d_plan *plan);
 
 /*
- * Fills (the start of) a hole with zeroed blocks, all three steps: *filled blocks from `first` on have them. The caller
- * holds the window's entry, and dax_sem shared or io. EAGAIN cannot happen then.
+ * Fills (the start of) a hole with zeroed blocks, in all three steps. On return *filled has the
+ * blocks mapped from `first` on. The caller holds the range lock, and dax_sem shared or io, so
+ * EAGAIN cannot happen. Other errors as e2d_plan_blocks() and e2d_plan_publish().
  */
 int e2d_fill_hole(struct ext2dax_inode *inode, uint64_t first, uint32_t count, bool whole, struct e2d_extent *filled);
-
-/*
- * Grows the size without adding blocks: the old tail zeroed | size |. The caller holds io exclusively; takes dax_sem
- * exclusively and truncate. EFBIG, EIO.
- */
-int e2d_grow_size(struct ext2dax_inode *inode, uint64_t size);
-
-/* May the file grow from its size to this one? EFBIG: past the largest size, or across a line where the image would
- * between two stores hold a size that e2fsck calls impossible (16 GiB with 1 KiB blocks, 256 GiB with 2 KiB). */
-int e2d_may_grow(const struct ext2dax_inode *inode, uint64_t size);
 
 #endif

@@ -1,42 +1,38 @@
 /* SPDX-License-Identifier: MIT */
-/* One aligned huge page of a file: its entry lock, and whether it may hold stores that are not yet durable. */
-#ifndef E2D_WINDOW_H
-#define E2D_WINDOW_H
+/* PMD ranges of a file with stores possibly not durable yet, and the flush of such ranges. */
+#ifndef E2D_FILE_DIRTY_H
+#define E2D_FILE_DIRTY_H
 
-#include "incore.h"
-#include "lock.h"
+#include "base/internal.h"
 
-static inline uint64_t e2d_window_of(const struct ext2dax_mount *m, uint64_t logical)
-{
-    return logical >> m->window_shift;
-}
-
-struct ext2dax_lock *e2d_entry_lock_of(const struct ext2dax_inode *inode, uint64_t window);
-void e2d_entry_lock(struct ext2dax_inode *inode, uint64_t window);
-void e2d_entry_unlock(struct ext2dax_inode *inode, uint64_t window);
-
-/* Marks a window dirty; never fails, at worst the whole file counts as dirty. The caller holds the window's entry. */
-void e2d_dirty_mark(struct ext2dax_inode *inode, uint64_t window);
+/*
+ * Marks a PMD range dirty. Never fails. At worst the whole file counts as dirty. The caller holds
+ * the range lock.
+ */
+void e2d_dirty_mark(struct ext2dax_inode *inode, uint64_t range);
 bool e2d_dirty(const struct ext2dax_inode *inode);
 
 /*
- * Write-protects, writes back and clears every dirty window: in that order, each under dax_sem shared and its entry lock.
- * *fenced: there was one, so that what was written back before is durable too. EIO: the marks stay.
+ * Write-protects, writes back and clears every dirty PMD range, in this order, each under dax_sem
+ * shared and the range lock. *fenced is set if any range was dirty, and then all earlier
+ * write-backs are durable too.
+ *
+ * Returns 0 or a negative errno, and ranges not written back stay marked after a failure
+ *   EUCLEAN  a block pointer is damaged (reported)
+ *   EIO      a pointer block cannot be read, or a write-back failed
  */
 int e2d_dirty_flush(struct ext2dax_inode *inode, bool *fenced);
 
 /*
- * The same where somebody may truncate meanwhile: looking blocks up wants dax_sem, and a build without it takes io shared
- * instead.
+ * As e2d_dirty_flush(), for callers that do not exclude truncate. The lookup of blocks needs
+ * dax_sem. A build without faults has no dax_sem and takes io shared instead.
  */
 int e2d_dirty_sync(struct ext2dax_inode *inode, bool *fenced);
 
-/* Does a pin (a writable one) cover any of the blocks [first, end)? Takes the fs lock. */
-bool e2d_pinned(struct ext2dax_inode *inode, uint64_t first, uint64_t end, bool writable_only);
-
-/* Takes mappings away, where there is an address space. Pages; count may be UINT64_MAX. */
-void e2d_unmap(struct ext2dax_inode *inode, uint64_t first_page, uint64_t count, bool private_too);
-/* Tells the address space, before anybody can see the size. */
-void e2d_grow_mapped(struct ext2dax_inode *inode, uint64_t pages);
+/*
+ * As e2d_dirty_sync(), for the PMD ranges [first, last] only. A dirty PMD range outside stays as
+ * before.
+ */
+int e2d_dirty_sync_range(struct ext2dax_inode *inode, uint64_t first, uint64_t last, bool *fenced);
 
 #endif

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who holds an inode. One object an inode, found by number; the cache lock guards chains, reference counts and states. An
- * inode is read from the image under that lock: whoever would free it or reuse its number holds an object for it, so
- * an inode that has none does not change.
+ * Inode cache. An inode has at most one object in core, found by number. The cache lock guards
+ * chains, reference counts and states. An inode is read from the image under this lock. Any thread
+ * about to free the inode or reuse the number holds an object, so an inode without an object does
+ * not change.
  */
-#include "cache.h"
+#include "file/icache.h"
 
-#include "inode.h"
-#include "lock.h"
-#include "persist.h"
-#include "super.h"
-#include "truncate.h"
-#include "window.h"
+#include "disk/inode.h"
+#include "base/lock.h"
+#include "base/persist.h"
+#include "disk/super.h"
+#include "file/truncate.h"
+#include "file/dirty.h"
+#include "file/name_table.h"
+#include "base/skips.h"
 
 static struct ext2dax_inode **chain_of(struct ext2dax_mount *m, uint32_t number)
 {
@@ -57,7 +60,10 @@ no_dax_sem:
     return -EXT2DAX_ENOMEM;
 }
 
-/* The answer for an inode that is in core, with a reference; the cache lock is held. */
+/*
+ * Returns ENOENT for a dying or nameless inode in core, else takes a reference. The caller holds
+ * the cache lock.
+ */
 static int found(struct ext2dax_inode *inode)
 {
     if ((inode->state & (E2D_INODE_DYING | E2D_INODE_NAMELESS)) != 0 && !E2D_MUTANT(DYING_FOUND))
@@ -66,19 +72,19 @@ static int found(struct ext2dax_inode *inode)
     return 0;
 }
 
-static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *storage, bool new,
-               struct ext2dax_inode **inode)
+static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *storage,
+               void (*free_nameless)(struct ext2dax_inode *inode), struct ext2dax_inode **inode)
 {
     struct ext2dax_inode *made, **chain = chain_of(m, number), *there;
     int rc;
 
     *inode = NULL;
-    if (number == 0 || number > m->inodes)
+    if (number > m->inodes || e2d_is_reserved(m, number))
         return -EXT2DAX_EINVAL;
-    E2D_UNLESS(CACHE_LOCK_SKIPPED, e2d_write_lock(m, &m->cache_lock));
+    e2d_write_lock(m, &m->icache_lock);
     there = find(m, number);
     rc = there ? found(there) : 0;
-    E2D_UNLESS(CACHE_LOCK_SKIPPED, e2d_write_unlock(m, &m->cache_lock));
+    e2d_write_unlock(m, &m->icache_lock);
     if (there) {
         *inode = rc == 0 ? there : NULL;
         return rc;
@@ -92,23 +98,23 @@ static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *s
     if (rc != 0)
         goto out_release;
 
-    E2D_UNLESS(CACHE_LOCK_SKIPPED, e2d_write_lock(m, &m->cache_lock));
+    e2d_write_lock(m, &m->icache_lock);
     there = find(m, number); /* another thread may have been faster */
     if (there) {
         rc = found(there);
     } else {
-        rc = e2d_inode_load(m, number, made);
-        if (rc == 0 && !new &&e2d_load_le16(&made->disk->links) == 0)
-            rc = -EXT2DAX_ENOENT;
+        rc = e2d_inode_load(m, number, !free_nameless, made);
         if (rc == 0) {
-            made->state = (storage ? 0 : E2D_INODE_OWNED) | (new ? E2D_INODE_NAMELESS : 0);
+            made->state = (storage ? 0 : E2D_INODE_OWNED) | (free_nameless ? E2D_INODE_NAMELESS : 0);
+            if (free_nameless)
+                m->free_nameless = free_nameless;
             made->next = *chain;
             E2D_GUARDED_STORE(chain);
             *chain = made;
             hold(made);
         }
     }
-    E2D_UNLESS(CACHE_LOCK_SKIPPED, e2d_write_unlock(m, &m->cache_lock));
+    e2d_write_unlock(m, &m->icache_lock);
     if (rc == -EXT2DAX_EUCLEAN)
         e2d_super_error(m); /* not under the cache lock */
     if (rc == 0)
@@ -125,46 +131,52 @@ out_release:
 
 int ext2dax_inode_get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode **inode)
 {
-    return get(m, number, NULL, false, inode);
+    return get(m, number, NULL, NULL, inode);
 }
 
 int ext2dax_inode_get_in(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *storage,
                          struct ext2dax_inode **inode)
 {
-    return get(m, number, storage, false, inode);
+    return get(m, number, storage, NULL, inode);
+}
+
+static void free_nameless(struct ext2dax_inode *inode)
+{
+    (void)e2d_inode_free(inode); /* errors are reported, leaks are left to e2fsck */
 }
 
 int e2d_inode_new(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode **inode)
 {
-    return get(m, number, NULL, true, inode);
+    return get(m, number, NULL, free_nameless, inode);
 }
 
 void ext2dax_inode_hold(struct ext2dax_inode *inode)
 {
     struct ext2dax_mount *m = inode->mount;
 
-    e2d_write_lock(m, &m->cache_lock);
+    e2d_write_lock(m, &m->icache_lock);
     E2D_ASSERT(m, inode->references != 0);
     hold(inode);
-    e2d_write_unlock(m, &m->cache_lock);
+    e2d_write_unlock(m, &m->icache_lock);
 }
 
-void e2d_inode_named(struct ext2dax_inode *inode)
+void(e2d_inode_named)(struct ext2dax_inode *inode)
 {
     struct ext2dax_mount *m = inode->mount;
 
-    e2d_write_lock(m, &m->cache_lock);
+    e2d_write_lock(m, &m->icache_lock);
     inode->state &= ~E2D_INODE_NAMELESS;
-    e2d_write_unlock(m, &m->cache_lock);
+    e2d_write_unlock(m, &m->icache_lock);
 }
 
-void e2d_inode_nameless(struct ext2dax_inode *inode)
+void(e2d_inode_nameless)(struct ext2dax_inode *inode)
 {
     struct ext2dax_mount *m = inode->mount;
 
-    e2d_write_lock(m, &m->cache_lock);
+    e2d_write_lock(m, &m->icache_lock);
+    m->free_nameless = free_nameless;
     inode->state |= E2D_INODE_NAMELESS;
-    e2d_write_unlock(m, &m->cache_lock);
+    e2d_write_unlock(m, &m->icache_lock);
 }
 
 static void unchain(struct ext2dax_mount *m, struct ext2dax_inode *inode)
@@ -176,11 +188,28 @@ static void unchain(struct ext2dax_mount *m, struct ext2dax_inode *inode)
     *at = inode->next;
 }
 
-/* The object is out of the chains: nobody finds it any more. */
+struct ext2dax_inode *e2d_icache_victim(struct ext2dax_mount *m)
+{
+    struct ext2dax_inode *inode = NULL;
+    struct e2d_name_table *table;
+
+    e2d_write_lock(m, &m->icache_lock);
+    table = e2d_names_oldest(m);
+    if (table) {
+        inode = table->directory;
+        hold(inode);
+    }
+    e2d_write_unlock(m, &m->icache_lock);
+    return inode;
+}
+
+/* Frees an object already removed from the chains, so no lookup finds the object any more. */
 static void discard(struct ext2dax_mount *m, struct ext2dax_inode *inode)
 {
     bool owned = (inode->state & E2D_INODE_OWNED) != 0;
 
+    if (e2d_load_word(&inode->names) != 0)
+        m->drop_names(inode);
     locks_destroy(m, inode);
     if (owned)
         e2d_release(m, inode, sizeof *inode);
@@ -189,36 +218,38 @@ static void discard(struct ext2dax_mount *m, struct ext2dax_inode *inode)
 }
 
 /*
- * A dying inode. It leaves its chain before its number is free: until then the image says "no links" to whoever looks for
- * the number, and afterwards the number may have a new object.
+ * Frees a dying inode. The object leaves the chain before the number is free. Until then the image
+ * has link count 0 for any lookup of the number, and afterwards the number may get a new object.
  */
 static void bury(struct ext2dax_mount *m, struct ext2dax_inode *inode)
 {
-    e2d_write_lock(m, &m->cache_lock);
+    void (*free_it)(struct ext2dax_inode * inode);
+
+    e2d_write_lock(m, &m->icache_lock);
     unchain(m, inode);
-    e2d_write_unlock(m, &m->cache_lock);
-    if (!E2D_MUTANT(ORDER_UNLINK_BITS_FIRST))
-        (void)e2d_inode_free(inode); /* reported; what could not be freed is leaked, for e2fsck to reclaim */
+    free_it = m->free_nameless;
+    e2d_write_unlock(m, &m->icache_lock);
+    free_it(inode);
 }
 
-void e2d_cache_drain(struct ext2dax_mount *m)
+void(e2d_icache_drain)(struct ext2dax_mount *m)
 {
     struct ext2dax_inode *inode;
 
     for (;;) {
-        if (!E2D_MUTANT(LAST_PUT_FROZEN) && !e2d_try_read_lock(m, &m->freeze_fault))
-            return; /* frozen again: the next thaw comes here too */
-        e2d_write_lock(m, &m->cache_lock);
+        if (!e2d_try_read_lock(m, &m->freeze_fault))
+            return; /* frozen again, the next thaw drains the queue too */
+        e2d_write_lock(m, &m->icache_lock);
         inode = m->put_queue;
         if (inode)
             m->put_queue = inode->next_put;
-        e2d_write_unlock(m, &m->cache_lock);
+        e2d_write_unlock(m, &m->icache_lock);
         if (inode)
             bury(m, inode);
-        E2D_UNLESS(LAST_PUT_FROZEN, e2d_read_unlock(m, &m->freeze_fault));
+        e2d_read_unlock(m, &m->freeze_fault);
         if (!inode)
             return;
-        discard(m, inode); /* under no lock: the host may have plans of its own */
+        discard(m, inode); /* under no lock, because the host may run any code */
     }
 }
 
@@ -227,37 +258,42 @@ void ext2dax_inode_put(struct ext2dax_inode *inode)
     struct ext2dax_mount *m = inode->mount;
     bool fenced;
 
+    if (!e2d_is_usable(m))
+        return;
     for (;;) {
-        e2d_write_lock(m, &m->cache_lock);
+        e2d_write_lock(m, &m->icache_lock);
         E2D_ASSERT(m, inode->references != 0);
         if (inode->references > 1 || (inode->state & E2D_INODE_NAMELESS) != 0 || !e2d_dirty(inode))
             break;
-        /* The last reference to something dirty: write back while the reference still keeps the object. */
-        e2d_write_unlock(m, &m->cache_lock);
+        /*
+         * The last reference to a dirty inode. Writes back while the reference still keeps the
+         * object.
+         */
+        e2d_write_unlock(m, &m->icache_lock);
         if (e2d_dirty_sync(inode, &fenced) != 0) {
-            e2d_write_lock(m, &m->cache_lock);
-            break; /* reported, and the mount has gone read-only; nothing more can be done for these stores */
+            e2d_write_lock(m, &m->icache_lock);
+            break; /* reported, and nothing more can be done for the stores */
         }
     }
     m->held--;
     if (--inode->references != 0) {
-        e2d_write_unlock(m, &m->cache_lock);
+        e2d_write_unlock(m, &m->icache_lock);
         return;
     }
     if ((inode->state & E2D_INODE_NAMELESS) == 0) {
         unchain(m, inode);
-        e2d_write_unlock(m, &m->cache_lock);
+        e2d_write_unlock(m, &m->icache_lock);
         discard(m, inode);
         return;
     }
     inode->state |= E2D_INODE_DYING;
     inode->next_put = m->put_queue;
     m->put_queue = inode;
-    e2d_write_unlock(m, &m->cache_lock);
-    e2d_cache_drain(m);
+    e2d_write_unlock(m, &m->icache_lock);
+    e2d_icache_drain(m);
 }
 
-int e2d_cache_each(struct ext2dax_mount *m, int (*each)(struct ext2dax_inode *inode, void *arg), void *arg)
+int(e2d_icache_each)(struct ext2dax_mount *m, int (*each)(struct ext2dax_inode *inode, void *arg), void *arg)
 {
     int rc = 0;
 
@@ -265,13 +301,13 @@ int e2d_cache_each(struct ext2dax_mount *m, int (*each)(struct ext2dax_inode *in
         struct ext2dax_inode *inode, *done = NULL;
 
         do {
-            e2d_write_lock(m, &m->cache_lock);
+            e2d_write_lock(m, &m->icache_lock);
             inode = done ? done->next : m->cache[i];
             while (inode && (inode->state & E2D_INODE_DYING) != 0)
                 inode = inode->next;
             if (inode)
                 hold(inode);
-            e2d_write_unlock(m, &m->cache_lock);
+            e2d_write_unlock(m, &m->icache_lock);
             if (done)
                 ext2dax_inode_put(done);
             done = inode;
@@ -284,15 +320,15 @@ int e2d_cache_each(struct ext2dax_mount *m, int (*each)(struct ext2dax_inode *in
     return rc;
 }
 
-bool e2d_cache_unlinked(struct ext2dax_mount *m)
+bool e2d_icache_unlinked(struct ext2dax_mount *m)
 {
     bool any = false;
 
-    e2d_write_lock(m, &m->cache_lock);
+    e2d_write_lock(m, &m->icache_lock);
     for (unsigned i = 0; i < E2D_CACHE_CHAINS && !any; i++) {
         for (const struct ext2dax_inode *at = m->cache[i]; at && !any; at = at->next)
             any = (at->state & E2D_INODE_NAMELESS) != 0;
     }
-    e2d_write_unlock(m, &m->cache_lock);
+    e2d_write_unlock(m, &m->icache_lock);
     return any;
 }

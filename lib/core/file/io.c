@@ -1,31 +1,45 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Read and write. The caller's buffer may be a mapped window of this very file, so it is touched under freeze_write and
- * io only: a fault on it takes neither. That shapes write:
+ * Read and write. The caller's buffer may be a mapping of this very file. So the buffer is accessed
+ * under freeze_write and io only, because a fault on the buffer takes neither. If the buffer
+ * aliases the bytes being moved, the call uses an intermediate copy in the host's memory, as if
+ * this copy had been made first. These rules shape write:
  *
- *   into a block that is there   copy in place; then mark the window dirty, after the copy, or a concurrent fsync would
- *                                clear the mark and lose it
- *   into a hole, or past the end copy into blocks that nobody points at; then publish. Should a fault have filled the
- *                                place meanwhile, the blocks go back and the copy is done again, in place
- *   past the end, but inside the last block: grow first (the rest of the block zeroed), then copy in place; where it
- *                                goes on into new blocks, copy in place first: no size covers it yet
+ *   into an existing block
+ *       Copies in place, then marks the PMD range dirty. The mark comes after the copy, or a
+ *       concurrent fsync would clear and lose the mark.
+ *   into a hole, or past the end
+ *       Copies into unreachable blocks, then publishes. If a fault has filled the place in between,
+ *       frees the blocks and copies again, in place.
+ *   past the end, but inside the last block
+ *       Extends the size first (the rest of the block zeroed), then copies in place. A write that
+ *       continues into new blocks copies in place first, because no size covers the bytes yet.
  *
- * What remains of a failed write is trimmed: the size ends up at the larger of the old one and what was copied.
+ * A failed write removes the remains. The size ends as the old size, or as the end of the copied
+ * bytes if larger.
  */
 #include "ext2dax/file.h"
 
-#include "branch.h"
-#include "grow.h"
-#include "inode.h"
-#include "lock.h"
-#include "map.h"
-#include "modify.h"
-#include "persist.h"
-#include "super.h"
-#include "truncate.h"
-#include "window.h"
+#include "file/alias.h"
+#include "tree/lookup.h"
+#include "file/block_plan.h"
+#include "disk/inode.h"
+#include "base/lock.h"
+#include "tree/map.h"
+#include "file/write_access.h"
+#include "base/persist.h"
+#include "disk/super.h"
+#include "file/truncate.h"
+#include "file/range_lock.h"
+#include "file/dirty.h"
+#include "file/extend.h"
+#include "base/skips.h"
 
-static const unsigned char zeroes[512];
+/*
+ * As large as a single step of the host's copy, because each step costs more than zeroing. A core
+ * compiled for size has less.
+ */
+static const unsigned char zeroes[E2D_FOR_SPEED ? 2048 : 256];
 
 static size_t copy_out(struct ext2dax_mount *m, void *to, const void *from, size_t bytes)
 {
@@ -59,7 +73,10 @@ static size_t zero_out(struct ext2dax_mount *m, unsigned char *to, size_t bytes)
     return done;
 }
 
-/* No offset can name its end, or no answer its length. In 64 bits, however wide size_t is. */
+/*
+ * Returns true if no offset can express the end of the range, or no return value the length. Uses
+ * 64 bits for any width of size_t.
+ */
 static bool too_far(uint64_t offset, uint64_t length)
 {
     return offset > UINT64_MAX - length || length > INT64_MAX;
@@ -67,23 +84,17 @@ static bool too_far(uint64_t offset, uint64_t length)
 
 /* ---- read ---- */
 
-int64_t ext2dax_read(struct ext2dax_inode *inode, uint64_t offset, void *buffer, size_t length)
+/*
+ * Reads bytes below the end of the file. Returns the number of bytes read. *error receives the
+ * reason for a short read.
+ */
+static size_t read_some(struct ext2dax_inode *inode, uint64_t offset, void *buffer, size_t left, int *error)
 {
     struct ext2dax_mount *m = inode->mount;
     struct ext2dax_run run;
-    uint64_t size, left;
     size_t done = 0;
     int rc = 0;
 
-    if (e2d_is_directory(inode))
-        return -EXT2DAX_EISDIR;
-    if (!e2d_is_regular(inode))
-        return -EXT2DAX_EINVAL;
-    if (too_far(offset, length))
-        return -EXT2DAX_EOVERFLOW;
-    E2D_UNLESS(IO_SKIPPED_READ, e2d_read_lock(m, &inode->io));
-    size = e2d_size(inode);
-    left = offset < size ? e2d_min64(length, size - offset) : 0;
     while (left != 0) {
         uint32_t into = (uint32_t)(offset & (m->block_size - 1));
         size_t step, got;
@@ -110,7 +121,49 @@ int64_t ext2dax_read(struct ext2dax_inode *inode, uint64_t offset, void *buffer,
             break;
         }
     }
-    E2D_UNLESS(IO_SKIPPED_READ, e2d_read_unlock(m, &inode->io));
+    *error = rc;
+    return done;
+}
+
+/* As read_some(), for a buffer in which stores change bytes still to be read. */
+static size_t read_aside(struct ext2dax_inode *inode, uint64_t offset, void *buffer, size_t left, int *error)
+{
+    struct ext2dax_mount *m = inode->mount;
+    void *aside = e2d_alloc(m, left);
+    size_t got, done;
+
+    *error = -EXT2DAX_ENOMEM;
+    if (!aside)
+        return 0;
+    got = read_some(inode, offset, aside, left, error);
+    done = copy_out(m, buffer, aside, got);
+    if (done < got)
+        *error = -EXT2DAX_EFAULT;
+    e2d_release(m, aside, left);
+    return done;
+}
+
+int64_t ext2dax_read(struct ext2dax_inode *inode, uint64_t offset, void *buffer, size_t length)
+{
+    struct ext2dax_mount *m = inode->mount;
+    uint64_t size;
+    size_t left, done;
+    int rc;
+
+    if (e2d_is_directory(inode))
+        return -EXT2DAX_EISDIR;
+    if (!e2d_is_regular(inode))
+        return -EXT2DAX_EINVAL;
+    if (too_far(offset, length))
+        return -EXT2DAX_EOVERFLOW;
+    e2d_read_lock(m, &inode->io);
+    size = e2d_size(inode);
+    left = offset < size ? (size_t)e2d_min64(length, size - offset) : 0;
+    if (e2d_aliases(inode, offset, offset + left, buffer, left))
+        done = read_aside(inode, offset, buffer, left, &rc);
+    else
+        done = read_some(inode, offset, buffer, left, &rc);
+    e2d_read_unlock(m, &inode->io);
     return done != 0 ? (int64_t)done : rc;
 }
 
@@ -122,7 +175,7 @@ int64_t ext2dax_seek(struct ext2dax_inode *inode, uint64_t offset, enum ext2dax_
     int64_t found = -EXT2DAX_ENXIO;
     int rc;
 
-    if (!e2d_is_regular(inode))
+    if (!e2d_is_regular(inode) || (unsigned)whence > EXT2DAX_SEEK_HOLE)
         return -EXT2DAX_EINVAL;
     e2d_read_lock(m, &inode->io);
     size = e2d_size(inode);
@@ -150,23 +203,24 @@ out:
 
 struct write {
     struct ext2dax_inode *inode;
-    const unsigned char *from; /* the caller's */
+    const unsigned char *from; /* the caller's bytes, or a copy */
     uint64_t at, end;          /* bytes of the file still to be written */
 };
 
-static void mark_dirty(struct ext2dax_inode *inode, uint64_t from, uint64_t to)
+static void(mark_dirty)(struct ext2dax_inode *inode, uint64_t from, uint64_t to)
 {
     struct ext2dax_mount *m = inode->mount;
-    uint64_t window = e2d_window_of(m, from >> m->block_shift), last = e2d_window_of(m, (to - 1) >> m->block_shift);
+    uint64_t range = e2d_pmd_range_of(m, from >> m->block_shift),
+             last = e2d_pmd_range_of(m, (to - 1) >> m->block_shift);
 
-    for (; window <= last; window++) {
-        e2d_entry_lock(inode, window);
-        e2d_dirty_mark(inode, window);
-        e2d_entry_unlock(inode, window);
+    for (; range <= last; range++) {
+        e2d_range_lock(inode, range);
+        e2d_dirty_mark(inode, range);
+        e2d_range_unlock(inode, range);
     }
 }
 
-/* Copies over blocks that are there and below the size. */
+/* Copies over existing blocks below the size. */
 static int overwrite(struct write *write, const struct ext2dax_run *run)
 {
     struct ext2dax_mount *m = write->inode->mount;
@@ -176,16 +230,16 @@ static int overwrite(struct write *write, const struct ext2dax_run *run)
     step = (size_t)e2d_min64(e2d_min64(write->end, e2d_size(write->inode)) - write->at,
                              (run->length << m->block_shift) - into);
     if (E2D_MUTANT(WRITE_DIRTY_EARLY))
-        mark_dirty(write->inode, write->at, write->at + step);
+        (mark_dirty)(write->inode, write->at, write->at + step);
     got = copy_in(m, (unsigned char *)e2d_block(m, (uint32_t)run->physical) + into, write->from, step);
-    if (got != 0 && !E2D_MUTANT(WRITE_DIRTY_EARLY))
+    if (got != 0)
         mark_dirty(write->inode, write->at, write->at + got);
     write->at += got;
     write->from += got;
     return got < step ? -EXT2DAX_EFAULT : 0;
 }
 
-/* Copies the caller's bytes into the plan; returns how many. */
+/* Copies the caller's bytes into the plan. Returns the number of bytes copied. */
 static uint64_t copy_into(const struct write *write, const struct e2d_plan *plan, uint64_t to)
 {
     uint64_t at = write->at;
@@ -205,8 +259,9 @@ static uint64_t copy_into(const struct write *write, const struct e2d_plan *plan
 }
 
 /*
- * Fills (the start of) a hole of at most `blocks`, below or past the end. `size`: what decides where the blocks come
- * from. `data`: from where on the old last block holds its part of what is written, else UINT64_MAX.
+ * Fills (the start of) a hole of at most `blocks` blocks, below or past the end. `size` decides
+ * from where the blocks are allocated. From byte `data` on, the old last block already has the
+ * final content. `data` is UINT64_MAX if the old last block has none.
  */
 static int fill(struct write *write, uint64_t blocks, uint64_t size, uint64_t data)
 {
@@ -217,7 +272,7 @@ static int fill(struct write *write, uint64_t blocks, uint64_t size, uint64_t da
     int rc;
 
     blocks = e2d_min64(blocks, e2d_blocks_for(m, write->end) - first);
-    rc = e2d_plan_blocks(&plan, inode, first, (uint32_t)e2d_min64(blocks, m->window_blocks), size, false);
+    rc = e2d_plan_blocks(&plan, inode, first, (uint32_t)e2d_min64(blocks, m->pmd_blocks), size, false);
     while (rc == 0) {
         to = e2d_min64(write->end, (plan.first + plan.count) << m->block_shift);
         copied = copy_into(write, &plan, to);
@@ -227,14 +282,17 @@ static int fill(struct write *write, uint64_t blocks, uint64_t size, uint64_t da
         }
         e2d_plan_shorten(&plan, (uint32_t)(e2d_blocks_for(m, write->at + copied) - first));
         e2d_plan_zero(&plan, write->at, write->at + copied);
-        rc = e2d_plan_publish_growing(&plan, e2d_max64(write->at + copied, e2d_size(inode)), data);
+        rc = e2d_plan_publish_extending(&plan, e2d_max64(write->at + copied, e2d_size(inode)), data);
         if (rc == 0) {
             write->from += copied;
             write->at += copied;
             return write->at < to ? -EXT2DAX_EFAULT : 0;
         }
-        /* The pointer blocks may have found the last blocks taken: fewer data blocks leave room for them. */
-        if ((rc != -EXT2DAX_ENOSPC || plan.count == 1) && !(rc == -EXT2DAX_EAGAIN && E2D_MUTANT(WRITE_BLOCK_LEAKED)))
+        /*
+         * The data blocks may have used up the blocks needed for pointers. Fewer data blocks leave
+         * room.
+         */
+        if (rc != -EXT2DAX_ENOSPC || plan.count == 1)
             e2d_plan_drop(&plan);
         if (rc == -EXT2DAX_EAGAIN)
             return 0;
@@ -247,8 +305,9 @@ static int fill(struct write *write, uint64_t blocks, uint64_t size, uint64_t da
 }
 
 /*
- * Goes on from behind the end, inside the last block (`block`), into new blocks, all in one step: what belongs into the
- * old block is put there before a size covers it. Where `write` has not moved, the caller does without.
+ * Continues a write past the end, from inside the last block (`block`) into new blocks, in a single
+ * step. The bytes for the old block are stored before a size covers them. If `write` has not
+ * advanced, the caller continues without this function.
  */
 static int fill_behind(struct write *write, uint32_t block)
 {
@@ -264,7 +323,7 @@ static int fill_behind(struct write *write, uint32_t block)
     e2d_written(m, at, got);
     if (got < head)
         return 0;
-    rc = fill(&rest, m->window_blocks - (next & (m->window_blocks - 1)), start, write->at);
+    rc = fill(&rest, m->pmd_blocks - (next & (m->pmd_blocks - 1)), start, write->at);
     if (rest.at != start)
         *write = rest;
     return rc;
@@ -276,11 +335,11 @@ static int write_some(struct write *write)
     struct ext2dax_mount *m = inode->mount;
     uint64_t logical = write->at >> m->block_shift, size = e2d_size(inode), at = write->at;
     uint64_t blocks = e2d_blocks_for(m, size);
-    uint64_t in_window = m->window_blocks - (logical & (m->window_blocks - 1));
+    uint64_t in_range = m->pmd_blocks - (logical & (m->pmd_blocks - 1));
     struct ext2dax_run run;
     int rc;
 
-    rc = e2d_map(inode, logical, in_window, &run);
+    rc = e2d_map(inode, logical, in_range, &run);
     if (rc != 0)
         return rc;
     if (run.physical == 0)
@@ -295,46 +354,84 @@ static int write_some(struct write *write)
             return rc;
     }
     if (at >= size) {
-        rc = e2d_grow_size(inode, e2d_min64(write->end, blocks << m->block_shift));
+        rc = e2d_extend_size(inode, e2d_min64(write->end, blocks << m->block_shift));
         if (rc != 0)
             return rc;
     }
     return overwrite(write, &run);
 }
 
+/*
+ * Redirects the write to a copy of the buffer if the stores of the write would change bytes still
+ * to be copied.
+ */
+static int set_aside(struct write *write, void **aside)
+{
+    struct ext2dax_mount *m = write->inode->mount;
+    size_t length = (size_t)(write->end - write->at), got;
+
+    if (!e2d_aliases(write->inode, write->at, write->end, write->from, length))
+        return 0;
+    *aside = e2d_alloc(m, length);
+    if (!*aside)
+        return -EXT2DAX_ENOMEM;
+    got = copy_in(m, *aside, write->from, length);
+    write->from = *aside;
+    write->end = write->at + got;
+    return got != 0 ? 0 : -EXT2DAX_EFAULT;
+}
+
 int64_t ext2dax_write(struct ext2dax_inode *inode, uint64_t offset, const void *buffer, size_t length)
 {
     struct write write = {inode, buffer, offset, 0};
+    bool without_io = E2D_MUTANT(IO_SKIPPED_WRITE), synchronous;
+    size_t asked;
+    void *aside = NULL;
     uint64_t old, keep;
-    uint32_t now;
+    struct e2d_time now;
     int rc;
 
     if (too_far(offset, length))
         return -EXT2DAX_EOVERFLOW;
-    rc = e2d_modify_begin(inode, E2D_MODIFY_DATA, &now);
+    rc = e2d_write_access_begin(inode, E2D_MODIFY_DATA, &now);
     if (rc != 0)
         return rc;
     old = e2d_size(inode);
+    synchronous = (e2d_load_le32(&inode->disk->flags) & EXT2DAX_FL_SYNC) != 0;
+    /* A write of no bytes succeeds at any offset, even past the largest size. */
+    if (length == 0)
+        goto out;
     if ((e2d_load_le32(&inode->disk->flags) & EXT2DAX_FL_APPEND) != 0 && offset != old)
         rc = -EXT2DAX_EPERM;
-    write.end = offset + length;
-    if (E2D_MUTANT(IO_SKIPPED_WRITE))
+    /* The write is short if it crosses the largest size. */
+    write.end = e2d_min64(offset + length, e2d_extend_limit(inode));
+    if (rc == 0 && offset >= write.end)
+        rc = -EXT2DAX_EFBIG;
+    if (without_io)
         e2d_write_unlock(inode->mount, &inode->io);
     if (rc == 0 && write.end > old)
-        rc = e2d_may_grow(inode, write.end);
+        rc = e2d_settle_end(inode, now);
     if (rc == 0)
-        rc = e2d_map_past_end(inode, offset >> inode->mount->block_shift);
+        rc = e2d_map_past_end(inode, e2d_blocks_for(inode->mount, old), offset >> inode->mount->block_shift);
+    asked = (size_t)(write.end - offset);
+    if (rc == 0)
+        rc = set_aside(&write, &aside);
     while (rc == 0 && write.at < write.end)
         rc = write_some(&write);
+    e2d_release(inode->mount, aside, asked);
     keep = write.at == offset ? old : e2d_max64(old, write.at);
     if (e2d_size(inode) > keep)
-        (void)e2d_shrink(inode, keep, now); /* blocks below the new size that stay are zeroes, never stale */
+        (void)e2d_shrink(inode, keep, now); /* blocks kept below `keep` are zeroed, never stale */
     if (write.at != offset)
         e2d_store_times(inode, now, true);
-    if (E2D_MUTANT(IO_SKIPPED_WRITE))
+    if (without_io)
         e2d_write_lock(inode->mount, &inode->io);
-    e2d_modify_end(inode);
-    return write.at != offset ? (int64_t)(write.at - offset) : rc;
+out:
+    e2d_change_end(inode);
+    if (write.at == offset)
+        return rc;
+    rc = synchronous ? ext2dax_fsync_range(inode, offset, write.at - offset) : 0;
+    return rc != 0 ? rc : (int64_t)(write.at - offset);
 }
 
 /* ---- preallocation ---- */
@@ -345,12 +442,12 @@ static int back_hole(struct ext2dax_inode *inode, uint64_t first, uint64_t block
     struct e2d_plan plan;
     int rc;
 
-    rc = e2d_plan_blocks(&plan, inode, first, (uint32_t)e2d_min64(blocks, m->window_blocks),
+    rc = e2d_plan_blocks(&plan, inode, first, (uint32_t)e2d_min64(blocks, m->pmd_blocks),
                          e2d_max64(end, e2d_size(inode)), false);
     if (rc != 0)
         return rc;
     e2d_plan_zero(&plan, 0, 0);
-    rc = e2d_plan_publish_growing(
+    rc = e2d_plan_publish_extending(
         &plan, e2d_max64(e2d_size(inode), e2d_min64(end, (plan.first + plan.count) << m->block_shift)), UINT64_MAX);
     if (rc != 0)
         e2d_plan_drop(&plan);
@@ -361,24 +458,26 @@ int ext2dax_allocate(struct ext2dax_inode *inode, uint64_t offset, uint64_t leng
 {
     struct ext2dax_mount *m = inode->mount;
     struct ext2dax_run run;
-    uint64_t at, end, in_window, met = 0;
+    uint64_t at, end, in_range, met = 0;
     bool changed = false;
-    uint32_t now;
+    struct e2d_time now;
     int rc;
 
     if (length == 0 || offset > UINT64_MAX - length)
         return length == 0 ? -EXT2DAX_EINVAL : -EXT2DAX_EOVERFLOW;
     end = offset + length;
-    rc = e2d_modify_begin(inode, E2D_MODIFY_DATA, &now);
+    rc = e2d_write_access_begin(inode, E2D_MODIFY_DATA, &now);
     if (rc != 0)
         return rc;
     if (end > e2d_size(inode))
-        rc = keep_size ? -EXT2DAX_EOPNOTSUPP : e2d_may_grow(inode, end);
+        rc = keep_size ? -EXT2DAX_EOPNOTSUPP : e2d_may_extend(inode, end);
+    if (rc == 0 && end > e2d_size(inode))
+        rc = e2d_settle_end(inode, now);
     if (rc == 0)
-        rc = e2d_map_past_end(inode, e2d_blocks_for(m, end));
+        rc = e2d_map_past_end(inode, e2d_blocks_for(m, e2d_size(inode)), e2d_blocks_for(m, end));
     for (at = offset >> m->block_shift; rc == 0 && at < e2d_blocks_for(m, end);) {
-        in_window = m->window_blocks - (at & (m->window_blocks - 1));
-        rc = e2d_map(inode, at, e2d_min64(in_window, e2d_blocks_for(m, end) - at), &run);
+        in_range = m->pmd_blocks - (at & (m->pmd_blocks - 1));
+        rc = e2d_map(inode, at, e2d_min64(in_range, e2d_blocks_for(m, end) - at), &run);
         if (rc == 0 && run.physical == 0) {
             rc = back_hole(inode, at, run.length, end);
             changed |= rc == 0;
@@ -389,11 +488,11 @@ int ext2dax_allocate(struct ext2dax_inode *inode, uint64_t offset, uint64_t leng
         }
     }
     if (rc == 0 && end > e2d_size(inode)) {
-        rc = e2d_grow_size(inode, end);
+        rc = e2d_extend_size(inode, end);
         changed |= rc == 0;
     }
     if (rc == 0 || changed)
         e2d_store_times(inode, now, true);
-    e2d_modify_end(inode);
+    e2d_change_end(inode);
     return rc;
 }

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Durability: what is not a dirty window, and everything. */
-#ifndef E2D_SYNC_H
-#define E2D_SYNC_H
+/* Durability of everything outside of dirty PMD ranges, and of the whole mount. */
+#ifndef E2D_FILE_SYNC_H
+#define E2D_FILE_SYNC_H
 
-#include "incore.h"
+#include "base/internal.h"
 
-/* What is not a dirty window: ordered, one fence; unordered, the whole image is written back. */
+/*
+ * Makes durable everything outside of dirty PMD ranges. Issues a fence if ordered, or writes back
+ * the whole image if unordered.
+ */
 int e2d_sync_rest(struct ext2dax_mount *m);
 
-/* That, and the dirty windows of every inode in core. */
+/* Flushes the dirty PMD ranges of every inode in core, then calls e2d_sync_rest(). */
 int e2d_sync_all(struct ext2dax_mount *m);
 
 #endif

@@ -1,19 +1,48 @@
 /* SPDX-License-Identifier: MIT */
-/* How a call that modifies one file begins and ends. */
-#include "modify.h"
+/* Begin and end of a call modifying an inode. */
+#include "file/write_access.h"
 
-#include "lock.h"
-#include "persist.h"
-#include "super.h"
+#include "disk/inode.h"
+#include "base/lock.h"
+#include "base/persist.h"
+#include "disk/super.h"
+#include "base/skips.h"
 
-int e2d_may_modify(struct ext2dax_mount *m)
+int e2d_may_write(struct ext2dax_mount *m)
 {
     return m->read_only ? -EXT2DAX_EROFS : e2d_failed(m);
 }
 
-int e2d_modify_begin(struct ext2dax_inode *inode, enum e2d_modify what, uint32_t *now)
+int e2d_change_begin(struct ext2dax_inode *inode, struct e2d_time *now)
 {
     struct ext2dax_mount *m = inode->mount;
+    int rc = e2d_usable(m);
+
+    if (rc != 0)
+        return rc;
+    e2d_read_lock(m, &m->freeze_write);
+    rc = e2d_may_write(m);
+    if (rc != 0) {
+        e2d_read_unlock(m, &m->freeze_write);
+        return rc;
+    }
+    *now = e2d_now(m);
+    e2d_write_lock(m, &inode->io);
+    return 0;
+}
+
+void e2d_change_end(struct ext2dax_inode *inode)
+{
+    struct ext2dax_mount *m = inode->mount;
+
+    if (E2D_MUTANT(ORDER_DIRTY_LATE))
+        (void)e2d_super_mark(m, false);
+    e2d_write_unlock(m, &inode->io);
+    e2d_read_unlock(m, &m->freeze_write);
+}
+
+int e2d_write_access_begin(struct ext2dax_inode *inode, enum e2d_write_access what, struct e2d_time *now)
+{
     uint32_t flags;
     int rc;
 
@@ -21,28 +50,14 @@ int e2d_modify_begin(struct ext2dax_inode *inode, enum e2d_modify what, uint32_t
         return -EXT2DAX_EISDIR;
     if (!e2d_is_regular(inode))
         return -EXT2DAX_EINVAL;
-    E2D_UNLESS(FREEZE_WRITE_SKIPPED, e2d_read_lock(m, &m->freeze_write));
-    rc = e2d_may_modify(m);
+    rc = e2d_change_begin(inode, now);
     if (rc != 0)
-        goto refuse;
-    *now = e2d_now(m);
-    e2d_write_lock(m, &inode->io);
+        return rc;
     flags = e2d_load_le32(&inode->disk->flags);
-    if ((flags & EXT2DAX_FL_IMMUTABLE) == 0 && (what == E2D_MODIFY_DATA || (flags & EXT2DAX_FL_APPEND) == 0))
-        return 0;
     rc = -EXT2DAX_EPERM;
-    e2d_write_unlock(m, &inode->io);
-refuse:
-    E2D_UNLESS(FREEZE_WRITE_SKIPPED, e2d_read_unlock(m, &m->freeze_write));
+    if ((flags & EXT2DAX_FL_IMMUTABLE) == 0 && (what == E2D_MODIFY_DATA || (flags & EXT2DAX_FL_APPEND) == 0))
+        rc = e2d_huge_check(inode);
+    if (rc != 0)
+        e2d_change_end(inode);
     return rc;
-}
-
-void e2d_modify_end(struct ext2dax_inode *inode)
-{
-    struct ext2dax_mount *m = inode->mount;
-
-    if (E2D_MUTANT(ORDER_DIRTY_LATE))
-        (void)e2d_super_mark(m, false);
-    e2d_write_unlock(m, &inode->io);
-    E2D_UNLESS(FREEZE_WRITE_SKIPPED, e2d_read_unlock(m, &m->freeze_write));
 }

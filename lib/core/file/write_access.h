@@ -1,23 +1,51 @@
 /* SPDX-License-Identifier: MIT */
-/* How a call that modifies one file begins and ends: freeze_write shared, io exclusively, and whether it may at all. */
-#ifndef E2D_MODIFY_H
-#define E2D_MODIFY_H
+/*
+ * Begin and end of a call that modifies an inode. Takes freeze_write shared and io exclusively, and
+ * checks the permission to modify.
+ */
+#ifndef E2D_FILE_WRITE_ACCESS_H
+#define E2D_FILE_WRITE_ACCESS_H
 
-#include "incore.h"
+#include "base/internal.h"
+#include "base/time.h"
 
-enum e2d_modify {
-    E2D_MODIFY_DATA, /* adds or overwrites: an append-only file allows it at its end, which the caller checks */
-    E2D_MODIFY_SIZE  /* takes bytes away or sets the size: not on an append-only file */
+enum e2d_write_access {
+    /* adds or overwrites. An append-only file permits it at the end, checked by the caller */
+    E2D_MODIFY_DATA,
+    /* removes bytes or sets the size. Not permitted on an append-only file */
+    E2D_MODIFY_SIZE
 };
 
 /*
- * *now: the time to store, read while only freeze_write is held. EROFS, EPERM, EISDIR, EINVAL (no regular file), EIO (a
- * write-back has failed): then nothing is held. May wait for thaw.
+ * Begins a modification. *now receives the time to store, read while only freeze_write is held. May
+ * wait for thaw.
+ *
+ * Returns 0 or a negative errno, and holds nothing after a failure
+ *   EISDIR      a directory
+ *   EINVAL      not a regular file, or a mount opened by the parent of a forked process
+ *   EROFS       the mount is read-only
+ *   EPERM       an immutable file, or E2D_MODIFY_SIZE of an append-only file
+ *   EOPNOTSUPP  the inode counts blocks as only huge_file allows (reported)
+ *   EIO         a write-back has failed
  */
-int e2d_modify_begin(struct ext2dax_inode *inode, enum e2d_modify what, uint32_t *now);
-void e2d_modify_end(struct ext2dax_inode *inode);
+int e2d_write_access_begin(struct ext2dax_inode *inode, enum e2d_write_access what, struct e2d_time *now);
 
-/* Is changing anything allowed at the moment? 0, EROFS or EIO. The caller holds a freeze lock. */
-int e2d_may_modify(struct ext2dax_mount *m);
+/*
+ * Begins a modification of an inode of any type and flags. Takes freeze_write shared, reads the
+ * time, and takes io exclusively. May wait for thaw.
+ *
+ * Returns 0 or a negative errno, and holds nothing after a failure
+ *   EINVAL  a mount opened by the parent of a forked process
+ *   EROFS   the mount is read-only
+ *   EIO     a write-back has failed
+ */
+int e2d_change_begin(struct ext2dax_inode *inode, struct e2d_time *now);
+void e2d_change_end(struct ext2dax_inode *inode);
+
+/*
+ * Returns 0 if the mount may be modified at the moment, else EROFS or EIO. The caller holds a
+ * freeze lock.
+ */
+int e2d_may_write(struct ext2dax_mount *m);
 
 #endif

@@ -1,37 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opening and closing an image.
+ * Mount and unmount of an image.
  *
- * A mount is made read-only first and turns read-write as its last step, when everything was checked, what a crash left
- * is settled, and the image is durably marked as in use: so that whatever is refused on the way has changed nothing, and
- * corruption met meanwhile is reported without being recorded in the image.
+ * A mount is made read-only first and turns read-write as the last step, after every check, after
+ * recovery from a crash, and after the image is durably marked as in use. So a mount refused on the
+ * way has changed nothing, and corruption met on the way is reported without being recorded in the
+ * image.
  */
 #include "ext2dax/mount.h"
 
-#include "cache.h"
-#include "freeze.h"
-#include "group.h"
-#include "inode.h"
-#include "lock.h"
-#include "persist.h"
-#include "recover.h"
-#include "region.h"
-#include "sized.h"
-#include "super.h"
-#include "verify.h"
-#include "zone.h"
+#include "file/icache.h"
+#include "file/extend.h"
+#include "file/freeze.h"
+#include "file/name_table.h"
+#include "disk/group.h"
+#include "disk/layout.h"
+#include "disk/inode.h"
+#include "disk/redo.h"
+#include "base/lock.h"
+#include "base/persist.h"
+#include "alloc/aligned_extent.h"
+#include "base/copy_struct.h"
+#include "disk/super.h"
+#include "disk/system_zone.h"
+#include "base/skips.h"
 
 #define PAGE_SHIFT_MIN     10u
 #define PAGE_SHIFT_MAX     16u
 #define PAGE_SHIFT_DEFAULT 12u
-#define HUGE_ORDER_MIN     3u /* a window's bits are whole bytes of a bitmap */
+#define HUGE_ORDER_MIN     3u /* the bits of a PMD range are whole bytes of a bitmap */
 
-/* ---- what the caller handed in ---- */
+/* ---- the caller's arguments ---- */
 
 static int bad_argument(const struct ext2dax_host_ops *ops, void *ctx, const char *what, const char *field,
                         uint64_t value, const char *reason)
 {
-    struct ext2dax_report report = {EXT2DAX_LEVEL_ERROR, -EXT2DAX_EINVAL, what, 0, field, value, reason};
+    struct ext2dax_report report = {EXT2DAX_LEVEL_ERROR,   -EXT2DAX_EINVAL, what, 0, field, value,
+                                    E2D_OWN_REASON(reason)};
 
     return e2d_report(ops, ctx, &report);
 }
@@ -40,8 +45,10 @@ static int check_options(const struct ext2dax_mount_options *options, const stru
 {
     static const char what[] = "mount option";
 
-    if (options->flags & ~(EXT2DAX_MOUNT_READ_ONLY | EXT2DAX_MOUNT_VERIFY | EXT2DAX_MOUNT_NO_RECOVERY))
+    if (options->flags & ~(EXT2DAX_MOUNT_READ_ONLY | EXT2DAX_MOUNT_VERIFY | EXT2DAX_MOUNT_FULL_RANGES))
         return bad_argument(ops, ctx, what, "flags", options->flags, "unknown among them");
+    if ((options->flags & EXT2DAX_MOUNT_VERIFY) && !options->verify)
+        return bad_argument(ops, ctx, what, "verify", 0, "is NULL with EXT2DAX_MOUNT_VERIFY");
     if ((unsigned)options->order > EXT2DAX_UNORDERED)
         return bad_argument(ops, ctx, what, "order", (unsigned)options->order, "unknown");
     if (options->page_shift < PAGE_SHIFT_MIN || options->page_shift > PAGE_SHIFT_MAX)
@@ -51,23 +58,23 @@ static int check_options(const struct ext2dax_mount_options *options, const stru
     return 0;
 }
 
-/* Which required op is missing; NULL for none. */
+/* Returns the name of a missing required op, or NULL for none. */
 static const char *missing_op(const struct ext2dax_lock_ops *locks, const struct ext2dax_host_ops *host,
                               const struct ext2dax_address_space_ops *space)
 {
     if (!locks->init)
-        return "lock init";
+        return E2D_TEXT("lock init");
     if (!locks->read_lock || !locks->read_unlock)
-        return "lock read_lock and read_unlock";
+        return E2D_TEXT("lock read_lock and read_unlock");
     if (!locks->write_lock || !locks->write_unlock)
-        return "lock write_lock and write_unlock";
+        return E2D_TEXT("lock write_lock and write_unlock");
     if (!locks->try_read_lock || !locks->try_write_lock)
-        return "lock try_read_lock and try_write_lock";
+        return E2D_TEXT("lock try_read_lock and try_write_lock");
     if (!host->alloc || !host->release)
-        return "host alloc and release";
-    /* Of an address space all or nothing: a mapping that could not be taken away again would outlive its blocks. */
+        return E2D_TEXT("host alloc and release");
+    /* An address space has all ops or none. A mapping without an unmap would outlive its blocks. */
     if ((space->map || space->unmap || space->protect) && !(space->map && space->unmap && space->protect))
-        return "address space map, unmap and protect";
+        return E2D_TEXT("address space map, unmap and protect");
     return NULL;
 }
 
@@ -82,7 +89,7 @@ static int check_memory(const struct ext2dax_memory *memory, const struct ext2da
     return 0;
 }
 
-/* The mount object with its plugs, or why not. */
+/* Makes the mount object with its plugs, or returns an error. */
 E2D_APART static int make(const struct ext2dax_plugs *plugs, const struct ext2dax_mount_options *options,
                           struct ext2dax_mount **mount)
 {
@@ -93,9 +100,9 @@ E2D_APART static int make(const struct ext2dax_plugs *plugs, const struct ext2da
     const char *missing;
     int error;
 
-    e2d_copy_sized(&lock_ops, sizeof(lock_ops), plugs->locks.ops);
-    e2d_copy_sized(&host_ops, sizeof(host_ops), plugs->host.ops);
-    e2d_copy_sized(&space_ops, sizeof(space_ops), plugs->address_space.ops);
+    e2d_copy_struct(&lock_ops, sizeof(lock_ops), plugs->locks.ops);
+    e2d_copy_struct(&host_ops, sizeof(host_ops), plugs->host.ops);
+    e2d_copy_struct(&space_ops, sizeof(space_ops), plugs->address_space.ops);
     missing = missing_op(&lock_ops, &host_ops, &space_ops);
     if (missing)
         return bad_argument(&host_ops, plugs->host.ctx, "plug", "required op", 0, missing);
@@ -112,7 +119,7 @@ E2D_APART static int make(const struct ext2dax_plugs *plugs, const struct ext2da
     m->lock_ops = lock_ops;
     m->host_ops = host_ops;
     m->space_ops = space_ops;
-    e2d_copy_sized(&m->memory_ops, sizeof(m->memory_ops), plugs->memory.ops);
+    e2d_copy_struct(&m->memory_ops, sizeof(m->memory_ops), plugs->memory.ops);
     m->lock_ctx = plugs->locks.ctx;
     m->memory_ctx = plugs->memory.ctx;
     m->space_ctx = plugs->address_space.ctx;
@@ -124,31 +131,32 @@ E2D_APART static int make(const struct ext2dax_plugs *plugs, const struct ext2da
                  (options->order == EXT2DAX_ORDER_AUTO && (plugs->memory.flags & EXT2DAX_MEMORY_PERSISTENT) != 0);
     m->page_shift = options->page_shift;
     m->page_size = (uint32_t)1 << m->page_shift;
+    m->full_ranges = (options->flags & EXT2DAX_MOUNT_FULL_RANGES) != 0;
     m->read_only = true;
+    m->name_budget = options->name_table_bytes;
     *mount = m;
     return 0;
 }
 
 /*
- * Windows and regions, from the geometry and the size of a huge page. Where blocks are pages a window is a huge page;
- * else it only groups blocks, and is bounded by what one pointer block maps.
+ * Computes PMD ranges and aligned extents from the geometry and the size of a huge page. If the
+ * distance of two groups is no multiple of a PMD range, no two groups have the same layout, and the
+ * mount has no aligned extents.
  */
-static void lay_out_windows(struct ext2dax_mount *m, unsigned huge_order)
+static void lay_out_pmd_ranges(struct ext2dax_mount *m, unsigned huge_order)
 {
     uint32_t huge_shift = m->page_shift + huge_order;
-    uint32_t in_window;
+    uint32_t in_range;
 
-    m->faultable = m->block_size == m->page_size;
-    m->window_shift = huge_shift > m->block_shift + HUGE_ORDER_MIN ? huge_shift - m->block_shift : HUGE_ORDER_MIN;
-    m->window_shift = e2d_min32(m->window_shift, m->pointer_shift);
-    m->window_blocks = (uint32_t)1 << m->window_shift;
+    m->faultable = m->block_size == m->page_size && ((uintptr_t)m->base & (m->page_size - 1)) == 0;
+    m->pmd_shift = e2d_layout_pmd_shift(m->block_shift, huge_shift);
+    m->pmd_blocks = (uint32_t)1 << m->pmd_shift;
     m->huge_aligned = m->faultable && ((uintptr_t)m->base & (((uintptr_t)1 << huge_shift) - 1)) == 0;
 
-    /* Region starts are aligned in the image; where groups are not whole windows apart, no two groups look alike. */
-    in_window = m->window_blocks - 1;
-    m->region_skew = (m->window_blocks - (m->first_data_block & in_window)) & in_window;
-    if ((m->blocks_per_group & in_window) == 0 || (m->groups == 1 && m->blocks_per_group > in_window))
-        m->regions_per_group = (m->blocks_per_group - m->region_skew) >> m->window_shift;
+    in_range = m->pmd_blocks - 1;
+    m->aligned_skew = e2d_layout_skew(m->first_data_block, m->pmd_shift);
+    if ((m->blocks_per_group & in_range) == 0 || (m->groups == 1 && m->blocks_per_group > in_range))
+        m->aligned_per_group = (m->blocks_per_group - m->aligned_skew) >> m->pmd_shift;
 }
 
 /* ---- locks ---- */
@@ -157,18 +165,21 @@ static void lay_out_windows(struct ext2dax_mount *m, unsigned huge_order)
 
 static size_t lock_count(const struct ext2dax_mount *m)
 {
-    return FIXED_LOCKS + E2D_ENTRY_LOCKS + (size_t)m->groups;
+    return FIXED_LOCKS + E2D_RANGE_LOCKS + (size_t)m->groups;
 }
 
-/* Every lock of a mount under one number, so that making and unmaking are loops. */
+/*
+ * Returns lock `n` of the mount, of a numbering over all locks that makes init and destroy simple
+ * loops.
+ */
 static struct ext2dax_lock *lock_at(struct ext2dax_mount *m, size_t n, enum ext2dax_lock_class *lock_class,
                                     uint64_t *number)
 {
     struct ext2dax_lock *const fixed[FIXED_LOCKS] = {&m->freeze_write, &m->rename, &m->thaw_gate,
-                                                     &m->freeze_fault, &m->fs,     &m->cache_lock};
+                                                     &m->freeze_fault, &m->fs,     &m->icache_lock};
     static const enum ext2dax_lock_class fixed_class[FIXED_LOCKS] = {
         EXT2DAX_LOCK_FREEZE_WRITE, EXT2DAX_LOCK_RENAME, EXT2DAX_LOCK_FREEZE_FAULT,
-        EXT2DAX_LOCK_FREEZE_FAULT, EXT2DAX_LOCK_FS,     EXT2DAX_LOCK_CACHE};
+        EXT2DAX_LOCK_FREEZE_FAULT, EXT2DAX_LOCK_FS,     EXT2DAX_LOCK_ICACHE};
 
     *number = 0;
     if (n < FIXED_LOCKS) {
@@ -177,11 +188,11 @@ static struct ext2dax_lock *lock_at(struct ext2dax_mount *m, size_t n, enum ext2
         return fixed[n];
     }
     *number = n - FIXED_LOCKS;
-    if (*number < E2D_ENTRY_LOCKS) {
-        *lock_class = EXT2DAX_LOCK_ENTRY;
-        return &m->entry[*number];
+    if (*number < E2D_RANGE_LOCKS) {
+        *lock_class = EXT2DAX_LOCK_RANGE;
+        return &m->range_lock[*number].lock;
     }
-    *number -= E2D_ENTRY_LOCKS;
+    *number -= E2D_RANGE_LOCKS;
     *lock_class = EXT2DAX_LOCK_GROUP;
     return &m->group[*number].lock;
 }
@@ -214,22 +225,40 @@ static int init_locks(struct ext2dax_mount *m)
 
 /* ---- mount and unmount ---- */
 
+static int(change_claim)(struct ext2dax_mount *m, enum ext2dax_claim wanted)
+{
+    int error = 0;
+
+    if (m->memory_ops.claim)
+        error = m->memory_ops.claim(m->memory_ctx, m->claim, wanted);
+    if (!error)
+        m->claim = wanted;
+    return error;
+}
+
+/* Cannot overflow. A validated group has at least 3 KiB of memory, far more than this. */
+static size_t group_bytes(const struct ext2dax_mount *m)
+{
+    return m->groups * sizeof(*m->group) + e2d_zone_table_bytes(m);
+}
+
 static int make_groups(struct ext2dax_mount *m)
 {
-    /* Fits: a validated group has 3 KiB of memory at least, far more than this. */
-    size_t bytes = m->groups * sizeof(*m->group);
+    size_t bytes = group_bytes(m);
 
     m->group = e2d_alloc(m, bytes);
     if (!m->group)
         return -EXT2DAX_ENOMEM;
     memset(m->group, 0, bytes);
+    m->data_chunks = (uint32_t *)(void *)(m->group + m->groups);
     e2d_zone_prepare(m);
     return 0;
 }
 
 static void release_groups(struct ext2dax_mount *m)
 {
-    e2d_release(m, m->group, m->groups * sizeof(*m->group));
+    e2d_aligned_close(m);
+    e2d_release(m, m->group, group_bytes(m));
 }
 
 static int check_root(struct ext2dax_mount *m)
@@ -241,7 +270,7 @@ static int check_root(struct ext2dax_mount *m)
     int error;
 
     memset(&root, 0, sizeof(root));
-    error = e2d_inode_load(m, EXT2DAX_ROOT_INODE, &root);
+    error = e2d_inode_load(m, EXT2DAX_ROOT_INODE, false, &root);
     if (error == -EXT2DAX_ENOENT)
         return e2d_complain(m, -EXT2DAX_EUCLEAN, what, EXT2DAX_ROOT_INODE, "mode", root.mode, "the root is missing");
     if (error)
@@ -270,40 +299,65 @@ static void set_read_only(struct ext2dax_mount *m, bool read_only)
 }
 
 /*
- * The last steps on the way to read-write, from a mount that is complete or a remount. `recover`: an image that was not
- * cleanly unmounted is settled first; nobody has looked at it yet.
+ * Runs the last steps to read-write, for a mount that is otherwise complete or for a remount. With
+ * `recover`, an image not cleanly unmounted is recovered first, which requires that no other thread
+ * has looked at the image yet. With NULL such an image is EUCLEAN.
  */
-static int open_for_writing(struct ext2dax_mount *m, bool recover)
+static int open_for_writing(struct ext2dax_mount *m, int (*recover)(struct ext2dax_mounting *mounting))
 {
+    struct ext2dax_mounting mounting = {m};
     int error;
 
     if (m->memory_read_only)
         return e2d_complain(m, -EXT2DAX_EROFS, "memory", 0, "size", m->size, "bytes, may not be written to");
     error = e2d_super_writable(m);
-    if (!error && !e2d_super_clean(m))
-        error = recover ? e2d_recover(m) : e2d_super_unclean(m);
     if (!error)
-        error = e2d_super_sums(m);
-    if (!error && !E2D_MUTANT(ORDER_DIRTY_LATE))
-        error = e2d_super_mark(m, false);
+        error = e2d_aligned_open(m);
+    if (!error)
+        error = e2d_groups_counters(m, false);
+    if (!error && !e2d_super_clean(m))
+        error = recover ? recover(&mounting) : e2d_super_unclean(m);
+    if (error)
+        return error;
+    /*
+     * The counts are stored in the epoch of the mark. A crash in between may leave corrected counts
+     * in an image marked clean, which is a valid state.
+     */
+    e2d_super_sums(m, true);
+    /* e2fsck has settled the rename of a record left in a clean image. */
+    if (e2d_redo_any(m))
+        e2d_redo_clear(m);
+    error = e2d_super_mark(m, false);
     if (!error)
         set_read_only(m, false);
     return error;
 }
 
+/* Reports wrong counts, which alone prevent no reading. */
+static void open_for_reading(struct ext2dax_mount *m)
+{
+    (void)e2d_groups_counters(m, true);
+    e2d_super_sums(m, false);
+}
+
 static void parse_options(const struct ext2dax_mount_options *from, struct ext2dax_mount_options *to)
 {
-    e2d_copy_sized(to, sizeof(*to), from);
+    e2d_copy_struct(to, sizeof(*to), from);
     if (to->page_shift == 0)
         to->page_shift = PAGE_SHIFT_DEFAULT;
     if (to->huge_order == 0)
         to->huge_order = to->page_shift - HUGE_ORDER_MIN;
+    if (to->name_table_bytes == 0)
+        to->name_table_bytes = E2D_NAMES_DEFAULT;
+    else if (to->name_table_bytes == SIZE_MAX)
+        to->name_table_bytes = 0;
 }
 
 int ext2dax_mount(const struct ext2dax_plugs *plugs, const struct ext2dax_mount_options *options,
                   struct ext2dax_mount **mount)
 {
     struct ext2dax_mount_options wanted;
+    struct ext2dax_mounting mounting;
     struct ext2dax_mount *m = NULL;
     bool read_only;
     int error;
@@ -314,24 +368,33 @@ int ext2dax_mount(const struct ext2dax_plugs *plugs, const struct ext2dax_mount_
     error = make(plugs, &wanted, &m);
     if (error)
         return error;
+    error = e2d_usable(m);
+    if (error)
+        goto out_mount;
+    error = change_claim(m, read_only ? EXT2DAX_CLAIM_READ : EXT2DAX_CLAIM_WRITE);
+    if (error)
+        goto out_mount;
     error = e2d_super_read(m, read_only);
     if (error)
-        goto out_mount;
-    lay_out_windows(m, wanted.huge_order);
+        goto out_claim;
+    lay_out_pmd_ranges(m, wanted.huge_order);
     error = e2d_groups_validate(m);
     if (error)
-        goto out_mount;
+        goto out_claim;
     error = make_groups(m);
     if (error)
-        goto out_mount;
+        goto out_claim;
     error = init_locks(m);
     if (error)
         goto out_groups;
     error = check_root(m);
+    mounting.mount = m;
     if (!error && (wanted.flags & EXT2DAX_MOUNT_VERIFY))
-        error = e2d_verify(m);
-    if (!error && !read_only)
-        error = open_for_writing(m, (wanted.flags & EXT2DAX_MOUNT_NO_RECOVERY) == 0);
+        error = wanted.verify(&mounting);
+    if (!error && read_only)
+        open_for_reading(m);
+    else if (!error)
+        error = open_for_writing(m, wanted.recover);
     if (error)
         goto out_locks;
     *mount = m;
@@ -341,6 +404,8 @@ out_locks:
     destroy_locks(m, lock_count(m));
 out_groups:
     release_groups(m);
+out_claim:
+    (void)change_claim(m, EXT2DAX_CLAIM_NONE);
 out_mount:
     e2d_release(m, m, sizeof(*m));
     return error;
@@ -350,19 +415,21 @@ static bool in_use(struct ext2dax_mount *m)
 {
     bool held;
 
-    e2d_write_lock(m, &m->cache_lock);
+    e2d_write_lock(m, &m->icache_lock);
     held = m->held != 0;
-    e2d_write_unlock(m, &m->cache_lock);
+    e2d_write_unlock(m, &m->icache_lock);
     return held;
 }
 
 int ext2dax_unmount(struct ext2dax_mount *m)
 {
-    int error = 0;
+    int error = e2d_usable(m);
 
+    if (error)
+        return error;
     if (e2d_load32(&m->frozen) != 0 || in_use(m))
         return -EXT2DAX_EBUSY;
-    e2d_cache_drain(m);
+    e2d_icache_drain(m);
     if (!m->read_only) {
         if (E2D_MUTANT(ORDER_CLEAN_EARLY))
             (void)e2d_super_mark(m, true);
@@ -370,82 +437,95 @@ int ext2dax_unmount(struct ext2dax_mount *m)
         if (!error)
             error = e2d_super_mark(m, true);
     }
-    e2d_region_close(m);
     destroy_locks(m, lock_count(m));
     release_groups(m);
+    (void)change_claim(m, EXT2DAX_CLAIM_NONE);
     e2d_release(m, m, sizeof(*m));
     return error;
 }
 
-/* Both freeze locks are held exclusively. */
+/* Turns the mount read-only. The caller holds both freeze locks exclusively. */
 static int close_for_writing(struct ext2dax_mount *m)
 {
     int error;
 
-    if (e2d_cache_unlinked(m))
+    if (e2d_icache_unlinked(m))
         return -EXT2DAX_EBUSY;
     error = e2d_quiesce(m);
     if (!error)
         error = e2d_super_mark(m, true);
-    if (!error)
+    if (!error) {
         set_read_only(m, true);
+        (void)change_claim(m, EXT2DAX_CLAIM_READ);
+    }
+    return error;
+}
+
+static int reopen_for_writing(struct ext2dax_mount *m)
+{
+    int error = m->memory_read_only ? 0 : change_claim(m, EXT2DAX_CLAIM_WRITE);
+
+    if (error)
+        return error;
+    error = open_for_writing(m, NULL);
+    if (error)
+        (void)change_claim(m, EXT2DAX_CLAIM_READ);
     return error;
 }
 
 int ext2dax_remount(struct ext2dax_mount *m, unsigned flags)
 {
     bool read_only = (flags & EXT2DAX_MOUNT_READ_ONLY) != 0;
-    int error = 0;
+    int error;
 
     if (flags & ~EXT2DAX_MOUNT_READ_ONLY)
         return -EXT2DAX_EINVAL;
+    error = e2d_usable(m);
+    if (error)
+        return error;
     e2d_freeze_locks(m);
     if (read_only != m->read_only) {
         error = e2d_failed(m);
         if (!error)
-            error = read_only ? close_for_writing(m) : open_for_writing(m, false);
+            error = read_only ? close_for_writing(m) : reopen_for_writing(m);
     }
     e2d_thaw_locks(m);
     return error;
 }
 
-/* ---- figures ---- */
+/* ---- statistics ---- */
 
-void ext2dax_statfs(struct ext2dax_mount *m, struct ext2dax_statfs *figures)
+void ext2dax_statfs(struct ext2dax_mount *m, struct ext2dax_statfs *to, size_t size)
 {
+    struct ext2dax_statfs own, *figures = &own;
     uint32_t reserved;
 
     memset(figures, 0, sizeof(*figures));
     figures->block_size = m->block_size;
     figures->page_size = m->page_size;
-    figures->window_pages = m->faultable ? m->window_blocks : 0;
+    figures->pmd_pages = m->faultable ? m->pmd_blocks : 0;
     figures->blocks = m->blocks;
     figures->inodes = m->inodes;
     figures->max_file_size = m->max_size;
+    figures->max_grow_size = e2d_growth_line(m);
     figures->ordered = m->ordered;
 
     e2d_write_lock(m, &m->fs);
-    figures->free_blocks = e2d_get32(m->super->free_blocks);
-    figures->free_inodes = e2d_get32(m->super->free_inodes);
+    figures->free_blocks = m->drifted ? m->free_blocks : e2d_get32(m->super->free_blocks);
+    figures->free_inodes = m->drifted ? m->free_inodes : e2d_get32(m->super->free_inodes);
     reserved = e2d_get32(m->super->reserved_blocks);
     figures->read_only = m->read_only || e2d_has_failed(m);
     e2d_write_unlock(m, &m->fs);
     figures->available_blocks = figures->free_blocks > reserved ? figures->free_blocks - reserved : 0;
+    e2d_copy_results(to, size, figures, sizeof(*figures));
 }
 
-void ext2dax_count(struct ext2dax_mount *m, struct ext2dax_counters *counters)
+void ext2dax_count(struct ext2dax_mount *m, struct ext2dax_counters *to, size_t size)
 {
-    const struct ext2dax_counters *from = &m->counters;
-    unsigned reason;
+    const uintptr_t *first = (const uintptr_t *)&m->counters[0];
+    struct ext2dax_counters sums;
 
-    counters->fences = e2d_counted(&from->fences);
-    counters->faults = e2d_counted(&from->faults);
-    counters->sigbus = e2d_counted(&from->sigbus);
-    counters->huge_mapped = e2d_counted(&from->huge_mapped);
-    for (reason = 0; reason < sizeof(from->fallback) / sizeof(from->fallback[0]); reason++)
-        counters->fallback[reason] = e2d_counted(&from->fallback[reason]);
-    counters->blocks_allocated = e2d_counted(&from->blocks_allocated);
-    counters->blocks_freed = e2d_counted(&from->blocks_freed);
-    counters->regions_claimed = e2d_counted(&from->regions_claimed);
-    counters->regions_missed = e2d_counted(&from->regions_missed);
+    for (unsigned i = 0; i < sizeof(sums) / sizeof(uintptr_t); i++)
+        ((uintptr_t *)&sums)[i] = e2d_counted_all(&first[i]);
+    e2d_copy_results(to, size, &sums, sizeof(sums));
 }

@@ -1,42 +1,54 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Recovery. A survey reads all of the image's metadata, finds what there is to mend and refuses what no crash of ours
- * explains, before the first store. Then two epochs:
+ * Recovery. A scan reads all metadata of the image, finds everything to repair, and refuses any
+ * state not explained by a crash of this library, before the first store. The repair has two
+ * epochs:
  *
- *   links, i_blocks, sizes of directories, references to xattr blocks, index flags of directories that lose an entry |
- *   entries, times of deletion, bits, counts |
+ *   link counts, i_blocks, pointers past the end of a file, sizes of directories, reference counts
+ *   of xattr blocks, index flags of directories losing a dirent |
+ *   dirents, times of deletion, bits, counts |
  *
- * The fence between them keeps three promises that a crash of the recovery itself needs: an inode that loses its links
- * has no time of deletion and is not marked free while it has them, and an index is gone before its entries. Whatever
- * else reaches the memory of either epoch is one of the states that were there to be mended before. The second fence
- * keeps names and bits that were cleared from coming back over what is built on them next.
+ * where | is a fence. The first fence keeps three promises in case the recovery crashes. An inode
+ * losing all links has no time of deletion while the link count is not 0. Such an inode is not
+ * marked free while the link count is not 0. An index is dropped before any dirent of the directory
+ * is cleared. Apart from these promises, any part of the stores of an epoch may reach the memory,
+ * and the result is a state the recovery repairs anyway. The second fence keeps cleared names and
+ * bits from coming back over anything built on them afterwards.
+ *
+ * A rename interrupted after the redo record was durable is completed before the scan, and undone
+ * if the scan refuses the image.
  */
-#include "recover.h"
+#include "ext2dax/mount.h"
 
-#include "bitmap.h"
-#include "dir.h"
-#include "group.h"
-#include "inode.h"
-#include "persist.h"
-#include "survey.h"
+#include "base/bitmap.h"
+#include "names/dir.h"
+#include "disk/group.h"
+#include "disk/inode.h"
+#include "disk/redo.h"
+#include "base/persist.h"
+#include "mount/scan.h"
+#include "base/skips.h"
 
-#define REPORTS      64
-#define CREATOR_HURD 1u /* lets files own blocks that no pointer names */
+#define REPORTS 64
 
-/* Features that add no blocks and no inodes that a survey does not know; not 0x2, with which inodes need no name. */
+/*
+ * Features adding no blocks and no inodes unknown to the scan. Excludes 0x2, with which inodes need
+ * no name.
+ */
 #define COMPAT_UNDERSTOOD                                                                                              \
     (0x1u | EXT2DAX_COMPAT_HAS_JOURNAL | EXT2DAX_COMPAT_EXT_ATTR | EXT2DAX_COMPAT_RESIZE_INODE |                       \
-     EXT2DAX_COMPAT_DIR_INDEX)
+     EXT2DAX_COMPAT_DIR_INDEX | EXT2DAX_COMPAT_SPARSE_SUPER2)
 
 struct recovery {
-    struct e2d_survey survey;
-    uint32_t now;
-    uint64_t done, all; /* groups gone through, over all passes */
+    struct e2d_scan survey;
+    struct e2d_redo redo; /* of an interrupted rename */
+    uint32_t dtime;       /* for inodes without a time of deletion */
+    uint64_t done, all;   /* groups processed, over all passes */
 };
 
-/* ---- telling ---- */
+/* ---- reporting ---- */
 
-/* About REPORTS of them, however many groups there are. */
+/* Reports about REPORTS times, for any number of groups. */
 static void progress(struct recovery *r)
 {
     unsigned shift = 0;
@@ -48,30 +60,38 @@ static void progress(struct recovery *r)
         (void)e2d_tell(r->survey.m, 0, "recovery step", r->done, "of", r->all, "done");
 }
 
-static void tell_what(struct ext2dax_mount *m, const struct e2d_mending *found)
+/* Kinds of repairs, in the order of the numbers in struct e2d_repairs. */
+#define KIND(member) (offsetof(struct e2d_repairs, member) / sizeof(uint64_t))
+static const struct {
+    const char *what E2D_REASON(*how);
+} kinds[] = {
+    [KIND(blocks)] = {"leaked blocks" E2D_REASON("marked free")},
+    [KIND(inodes)] = {"inodes without links" E2D_REASON("marked free")},
+    [KIND(unnamed)] = {"empty files without a name" E2D_REASON("removed")},
+    [KIND(entries)] = {"entries of dead inodes" E2D_REASON("cleared")},
+    [KIND(types)] = {"entries without a file type" E2D_REASON("given one")},
+    [KIND(links)] = {"wrong link counts" E2D_REASON("set")},
+    [KIND(sectors)] = {"wrong sector counts of inodes" E2D_REASON("set")},
+    [KIND(sizes)] = {"wrong sizes of directories" E2D_REASON("set")},
+    [KIND(ends)] = {"files with blocks past their end" E2D_REASON("cut off")},
+    [KIND(indexes)] = {"indexes of directories" E2D_REASON("dropped")},
+    [KIND(times)] = {"missing times of deletion" E2D_REASON("set")},
+    [KIND(references)] = {"wrong reference counts of attribute blocks" E2D_REASON("set")},
+    [KIND(renames)] = {"interrupted renames" E2D_REASON("completed")},
+    [KIND(counts)] = {"wrong free and directory counts" E2D_REASON("set")},
+};
+
+static void tell_what(struct ext2dax_mount *m, const struct e2d_repairs *found)
 {
-    const struct {
-        uint64_t count;
-        const char *what, *how;
-    } lines[] = {
-        {found->blocks, "leaked blocks", "marked free"},
-        {found->inodes, "inodes without links", "marked free"},
-        {found->unnamed, "empty files without a name", "removed"},
-        {found->entries, "entries of dead inodes", "cleared"},
-        {found->types, "entries without a file type", "given one"},
-        {found->links, "wrong link counts", "set"},
-        {found->sectors, "wrong sector counts of inodes", "set"},
-        {found->sizes, "wrong sizes of directories", "set"},
-        {found->indexes, "indexes of directories", "dropped"},
-        {found->times, "missing times of deletion", "set"},
-        {found->references, "wrong reference counts of attribute blocks", "set"},
-        {found->counts, "wrong free and directory counts", "set"},
-    };
+    _Static_assert(sizeof(*found) == sizeof(kinds) / sizeof(kinds[0]) * sizeof(uint64_t), "a kind without a text");
     unsigned told = 0;
 
-    for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-        if (lines[i].count != 0)
-            (void)e2d_tell(m, 0, "recovery", ++told, lines[i].what, lines[i].count, lines[i].how);
+    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        uint64_t count;
+
+        memcpy(&count, (const unsigned char *)found + i * sizeof(count), sizeof(count));
+        if (count != 0)
+            (void)e2d_tell(m, 0, "recovery", ++told, kinds[i].what, count, E2D_REASON_OR_NULL(kinds[i].how));
     }
     if (told == 0)
         (void)e2d_tell(m, 0, "recovery", 0, "things to mend", 0, "not cleanly unmounted, but whole");
@@ -79,22 +99,24 @@ static void tell_what(struct ext2dax_mount *m, const struct e2d_mending *found)
 
 /* ---- the first epoch ---- */
 
-static int mend_inode(struct recovery *r, uint32_t number, struct ext2dax_disk_inode *disk)
+static int repair_inode(struct recovery *r, uint32_t number, struct ext2dax_disk_inode *disk)
 {
-    struct e2d_survey *s = &r->survey;
+    struct e2d_scan *s = &r->survey;
     struct ext2dax_mount *m = s->m;
-    uint32_t flags = e2d_get32(disk->flags);
+    uint32_t flags = e2d_get32(disk->flags), links = e2d_scan_links(s, number, disk);
     int error;
 
-    if (e2d_get16(disk->links) != s->names[number])
-        e2d_store16(m, &disk->links, s->names[number]);
+    if (e2d_get16(disk->links) != links)
+        e2d_store16(m, &disk->links, links);
     if (!e2d_bit(s->differs, number))
         return 0;
-    error = e2d_survey_again(s, number, NULL);
+    error = e2d_scan_remove_end(s, number);
+    if (error == 0)
+        error = e2d_scan_again(s, number, NULL);
     if (error != 0)
         return error;
-    if (e2d_get32(disk->sectors) != e2d_survey_sectors(s))
-        e2d_store32(m, &disk->sectors, (uint32_t)e2d_survey_sectors(s));
+    if (e2d_sectors(m, disk) != e2d_scan_sectors(s))
+        e2d_store32(m, &disk->sectors, (uint32_t)e2d_scan_sectors(s));
     if (e2d_is_directory(&s->inode) && s->next != s->end)
         e2d_store32(m, &disk->size, (uint32_t)(s->next << m->block_shift));
     if (s->dead != 0 && (flags & EXT2DAX_FL_INDEX) != 0)
@@ -102,7 +124,7 @@ static int mend_inode(struct recovery *r, uint32_t number, struct ext2dax_disk_i
     return 0;
 }
 
-static void mend_references(struct e2d_survey *s)
+static void repair_references(struct e2d_scan *s)
 {
     for (uint32_t i = 0; i <= s->xattr_mask && s->xattr_mask != UINT32_MAX; i++) {
         struct e2d_xattr_header *header = e2d_block(s->m, s->xattr[i].block);
@@ -112,51 +134,52 @@ static void mend_references(struct e2d_survey *s)
     }
 }
 
-static bool inodes_differ(const struct e2d_mending *found)
+static bool inodes_differ(const struct e2d_repairs *found)
 {
-    return (found->unnamed | found->links | found->sectors | found->sizes | found->indexes | found->references) != 0;
+    return (found->unnamed | found->links | found->sectors | found->sizes | found->ends | found->indexes |
+            found->references) != 0;
 }
 
-static int mend_inodes(struct recovery *r, uint32_t group)
+static int repair_inodes(struct recovery *r, uint32_t group)
 {
     struct ext2dax_mount *m = r->survey.m;
     int error = 0;
 
-    for (uint32_t i = 0; i < m->inodes_per_group && error == 0; i++) {
+    for (uint32_t i = 0; i < r->survey.filled[group] && error == 0; i++) {
         uint32_t number = group * m->inodes_per_group + i + 1;
         struct ext2dax_disk_inode *disk = e2d_disk_inode(m, number);
 
         if ((number >= m->first_inode || number == EXT2DAX_ROOT_INODE) && e2d_get16(disk->links) != 0)
-            error = mend_inode(r, number, disk);
+            error = repair_inode(r, number, disk);
     }
     return error;
 }
 
 /* ---- the second epoch ---- */
 
-static int mend_entries(struct e2d_survey *s, unsigned char *block)
+static int repair_dirents(struct e2d_scan *s, unsigned char *block)
 {
     struct ext2dax_mount *m = s->m;
     uint32_t offset, length;
 
     for (offset = 0; offset < m->block_size; offset += length) {
-        struct ext2dax_disk_dirent *entry = e2d_entry(block, offset);
+        struct ext2dax_disk_dirent *entry = e2d_dirent(block, offset);
         uint32_t target = e2d_get32(entry->inode);
         const struct ext2dax_disk_inode *disk;
 
-        length = e2d_entry_length(m, entry);
+        length = e2d_dirent_length(m, entry);
         if (target == 0)
             continue;
         disk = e2d_disk_inode(m, target);
         if (e2d_get16(disk->links) == 0)
             e2d_store32(m, &entry->inode, 0);
-        else if (entry->type != e2d_survey_type(m, disk))
-            e2d_store8(m, &entry->type, e2d_survey_type(m, disk));
+        else if (entry->type != e2d_dirent_type(m, e2d_get16(disk->mode)))
+            e2d_store8(m, &entry->type, e2d_dirent_type(m, e2d_get16(disk->mode)));
     }
     return 0;
 }
 
-static void free_blocks(struct e2d_survey *s, uint32_t group, uint32_t bit, uint32_t count, void *arg)
+static void free_blocks(struct e2d_scan *s, uint32_t group, uint32_t bit, uint32_t count, void *arg)
 {
     uint8_t *map = e2d_block_bitmap(s->m, group);
 
@@ -165,14 +188,14 @@ static void free_blocks(struct e2d_survey *s, uint32_t group, uint32_t bit, uint
     e2d_written(s->m, map + (bit >> 3), ((bit + count - 1) >> 3) - (bit >> 3) + 1);
 }
 
-/* An inode that is none any more; its bit is `bit` of the group's. */
-static void mend_dead(struct recovery *r, uint32_t group, uint32_t bit, struct ext2dax_disk_inode *disk)
+/* Repairs a dead inode, with bit `bit` in the bitmap of the group. */
+static void repair_dead(struct recovery *r, uint32_t group, uint32_t bit, struct ext2dax_disk_inode *disk)
 {
     struct ext2dax_mount *m = r->survey.m;
     uint8_t *map = e2d_inode_bitmap(m, group);
 
     if (e2d_get16(disk->mode) != 0 && e2d_get32(disk->dtime) == 0)
-        e2d_store32(m, &disk->dtime, r->now);
+        e2d_store32(m, &disk->dtime, r->dtime);
     if (!e2d_bit(map, bit))
         return;
     e2d_clear_bits(map, bit, bit + 1);
@@ -185,30 +208,32 @@ static void store_count(struct ext2dax_mount *m, struct ext2dax_le16 *at, uint32
         e2d_store16(m, at, count);
 }
 
-static int mend_rest(struct recovery *r, uint32_t group)
+static int repair_rest(struct recovery *r, uint32_t group)
 {
-    struct e2d_survey *s = &r->survey;
+    struct e2d_scan *s = &r->survey;
     struct ext2dax_mount *m = s->m;
     struct ext2dax_disk_group *descriptor = e2d_descriptor(m, group);
-    uint32_t directories = 0;
+    uint32_t directories = 0, marked = s->filled[group];
     int error = 0;
 
-    for (uint32_t i = 0; i < m->inodes_per_group && error == 0; i++) {
+    for (uint32_t i = 0; i < s->filled[group] && error == 0; i++) {
         uint32_t number = group * m->inodes_per_group + i + 1;
         struct ext2dax_disk_inode *disk = e2d_disk_inode(m, number);
         bool directory = (e2d_get16(disk->mode) & EXT2DAX_S_IFMT) == EXT2DAX_S_IFDIR;
 
-        if (!e2d_survey_stays(s, number, disk)) {
-            mend_dead(r, group, i, disk);
+        if (!e2d_scan_stays(s, number, disk)) {
+            repair_dead(r, group, i, disk);
         } else if (directory && (number >= m->first_inode || number == EXT2DAX_ROOT_INODE)) {
             directories++;
             if (e2d_bit(s->differs, number))
-                error = e2d_survey_again(s, number, mend_entries);
+                error = e2d_scan_again(s, number, repair_dirents);
         }
     }
     if (error != 0)
         return error;
-    e2d_survey_leaks(s, group, free_blocks, NULL);
+    while ((marked = e2d_next_set(e2d_inode_bitmap(m, group), marked, m->inodes_per_group)) < m->inodes_per_group)
+        repair_dead(r, group, marked, e2d_disk_inode(m, group * m->inodes_per_group + marked + 1));
+    e2d_scan_leaks(s, group, free_blocks, NULL);
     store_count(m, &descriptor->free_blocks,
                 e2d_count_clear(e2d_block_bitmap(m, group), 0, e2d_group_blocks(m, group)));
     store_count(m, &descriptor->free_inodes, e2d_count_clear(e2d_inode_bitmap(m, group), 0, m->inodes_per_group));
@@ -216,60 +241,106 @@ static int mend_rest(struct recovery *r, uint32_t group)
     return 0;
 }
 
-static bool rest_differs(const struct e2d_mending *found)
+static bool rest_differs(const struct e2d_repairs *found)
 {
     return (found->blocks | found->inodes | found->unnamed | found->entries | found->types | found->times |
             found->counts) != 0;
 }
 
-/* ---- all of it ---- */
+/* ---- renames ---- */
+
+/*
+ * Completes an interrupted rename, before the scan, which understands only trees with a single
+ * place per directory. Leaves the record, so that a crash here leads to the same stores again.
+ */
+static int complete_rename(struct recovery *r)
+{
+    struct ext2dax_mount *m = r->survey.m;
+    int found = e2d_redo_read(m, &r->redo);
+
+    if (found <= 0)
+        return found;
+    e2d_redo_swap(m, &r->redo);
+    return e2d_order(m, E2D_FENCE_RECOVER_RENAME);
+}
+
+/* Undoes the completion, because an image refused by the scan must be unchanged. */
+static void undo_rename(struct recovery *r)
+{
+    struct ext2dax_mount *m = r->survey.m;
+
+    if (r->redo.count == 0)
+        return;
+    e2d_redo_swap(m, &r->redo);
+    (void)e2d_order(m, E2D_FENCE_RECOVER_RENAME);
+}
+
+/*
+ * Clears the record, or the rest of a record stored in part, as stores of the next epoch. Until
+ * then the stores may be made again, because the repair changes no byte that the stores change.
+ */
+static void forget_rename(struct recovery *r)
+{
+    r->survey.found.renames = r->redo.count != 0;
+    if (e2d_redo_any(r->survey.m))
+        e2d_redo_clear(r->survey.m);
+}
+
+/* ---- the whole recovery ---- */
 
 static int each_group(struct recovery *r, int (*pass)(struct recovery *r, uint32_t group))
 {
     int error = 0;
 
     for (uint32_t group = 0; group < r->survey.m->groups && error == 0; group++) {
-        error = pass(r, group);
+        error = e2d_interrupted(r->survey.m);
+        if (error == 0)
+            error = pass(r, group);
         progress(r);
     }
     return error;
 }
 
-static int look(struct recovery *r, uint32_t group)
+static int pass1(struct recovery *r, uint32_t group)
 {
-    return e2d_survey_look(&r->survey, group);
+    return e2d_scan_pass1(&r->survey, group);
 }
 
-static int judge(struct recovery *r, uint32_t group)
+static int settle_ends(struct recovery *r, uint32_t group)
 {
-    return e2d_survey_judge(&r->survey, group);
+    return e2d_scan_ends(&r->survey, group);
 }
 
-static int mend(struct recovery *r)
+static int pass2(struct recovery *r, uint32_t group)
 {
-    struct e2d_survey *s = &r->survey;
+    return e2d_scan_pass2(&r->survey, group);
+}
+
+static int repair(struct recovery *r)
+{
+    struct e2d_scan *s = &r->survey;
     struct ext2dax_mount *m = s->m;
     int error = 0;
 
     if (inodes_differ(&s->found)) {
-        mend_references(s);
-        error = each_group(r, mend_inodes);
+        repair_references(s);
+        error = each_group(r, repair_inodes);
         if (error == 0)
-            error = e2d_order(m, E2D_STEP_RECOVER_INODES);
+            error = e2d_order(m, E2D_FENCE_RECOVER_INODES);
     }
     if (error != 0 || !rest_differs(&s->found))
         return error;
-    error = each_group(r, mend_rest);
+    error = each_group(r, repair_rest);
     if (error != 0)
         return error;
     if (e2d_get32(m->super->free_blocks) != s->free_blocks)
         e2d_store32(m, &m->super->free_blocks, (uint32_t)s->free_blocks);
     if (e2d_get32(m->super->free_inodes) != s->free_inodes)
         e2d_store32(m, &m->super->free_inodes, (uint32_t)s->free_inodes);
-    return e2d_order(m, E2D_STEP_RECOVER_REST);
+    return e2d_order(m, E2D_FENCE_RECOVER_REST);
 }
 
-/* What other drivers may have left, of which a survey knows nothing. */
+/* Refuses remains of other drivers unknown to the scan. */
 static int check_super(struct ext2dax_mount *m)
 {
     static const char only_e2fsck[] = "has what only e2fsck can recover";
@@ -278,36 +349,81 @@ static int check_super(struct ext2dax_mount *m)
 
     if (unknown != 0)
         return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "compatible features", unknown, only_e2fsck);
-    if (e2d_get32(m->super->creator_os) == CREATOR_HURD)
-        return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "creator", CREATOR_HURD, only_e2fsck);
+    if (m->hurd)
+        return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "creator", EXT2DAX_CREATOR_HURD, only_e2fsck);
     if (orphan != 0)
         return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "last orphan", orphan,
                             "another driver's list of orphans, for e2fsck to settle");
     return 0;
 }
 
-int e2d_recover(struct ext2dax_mount *m)
+/* Scans the whole image. Only reads. */
+static int scan(struct recovery *r)
 {
-    struct recovery r = {.now = e2d_now(m), .all = (uint64_t)m->groups * 2};
-    struct e2d_survey *s = &r.survey;
-    int error = check_super(m);
+    struct e2d_scan *s = &r->survey;
+    int error = each_group(r, pass1);
 
-    if (error == 0)
-        error = e2d_survey_open(s, m);
-    if (error != 0)
-        return error;
-    error = each_group(&r, look);
-    if (error == 0)
-        error = each_group(&r, judge);
-    if (error == 0)
-        error = e2d_survey_finish(s);
-    if (error == 0) {
-        r.all += inodes_differ(&s->found) ? m->groups : 0;
-        r.all += rest_differs(&s->found) ? m->groups : 0;
-        error = mend(&r);
+    if (error == 0 && s->found.ends != 0) {
+        r->all += s->m->groups;
+        error = each_group(r, settle_ends);
     }
     if (error == 0)
-        tell_what(m, &s->found);
-    e2d_survey_close(s);
+        error = each_group(r, pass2);
+    return error != 0 ? error : e2d_scan_finish(s);
+}
+
+/* Scans and repairs the image, with an interrupted rename completed. */
+static int settle(struct recovery *r)
+{
+    struct e2d_scan *s = &r->survey;
+    int error = scan(r);
+
+    if (error != 0) {
+        undo_rename(r);
+        return error;
+    }
+    forget_rename(r);
+    r->all += inodes_differ(&s->found) ? s->m->groups : 0;
+    r->all += rest_differs(&s->found) ? s->m->groups : 0;
+    error = repair(r);
+    if (error == 0)
+        tell_what(s->m, &s->found);
+    return error;
+}
+
+static int recover(struct ext2dax_mount *m)
+{
+    struct recovery r = {.dtime = e2d_dtime(m, e2d_now(m)), .all = (uint64_t)m->groups * 2};
+    int error = check_super(m);
+
+    r.survey.m = m;
+    if (error == 0)
+        error = complete_rename(&r);
+    if (error != 0)
+        return error;
+    error = e2d_scan_open(&r.survey, m);
+    if (error != 0) {
+        undo_rename(&r);
+        return error;
+    }
+    error = settle(&r);
+    e2d_scan_close(&r.survey);
+    return error;
+}
+
+/*
+ * Takes no lock, because no other thread uses the mount yet. An interruption between two groups
+ * equals a crash of the recovery, with less lost.
+ */
+int ext2dax_recover(struct ext2dax_mounting *mounting)
+{
+    struct ext2dax_mount *m = mounting->mount;
+    int error;
+
+    e2d_scan_hint(m, true);
+    m->recovering = true;
+    error = recover(m);
+    m->recovering = false;
+    e2d_scan_hint(m, false);
     return error;
 }

@@ -1,36 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inodes, trees, bitmaps and counters, as a survey of the whole image sees them.
+ * Inodes, trees, bitmaps and counters in the scan of a whole image.
  *
- * What decides is the link count. Without links an inode is dead, whatever else it says: its pointers are not followed,
- * since its blocks may have been given back and be another's already. With links it is a file, and our order of stores
- * has promised for it: its inode and its blocks are marked used, no block is another's or metadata, none lies past what
- * the size covers. The order has not promised counters, what is marked beyond that, and what a name was about to do.
+ * The link count decides. Without links an inode is dead, regardless of the other fields. The
+ * pointers of a dead inode are not followed, because the blocks may have been freed and may belong
+ * to another inode already. With links the inode is a file, and the store order guarantees three
+ * facts. The inode and the blocks are marked used. No block belongs to another inode or is
+ * metadata. No block lies past the blocks covered by the size. The store order does not guarantee
+ * counters, further bits marked used, and the state of a name being changed.
  *
- * One pass looks at every inode and below it; the second, when all names are counted, at what follows. Each block is
- * entered in a bitmap by its owner, so that none is walked through twice and both passes end.
+ * Pass 1 scans every inode and the tree below. Pass 2 derives the repairs, once all names are
+ * counted. Each block is entered in a bitmap by the owner, so no block is walked twice and both
+ * passes end.
  */
-#include "survey.h"
+#include "mount/scan.h"
 
-#include "bitmap.h"
-#include "descend.h"
-#include "dir.h"
-#include "group.h"
-#include "inode.h"
-#include "persist.h"
-#include "zone.h"
+#include "base/bitmap.h"
+#include "tree/remove.h"
+#include "tree/walk.h"
+#include "names/dir.h"
+#include "base/divide.h"
+#include "disk/group.h"
+#include "disk/inode.h"
+#include "base/persist.h"
+#include "disk/system_zone.h"
+#include "base/skips.h"
 
 #define SECTOR_SHIFT  9
 #define DIRECTORY_MAX 0x7FFFFFFFu /* bytes */
+#define LINKS_MAX     65000u      /* names of a directory still counted with dir_nlink */
+#define LARGEST_PAGE  65536u      /* bytes, of any host */
 
-static int damage(const struct e2d_survey *s, const char *field, uint64_t value, const char *reason)
+static int damage(const struct e2d_scan *s, const char *field, uint64_t value, const char *reason)
 {
-    return e2d_survey_damage(s, s->inode.number, field, value, reason);
-}
-
-static bool is_reserved(const struct ext2dax_mount *m, uint32_t number)
-{
-    return number < m->first_inode && number != EXT2DAX_ROOT_INODE;
+    return e2d_scan_damage(s, s->inode.number, field, value, reason);
 }
 
 static bool is_directory(const struct ext2dax_disk_inode *disk)
@@ -38,78 +41,221 @@ static bool is_directory(const struct ext2dax_disk_inode *disk)
     return (e2d_get16(disk->mode) & EXT2DAX_S_IFMT) == EXT2DAX_S_IFDIR;
 }
 
-bool e2d_survey_stays(const struct e2d_survey *s, uint32_t number, const struct ext2dax_disk_inode *disk)
+bool e2d_scan_stays(const struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk)
 {
-    return is_reserved(s->m, number) || (e2d_get16(disk->links) != 0 && s->names[number] != 0);
+    return e2d_is_reserved(s->m, number) || (e2d_get16(disk->links) != 0 && s->names[number] != 0);
+}
+
+/*
+ * With dir_nlink, a directory with more names than a link count can hold has link count 1, and
+ * keeps link count 1 when names are removed.
+ */
+uint32_t e2d_scan_links(const struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk)
+{
+    if (s->m->dir_nlink && is_directory(disk) && (e2d_get16(disk->links) == 1 || s->names[number] > LINKS_MAX))
+        return 1;
+    return s->names[number];
 }
 
 /* ---- memory ---- */
 
-static uint32_t with_attributes(struct ext2dax_mount *m)
+/* Returns the number of inodes of a group with links and an xattr block. */
+static uint32_t with_attributes(const struct e2d_scan *s, uint32_t group)
 {
-    uint32_t number, count = 0;
+    struct ext2dax_mount *m = s->m;
+    uint32_t i, count = 0;
 
-    for (number = 1; number <= m->inodes; number++) {
-        const struct ext2dax_disk_inode *disk = e2d_disk_inode(m, number);
+    for (i = 1; i <= s->filled[group]; i++) {
+        const struct ext2dax_disk_inode *disk = e2d_disk_inode(m, group * m->inodes_per_group + i);
 
         count += e2d_get16(disk->links) != 0 && e2d_get32(disk->file_acl) != 0;
     }
     return count;
 }
 
-/* Every inode table can be read: asked once, in front of whatever looks at an inode. */
-static int check_tables(struct ext2dax_mount *m)
+/*
+ * Bytes of structures being fetched while earlier structures are scanned. A single group is fetched
+ * in any case.
+ */
+#define AHEAD_BYTES ((uint64_t)16 << 20)
+
+/* Returns the blocks of a group's inode table up to the last filled inode. */
+static uint32_t filled_blocks(const struct e2d_scan *s, uint32_t group)
 {
+    uint64_t bytes = (uint64_t)s->filled[group] * s->m->inode_size;
+
+    return (uint32_t)((bytes + s->m->block_size - 1) >> s->m->block_shift);
+}
+
+/* Are the bytes readable, and all zeroes? */
+static bool is_zero(struct ext2dax_mount *m, const unsigned char *at, size_t bytes)
+{
+    return e2d_readable(m, at, bytes) && at[0] == 0 && memcmp(at, at + 1, bytes - 1) == 0;
+}
+
+/*
+ * Returns how many bytes at the start of the range may be nonzero. All bytes after are zeros and
+ * need not be read. A page of the host at the end of the range may hold data of the next block. So
+ * a short run at the end is looked at. Otherwise such a page would have the whole range read, and
+ * memory of tmpfs allocated for a hole at each load.
+ */
+static size_t data_bytes(struct ext2dax_mount *m, const unsigned char *at, size_t bytes)
+{
+    size_t end = 0, from = 0, length = bytes, data = 0;
+
+    if (!m->memory_ops.next_data)
+        return bytes;
+    while (end < bytes && length != 0) {
+        length = m->memory_ops.next_data(m->memory_ctx, at + end, bytes - end, &from);
+        if (E2D_MUTANT(HOLE_ENDS_TABLE))
+            return from == 0 ? length : 0;
+        end += length != 0 ? from + length : 0;
+        if (length != 0 && (end < bytes || length >= LARGEST_PAGE || !is_zero(m, at + end - length, length)))
+            data = end;
+    }
+    return data;
+}
+
+/*
+ * Determines the filled inodes of a group. A table never written to is usually a hole. The reserved
+ * inodes are scanned in any case.
+ */
+static void find_filled(struct e2d_scan *s, uint32_t group)
+{
+    struct ext2dax_mount *m = s->m;
+    size_t bytes = data_bytes(m, e2d_block(m, e2d_get32(e2d_descriptor(m, group)->inode_table)),
+                              (size_t)e2d_table_blocks(m) << m->block_shift);
+    uint32_t inodes = m->inodes_per_group, first = group * inodes + 1;
+    uint32_t reserved = first < m->first_inode ? e2d_min32(m->first_inode - first, inodes) : 0;
+
+    if (bytes == 0)
+        inodes = 0;
+    else if (bytes < (size_t)inodes * m->inode_size)
+        inodes = e2d_divide((uint32_t)bytes - 1, m->inode_size, e2d_reciprocal(m->inode_size)) + 1;
+    s->filled[group] = inodes < reserved ? reserved : inodes;
+}
+
+/*
+ * Fetches the bitmaps and the inode table of a group, which are usually adjacent. Returns the
+ * bytes.
+ */
+static uint64_t fetch(struct e2d_scan *s, uint32_t group)
+{
+    struct ext2dax_mount *m = s->m;
+    const struct ext2dax_disk_group *descriptor = e2d_descriptor(m, group);
+    uint32_t blocks = e2d_get32(descriptor->block_bitmap), inodes = e2d_get32(descriptor->inode_bitmap);
+    uint32_t table = e2d_get32(descriptor->inode_table), filled;
+
+    find_filled(s, group);
+    filled = filled_blocks(s, group);
+    if (inodes == blocks + 1 && table == inodes + 1) {
+        e2d_fetch(m, blocks, 2 + filled);
+    } else {
+        e2d_fetch(m, blocks, 1);
+        e2d_fetch(m, inodes, 1);
+        e2d_fetch(m, table, filled);
+    }
+    return (uint64_t)(2 + filled) << m->block_shift;
+}
+
+/*
+ * Clears the records of a group's filled inodes. No other records are ever used, and large images
+ * have many.
+ */
+static void clear_inodes(struct e2d_scan *s, uint32_t group)
+{
+    size_t first = (size_t)group * s->m->inodes_per_group + 1;
+
+    memset(&s->parent[first], 0, s->filled[group] * sizeof(*s->parent));
+    memset(&s->names[first], 0, s->filled[group] * sizeof(*s->names));
+}
+
+/*
+ * Checks every inode table for readability, once, before anything looks at an inode. Counts the
+ * inodes with attributes. Fetches the bitmaps too, so the later passes wait for neither.
+ */
+static int check_tables(struct e2d_scan *s, size_t *xattrs)
+{
+    struct ext2dax_mount *m = s->m;
+    uint64_t ahead = 0; /* bytes being fetched, of the groups from `group` on */
+    uint32_t fetched = 0;
     int error = 0;
 
-    for (uint32_t group = 0; group < m->groups && error == 0; group++)
-        error = e2d_check(m, e2d_block(m, e2d_get32(e2d_descriptor(m, group)->inode_table)),
-                          (size_t)e2d_table_blocks(m) << m->block_shift);
+    for (uint32_t group = 0; group < m->groups && error == 0; group++) {
+        for (; fetched < m->groups && (fetched <= group || ahead < AHEAD_BYTES); fetched++)
+            ahead += fetch(s, fetched);
+        ahead -= (uint64_t)(2 + filled_blocks(s, group)) << m->block_shift;
+        error = e2d_interrupted(m);
+        if (error == 0)
+            error = e2d_check(m, e2d_block(m, e2d_get32(e2d_descriptor(m, group)->inode_table)),
+                              (size_t)filled_blocks(s, group) << m->block_shift);
+        if (error == 0)
+            *xattrs += with_attributes(s, group);
+    }
     return error;
 }
 
-int e2d_survey_open(struct e2d_survey *s, struct ext2dax_mount *m)
+/* No overflow. All this is less than the inodes and blocks themselves, which are in memory. */
+static int get_memory(struct e2d_scan *s, size_t xattrs)
 {
-    size_t inodes = (size_t)m->inodes + 1, bits = inodes / 8 + 1, xattrs = 0, slots = 1;
+    struct ext2dax_mount *m = s->m;
+    size_t inodes = (size_t)m->inodes + 1, bits = inodes / 8 + 1, blocks = (size_t)m->blocks / 8 + 1, slots = 1;
     unsigned char *at;
-    int error = check_tables(m);
 
-    memset(s, 0, sizeof(*s));
-    s->m = m;
-    if (error != 0)
-        return error;
-    xattrs = with_attributes(m);
     while (slots < 2 * xattrs)
         slots *= 2;
     slots = xattrs != 0 ? slots : 0;
-    /* Fits: all this is less than the inodes and blocks themselves, which are memory. */
-    s->bytes = inodes * (sizeof(*s->parent) + sizeof(*s->names)) + slots * sizeof(*s->xattr) + 3 * bits +
-               ((size_t)m->blocks / 8 + 1);
+    s->bytes = inodes * (sizeof(*s->parent) + sizeof(*s->names)) + slots * sizeof(*s->xattr) + 3 * bits + blocks;
     s->memory = at = e2d_alloc(m, s->bytes);
     if (!at)
         return -EXT2DAX_ENOMEM;
-    memset(at, 0, s->bytes);
     s->xattr = (void *)at;
     s->xattr_mask = (uint32_t)slots - 1;
+    memset(at, 0, slots * sizeof(*s->xattr));
     s->parent = (void *)(at += slots * sizeof(*s->xattr));
     s->names = (void *)(at += inodes * sizeof(*s->parent));
+    for (uint32_t group = 0; group < m->groups; group++)
+        clear_inodes(s, group);
     s->named = at += inodes * sizeof(*s->names);
+    memset(at, 0, 3 * bits + blocks);
     s->reached = at += bits;
     s->differs = at += bits;
     s->owned = at + bits;
     return 0;
 }
 
-void e2d_survey_close(struct e2d_survey *s)
+int e2d_scan_open(struct e2d_scan *s, struct ext2dax_mount *m)
+{
+    size_t xattrs = 0;
+    int error;
+
+    memset(s, 0, sizeof(*s));
+    s->m = m;
+    s->filled = e2d_alloc(m, m->groups * sizeof(*s->filled));
+    if (!s->filled)
+        return -EXT2DAX_ENOMEM;
+    error = check_tables(s, &xattrs);
+    if (error == 0)
+        error = get_memory(s, xattrs);
+    if (error != 0)
+        e2d_scan_close(s);
+    return error;
+}
+
+void e2d_scan_close(struct e2d_scan *s)
 {
     e2d_release(s->m, s->memory, s->bytes);
-    s->memory = NULL;
+    e2d_release(s->m, s->filled, s->m->groups * sizeof(*s->filled));
+    s->memory = s->filled = NULL;
 }
 
 /* ---- blocks ---- */
 
-/* Enters the inode as the block's owner: 1; 0 where it may own this though it is metadata; or EUCLEAN. */
-static int claim(struct e2d_survey *s, const char *field, uint32_t block)
+/*
+ * Enters the inode as the owner of the block. Returns 1, or 0 if the block is metadata and the
+ * inode may own metadata, or EUCLEAN.
+ */
+static int claim(struct e2d_scan *s, const char *field, uint32_t block)
 {
     struct ext2dax_mount *m = s->m;
 
@@ -128,29 +274,38 @@ static int claim(struct e2d_survey *s, const char *field, uint32_t block)
 
 static int visit(void *arg, uint32_t block, uint64_t logical, unsigned level)
 {
-    struct e2d_survey *s = arg;
+    struct e2d_scan *s = arg;
     unsigned char *at;
     int answer = s->claims ? claim(s, "block pointer", block) : 1;
 
     if (answer <= 0)
         return answer;
     s->blocks++;
-    if (logical >= s->end)
-        return damage(s, "block pointer", block, "lies past the end of the file");
+    if (logical >= s->end) {
+        /*
+         * Extending the file frees such blocks before exposing them. Other drivers leave such
+         * blocks, and so does e2fsck.
+         */
+        if (!e2d_is_regular(&s->inode) || (level == 0 && logical << s->m->block_shift != e2d_size(&s->inode)))
+            return damage(s, "block pointer", block, "lies past the end of the file");
+        s->slack++;
+    }
     if (level != 0 || !e2d_is_directory(&s->inode))
         return 1;
     if (logical != s->next)
         return damage(s, "block", s->next, "of a directory is a hole");
     s->next++;
     at = e2d_block(s->m, block);
-    answer = e2d_survey_entries(s, logical, at);
+    answer = e2d_scan_dirents(s, logical, at);
     if (answer == 0 && s->each_block)
         answer = s->each_block(s, at);
     return answer != 0 ? answer : 1;
 }
 
-/* The slot of an xattr block; its own or a free one. There are twice as many as blocks. */
-static struct e2d_survey_xattr *xattr_slot(struct e2d_survey *s, uint32_t block)
+/*
+ * Returns the slot of an xattr block, or a free slot. The table has twice as many slots as blocks.
+ */
+static struct e2d_scan_xattr *xattr_slot(struct e2d_scan *s, uint32_t block)
 {
     uint32_t at = block * 0x9E3779B1u;
 
@@ -159,10 +314,10 @@ static struct e2d_survey_xattr *xattr_slot(struct e2d_survey *s, uint32_t block)
     return &s->xattr[at];
 }
 
-static int claim_xattr(struct e2d_survey *s, uint32_t block)
+static int claim_xattr(struct e2d_scan *s, uint32_t block)
 {
     static const char field[] = "xattr block";
-    struct e2d_survey_xattr *slot = xattr_slot(s, block);
+    struct e2d_scan_xattr *slot = xattr_slot(s, block);
     const struct e2d_xattr_header *header;
     int error;
 
@@ -182,23 +337,25 @@ static int claim_xattr(struct e2d_survey *s, uint32_t block)
 
 /* ---- one inode ---- */
 
-uint64_t e2d_survey_sectors(const struct e2d_survey *s)
+uint64_t e2d_scan_sectors(const struct e2d_scan *s)
 {
     uint64_t blocks = s->blocks + (e2d_get32(s->inode.disk->file_acl) != 0);
 
     return blocks << (s->m->block_shift - SECTOR_SHIFT);
 }
 
-static void begin(struct e2d_survey *s, bool claims, uint64_t end)
+static void begin(struct e2d_scan *s, bool claims, uint64_t end)
 {
     s->claims = claims;
     s->each_block = NULL;
     s->end = end;
-    s->next = s->blocks = s->dead = s->renamed = 0;
+    s->next = s->blocks = s->slack = s->dead = s->renamed = 0;
 }
 
-/* Of the reserved inodes some are lists of blocks without a type or a size; their counts are nobody's business. */
-static int look_reserved(struct e2d_survey *s, uint32_t number, struct ext2dax_disk_inode *disk, bool marked)
+/*
+ * Some reserved inodes are lists of blocks without a type or a size. Their counts are not checked.
+ */
+static int pass1_reserved(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk, bool marked)
 {
     uint32_t type = e2d_get16(disk->mode) & EXT2DAX_S_IFMT;
 
@@ -217,21 +374,37 @@ static int look_reserved(struct e2d_survey *s, uint32_t number, struct ext2dax_d
     }
     if (type != 0 && type != EXT2DAX_S_IFREG)
         return damage(s, "mode", e2d_get16(disk->mode), "of a reserved inode");
-    return e2d_descend(s->m, disk, visit, s);
+    return e2d_walk_tree(s->m, disk, visit, s);
 }
 
-static int look_dead(struct e2d_survey *s, uint32_t number, const struct ext2dax_disk_inode *disk, bool marked)
+static int pass1_dead(struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk, bool marked)
 {
     uint32_t dtime = e2d_get32(disk->dtime);
 
     if (dtime != 0 && dtime < s->m->inodes)
-        return e2d_survey_damage(s, number, "time of deletion", dtime, "is a link of a list of orphans");
+        return e2d_scan_damage(s, number, "time of deletion", dtime, "is a link of a list of orphans");
     s->found.inodes += marked;
     s->found.times += dtime == 0 && e2d_get16(disk->mode) != 0;
     return 0;
 }
 
-static int check_symlink(struct e2d_survey *s)
+/*
+ * i_blocks decides the kind of a symbolic link, so a wrong i_blocks cannot be repaired. The
+ * exceptions are the states of a crash while the link got or lost an xattr block. They keep the
+ * kind. i_blocks of a slow link counts the block before the pointer is set and after it is cleared.
+ * i_blocks of a fast link does not count the block while the pointer is set.
+ */
+static bool xattr_block_uncounted(const struct e2d_scan *s, bool slow)
+{
+    const struct ext2dax_disk_inode *disk = s->inode.disk;
+    uint64_t count = e2d_get32(disk->sectors), block = s->m->block_size >> 9;
+
+    if (slow)
+        return e2d_get32(disk->file_acl) == 0 && count == e2d_scan_sectors(s) + block;
+    return e2d_get32(disk->file_acl) != 0 && count + block == e2d_scan_sectors(s);
+}
+
+static int check_symlink(struct e2d_scan *s)
 {
     const struct ext2dax_disk_inode *disk = s->inode.disk;
     uint64_t size = e2d_size(&s->inode), length = 0;
@@ -248,14 +421,13 @@ static int check_symlink(struct e2d_survey *s)
         length++;
     if (length != size || target[length] != '\0')
         return damage(s, "size", size, "is not the length of the symbolic link's target");
-    /* Which kind it is follows from this: so it cannot be mended. */
-    if (e2d_get32(disk->sectors) != e2d_survey_sectors(s))
+    if (e2d_get32(disk->sectors) != e2d_scan_sectors(s) && !xattr_block_uncounted(s, slow))
         return damage(s, "sector count", e2d_get32(disk->sectors), "of a symbolic link is wrong");
     return 0;
 }
 
-/* A directory that was growing has its new size and not yet the block. */
-static int check_directory(struct e2d_survey *s)
+/* After a crash while being extended, a directory has the new size and not yet the new block. */
+static int check_directory(struct e2d_scan *s)
 {
     if (s->next == 0 || s->end - s->next > 1)
         return damage(s, "size", e2d_size(&s->inode), "covers more than the blocks of the directory");
@@ -263,7 +435,7 @@ static int check_directory(struct e2d_survey *s)
     return 0;
 }
 
-static int check_size(struct e2d_survey *s)
+static int check_size(struct e2d_scan *s)
 {
     uint64_t size = e2d_size(&s->inode);
     bool large = (e2d_get32(s->m->super->ro_compat) & EXT2DAX_RO_COMPAT_LARGE_FILE) != 0;
@@ -275,13 +447,13 @@ static int check_size(struct e2d_survey *s)
     return 0;
 }
 
-static int look_live(struct e2d_survey *s, uint32_t number, struct ext2dax_disk_inode *disk, bool marked)
+static int pass1_live(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk, bool marked)
 {
     struct ext2dax_inode *inode = &s->inode;
     int error;
 
     memset(inode, 0, sizeof(*inode));
-    error = e2d_inode_load(s->m, number, inode);
+    error = e2d_inode_load(s->m, number, false, inode);
     if (error == -EXT2DAX_ENOENT)
         return damage(s, "mode", inode->mode, "is no file type, but the inode has links");
     if (error == 0 && !marked)
@@ -297,44 +469,99 @@ static int look_live(struct e2d_survey *s, uint32_t number, struct ext2dax_disk_
     if (e2d_get32(disk->file_acl) != 0)
         error = claim_xattr(s, e2d_get32(disk->file_acl));
     if (error == 0 && e2d_has_tree(inode))
-        error = e2d_descend(s->m, disk, visit, s);
+        error = e2d_walk_tree(s->m, disk, visit, s);
     if (error == 0 && (inode->mode & EXT2DAX_S_IFMT) == EXT2DAX_S_IFLNK)
         error = check_symlink(s);
     if (error == 0 && e2d_is_directory(inode))
         error = check_directory(s);
-    if (error == 0 && e2d_survey_sectors(s) > UINT32_MAX)
+    if (error == 0 && e2d_scan_sectors(s) > UINT32_MAX && !e2d_is_huge(s->m, disk))
         error = damage(s, "block count", s->blocks, "is more than the inode can count");
+    if (error == 0 && e2d_is_huge(s->m, disk) && e2d_sectors(s->m, disk) != e2d_scan_sectors(s))
+        error = damage(s, "sector count", e2d_sectors(s->m, disk), "of a huge file is wrong");
     if (error != 0)
         return error;
 
     s->found.entries += s->dead;
     s->found.types += s->renamed;
+    s->found.ends += s->slack != 0;
     s->found.indexes += s->dead != 0 && (e2d_get32(disk->flags) & EXT2DAX_FL_INDEX) != 0;
-    s->found.sectors += e2d_get32(disk->sectors) != e2d_survey_sectors(s);
-    if (s->dead != 0 || s->renamed != 0 || e2d_get32(disk->sectors) != e2d_survey_sectors(s) ||
+    s->found.sectors += e2d_sectors(s->m, disk) != e2d_scan_sectors(s);
+    if (s->dead != 0 || s->renamed != 0 || s->slack != 0 || e2d_sectors(s->m, disk) != e2d_scan_sectors(s) ||
         (e2d_is_directory(inode) && s->next != s->end))
-        e2d_set_bits(s->differs, number, number + 1);
+        e2d_set_bit(s->differs, number);
     return 0;
 }
 
-int e2d_survey_again(struct e2d_survey *s, uint32_t number,
-                     int (*each_block)(struct e2d_survey *s, unsigned char *block))
+int e2d_scan_again(struct e2d_scan *s, uint32_t number, int (*each_block)(struct e2d_scan *s, unsigned char *block))
 {
     int error;
 
     memset(&s->inode, 0, sizeof(s->inode));
-    error = e2d_inode_load(s->m, number, &s->inode);
+    error = e2d_inode_load(s->m, number, false, &s->inode);
     if (error != 0)
         return error;
     begin(s, false, e2d_blocks_for(s->m, e2d_size(&s->inode)));
     s->each_block = each_block;
-    return e2d_has_tree(&s->inode) ? e2d_descend(s->m, s->inode.disk, visit, s) : 0;
+    return e2d_has_tree(&s->inode) ? e2d_walk_tree(s->m, s->inode.disk, visit, s) : 0;
+}
+
+/* ---- ends of files ---- */
+
+/*
+ * Finds everything past the end of an inode with a `differs` bit. `cut` has no runs if nothing is
+ * found.
+ */
+static int find_end(struct e2d_scan *s, uint32_t number, struct e2d_removal *removal)
+{
+    struct ext2dax_mount *m = s->m;
+    int error;
+
+    memset(&s->inode, 0, sizeof(s->inode));
+    error = e2d_inode_load(m, number, false, &s->inode);
+    if (error != 0)
+        return error;
+    return e2d_remove_find(removal, &s->inode,
+                           e2d_is_regular(&s->inode) ? e2d_blocks_for(m, e2d_size(&s->inode)) : UINT64_MAX,
+                           m->tree_blocks);
+}
+
+static void disown(void *arg, uint32_t block, uint32_t count)
+{
+    struct e2d_scan *s = arg;
+
+    e2d_clear_bits(s->owned, block, block + count);
+}
+
+int e2d_scan_ends(struct e2d_scan *s, uint32_t group)
+{
+    uint32_t number = group * s->m->inodes_per_group + 1, end = number + s->filled[group];
+    struct e2d_removal removal;
+    int error = 0;
+
+    for (; number < end && error == 0; number++) {
+        if (!e2d_bit(s->differs, number))
+            continue;
+        error = find_end(s, number, &removal);
+        if (error == 0)
+            error = e2d_remove_each(&removal, disown, s);
+    }
+    return error;
+}
+
+int e2d_scan_remove_end(struct e2d_scan *s, uint32_t number)
+{
+    struct e2d_removal removal;
+    int error = find_end(s, number, &removal);
+
+    if (error == 0)
+        e2d_remove_detach(&removal);
+    return error;
 }
 
 /* ---- one group ---- */
 
-/* Clear bits of [from, end) that may not be: what `from` counts from is `first`. */
-static int all_used(const struct e2d_survey *s, uint32_t group, const char *field, const uint8_t *map, uint32_t from,
+/* Reports the first clear bit of [from, end), where all bits must be set. */
+static int all_used(const struct e2d_scan *s, uint32_t group, const char *field, const uint8_t *map, uint32_t from,
                     uint32_t end, const char *reason)
 {
     uint32_t at = e2d_next_clear(map, from, end);
@@ -342,8 +569,11 @@ static int all_used(const struct e2d_survey *s, uint32_t group, const char *fiel
     return at == end ? 0 : e2d_complain(s->m, -EXT2DAX_EUCLEAN, "group", group, field, at, reason);
 }
 
-/* The group's own blocks: marked, and entered as owned. `block` lies in the group. */
-static int own_metadata(struct e2d_survey *s, uint32_t group, uint32_t block, uint32_t count)
+/*
+ * Enters blocks of the group's own metadata as owned, and checks that all are marked used. `block`
+ * lies in the group.
+ */
+static int own_metadata(struct e2d_scan *s, uint32_t group, uint32_t block, uint32_t count)
 {
     uint32_t bit = block - e2d_group_first(s->m, group);
 
@@ -353,7 +583,7 @@ static int own_metadata(struct e2d_survey *s, uint32_t group, uint32_t block, ui
     return all_used(s, group, "block bitmap", e2d_block_bitmap(s->m, group), bit, bit + count, "calls metadata free");
 }
 
-static int look_at_metadata(struct e2d_survey *s, uint32_t group)
+static int pass1_metadata(struct e2d_scan *s, uint32_t group)
 {
     struct ext2dax_mount *m = s->m;
     const struct ext2dax_disk_group *descriptor = e2d_descriptor(m, group);
@@ -378,27 +608,29 @@ static int look_at_metadata(struct e2d_survey *s, uint32_t group)
     return error;
 }
 
-int e2d_survey_look(struct e2d_survey *s, uint32_t group)
+int e2d_scan_pass1(struct e2d_scan *s, uint32_t group)
 {
     struct ext2dax_mount *m = s->m;
     const uint8_t *map = e2d_inode_bitmap(m, group);
-    int error = look_at_metadata(s, group);
+    uint32_t filled = s->filled[group];
+    int error = pass1_metadata(s, group);
 
-    for (uint32_t i = 0; i < m->inodes_per_group && error == 0; i++) {
+    for (uint32_t i = 0; i < filled && error == 0; i++) {
         uint32_t number = group * m->inodes_per_group + i + 1;
         struct ext2dax_disk_inode *disk = e2d_disk_inode(m, number);
 
-        if (is_reserved(m, number))
-            error = look_reserved(s, number, disk, e2d_bit(map, i));
+        if (e2d_is_reserved(m, number))
+            error = pass1_reserved(s, number, disk, e2d_bit(map, i));
         else if (e2d_get16(disk->links) == 0)
-            error = look_dead(s, number, disk, e2d_bit(map, i));
+            error = pass1_dead(s, number, disk, e2d_bit(map, i));
         else
-            error = look_live(s, number, disk, e2d_bit(map, i));
+            error = pass1_live(s, number, disk, e2d_bit(map, i));
     }
+    s->found.inodes += m->inodes_per_group - filled - e2d_count_clear(map, filled, m->inodes_per_group);
     return error;
 }
 
-/* ---- what follows ---- */
+/* ---- pass 2 ---- */
 
 static bool is_empty(const struct ext2dax_disk_inode *disk)
 {
@@ -409,26 +641,26 @@ static bool is_empty(const struct ext2dax_disk_inode *disk)
     return any == 0 && (e2d_get16(disk->mode) & EXT2DAX_S_IFMT) == EXT2DAX_S_IFREG;
 }
 
-static int judge_inode(struct e2d_survey *s, uint32_t number, const struct ext2dax_disk_inode *disk)
+static int pass2_inode(struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk)
 {
     uint32_t names = s->names[number], links = e2d_get16(disk->links);
 
     if (is_directory(disk)) {
-        int error = e2d_survey_place(s, number);
+        int error = e2d_scan_place(s, number);
 
         if (error != 0)
             return error;
     } else if (names == 0) {
         if (!is_empty(disk))
-            return e2d_survey_damage(s, number, "link count", links, "but no name, and the file is not empty");
+            return e2d_scan_damage(s, number, "link count", links, "but no name, and the file is not empty");
         s->found.unnamed++;
         return 0;
     }
-    s->found.links += names != links;
+    s->found.links += e2d_scan_links(s, number, disk) != links;
     return 0;
 }
 
-static void count_leak(struct e2d_survey *s, uint32_t group, uint32_t bit, uint32_t count, void *arg)
+static void count_leak(struct e2d_scan *s, uint32_t group, uint32_t bit, uint32_t count, void *arg)
 {
     uint32_t *leaked = arg;
 
@@ -438,9 +670,9 @@ static void count_leak(struct e2d_survey *s, uint32_t group, uint32_t bit, uint3
     *leaked += count;
 }
 
-void e2d_survey_leaks(struct e2d_survey *s, uint32_t group,
-                      void (*each)(struct e2d_survey *s, uint32_t group, uint32_t bit, uint32_t count, void *arg),
-                      void *arg)
+void e2d_scan_leaks(struct e2d_scan *s, uint32_t group,
+                    void (*each)(struct e2d_scan *s, uint32_t group, uint32_t bit, uint32_t count, void *arg),
+                    void *arg)
 {
     const uint8_t *map = e2d_block_bitmap(s->m, group);
     uint32_t first = e2d_group_first(s->m, group), blocks = e2d_group_blocks(s->m, group);
@@ -461,7 +693,7 @@ void e2d_survey_leaks(struct e2d_survey *s, uint32_t group,
     }
 }
 
-static void judge_counts(struct e2d_survey *s, uint32_t group, const struct e2d_group_counts *counts)
+static void pass2_counts(struct e2d_scan *s, uint32_t group, const struct e2d_group_counts *counts)
 {
     const struct ext2dax_disk_group *descriptor = e2d_descriptor(s->m, group);
 
@@ -472,34 +704,34 @@ static void judge_counts(struct e2d_survey *s, uint32_t group, const struct e2d_
     s->free_inodes += counts->free_inodes;
 }
 
-int e2d_survey_judge(struct e2d_survey *s, uint32_t group)
+int e2d_scan_pass2(struct e2d_scan *s, uint32_t group)
 {
     struct ext2dax_mount *m = s->m;
     struct e2d_group_counts counts = {0, m->inodes_per_group, 0};
     uint32_t leaked = 0;
     int error = 0;
 
-    for (uint32_t i = 0; i < m->inodes_per_group && error == 0; i++) {
+    for (uint32_t i = 0; i < s->filled[group] && error == 0; i++) {
         uint32_t number = group * m->inodes_per_group + i + 1;
         const struct ext2dax_disk_inode *disk = e2d_disk_inode(m, number);
 
-        if (!is_reserved(m, number) && e2d_get16(disk->links) != 0)
-            error = judge_inode(s, number, disk);
-        if (e2d_survey_stays(s, number, disk)) {
+        if (!e2d_is_reserved(m, number) && e2d_get16(disk->links) != 0)
+            error = pass2_inode(s, number, disk);
+        if (e2d_scan_stays(s, number, disk)) {
             counts.free_inodes--;
-            counts.directories += is_directory(disk) && !is_reserved(m, number);
+            counts.directories += is_directory(disk) && !e2d_is_reserved(m, number);
         }
     }
     if (error != 0)
         return error;
-    e2d_survey_leaks(s, group, count_leak, &leaked);
+    e2d_scan_leaks(s, group, count_leak, &leaked);
     s->found.blocks += leaked;
     counts.free_blocks = e2d_count_clear(e2d_block_bitmap(m, group), 0, e2d_group_blocks(m, group)) + leaked;
-    judge_counts(s, group, &counts);
+    pass2_counts(s, group, &counts);
     return 0;
 }
 
-int e2d_survey_finish(struct e2d_survey *s)
+int e2d_scan_finish(struct e2d_scan *s)
 {
     struct ext2dax_mount *m = s->m;
 
@@ -509,7 +741,10 @@ int e2d_survey_finish(struct e2d_survey *s)
 
         if (block == 0)
             continue;
-        /* Counted before it is shared, and for a while after it is not. */
+        /*
+         * The count is raised before an inode shares the block, and lowered only after. So a crash
+         * leaves the count too high, never too low.
+         */
         if (e2d_get32(header->references) < s->xattr[i].references)
             return e2d_complain(m, -EXT2DAX_EUCLEAN, "block", block, "references", e2d_get32(header->references),
                                 "to these extended attributes, from more inodes");

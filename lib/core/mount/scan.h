@@ -1,112 +1,164 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a whole image says of itself, read once: who owns each block, how often each inode is named, and from that what a
- * crash has left to mend. Only reads. Anything that no crash of ours leaves is EUCLEAN, reported with what it is.
+ * Scan of a whole image. Reads all metadata once, and finds the owner of each block, the number of
+ * names of each inode, and from both the repairs needed after a crash. Only reads. A state that no
+ * crash of this library leaves is EUCLEAN, reported with its kind.
  *
- * Memory: one bit a block, six bytes and three bits an inode, 32 bytes at most for an inode with extended attributes.
+ * Memory is 1 bit per block, 6 bytes and 3 bits per inode, and at most 32 bytes per inode with
+ * extended attributes.
  */
-#ifndef E2D_SURVEY_H
-#define E2D_SURVEY_H
+#ifndef E2D_MOUNT_SCAN_H
+#define E2D_MOUNT_SCAN_H
 
-#include "incore.h"
+#include "base/internal.h"
 
-/* What there is to mend, counted. */
-struct e2d_mending {
-    uint64_t blocks;     /* marked used, nobody's */
+/* Number of repairs, by kind. */
+struct e2d_repairs {
+    uint64_t blocks;     /* marked used, without an owner */
     uint64_t inodes;     /* marked used, without links */
     uint64_t unnamed;    /* empty files without a name */
-    uint64_t entries;    /* that name inodes without links */
-    uint64_t types;      /* entries without a type */
+    uint64_t entries;    /* dirents of inodes without links */
+    uint64_t types;      /* dirents without a file type */
     uint64_t links;      /* wrong link counts */
     uint64_t sectors;    /* wrong i_blocks */
-    uint64_t sizes;      /* directories whose last block never came */
-    uint64_t indexes;    /* indexed directories that lose an entry, and with it the index */
+    uint64_t sizes;      /* directories without the last block their size covers */
+    uint64_t ends;       /* files with a block at the end of file, or pointer blocks for none */
+    uint64_t indexes;    /* indexed directories that lose a dirent, and so the index */
     uint64_t times;      /* deleted inodes without a time of deletion */
-    uint64_t references; /* xattr blocks that count more inodes than have them */
+    uint64_t references; /* xattr blocks with a reference count above the number of inodes */
+    uint64_t renames;    /* interrupted renames */
     uint64_t counts;     /* wrong free and directory counts, of groups and the superblock */
 };
 
-struct e2d_survey_xattr {
-    uint32_t block; /* 0: a free slot */
+struct e2d_scan_xattr {
+    uint32_t block; /* 0 for a free slot */
     uint32_t references;
 };
 
-struct e2d_survey {
+struct e2d_scan {
     struct ext2dax_mount *m;
     void *memory;
     size_t bytes;
 
-    /* Arrays indexed by inode number, and bitmaps by inode or block number. */
-    uint32_t *parent;               /* of a directory: the one with its entry */
-    struct e2d_survey_xattr *xattr; /* open addressing */
+    /*
+     * Arrays indexed by inode number, and bitmaps indexed by inode or block number. Elements for
+     * the inodes after the filled inodes of a group are never used.
+     */
+    uint32_t *parent;             /* of a directory, the directory with its dirent */
+    struct e2d_scan_xattr *xattr; /* hash table with open addressing */
     uint32_t xattr_mask;
-    uint16_t *names;  /* entries, "." and ".." included */
-    uint8_t *owned;   /* a block: by an inode, or metadata */
-    uint8_t *named;   /* a directory: by one that is not itself or below it */
-    uint8_t *reached; /* a directory: its ancestors lead to the root */
-    uint8_t *differs; /* an inode: i_blocks, a directory's size or one of its entries is to be mended */
+    uint16_t *names; /* number of dirents, "." and ".." included */
+    /* per group, inodes at the start of the table, after which all is zeros and is not read */
+    uint32_t *filled;
+    uint8_t *owned; /* block owned by an inode, or metadata */
+    /* directory with a dirent other than its own "." and the ".." of its subdirectories */
+    uint8_t *named;
+    uint8_t *reached; /* directory with a known path of ancestors to the root */
+    uint8_t *differs; /* inode with i_blocks, end, directory size or a dirent to be repaired */
 
-    struct e2d_mending found;
-    uint64_t free_blocks, free_inodes; /* as they shall be */
+    struct e2d_repairs found;
+    uint64_t free_blocks, free_inodes; /* after the repair */
 
-    /* The inode that is looked at. */
+    /* The inode being scanned. */
     struct ext2dax_inode inode;
-    bool claims;      /* its blocks are entered as owned and its entries as names: the first time */
-    uint64_t end;     /* blocks that its size covers */
-    uint64_t next;    /* of a directory: the block that must come next */
-    uint64_t blocks;  /* met so far, pointer blocks included */
-    uint64_t dead;    /* of a directory: entries that name inodes without links */
-    uint64_t renamed; /* entries without a type */
-    int (*each_block)(struct e2d_survey *s, unsigned char *block); /* of a directory, checked; NULL: none */
+    /* scanned for the first time, with blocks entered as owned and dirents as names */
+    bool claims;
+    uint64_t end;     /* blocks covered by the size */
+    uint64_t next;    /* of a directory, the block that must follow */
+    uint64_t blocks;  /* blocks so far, pointer blocks included */
+    uint64_t slack;   /* of a file, tolerated blocks past its end */
+    uint64_t dead;    /* of a directory, dirents of inodes without links */
+    uint64_t renamed; /* dirents without a file type */
+    /* called for each checked block of a directory, or NULL */
+    int (*each_block)(struct e2d_scan *s, unsigned char *block);
 };
 
-/* What one group shall count. */
+/* Correct counts of a group. */
 struct e2d_group_counts {
     uint32_t free_blocks, free_inodes, directories;
 };
 
-/* ENOMEM: nothing is held. Whatever else goes wrong later, e2d_survey_close() is due. */
-int e2d_survey_open(struct e2d_survey *s, struct ext2dax_mount *m);
-void e2d_survey_close(struct e2d_survey *s);
+/*
+ * Opens a scan, and checks that every inode table can be read. Holds nothing after a failure. After
+ * success e2d_scan_close() is always due.
+ *
+ * Returns 0 or a negative errno
+ *   ENOMEM  the host has no memory
+ *   EIO     an inode table cannot be read
+ *   EINTR   the host asked to stop
+ */
+int e2d_scan_open(struct e2d_scan *s, struct ext2dax_mount *m);
+void e2d_scan_close(struct e2d_scan *s);
 
-/* First for every group: its metadata, inodes, their trees and entries. EUCLEAN, EIO. */
-int e2d_survey_look(struct e2d_survey *s, uint32_t group);
-
-/* Then, for every group: what follows for its inodes, bitmaps and counters. EUCLEAN, EIO. */
-int e2d_survey_judge(struct e2d_survey *s, uint32_t group);
-
-/* And last: shared blocks of attributes, and the superblock's counters. EUCLEAN. */
-int e2d_survey_finish(struct e2d_survey *s);
+/* Pass 1, for every group. Scans metadata, inodes, trees and dirents. Returns 0, EUCLEAN or EIO. */
+int e2d_scan_pass1(struct e2d_scan *s, uint32_t group);
 
 /*
- * Once more over an inode with its `differs` bit, which fills blocks, next, dead and renamed, and calls each_block. EIO.
+ * Then, if any file has blocks at or past its end, for every group. Removes the ownership of blocks
+ * past the ends. Returns 0, EUCLEAN or EIO.
  */
-int e2d_survey_again(struct e2d_survey *s, uint32_t number,
-                     int (*each_block)(struct e2d_survey *s, unsigned char *block));
+int e2d_scan_ends(struct e2d_scan *s, uint32_t group);
 
-/* A file in use once all is mended: one of the reserved, or with links and with a name. */
-bool e2d_survey_stays(const struct e2d_survey *s, uint32_t number, const struct ext2dax_disk_inode *disk);
+/*
+ * Pass 2, for every group. Derives the repairs of inodes, bitmaps and counters. Returns 0 or
+ * EUCLEAN.
+ */
+int e2d_scan_pass2(struct e2d_scan *s, uint32_t group);
 
-/* i_blocks of the inode that was just looked at. */
-uint64_t e2d_survey_sectors(const struct e2d_survey *s);
+/* Last step. Checks shared xattr blocks and the superblock's counters. Returns 0 or EUCLEAN. */
+int e2d_scan_finish(struct e2d_scan *s);
 
-/* Calls `each` for every run of bits of a group that are set for blocks nobody owns. */
-void e2d_survey_leaks(struct e2d_survey *s, uint32_t group,
-                      void (*each)(struct e2d_survey *s, uint32_t group, uint32_t bit, uint32_t count, void *arg),
-                      void *arg);
+/*
+ * Scans an inode with a `differs` bit again, fills blocks, next, dead and renamed, and calls
+ * each_block. Returns 0 or EIO, because pass 1 has validated the rest.
+ */
+int e2d_scan_again(struct e2d_scan *s, uint32_t number, int (*each_block)(struct e2d_scan *s, unsigned char *block));
 
-/* ---- survey_dir.c ---- */
+/*
+ * Removes everything past the end from the tree of an inode with a `differs` bit, as stores of the
+ * caller's epoch. Returns 0, EUCLEAN or EIO.
+ */
+int e2d_scan_remove_end(struct e2d_scan *s, uint32_t number);
 
-/* The EXT2DAX_FT_… that an entry for the inode shall have. */
-uint8_t e2d_survey_type(const struct ext2dax_mount *m, const struct ext2dax_disk_inode *disk);
+/*
+ * Is the inode in use after the repair? True for a reserved inode, and for an inode with links and
+ * a name.
+ */
+bool e2d_scan_stays(const struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk);
 
-/* One block of the directory that is looked at, its entries checked and counted. EUCLEAN. */
-int e2d_survey_entries(struct e2d_survey *s, uint64_t logical, unsigned char *block);
-/* Whether a directory, all entries counted, has its one place below the root. EUCLEAN. */
-int e2d_survey_place(struct e2d_survey *s, uint32_t number);
+/*
+ * Returns the correct link count of an inode in use, once all names are counted. This is the number
+ * of names, or 1 for a directory with uncounted links.
+ */
+uint32_t e2d_scan_links(const struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk);
 
-/* Reports what no crash explains; -EUCLEAN. */
-int e2d_survey_damage(const struct e2d_survey *s, uint32_t number, const char *field, uint64_t value,
-                      const char *reason);
+/* Returns i_blocks, in sectors, of the inode scanned last. */
+uint64_t e2d_scan_sectors(const struct e2d_scan *s);
+
+/* Calls `each` for every run of bits of a group that are set for blocks without an owner. */
+void e2d_scan_leaks(struct e2d_scan *s, uint32_t group,
+                    void (*each)(struct e2d_scan *s, uint32_t group, uint32_t bit, uint32_t count, void *arg),
+                    void *arg);
+
+/* ---- scan_dir.c ---- */
+
+/*
+ * Checks and counts the dirents of a block of the directory being scanned. Returns 0, EUCLEAN or
+ * EIO.
+ */
+int e2d_scan_dirents(struct e2d_scan *s, uint64_t logical, unsigned char *block);
+/*
+ * Checks that a directory, once all dirents are counted, has a single place below the root. Returns
+ * 0 or EUCLEAN.
+ */
+int e2d_scan_place(struct e2d_scan *s, uint32_t number);
+
+/* Reports damage not explained by a crash. Returns -EUCLEAN. */
+int e2d_scan_damage(const struct e2d_scan *s, uint32_t number, const char *field,
+                    uint64_t value E2D_REASON(const char *reason));
+#ifdef E2D_NO_REPORTS
+#define e2d_scan_damage(s, number, field, value, reason)                                                               \
+    E2D_WITHOUT_REASON(reason, e2d_scan_damage((s), (number), (field), (value)))
+#endif
 
 #endif

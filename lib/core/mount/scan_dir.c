@@ -1,63 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names, as a survey of the whole image sees them.
+ * Names in the scan of a whole image.
  *
- * An entry that names an inode without links is what a create or an unlink leaves behind; it counts for nothing and is
- * to be cleared. One without a type is a rename's. Every other entry counts for its inode. A directory is named by one entry, in the directory that its ".."
- * names: whichever of the two is met first is remembered, and the other compared with it. That every directory then
- * leads to the root is found by climbing, each directory once.
+ * A dirent of an inode without links is left by a create or an unlink. Such a dirent counts for
+ * nothing and is to be cleared. A dirent without a file type is left by a rename. Every dirent of
+ * an inode with links counts for the inode. A directory is named by a single dirent, in the
+ * directory named by its "..". The scan records the first of the two, and compares the second. The
+ * scan then proves that every directory leads to the root by climbing, each directory once.
  */
-#include "survey.h"
+#include "mount/scan.h"
 
-#include "bitmap.h"
-#include "dir.h"
-#include "inode.h"
+#include "base/bitmap.h"
+#include "names/dir.h"
+#include "disk/inode.h"
 
-int e2d_survey_damage(const struct e2d_survey *s, uint32_t number, const char *field, uint64_t value,
-                      const char *reason)
+int(e2d_scan_damage)(const struct e2d_scan *s, uint32_t number, const char *field,
+                     uint64_t value E2D_REASON(const char *reason))
 {
-    return e2d_complain(s->m, -EXT2DAX_EUCLEAN, "inode", number, field, value, reason);
+    return e2d_complain(s->m, -EXT2DAX_EUCLEAN, "inode", number, field, value, E2D_REASON_OR_NULL(reason));
 }
 
-uint8_t e2d_survey_type(const struct ext2dax_mount *m, const struct ext2dax_disk_inode *disk)
-{
-    if (!m->filetype)
-        return EXT2DAX_FT_UNKNOWN;
-    switch (e2d_get16(disk->mode) & EXT2DAX_S_IFMT) {
-    case EXT2DAX_S_IFREG:
-        return EXT2DAX_FT_REG;
-    case EXT2DAX_S_IFDIR:
-        return EXT2DAX_FT_DIR;
-    case EXT2DAX_S_IFLNK:
-        return EXT2DAX_FT_LNK;
-    case EXT2DAX_S_IFCHR:
-        return EXT2DAX_FT_CHR;
-    case EXT2DAX_S_IFBLK:
-        return EXT2DAX_FT_BLK;
-    case EXT2DAX_S_IFIFO:
-        return EXT2DAX_FT_FIFO;
-    case EXT2DAX_S_IFSOCK:
-        return EXT2DAX_FT_SOCK;
-    default:
-        return EXT2DAX_FT_UNKNOWN;
-    }
-}
-
-static int damage(const struct e2d_survey *s, uint64_t value, const char *reason)
+static int damage(const struct e2d_scan *s, uint64_t value, const char *reason)
 {
     return e2d_complain(s->m, -EXT2DAX_EUCLEAN, "directory", s->inode.number, "entry", value, reason);
 }
 
-/* 1 for ".", 2 for "..", else 0. */
-static unsigned dots(const struct ext2dax_mount *m, struct ext2dax_disk_dirent *entry)
+/* Returns 1 for ".", 2 for "..", else 0. */
+static unsigned dots(const struct ext2dax_mount *m, struct ext2dax_disk_dirent *dirent)
 {
-    uint32_t length = e2d_entry_name_length(m, entry);
+    uint32_t length = e2d_dirent_name_length(m, dirent);
 
-    return length >= 1 && length <= 2 && memcmp(e2d_entry_name(entry), "..", length) == 0 ? length : 0;
+    return length >= 1 && length <= 2 && memcmp(e2d_dirent_name(dirent), "..", length) == 0 ? length : 0;
 }
 
-/* A directory's place, from its entry or from its "..". */
-static int place(struct e2d_survey *s, uint32_t number, uint32_t parent)
+/* Records a directory's parent, from its dirent or from its "..". */
+static int place(struct e2d_scan *s, uint32_t number, uint32_t parent)
 {
     if (s->parent[number] == 0)
         s->parent[number] = parent;
@@ -66,34 +43,34 @@ static int place(struct e2d_survey *s, uint32_t number, uint32_t parent)
     return 0;
 }
 
-static int check_name(const struct e2d_survey *s, struct ext2dax_disk_dirent *entry)
+static int check_name(const struct e2d_scan *s, struct ext2dax_disk_dirent *dirent)
 {
-    const char *name = e2d_entry_name(entry);
-    uint32_t length = e2d_entry_name_length(s->m, entry);
+    const char *name = e2d_dirent_name(dirent);
+    uint32_t length = e2d_dirent_name_length(s->m, dirent);
 
     for (uint32_t i = 0; i < length; i++) {
         if (name[i] == '/' || name[i] == '\0')
-            return damage(s, e2d_get32(entry->inode), "name holds a slash or a NUL");
+            return damage(s, e2d_get32(dirent->inode), "name holds a slash or a NUL");
     }
-    return dots(s->m, entry) != 0 ? damage(s, e2d_get32(entry->inode), "\".\" or \"..\" as a name") : 0;
+    return dots(s->m, dirent) != 0 ? damage(s, e2d_get32(dirent->inode), "\".\" or \"..\" as a name") : 0;
 }
 
-/* An ordinary entry, whose inode has links. */
-static int claim_name(struct e2d_survey *s, struct ext2dax_disk_dirent *entry, uint32_t target,
+/* Checks an ordinary dirent of an inode with links. For a directory, records the parent. */
+static int claim_name(struct e2d_scan *s, struct ext2dax_disk_dirent *dirent, uint32_t target,
                       const struct ext2dax_disk_inode *disk)
 {
-    int error = check_name(s, entry);
+    int error = check_name(s, dirent);
 
     if (error != 0 || (e2d_get16(disk->mode) & EXT2DAX_S_IFMT) != EXT2DAX_S_IFDIR)
         return error;
     if (target == EXT2DAX_ROOT_INODE || e2d_bit(s->named, target))
         return damage(s, target, "names a directory that has another name");
-    e2d_set_bits(s->named, target, target + 1);
+    e2d_set_bit(s->named, target);
     return place(s, target, s->inode.number);
 }
 
-/* "." (`which` is 1) and ".." (2) of the directory. */
-static int claim_dots(struct e2d_survey *s, unsigned which, uint32_t target, const struct ext2dax_disk_inode *disk)
+/* Checks "." (`which` is 1) or ".." (2) of the directory. */
+static int claim_dots(struct e2d_scan *s, unsigned which, uint32_t target, const struct ext2dax_disk_inode *disk)
 {
     if (which == 1)
         return target == s->inode.number ? 0 : damage(s, target, "\".\" names another inode");
@@ -102,8 +79,11 @@ static int claim_dots(struct e2d_survey *s, unsigned which, uint32_t target, con
     return place(s, s->inode.number, target);
 }
 
-/* `which`: the entry must be "." (1) or ".." (2); 0: any other. */
-static int entry(struct e2d_survey *s, struct ext2dax_disk_dirent *at, unsigned which)
+/*
+ * Checks and counts a dirent. The dirent must be "." if `which` is 1, ".." if `which` is 2, and any
+ * other if `which` is 0.
+ */
+static int dirent(struct e2d_scan *s, struct ext2dax_disk_dirent *at, unsigned which)
 {
     struct ext2dax_mount *m = s->m;
     uint32_t target = e2d_get32(at->inode);
@@ -119,7 +99,7 @@ static int entry(struct e2d_survey *s, struct ext2dax_disk_dirent *at, unsigned 
         s->dead++;
         return which != 0 ? damage(s, target, "\".\" or \"..\" names an inode without links") : 0;
     }
-    if (at->type != e2d_survey_type(m, disk)) {
+    if (at->type != e2d_dirent_type(m, e2d_get16(disk->mode))) {
         if (at->type != EXT2DAX_FT_UNKNOWN)
             return damage(s, target, "has the type of another kind of inode");
         s->renamed++;
@@ -127,13 +107,16 @@ static int entry(struct e2d_survey *s, struct ext2dax_disk_dirent *at, unsigned 
     if (!s->claims)
         return 0;
     error = which != 0 ? claim_dots(s, which, target, disk) : claim_name(s, at, target, disk);
-    if (error == 0 && s->names[target] == UINT16_MAX)
-        error = damage(s, target, "is one name more than a link count can hold");
-    s->names[target]++;
-    return error;
+    if (error != 0)
+        return error;
+    if (s->names[target] < UINT16_MAX)
+        s->names[target]++;
+    else if (!m->dir_nlink || (e2d_get16(disk->mode) & EXT2DAX_S_IFMT) != EXT2DAX_S_IFDIR)
+        return damage(s, target, "is one name more than a link count can hold");
+    return 0;
 }
 
-int e2d_survey_entries(struct e2d_survey *s, uint64_t logical, unsigned char *block)
+int e2d_scan_dirents(struct e2d_scan *s, uint64_t logical, unsigned char *block)
 {
     struct ext2dax_mount *m = s->m;
     unsigned which = logical == 0 ? 1 : 0;
@@ -141,10 +124,10 @@ int e2d_survey_entries(struct e2d_survey *s, uint64_t logical, unsigned char *bl
     int error = e2d_dir_check(&s->inode, logical, block);
 
     for (offset = 0; error == 0 && offset < m->block_size; offset += length) {
-        struct ext2dax_disk_dirent *at = e2d_entry(block, offset);
+        struct ext2dax_disk_dirent *at = e2d_dirent(block, offset);
 
-        length = e2d_entry_length(m, at);
-        error = entry(s, at, which);
+        length = e2d_dirent_length(m, at);
+        error = dirent(s, at, which);
         which = which == 1 ? 2 : 0;
     }
     if (error == 0 && which == 2)
@@ -152,21 +135,22 @@ int e2d_survey_entries(struct e2d_survey *s, uint64_t logical, unsigned char *bl
     return error;
 }
 
-int e2d_survey_place(struct e2d_survey *s, uint32_t number)
+int e2d_scan_place(struct e2d_scan *s, uint32_t number)
 {
     static const char field[] = "parent";
-    uint32_t at = number, steps = 0;
+    uint32_t at = number;
+    uint64_t steps = 0; /* may exceed the largest inode number */
 
     if (number == EXT2DAX_ROOT_INODE)
-        return s->parent[number] == number ? 0 : e2d_survey_damage(s, number, field, s->parent[number], "of the root");
+        return s->parent[number] == number ? 0 : e2d_scan_damage(s, number, field, s->parent[number], "of the root");
     if (!e2d_bit(s->named, number))
-        return e2d_survey_damage(s, number, field, s->parent[number], "has no entry for this directory");
+        return e2d_scan_damage(s, number, field, s->parent[number], "has no entry for this directory");
     while (at != EXT2DAX_ROOT_INODE && !e2d_bit(s->reached, at)) {
         at = s->parent[at];
         if (++steps > s->m->inodes || at == 0)
-            return e2d_survey_damage(s, number, field, s->parent[number], "does not lead to the root");
+            return e2d_scan_damage(s, number, field, s->parent[number], "does not lead to the root");
     }
     for (at = number; at != EXT2DAX_ROOT_INODE && !e2d_bit(s->reached, at); at = s->parent[at])
-        e2d_set_bits(s->reached, at, at + 1);
+        e2d_set_bit(s->reached, at);
     return 0;
 }

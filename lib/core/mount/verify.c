@@ -1,32 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Does every block have one owner?
+ * Ownership check. Every block has a single owner, with a size that covers the block.
  *
- * One bit a block: a block that a tree names is marked, and one that is marked already has two owners. So no block is
- * walked through twice, a tree with a loop in it included, and the scan ends after as many steps as the image has
- * pointers. The first owner is not recorded; when a second one turns up, the walk is repeated to find the first.
+ * The check uses 1 bit per block. A block named by a tree is marked, and a block marked before has
+ * two owners. So no block is walked twice, not even in a tree with a loop, and the check ends after
+ * at most as many steps as the image has pointers. The first owner is not recorded. If a second
+ * owner appears, the walk is repeated to find the first.
  *
- * Extended-attribute blocks may be shared between inodes, but not with a tree: they are compared after all trees are
- * marked. Two reserved inodes own metadata on purpose, the list of bad blocks and the resize inode (blocks kept for the
- * descriptors' growth, and their copies): theirs is passed over, and not followed.
+ * Xattr blocks may be shared between inodes, but not with a tree. Xattr blocks are compared after
+ * all trees are marked. Two reserved inodes own metadata on purpose, namely the bad blocks inode
+ * and the resize inode (blocks reserved for the growth of the descriptors, and their backups).
+ * Metadata in the trees of these two is skipped, and not followed.
  */
-#include "verify.h"
+#include "ext2dax/mount.h"
 
-#include "bitmap.h"
-#include "descend.h"
-#include "group.h"
-#include "inode.h"
-#include "persist.h"
-#include "zone.h"
+#include "base/bitmap.h"
+#include "tree/walk.h"
+#include "disk/group.h"
+#include "disk/inode.h"
+#include "base/persist.h"
+#include "disk/system_zone.h"
+#include "base/skips.h"
 
 #define FOUND (-EXT2DAX_EEXIST) /* ends a search */
 
 struct scan {
     struct ext2dax_mount *m;
-    uint8_t *owned;  /* bit a block; NULL: the walk looks for `wanted` instead */
-    uint32_t wanted; /* the block whose first owner is looked for */
-    uint32_t owner;  /* which that is; 0 until found */
-    uint32_t number; /* of the inode that is walked */
+    uint8_t *owned;  /* 1 bit per block, or NULL during the search for `wanted` */
+    uint32_t wanted; /* the block with an unknown first owner */
+    uint32_t owner;  /* the first owner, or 0 until found */
+    uint32_t number; /* the inode being walked */
+    bool file;       /* the inode is a regular file */
+    uint64_t size;   /* bytes of the file or directory, or UINT64_MAX for an inode without an end */
+    bool told;       /* a block at the end was reported */
 };
 
 static int refuse(struct ext2dax_mount *m, uint32_t number, uint32_t block, const char *reason)
@@ -36,7 +42,7 @@ static int refuse(struct ext2dax_mount *m, uint32_t number, uint32_t block, cons
 
 static int walk_all(struct scan *scan);
 
-/* Tells of the second owner and, with a walk of its own, of the first. */
+/* Reports the second owner and, with a walk of its own, the first. */
 static int two_owners(struct scan *scan, uint32_t number, uint32_t block)
 {
     struct scan search = {.m = scan->m, .wanted = block};
@@ -48,15 +54,28 @@ static int two_owners(struct scan *scan, uint32_t number, uint32_t block)
     return error;
 }
 
-/* One block that the inode of the moment names. */
+/*
+ * Reports a block past the end. A block exactly at the end of a file, and pointer blocks that lead
+ * to none or to this block, are a warning, because extending the file frees such blocks before
+ * exposing them.
+ */
+static int past_end(struct scan *scan, uint32_t block, uint64_t logical, unsigned level)
+{
+    if (level == 0 && (!scan->file || logical << scan->m->block_shift != scan->size))
+        return refuse(scan->m, scan->number, block, "lies past the end of the file");
+    if (!scan->told)
+        e2d_warn(scan->m, "inode", scan->number, "block pointer", block, "lies at the end of the file, for nothing");
+    scan->told = true;
+    return 1;
+}
+
+/* Checks a block named by the inode being walked. */
 static int visit(void *arg, uint32_t block, uint64_t logical, unsigned level)
 {
     struct scan *scan = arg;
     struct ext2dax_mount *m = scan->m;
     uint32_t number = scan->number;
 
-    (void)logical;
-    (void)level;
     if (e2d_zone_offender(m, block, 1) != 0) {
         if (block >= m->blocks)
             return refuse(m, number, block, "lies outside the image");
@@ -73,12 +92,30 @@ static int visit(void *arg, uint32_t block, uint64_t logical, unsigned level)
     if (e2d_bit(scan->owned, block))
         return two_owners(scan, number, block);
     e2d_set_bits(scan->owned, block, block + 1);
+    if (scan->size != UINT64_MAX && logical >= e2d_blocks_for(m, scan->size))
+        return past_end(scan, block, logical, level);
     return 1;
+}
+
+/* Determines how far the blocks of an inode may reach. */
+static void measure(struct scan *scan, uint32_t number, const struct ext2dax_disk_inode *inode)
+{
+    uint32_t type = e2d_get16(inode->mode) & EXT2DAX_S_IFMT;
+
+    scan->number = number;
+    scan->file = type == EXT2DAX_S_IFREG;
+    scan->told = false;
+    scan->size = UINT64_MAX;
+    if (e2d_is_reserved(scan->m, number) || (!scan->file && type != EXT2DAX_S_IFDIR))
+        return;
+    scan->size = e2d_get32(inode->size);
+    if (scan->file)
+        scan->size |= (uint64_t)e2d_get32(inode->dir_acl) << 32;
 }
 
 static bool has_tree(const struct ext2dax_mount *m, const struct ext2dax_disk_inode *inode)
 {
-    uint32_t attributes = e2d_get32(inode->file_acl) ? m->block_size >> 9 : 0;
+    uint32_t others = (e2d_get32(inode->file_acl) != 0 ? 1u : 0u) + (e2d_translator(m, inode) != 0 ? 1u : 0u);
 
     switch (e2d_get16(inode->mode) & EXT2DAX_S_IFMT) {
     case EXT2DAX_S_IFREG:
@@ -86,7 +123,8 @@ static bool has_tree(const struct ext2dax_mount *m, const struct ext2dax_disk_in
     case 0: /* reserved inodes have no type */
         return true;
     case EXT2DAX_S_IFLNK:
-        return e2d_get32(inode->sectors) > attributes; /* else the target lies in place of the pointers */
+        return e2d_get32(inode->sectors) >
+               others * (m->block_size >> 9); /* else the target is in place of the pointers */
     default:
         return false;
     }
@@ -98,9 +136,11 @@ static int walk_inode(struct scan *scan, uint32_t number, const struct ext2dax_d
 
     if (!has_tree(scan->m, inode))
         return 0;
-    scan->number = number;
-    error = e2d_descend(scan->m, inode, visit, scan);
-    return error == FOUND ? 0 : error;
+    measure(scan, number, inode);
+    error = e2d_walk_tree(scan->m, inode, visit, scan);
+    if (error == 0 && e2d_translator(scan->m, inode) != 0)
+        error = visit(scan, e2d_translator(scan->m, inode), 0, 0);
+    return error == FOUND || error > 0 ? 0 : error;
 }
 
 static int check_attributes(struct scan *scan, uint32_t number, const struct ext2dax_disk_inode *inode)
@@ -115,7 +155,10 @@ static int check_attributes(struct scan *scan, uint32_t number, const struct ext
     return e2d_bit(scan->owned, block) ? two_owners(scan, number, block) : 0;
 }
 
-/* Calls `each` for the inodes in use: marked, and with a name or reserved. Without a name nothing is reached any more. */
+/*
+ * Calls `each` for the inodes in use, that is marked used, and with links or reserved. Without
+ * links nothing is reachable any more.
+ */
 static int each_inode(struct scan *scan, int (*each)(struct scan *, uint32_t, const struct ext2dax_disk_inode *))
 {
     struct ext2dax_mount *m = scan->m;
@@ -123,8 +166,10 @@ static int each_inode(struct scan *scan, int (*each)(struct scan *, uint32_t, co
 
     for (group = 0; group < m->groups; group++) {
         const uint8_t *map = e2d_inode_bitmap(m, group);
-        int error = e2d_check(m, map, m->block_size);
+        int error = e2d_interrupted(m);
 
+        if (!error)
+            error = e2d_check(m, map, m->block_size);
         if (!error)
             error = e2d_check(m, e2d_block_bitmap(m, group), m->block_size);
         if (error)
@@ -149,8 +194,10 @@ static int walk_all(struct scan *scan)
     return each_inode(scan, walk_inode);
 }
 
-int e2d_verify(struct ext2dax_mount *m)
+/* Takes no lock, because no other thread uses the mount yet. */
+int ext2dax_verify(struct ext2dax_mounting *mounting)
 {
+    struct ext2dax_mount *m = mounting->mount;
     struct scan scan = {.m = m};
     size_t bytes = ((size_t)m->blocks >> 3) + 1;
     int error;
@@ -159,9 +206,11 @@ int e2d_verify(struct ext2dax_mount *m)
     if (!scan.owned)
         return -EXT2DAX_ENOMEM;
     memset(scan.owned, 0, bytes);
+    e2d_scan_hint(m, true);
     error = walk_all(&scan);
     if (!error)
         error = each_inode(&scan, check_attributes);
+    e2d_scan_hint(m, false);
     e2d_release(m, scan.owned, bytes);
     return error;
 }

@@ -1,145 +1,84 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Directories as blocks of entries.
+ * Directories as blocks of dirents.
  *
- * The entries of a block tile it without a gap, so an entry's length alone says where the next one begins, and one
- * aligned store of a length (or of an inode number, for an unused entry) adds or removes a name. Entries never move: the
- * offset of one is the same for its whole life, which is what makes an offset a cookie for readdir. Nothing is believed
- * of a block until all of it has been checked, so a walk ends after at most a block's size / 12 steps.
+ * The dirents of a block tile it without a gap. So a dirent's length alone determines where the
+ * next dirent begins, and a single aligned store of a length (or of an inode number, for an unused
+ * dirent) adds or removes a name. Dirents never move. The offset of a dirent stays the same for its
+ * whole life, so an offset can serve readdir as a cookie.
+ *
+ * The name table of a directory, if any, says where a name is and where a new name fits. Without a
+ * table a walk reads all blocks. Both choose the lowest block with room, and so leave equal images.
  */
-#include "dir.h"
+#include "names/dir.h"
 
-#include "grow.h"
-#include "lock.h"
-#include "map.h"
-#include "persist.h"
-#include "super.h"
+#include "file/block_plan.h"
+#include "names/dir_index.h"
+#include "names/name_cache.h"
+#include "disk/inode.h"
+#include "base/lock.h"
+#include "base/persist.h"
+#include "disk/super.h"
+#include "base/skips.h"
 
-#define SHORTEST   12u         /* a header and one to four bytes of name */
-#define SIZE_LIMIT 0x7FFFFFFFu /* bytes: a directory's size has 31 bits */
-
-/* Bytes that an entry with a name of `length` bytes fills. */
-static uint32_t filled(size_t length)
-{
-    return (EXT2DAX_DIRENT_HEADER + (uint32_t)length + 3) & ~3u;
-}
-
-int e2d_dir_corrupt(struct ext2dax_inode *directory, const char *field, uint64_t value, const char *reason)
-{
-    return e2d_corrupt(directory->mount, "directory", directory->number, field, value, reason);
-}
-
-/* ---- walking ---- */
-
-int e2d_dir_walk(struct ext2dax_inode *directory, uint64_t offset, struct e2d_dir_walk *walk)
-{
-    struct ext2dax_mount *m = directory->mount;
-    uint64_t size = e2d_size(directory);
-
-    /* No holes: one with more blocks than the image has would be read for ever, some of them again and again. */
-    if (size == 0 || size > SIZE_LIMIT || (size & (m->block_size - 1)) != 0 || size >> m->block_shift > m->blocks)
-        return e2d_dir_corrupt(directory, "size", size, "not a number of whole blocks that a directory can have");
-    walk->directory = directory;
-    walk->run.logical = walk->run.length = 0;
-    walk->end = size >> m->block_shift;
-    walk->next = e2d_min64(offset >> m->block_shift, walk->end);
-    return 0;
-}
-
-/* What is wrong with an entry at `offset` of a block, `length` bytes long as far as it says; NULL: nothing. */
-static const char *entry_fault(const struct ext2dax_mount *m, const struct ext2dax_disk_dirent *entry, uint32_t offset,
-                               uint32_t length)
-{
-    uint32_t number = e2d_get32(entry->inode);
-
-    if (length < SHORTEST || length > m->block_size - offset)
-        return "entry shorter than can be, or past its block's end";
-    if ((length & 3) != 0)
-        return "entry length not a multiple of 4";
-    if (filled(entry->name_length) > length)
-        return "name longer than its entry";
-    if (!m->filetype && entry->type != 0)
-        return "name longer than 255 bytes";
-    if (number > m->inodes)
-        return "inode number past the last inode";
-    if (number != 0 && number < m->first_inode && number != EXT2DAX_ROOT_INODE)
-        return "entry names a reserved inode";
-    if (number != 0 && entry->name_length == 0)
-        return "entry without a name";
-    return NULL;
-}
-
-int e2d_dir_check(struct ext2dax_inode *directory, uint64_t logical, unsigned char *block)
-{
-    struct ext2dax_mount *m = directory->mount;
-    uint32_t offset, length;
-    const char *fault;
-    int error = e2d_check(m, block, m->block_size);
-
-    if (error != 0)
-        return error;
-    for (offset = 0; offset < m->block_size; offset += length) {
-        const struct ext2dax_disk_dirent *entry = e2d_entry(block, offset);
-
-        if (m->block_size - offset < SHORTEST) {
-            fault = "no room for an entry at the block's end";
-        } else {
-            length = e2d_get16(entry->length);
-            if (length == 0xFFFFu && m->block_size == 0x10000u)
-                length = 0x10000u;
-            fault = entry_fault(m, entry, offset, length);
-        }
-        if (fault)
-            return e2d_dir_corrupt(directory, "entry at byte", (logical << m->block_shift) + offset, fault);
-    }
-    return 0;
-}
-
-int e2d_dir_step(struct e2d_dir_walk *walk, unsigned char **block)
-{
-    struct ext2dax_inode *directory = walk->directory;
-    struct ext2dax_run *run = &walk->run;
-    uint64_t logical = walk->next;
-    int error;
-
-    if (logical == walk->end)
-        return 0;
-    if (logical - run->logical >= run->length) {
-        error = e2d_map(directory, logical, walk->end - logical, run);
-        if (error != 0)
-            return error;
-        if (run->physical == 0)
-            return e2d_dir_corrupt(directory, "block", logical, "is a hole");
-    }
-    *block = e2d_block(directory->mount, (uint32_t)(run->physical + (logical - run->logical)));
-    error = e2d_dir_check(directory, logical, *block);
-    if (error != 0)
-        return error;
-    walk->next++;
-    return 1;
-}
+/* Dirents with the hash of a name, compared before a walk. */
+#define SAME_HASH_MAX 16u
 
 /* ---- looking ---- */
 
-/* Looks for a name in a checked block; `before` becomes the entry in front of the one returned. */
-static struct ext2dax_disk_dirent *find_in_block(const struct ext2dax_mount *m, unsigned char *block, const char *name,
-                                                 size_t length, struct ext2dax_disk_dirent **before)
+/* Maps and checks block number `logical`. Returns 0, EUCLEAN or EIO. */
+static int checked_block(struct ext2dax_inode *directory, uint64_t logical, unsigned char **block)
 {
-    struct ext2dax_disk_dirent *entry;
-    uint32_t offset;
+    struct e2d_dir_walk walk;
+    int step = e2d_dir_walk(directory, logical << directory->mount->block_shift, &walk);
 
-    *before = NULL;
-    for (offset = 0; offset < m->block_size; offset += e2d_entry_length(m, entry)) {
-        entry = e2d_entry(block, offset);
-        if (e2d_entry_name_length(m, entry) == length && e2d_get32(entry->inode) != 0 &&
-            memcmp(e2d_entry_name(entry), name, length) == 0)
-            return entry;
-        *before = entry;
-    }
-    return NULL;
+    if (step == 0)
+        step = e2d_dir_step(&walk, block);
+    if (step < 0)
+        return step;
+    return step > 0 ? 0 : e2d_dir_corrupt(directory, "block", logical, "past the end of the directory");
 }
 
-int e2d_dir_find(struct ext2dax_inode *directory, const char *name, size_t length, struct e2d_dirent *found)
+/* Looks for a name in block number `logical`. Returns whether the block has the name. */
+static bool found_in(struct ext2dax_inode *directory, uint64_t logical, unsigned char *block, const char *name,
+                     size_t length, struct e2d_dirent *found)
+{
+    const struct ext2dax_mount *m = directory->mount;
+
+    found->dirent = e2d_dir_find_in(m, block, name, length, &found->before);
+    if (!found->dirent)
+        return false;
+    found->offset = (uint32_t)(logical << m->block_shift) + (uint32_t)((unsigned char *)found->dirent - block);
+    return true;
+}
+
+/*
+ * Finds a name by the table. Returns EAGAIN if so many dirents have the hash of the name that a
+ * search block by block is no slower.
+ */
+static int find_by_table(struct ext2dax_inode *directory, const struct e2d_name_table *table, const char *name,
+                         size_t length, struct e2d_dirent *found)
+{
+    struct ext2dax_mount *m = directory->mount;
+    uint32_t hash = e2d_names_hash(m, name, length), cursor = hash, offset;
+    unsigned char *block;
+    unsigned attempts;
+    int error;
+
+    for (attempts = 0; attempts < SAME_HASH_MAX; attempts++) {
+        offset = e2d_names_next(table, hash, &cursor);
+        if (offset == E2D_NAMES_NO_OFFSET)
+            return -EXT2DAX_ENOENT;
+        error = checked_block(directory, offset >> m->block_shift, &block);
+        if (error != 0)
+            return error;
+        if (found_in(directory, offset >> m->block_shift, block, name, length, found))
+            return 0;
+    }
+    return -EXT2DAX_EAGAIN;
+}
+
+static int find_by_walk(struct ext2dax_inode *directory, const char *name, size_t length, struct e2d_dirent *found)
 {
     struct e2d_dir_walk walk;
     unsigned char *block;
@@ -148,34 +87,65 @@ int e2d_dir_find(struct ext2dax_inode *directory, const char *name, size_t lengt
     if (step != 0)
         return step;
     while ((step = e2d_dir_step(&walk, &block)) > 0) {
-        found->entry = find_in_block(directory->mount, block, name, length, &found->before);
-        if (found->entry)
-            return 0;
+        if (found_in(directory, walk.next - 1, block, name, length, found))
+            break;
     }
-    return step != 0 ? step : -EXT2DAX_ENOENT;
+    e2d_names_scanned(directory, walk.next);
+    return step > 0 ? 0 : step < 0 ? step : -EXT2DAX_ENOENT;
 }
 
-/* The first entry of a checked block with room for `need` more bytes becomes the slot. */
-static void room_in_block(const struct ext2dax_mount *m, unsigned char *block, uint32_t need, struct e2d_dir_slot *slot)
+int e2d_dir_find(struct ext2dax_inode *directory, const char *name, size_t length, struct e2d_dirent *found)
+{
+    const struct e2d_name_table *table = e2d_names_of(directory);
+    struct e2d_index_leaf leaf;
+    int error = table ? find_by_table(directory, table, name, length, found) : -EXT2DAX_EAGAIN;
+
+    if (error == -EXT2DAX_EAGAIN)
+        error = e2d_index_find(directory, name, length, found, &leaf);
+    return error != -EXT2DAX_EAGAIN ? error : find_by_walk(directory, name, length, found);
+}
+
+/* Selects the first dirent of a checked block with room for `need` more bytes as the slot. */
+static void room_in_block(const struct ext2dax_mount *m, unsigned char *block, uint64_t logical, uint32_t need,
+                          struct e2d_dir_slot *slot)
 {
     uint32_t offset, length, used;
 
     for (offset = 0; offset < m->block_size; offset += length) {
-        struct ext2dax_disk_dirent *entry = e2d_entry(block, offset);
+        struct ext2dax_disk_dirent *dirent = e2d_dirent(block, offset);
 
-        length = e2d_entry_length(m, entry);
-        used = e2d_get32(entry->inode) != 0 ? filled(entry->name_length) : 0;
+        length = e2d_dirent_length(m, dirent);
+        used = e2d_dirent_used(dirent);
         if (length < used || length - used < need)
             continue;
-        slot->before = used != 0 ? entry : NULL;
+        slot->before = used != 0 ? dirent : NULL;
         slot->before_length = used;
-        slot->entry = e2d_entry(block, offset + used);
+        slot->dirent = e2d_dirent(block, offset + used);
         slot->length = length - used;
+        slot->offset = (uint32_t)(logical << m->block_shift) + offset + used;
         return;
     }
 }
 
-int e2d_dir_room(struct ext2dax_inode *directory, const char *name, size_t length, struct e2d_dir_slot *slot)
+/* Finds a place by the table. Returns EAGAIN if the block of the table has no room. */
+static int room_by_table(struct ext2dax_inode *directory, const struct e2d_name_table *table, uint32_t need,
+                         struct e2d_dir_slot *slot)
+{
+    uint32_t logical = e2d_names_room(table, need);
+    unsigned char *block;
+    int error;
+
+    if (logical == E2D_NAMES_NO_BLOCK)
+        return 0;
+    error = checked_block(directory, logical, &block);
+    if (error != 0)
+        return error;
+    room_in_block(directory->mount, block, logical, need, slot);
+    return slot->dirent ? 0 : -EXT2DAX_EAGAIN;
+}
+
+/* Finds a place by a walk, which also sees whether the name exists. */
+static int room_by_walk(struct ext2dax_inode *directory, const char *name, size_t length, struct e2d_dir_slot *slot)
 {
     struct ext2dax_mount *m = directory->mount;
     struct ext2dax_disk_dirent *before;
@@ -183,33 +153,69 @@ int e2d_dir_room(struct ext2dax_inode *directory, const char *name, size_t lengt
     unsigned char *block;
     int step = e2d_dir_walk(directory, 0, &walk);
 
-    memset(slot, 0, sizeof(*slot));
     if (step != 0)
         return step;
     while ((step = e2d_dir_step(&walk, &block)) > 0) {
-        if (find_in_block(m, block, name, length, &before))
+        if (e2d_dir_find_in(m, block, name, length, &before))
             return -EXT2DAX_EEXIST;
-        if (!slot->entry)
-            room_in_block(m, block, filled(length), slot);
+        if (!slot->dirent)
+            room_in_block(m, block, walk.next - 1, e2d_dirent_filled(length), slot);
     }
+    e2d_names_scanned(directory, walk.next);
     return step;
+}
+
+/*
+ * Finds a place in the leaf of the index where the name belongs. Returns 0, EEXIST, EAGAIN if the
+ * index has no such place, EUCLEAN or EIO.
+ */
+static int room_by_index(struct ext2dax_inode *directory, const char *name, size_t length, struct e2d_dir_slot *slot)
+{
+    struct e2d_index_leaf leaf;
+    struct e2d_dirent found;
+    int error = e2d_index_find(directory, name, length, &found, &leaf);
+
+    if (error == 0)
+        return -EXT2DAX_EEXIST;
+    if (error != -EXT2DAX_ENOENT)
+        return error;
+    room_in_block(directory->mount, leaf.block, leaf.logical, e2d_dirent_filled(length), slot);
+    slot->in_leaf = slot->dirent != NULL;
+    return slot->in_leaf ? 0 : -EXT2DAX_EAGAIN;
+}
+
+int e2d_dir_room(struct ext2dax_inode *directory, const char *name, size_t length, struct e2d_dir_slot *slot)
+{
+    const struct e2d_name_table *table = e2d_names_of(directory);
+    struct e2d_dirent found;
+    int error = table ? find_by_table(directory, table, name, length, &found) : -EXT2DAX_EAGAIN;
+    bool absent = error == -EXT2DAX_ENOENT;
+
+    memset(slot, 0, sizeof(*slot));
+    if (error == 0)
+        return -EXT2DAX_EEXIST;
+    if (absent || error == -EXT2DAX_EAGAIN)
+        error = room_by_index(directory, name, length, slot);
+    if (absent && error == -EXT2DAX_EAGAIN)
+        error = room_by_table(directory, table, e2d_dirent_filled(length), slot);
+    return error != -EXT2DAX_EAGAIN ? error : room_by_walk(directory, name, length, slot);
 }
 
 /* ---- changing ---- */
 
-int e2d_dir_unindex(struct ext2dax_inode *directory)
+int(e2d_dir_unindex)(struct ext2dax_inode *directory)
 {
     uint32_t flags = e2d_get32(directory->disk->flags);
 
     if ((flags & EXT2DAX_FL_INDEX) == 0)
         return 0;
     e2d_store32(directory->mount, &directory->disk->flags, flags & ~EXT2DAX_FL_INDEX);
-    return e2d_order(directory->mount, E2D_STEP_INODE);
+    return e2d_order(directory->mount, E2D_FENCE_INODE);
 }
 
-/* Writes an entry in one piece: header, name and the padding behind it. */
-static void write_entry(struct ext2dax_mount *m, void *at, uint32_t number, uint32_t entry_length, const char *name,
-                        size_t length, uint8_t type)
+/* Writes a whole dirent, that is header, name and padding. */
+static void write_dirent(struct ext2dax_mount *m, void *at, uint32_t number, uint32_t entry_length, const char *name,
+                         size_t length, uint8_t type)
 {
     struct {
         struct ext2dax_disk_dirent head;
@@ -222,40 +228,55 @@ static void write_entry(struct ext2dax_mount *m, void *at, uint32_t number, uint
     body.head.name_length = (uint8_t)length;
     body.head.type = type;
     memcpy(body.name, name, length);
-    e2d_copy(m, at, &body, filled(length));
+    e2d_copy(m, at, &body, e2d_dirent_filled(length));
 }
 
-/* Adds a block that holds the new entry alone. */
-static int grow(struct ext2dax_inode *directory, const char *name, size_t length, uint32_t number, uint8_t type)
+/* Adds a block that holds only the new dirent, which is unused if `number` is 0. */
+static int extend(struct ext2dax_inode *directory, const char *name, size_t length, uint32_t number, uint8_t type)
 {
     struct ext2dax_mount *m = directory->mount;
     uint64_t size = e2d_size(directory);
     uint64_t first = size >> m->block_shift;
     uint32_t flags = e2d_get32(directory->disk->flags);
     struct e2d_plan plan;
+    void *dirent;
     size_t contiguous;
     int error;
 
-    if (size + m->block_size > SIZE_LIMIT)
+    if (size + m->block_size > E2D_DIR_SIZE_MAX)
         return -EXT2DAX_ENOSPC;
     error = e2d_plan_blocks(&plan, directory, first, 1, size + m->block_size, false);
     if (error != 0)
         return error;
     e2d_plan_zero(&plan, size, size);
-    write_entry(m, e2d_plan_at(&plan, size, &contiguous), number, m->block_size, name, length, type);
+    dirent = e2d_plan_at(&plan, size, &contiguous);
+    write_dirent(m, dirent, number, m->block_size, name, length, type);
 
     error = e2d_dir_unindex(directory);
     if (error == 0)
-        error = e2d_plan_publish_growing(&plan, size + m->block_size, UINT64_MAX);
-    if (error == 0)
+        error = e2d_plan_publish_extending(&plan, size + m->block_size, UINT64_MAX);
+    if (error == 0) {
+        e2d_names_added(directory, dirent, (uint32_t)size);
+        if (number == 0)
+            e2d_names_removed(directory, dirent, (uint32_t)size);
         return 0;
+    }
     e2d_plan_drop(&plan);
-    /* No entry has changed, so an index that was given up is still right. */
+    /* After a failed fence the new block may belong to the directory already. */
+    if (e2d_has_failed(m))
+        e2d_names_drop(directory);
+    /* No dirent has changed, so an index dropped above is still valid. */
     if (!e2d_has_failed(m) && flags != e2d_get32(directory->disk->flags))
         e2d_store32(m, &directory->disk->flags, flags);
     if (error == -EXT2DAX_EAGAIN)
         error = e2d_dir_corrupt(directory, "block", first, "allocated past the end of the directory");
     return error;
+}
+
+int e2d_dir_grow(struct ext2dax_inode *directory)
+{
+    E2D_MUST_HOLD(directory->mount, &directory->io);
+    return extend(directory, "", 0, 0, EXT2DAX_FT_UNKNOWN);
 }
 
 int e2d_dir_prepare(struct ext2dax_inode *directory, const char *name, size_t length, uint32_t number, uint8_t type,
@@ -268,16 +289,19 @@ int e2d_dir_prepare(struct ext2dax_inode *directory, const char *name, size_t le
     if (!m->filetype)
         type = EXT2DAX_FT_UNKNOWN;
     slot->number = number;
-    if (!slot->entry) {
-        error = grow(directory, name, length, number, type);
+    if (!slot->dirent) {
+        error = extend(directory, name, length, number, type);
         slot->published = error == 0;
         return error;
     }
-    /* An index keeps its own data in what looks like slack, so it goes before the slack is written. */
-    error = e2d_dir_unindex(directory);
+    /*
+     * An index keeps its own data in apparent slack, so the index is dropped before the slack is
+     * written. A leaf has real slack, and a name in the leaf of its hash keeps the index valid.
+     */
+    error = slot->in_leaf ? 0 : e2d_dir_unindex(directory);
     if (error != 0)
         return error;
-    write_entry(m, slot->entry, slot->before ? number : 0, slot->length, name, length, type);
+    write_dirent(m, slot->dirent, slot->before ? number : 0, slot->length, name, length, type);
     return 0;
 }
 
@@ -290,20 +314,22 @@ void e2d_dir_publish(struct ext2dax_inode *directory, const struct e2d_dir_slot 
     if (slot->before)
         e2d_store16(m, &slot->before->length, slot->before_length);
     else
-        e2d_store32(m, &slot->entry->inode, slot->number);
+        e2d_store32(m, &slot->dirent->inode, slot->number);
+    e2d_names_added(directory, slot->dirent, slot->offset);
 }
 
-void e2d_dir_remove(struct ext2dax_inode *directory, const struct e2d_dirent *found)
+void(e2d_dir_remove)(struct ext2dax_inode *directory, const struct e2d_dirent *found)
 {
     struct ext2dax_mount *m = directory->mount;
     uint32_t length;
 
     E2D_MUST_HOLD(m, &directory->io);
     if (!found->before) {
-        e2d_store32(m, &found->entry->inode, 0);
-        return;
+        e2d_store32(m, &found->dirent->inode, 0);
+    } else {
+        length = (uint32_t)((unsigned char *)found->dirent - (unsigned char *)found->before);
+        length += e2d_dirent_length(m, found->dirent);
+        e2d_store16(m, &found->before->length, length == 0x10000u ? 0xFFFFu : length);
     }
-    length = (uint32_t)((unsigned char *)found->entry - (unsigned char *)found->before);
-    length += e2d_entry_length(m, found->entry);
-    e2d_store16(m, &found->before->length, length == 0x10000u ? 0xFFFFu : length);
+    e2d_names_removed(directory, found->dirent, found->offset);
 }

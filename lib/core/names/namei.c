@@ -2,17 +2,18 @@
 /*
  * Paths: from the root down, name by name, through symbolic links.
  *
- * A link on the way is replaced by its target in front of what is left of the path, in a buffer of its own, so that a
- * path is always one string and the walk one loop; at most 40 replacements, each less than a block longer, bound both.
+ * A symbolic link is replaced by its target in front of the rest of the path, in a newly allocated
+ * buffer. So a path is always a single string and the walk a single loop. At most 40 replacements,
+ * each adding less than a block, bound both.
  */
 #include "ext2dax/name.h"
 
-#include "incore.h"
-#include "inode.h"
-#include "lock.h"
-#include "map.h"
-#include "persist.h"
-#include "super.h"
+#include "base/internal.h"
+#include "disk/inode.h"
+#include "base/lock.h"
+#include "tree/map.h"
+#include "base/persist.h"
+#include "disk/super.h"
 
 #define LINKS_MAX 40u
 
@@ -26,7 +27,9 @@ static int corrupt(struct ext2dax_inode *inode, const char *field, uint64_t valu
     return e2d_corrupt(inode->mount, "inode", inode->number, field, value, reason);
 }
 
-/* Where a link's target lies in the image, and its length; the link's io is held. */
+/*
+ * Finds a link's target in the image, and the length of the target. The caller holds the link's io.
+ */
 static int target(struct ext2dax_inode *inode, const char **at, size_t *length)
 {
     struct ext2dax_mount *m = inode->mount;
@@ -66,11 +69,11 @@ int64_t ext2dax_readlink(struct ext2dax_inode *inode, char *buffer, size_t size)
     return error != 0 ? error : (int64_t)length;
 }
 
-/* What is left of a path, in the caller's string or in a buffer of ours. */
+/* The rest of a path, in the caller's string or in a buffer of this file. */
 struct rest {
     const char *at;
     size_t length;
-    char *buffer; /* NULL: still the caller's string */
+    char *buffer; /* NULL for the caller's string */
     size_t size;
     unsigned links; /* followed so far */
 };
@@ -83,7 +86,7 @@ static void skip_slashes(struct rest *rest)
     }
 }
 
-/* Puts a link's target in front of the rest; *absolute: it begins at the root. */
+/* Puts a link's target in front of the rest. Sets *absolute if the target begins at the root. */
 static int follow(struct rest *rest, struct ext2dax_inode *link, bool *absolute)
 {
     struct ext2dax_mount *m = link->mount;
@@ -116,7 +119,10 @@ static int follow(struct rest *rest, struct ext2dax_inode *link, bool *absolute)
     return 0;
 }
 
-/* One name further: *at becomes what it stands for, or stays (or becomes the root) where that is a link to follow. */
+/*
+ * Walks a single name. *at becomes the inode of the name. For a link to follow, *at stays, or
+ * becomes the root if the target is absolute.
+ */
 static int step(struct rest *rest, unsigned flags, struct ext2dax_inode **at)
 {
     struct ext2dax_mount *m = (*at)->mount;

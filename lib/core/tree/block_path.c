@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Logical block to slot and indices. Behind the 12 direct blocks come three subtrees of 1, 2 and 3 levels, each spanning
- * pointers^level blocks; an index is a digit of the block's place in its subtree, counted in base `pointers`, which is a
- * power of two, so digits are shifts. The largest number met is below 2^43.
+ * Conversion of a logical block to slot and indices. After the 12 direct blocks come three subtrees
+ * of 1, 2 and 3 levels, each with pointers^level blocks. An index is a digit of the position in the
+ * subtree, in base `pointers`. The base is a power of two, so digits are extracted by shifts. The
+ * largest number is below 2^43.
  */
-#include "path.h"
+#include "tree/block_path.h"
 
 bool e2d_path(const struct ext2dax_mount *m, uint64_t logical, struct e2d_path *path)
 {
@@ -46,26 +47,4 @@ uint64_t e2d_path_base(const struct ext2dax_mount *m, uint32_t slot)
     for (before = EXT2DAX_IND; before < slot; before++)
         base += e2d_path_span(m, before - EXT2DAX_IND + 1);
     return base;
-}
-
-/*
- * floor(2^32 / d), long division bit by bit; for d = 1, which would need a 33rd bit, 2^32 - 1 (the first subtraction
- * leaves what the next one starts with). Multiplying by it estimates a quotient that is never too large and at most 1 too
- * small, which e2d_divide() mends.
- */
-uint32_t e2d_reciprocal(uint32_t d)
-{
-    uint64_t rest = 1;
-    uint32_t quotient = 0;
-    unsigned bit;
-
-    for (bit = 0; bit < 32; bit++) {
-        rest <<= 1;
-        quotient <<= 1;
-        if (rest >= d) {
-            rest -= d;
-            quotient |= 1;
-        }
-    }
-    return quotient;
 }

@@ -1,28 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pointer chains. Each pointer is checked before anything is read through it, so a hostile tree can at worst name the
- * wrong data blocks, never lead outside the image or into metadata; and a chain has at most E2D_DEPTH_MAX links, so it
- * cannot loop.
+ * Pointer chains. Each pointer is checked before the block is read. So a hostile tree can only name
+ * wrong data blocks, and cannot lead outside the image or into metadata. A chain has at most
+ * E2D_DEPTH_MAX links, so a chain cannot loop.
  */
-#include "branch.h"
+#include "tree/lookup.h"
 
-#include "balloc.h"
-#include "persist.h"
-#include "super.h"
-#include "zone.h"
+#include "alloc/balloc.h"
+#include "base/persist.h"
+#include "disk/super.h"
+#include "disk/system_zone.h"
+#include "base/skips.h"
 
 int e2d_pointer_check(struct ext2dax_inode *inode, uint32_t block, uint32_t count)
 {
     struct ext2dax_mount *m = inode->mount;
-    uint32_t offender;
+    uint32_t offender = e2d_zone_offender(m, block, count);
 
-    if (E2D_MUTANT(POINTER_UNCHECKED))
-        return 0;
-    offender = e2d_zone_offender(m, block, count);
     if (offender == 0 && block != 0)
         return 0;
     return e2d_corrupt(m, "inode", inode->number, "block pointer", block != 0 ? offender : block,
                        offender >= m->blocks ? "lies outside the image" : "lies in a metadata zone");
+}
+
+uint32_t e2d_pointers_good(const struct ext2dax_inode *inode, uint32_t block, uint32_t count)
+{
+    uint32_t offender = e2d_zone_offender(inode->mount, block, count);
+
+    return block == 0 ? 0 : offender == 0 ? count : offender - block;
+}
+
+/*
+ * Checks a pointer block before the block is read. Returns 0, -EUCLEAN or -EIO, reported if
+ * `needed`.
+ */
+static int enter(struct ext2dax_inode *inode, uint32_t block, bool needed)
+{
+    struct ext2dax_mount *m = inode->mount;
+    int rc;
+
+    if (needed) {
+        rc = e2d_pointer_check(inode, block, 1);
+        return rc != 0 ? rc : e2d_check(m, e2d_block(m, block), m->block_size);
+    }
+    if (e2d_pointers_good(inode, block, 1) == 0)
+        return -EXT2DAX_EUCLEAN;
+    return e2d_readable(m, e2d_block(m, block), m->block_size) ? 0 : -EXT2DAX_EIO;
 }
 
 int e2d_blocks_possible(struct ext2dax_inode *inode, uint64_t met)
@@ -34,7 +57,7 @@ int e2d_blocks_possible(struct ext2dax_inode *inode, uint64_t met)
     return e2d_corrupt(m, "inode", inode->number, "block tree", met, "has more blocks than the image");
 }
 
-int e2d_leaf(struct ext2dax_inode *inode, uint64_t logical, struct e2d_leaf *leaf)
+int e2d_leaf(struct ext2dax_inode *inode, uint64_t logical, bool needed, struct e2d_leaf *leaf)
 {
     struct ext2dax_mount *m = inode->mount;
     struct ext2dax_le32 *slots = inode->disk->block;
@@ -56,13 +79,10 @@ int e2d_leaf(struct ext2dax_inode *inode, uint64_t logical, struct e2d_leaf *lea
             leaf->count = span;
             return 0;
         }
-        rc = e2d_pointer_check(inode, block, 1);
+        rc = enter(inode, block, needed);
         if (rc != 0)
             return rc;
         slots = e2d_block(m, block);
-        rc = e2d_check(m, slots, m->block_size);
-        if (rc != 0)
-            return rc;
         at = path.index[i];
     }
     leaf->slots = slots;

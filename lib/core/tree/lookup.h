@@ -1,31 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pointer chains: from an inode down to the slot that names a block. Pointers are read with acquire loads, since other
- * faults may be adding some; whoever takes pointers away excludes every reader (dax_sem or io).
+ * Pointer chains from an inode down to the slot with the pointer to a block. Pointers are loaded
+ * with acquire, because concurrent faults may add pointers. Calls that remove pointers exclude all
+ * readers (dax_sem or io).
  */
-#ifndef E2D_BRANCH_H
-#define E2D_BRANCH_H
+#ifndef E2D_TREE_LOOKUP_H
+#define E2D_TREE_LOOKUP_H
 
-#include "incore.h"
-#include "path.h"
+#include "base/internal.h"
+#include "tree/block_path.h"
 
-/* A pointer array: the part of the tree that holds the data pointers around one logical block. */
+/* A pointer array, which is the part of the tree with the data pointers around a logical block. */
 struct e2d_leaf {
-    struct ext2dax_le32 *slots; /* NULL: the chain ends above, everything here is a hole */
+    struct ext2dax_le32 *slots; /* NULL if the chain ends above, so all blocks are holes */
     uint64_t first;             /* logical block of slots[0] */
-    uint64_t count;             /* slots; where slots is NULL: blocks from `first` that the missing subtree spans */
+    /*
+     * Number of slots. If slots is NULL, number of blocks in the missing subtree, from `first` on.
+     */
+    uint64_t count;
 };
 
-/* Checks a pointer met in the tree: EUCLEAN (reported, error bit set) when outside the image or metadata. */
+/*
+ * Checks a pointer (or a run) from the tree. Returns 0, or -EUCLEAN if a block is 0, outside the
+ * image or metadata. Reports the error and sets the error bit in the superblock.
+ */
 int e2d_pointer_check(struct ext2dax_inode *inode, uint32_t block, uint32_t count);
 
 /*
- * For walks that no caller's buffer bounds: EUCLEAN (reported, error bit set) when `met`, the file's blocks met so far, are
- * more than the image has, as when a pointer block names itself.
+ * Returns the number of blocks at the start of the run which may belong to a file. Does not report.
+ */
+uint32_t e2d_pointers_good(const struct ext2dax_inode *inode, uint32_t block, uint32_t count);
+
+/*
+ * Checks `met`, the number of blocks of the file found so far by a walk which is not bounded by the
+ * size of a buffer. Returns 0, or -EUCLEAN if `met` exceeds the blocks of the image, as with a
+ * pointer block pointing to itself. Reports the error and sets the error bit in the superblock.
  */
 int e2d_blocks_possible(struct ext2dax_inode *inode, uint64_t met);
 
-/* Finds the leaf that holds `logical`. EFBIG: the tree does not reach it; EUCLEAN; EIO (poison). */
-int e2d_leaf(struct ext2dax_inode *inode, uint64_t logical, struct e2d_leaf *leaf);
+/*
+ * Finds the leaf which contains `logical`. EUCLEAN and EIO are reported only if the leaf is
+ * `needed`, because read-ahead callers can continue without the leaf.
+ * Returns 0 or a negative errno
+ *   EFBIG    the tree does not reach `logical` (not reported)
+ *   EUCLEAN  a pointer is outside the image or in metadata
+ *   EIO      a pointer block cannot be read
+ */
+int e2d_leaf(struct ext2dax_inode *inode, uint64_t logical, bool needed, struct e2d_leaf *leaf);
 
 #endif

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Logical run to physical run. A run is followed from leaf to leaf, across pointer blocks, as long as it stays contiguous
- * (or a hole) and the caller wants more; a missing subtree is passed over in one step, however much it spans.
+ * Mapping of a run of logical blocks to a run of physical blocks. A run is followed from leaf to
+ * leaf, across pointer blocks, as long as the run is contiguous (or a hole) and the caller requests
+ * more. A missing subtree is skipped in a single step, regardless of the number of blocks.
  */
-#include "map.h"
+#include "tree/map.h"
 
-#include "branch.h"
-#include "inode.h"
-#include "lock.h"
-#include "super.h"
+#include "tree/lookup.h"
+#include "tree/quick_map.h"
+#include "disk/inode.h"
+#include "base/lock.h"
+#include "disk/super.h"
 
-/* How many slots from `at` on, at most `max`, continue the run that has `block` at the first; `n` are known to. */
+/*
+ * Returns the number of slots from `at` on, at most `max`, which continue the run starting with
+ * `block`. The first `n` slots are known to belong to the run.
+ */
 static uint32_t follow(const struct ext2dax_le32 *at, uint32_t max, uint32_t block, uint32_t n)
 {
     if (block == 0) {
@@ -23,7 +28,11 @@ static uint32_t follow(const struct ext2dax_le32 *at, uint32_t max, uint32_t blo
     return n;
 }
 
-int e2d_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct ext2dax_run *run)
+/*
+ * With `needed`, an error at the first block is reported. An error after the first block is never
+ * reported. The run ends there, and the caller meets the error when continuing.
+ */
+static int map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, bool needed, struct ext2dax_run *run)
 {
     struct ext2dax_mount *m = inode->mount;
     struct e2d_leaf leaf;
@@ -39,7 +48,7 @@ int e2d_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct 
     do {
         uint32_t most, got, next, index, known = 0;
 
-        rc = e2d_leaf(inode, logical + length, &leaf);
+        rc = e2d_leaf(inode, logical + length, needed && length == 0, &leaf);
         if (rc != 0)
             break;
         if (!leaf.slots) {
@@ -48,18 +57,26 @@ int e2d_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct 
             length = leaf.first + leaf.count - logical;
             continue;
         }
-        /* A pointer block without pointers may hang in many places of a tree that cannot be. */
-        rc = e2d_blocks_possible(inode, ++leaves);
-        if (rc != 0)
-            return rc;
+        /*
+         * A corrupt tree may refer to an empty pointer block from many places, so the leaves are
+         * counted.
+         */
+        if (++leaves > m->blocks)
+            return needed ? e2d_blocks_possible(inode, leaves) : -EXT2DAX_EUCLEAN;
         index = (uint32_t)(logical + length - leaf.first);
         most = (uint32_t)e2d_min64(leaf.count - index, max - length);
-        /* Read once: were it read again, a fault that fills it meanwhile would leave a run of nothing. */
+        /*
+         * Read a single time. If read again, a concurrent fault filling the hole would leave a run
+         * of length 0.
+         */
         if (length == 0) {
             block = e2d_load_le32(&leaf.slots[index]);
             known = 1;
         }
-        /* Block numbers are 32 bits, and so must a run's last one be: a run never wraps to 0. */
+        /*
+         * Block numbers have 32 bits. The last block of a run must fit as well, so a run never
+         * wraps to 0.
+         */
         next = block == 0 ? 0 : block + (uint32_t)length;
         if (block != 0)
             most = e2d_min32(most, UINT32_MAX - next);
@@ -76,28 +93,33 @@ int e2d_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct 
     run->length = e2d_min64(length, max);
     if (block == 0)
         return 0;
-    /* What lies before the first bad pointer is good; the caller meets the bad one when it goes on there. */
-    while (e2d_pointer_check(inode, block, (uint32_t)run->length) != 0) {
-        if (run->length == 1)
-            return -EXT2DAX_EUCLEAN;
-        run->length = 1;
-    }
-    return 0;
+    run->length = e2d_pointers_good(inode, block, (uint32_t)run->length);
+    if (run->length != 0)
+        return 0;
+    return needed ? e2d_pointer_check(inode, block, 1) : -EXT2DAX_EUCLEAN;
 }
 
-int e2d_map_past_end(struct ext2dax_inode *inode, uint64_t end)
+int e2d_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct ext2dax_run *run)
 {
-    struct ext2dax_mount *m = inode->mount;
-    uint64_t at = e2d_blocks_for(m, e2d_size(inode));
+    return map(inode, logical, max, true, run);
+}
+
+int e2d_map_hint(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct ext2dax_run *run)
+{
+    return map(inode, logical, max, false, run);
+}
+
+int e2d_map_past_end(struct ext2dax_inode *inode, uint64_t from, uint64_t end)
+{
     struct ext2dax_run run;
     int rc;
 
-    for (; at < end; at += run.length) {
+    for (uint64_t at = from; at < end; at += run.length) {
         rc = e2d_map(inode, at, end - at, &run);
         if (rc != 0)
             return rc;
         if (run.physical != 0)
-            return e2d_corrupt(m, "inode", inode->number, "block pointer", run.physical,
+            return e2d_corrupt(inode->mount, "inode", inode->number, "block pointer", run.physical,
                                "lies past the end of the file");
     }
     return 0;
@@ -114,13 +136,13 @@ int ext2dax_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, str
     e2d_read_lock(m, &inode->io);
     end = e2d_blocks_for(m, e2d_size(inode));
     if (logical < end || max == 0 || logical >= m->tree_blocks) {
-        rc = e2d_map(inode, logical, logical < end ? e2d_min64(max, end - logical) : max, run);
+        rc = e2d_map_short(inode, logical, logical < end ? e2d_min64(max, end - logical) : max, run);
     } else {
         run->logical = logical;
         run->physical = run->length = 0;
     }
     e2d_read_unlock(m, &inode->io);
-    /* What follows the last hole is one too. */
+    /* All blocks after the last hole are holes too. */
     if (rc == 0 && run->physical == 0 && logical + run->length >= end)
         run->length = e2d_min64(max, m->tree_blocks - logical);
     return rc;

@@ -1,32 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finding, validating, detaching and freeing part of a block tree. Validation and freeing walk the same way and differ in
- * what they do with a run of blocks. Depth is bounded by the tree's, breadth by counting against the image's blocks, so
- * a tree that points into itself ends as an error.
+ * Removal of a part of a block tree. Finds, validates, detaches and frees.
+ *
+ * Validating and freeing use the same walk, and only treat a run of blocks differently. The depth
+ * of the walk is bounded by the depth of the tree. The breadth is bounded by a count, which must
+ * not exceed the blocks of the image. So a tree with a pointer into itself ends with an error.
  */
-#include "cut.h"
+#include "tree/remove.h"
 
-#include "balloc.h"
-#include "branch.h"
-#include "inode.h"
-#include "path.h"
-#include "persist.h"
-#include "super.h"
+#include "alloc/balloc.h"
+#include "tree/lookup.h"
+#include "disk/inode.h"
+#include "tree/block_path.h"
+#include "base/persist.h"
+#include "disk/super.h"
 
-static void add_run(struct e2d_cut *cut, struct ext2dax_le32 *slots, uint32_t count, unsigned level)
+static void add_run(struct e2d_removal *removal, struct ext2dax_le32 *slots, uint32_t count, unsigned level)
 {
-    cut->run[cut->runs].slots = slots;
-    cut->run[cut->runs].count = count;
-    cut->run[cut->runs].level = level;
-    cut->runs++;
+    removal->run[removal->runs].slots = slots;
+    removal->run[removal->runs].count = count;
+    removal->run[removal->runs].level = level;
+    removal->runs++;
 }
 
-static int pointer_block(struct e2d_cut *cut, uint32_t block, struct ext2dax_le32 **slots)
+static int pointer_block(struct e2d_removal *removal, uint32_t block, struct ext2dax_le32 **slots)
 {
-    struct ext2dax_mount *m = cut->inode->mount;
+    struct ext2dax_mount *m = removal->inode->mount;
     int rc;
 
-    rc = e2d_pointer_check(cut->inode, block, 1);
+    rc = e2d_pointer_check(removal->inode, block, 1);
     if (rc != 0)
         return rc;
     *slots = e2d_block(m, block);
@@ -34,13 +36,14 @@ static int pointer_block(struct e2d_cut *cut, uint32_t block, struct ext2dax_le3
 }
 
 /*
- * The runs inside one pointer array, whose slots each span `span` blocks from logical block `base` on. *empty: the cut
- * leaves nothing in it. Recurses into at most two slots, once for each level of the tree.
+ * Finds the runs inside a pointer array. Each slot spans e2d_path_span(m, level) blocks, from
+ * logical block `base` on. Sets *empty if the removal leaves no block in the array. Recurses into
+ * at most two slots per level of the tree.
  */
-static int find_in(struct e2d_cut *cut, struct ext2dax_le32 *slots, uint32_t count, unsigned level, uint64_t base,
-                   bool *empty)
+static int find_in(struct e2d_removal *removal, struct ext2dax_le32 *slots, uint32_t count, unsigned level,
+                   uint64_t base, bool *empty)
 {
-    const struct ext2dax_mount *m = cut->inode->mount;
+    const struct ext2dax_mount *m = removal->inode->mount;
     uint32_t whole_first = UINT32_MAX, whole_count = 0;
     int rc;
 
@@ -49,11 +52,11 @@ static int find_in(struct e2d_cut *cut, struct ext2dax_le32 *slots, uint32_t cou
         uint32_t block = e2d_load_le32(&slots[i]);
         uint64_t start = base + ((uint64_t)i << (level * m->pointer_shift)), end = start + e2d_path_span(m, level);
         struct ext2dax_le32 *below;
-        unsigned runs = cut->runs;
+        unsigned runs = removal->runs;
         bool below_empty;
 
-        if (start >= cut->first && end <= cut->end) {
-            /* From the first filled slot on, so that an untouched array yields no run at all. */
+        if (start >= removal->first && end <= removal->end) {
+            /* Starts at the first used slot, so an array without pointers has no run. */
             if (whole_count != 0 || block != 0) {
                 whole_first = whole_count == 0 ? i : whole_first;
                 whole_count = i - whole_first + 1;
@@ -62,39 +65,41 @@ static int find_in(struct e2d_cut *cut, struct ext2dax_le32 *slots, uint32_t cou
         }
         if (block == 0)
             continue;
-        if (end <= cut->first || start >= cut->end) {
+        if (end <= removal->first || start >= removal->end) {
             *empty = false;
             continue;
         }
-        rc = pointer_block(cut, block, &below);
+        rc = pointer_block(removal, block, &below);
         if (rc == 0)
-            rc = find_in(cut, below, m->pointers, level - 1, start, &below_empty);
+            rc = find_in(removal, below, m->pointers, level - 1, start, &below_empty);
         if (rc != 0)
             return rc;
         if (below_empty) {
-            cut->runs = runs;
-            add_run(cut, &slots[i], 1, level);
+            removal->runs = runs;
+            add_run(removal, &slots[i], 1, level);
         } else {
             *empty = false;
         }
     }
     if (whole_count != 0)
-        add_run(cut, &slots[whole_first], whole_count, level);
+        add_run(removal, &slots[whole_first], whole_count, level);
     return 0;
 }
 
-/* ---- walking what hangs below the runs ---- */
+/* ---- walk below the runs ---- */
 
 struct walk {
-    struct e2d_cut *cut;
+    struct e2d_removal *removal;
     bool freeing;
-    uint32_t block, count; /* the run being gathered */
-    uint64_t met;          /* blocks so far */
+    void (*each)(void *arg, uint32_t block, uint32_t count); /* called for every run, may be NULL */
+    void *arg;
+    uint32_t block, count; /* current run */
+    uint64_t met;          /* number of blocks so far */
 };
 
 static int take_run(struct walk *walk)
 {
-    struct ext2dax_inode *inode = walk->cut->inode;
+    struct ext2dax_inode *inode = walk->removal->inode;
     struct ext2dax_mount *m = inode->mount;
     uint32_t block = walk->block, count = walk->count;
     int rc;
@@ -102,7 +107,10 @@ static int take_run(struct walk *walk)
     walk->count = 0;
     if (count == 0)
         return 0;
-    /* Checked when freeing too: the bytes of a pointer block may have changed hands with a block claimed twice. */
+    /*
+     * Also checked when freeing. If a block is claimed twice, the contents of a pointer block may
+     * belong to another file by now.
+     */
     rc = e2d_pointer_check(inode, block, count);
     if (rc != 0)
         return rc;
@@ -111,7 +119,9 @@ static int take_run(struct walk *walk)
         return 0;
     }
     rc = e2d_ballocated(m, block, count);
-    if (rc != -EXT2DAX_EUCLEAN)
+    if (rc == 0 && walk->each)
+        walk->each(walk->arg, block, count);
+    if (rc <= 0)
         return rc;
     return e2d_corrupt(m, "inode", inode->number, "block pointer", block,
                        "is to a block marked free, or at the start of a run with one");
@@ -119,7 +129,7 @@ static int take_run(struct walk *walk)
 
 static int take(struct walk *walk, uint32_t block)
 {
-    struct ext2dax_inode *inode = walk->cut->inode;
+    struct ext2dax_inode *inode = walk->removal->inode;
     int rc = 0;
 
     rc = e2d_blocks_possible(inode, ++walk->met);
@@ -135,7 +145,7 @@ static int take(struct walk *walk, uint32_t block)
     return rc;
 }
 
-/* Children before their pointer block: its bytes are read before its bit is cleared. */
+/* Children come before the pointer block, which must be read before its bit is cleared. */
 static int walk_slots(struct walk *walk, const struct ext2dax_le32 *slots, uint32_t count, unsigned level)
 {
     struct ext2dax_le32 *below;
@@ -147,9 +157,9 @@ static int walk_slots(struct walk *walk, const struct ext2dax_le32 *slots, uint3
         if (block == 0)
             continue;
         if (level != 0) {
-            rc = pointer_block(walk->cut, block, &below);
+            rc = pointer_block(walk->removal, block, &below);
             if (rc == 0)
-                rc = walk_slots(walk, below, walk->cut->inode->mount->pointers, level - 1);
+                rc = walk_slots(walk, below, walk->removal->inode->mount->pointers, level - 1);
         }
         if (rc == 0)
             rc = take(walk, block);
@@ -157,85 +167,97 @@ static int walk_slots(struct walk *walk, const struct ext2dax_le32 *slots, uint3
     return rc;
 }
 
-static int walk_cut(struct e2d_cut *cut, bool freeing, uint64_t *met)
+static int walk_removal(struct walk *walk)
 {
-    struct walk walk = {.cut = cut, .freeing = freeing};
-    const struct ext2dax_le32 *saved = cut->saved;
+    struct e2d_removal *removal = walk->removal;
+    const struct ext2dax_le32 *saved = removal->saved;
     int rc = 0;
 
-    for (unsigned i = 0; i < cut->runs && rc == 0; i++) {
-        rc = walk_slots(&walk, saved ? saved : cut->run[i].slots, cut->run[i].count, cut->run[i].level);
+    for (unsigned i = 0; i < removal->runs && rc == 0; i++) {
+        rc = walk_slots(walk, saved ? saved : removal->run[i].slots, removal->run[i].count, removal->run[i].level);
         if (saved)
-            saved += cut->run[i].count;
+            saved += removal->run[i].count;
     }
-    if (rc == 0)
-        rc = take_run(&walk);
-    *met = walk.met;
-    return rc;
+    return rc != 0 ? rc : take_run(walk);
 }
 
-/* ---- the cut ---- */
+/* ---- the removal ---- */
 
-int e2d_cut_find(struct e2d_cut *cut, struct ext2dax_inode *inode, uint64_t first, uint64_t end)
+int e2d_remove_look(struct e2d_removal *removal, struct ext2dax_inode *inode, uint64_t first, uint64_t end)
 {
     const struct ext2dax_mount *m = inode->mount;
     struct ext2dax_le32 *slots = inode->disk->block;
-    uint64_t met;
     bool empty;
     int rc;
 
-    cut->inode = inode;
-    cut->first = first;
-    cut->end = end;
-    cut->runs = 0;
-    cut->saved = NULL;
-    cut->slots = cut->blocks = 0;
+    removal->inode = inode;
+    removal->first = first;
+    removal->end = end;
+    removal->runs = 0;
+    removal->saved = NULL;
+    removal->slots = removal->blocks = 0;
     if (first >= end)
         return 0;
-    rc = find_in(cut, slots, EXT2DAX_DIRECT, 0, 0, &empty);
+    rc = find_in(removal, slots, EXT2DAX_DIRECT, 0, 0, &empty);
     for (uint32_t slot = EXT2DAX_IND; slot < EXT2DAX_SLOTS && rc == 0; slot++)
-        rc = find_in(cut, &slots[slot], 1, slot - EXT2DAX_IND + 1, e2d_path_base(m, slot), &empty);
+        rc = find_in(removal, &slots[slot], 1, slot - EXT2DAX_IND + 1, e2d_path_base(m, slot), &empty);
+    return rc;
+}
+
+int e2d_remove_find(struct e2d_removal *removal, struct ext2dax_inode *inode, uint64_t first, uint64_t end)
+{
+    struct walk walk = {.removal = removal};
+    int rc = e2d_remove_look(removal, inode, first, end);
+
     if (rc == 0)
-        rc = walk_cut(cut, false, &met);
+        rc = walk_removal(&walk);
     if (rc != 0)
         return rc;
-    cut->blocks = (uint32_t)met;
-    for (unsigned i = 0; i < cut->runs; i++)
-        cut->slots += cut->run[i].count;
+    removal->blocks = (uint32_t)walk.met;
+    for (unsigned i = 0; i < removal->runs; i++)
+        removal->slots += removal->run[i].count;
     return 0;
 }
 
-int e2d_cut_prepare(struct e2d_cut *cut)
+int e2d_remove_prepare(struct e2d_removal *removal)
 {
-    if (cut->slots == 0)
+    if (removal->slots == 0)
         return 0;
-    cut->saved = e2d_alloc(cut->inode->mount, (size_t)cut->slots * sizeof *cut->saved);
-    if (!cut->saved)
+    removal->saved = e2d_alloc(removal->inode->mount, (size_t)removal->slots * sizeof *removal->saved);
+    if (!removal->saved)
         return -EXT2DAX_ENOMEM;
-    for (unsigned i = 0, at = 0; i < cut->runs; at += cut->run[i++].count)
-        memcpy(&cut->saved[at], cut->run[i].slots, cut->run[i].count * sizeof *cut->saved);
+    for (unsigned i = 0, at = 0; i < removal->runs; at += removal->run[i++].count)
+        memcpy(&removal->saved[at], removal->run[i].slots, removal->run[i].count * sizeof *removal->saved);
     return 0;
 }
 
-void e2d_cut_detach(struct e2d_cut *cut)
+void e2d_remove_detach(struct e2d_removal *removal)
 {
-    for (unsigned i = 0; i < cut->runs; i++) {
-        for (uint32_t k = 0; k < cut->run[i].count; k++)
-            e2d_put32(&cut->run[i].slots[k], 0);
-        e2d_written(cut->inode->mount, cut->run[i].slots, cut->run[i].count * sizeof *cut->saved);
+    for (unsigned i = 0; i < removal->runs; i++) {
+        for (uint32_t k = 0; k < removal->run[i].count; k++)
+            e2d_put32(&removal->run[i].slots[k], 0);
+        e2d_written(removal->inode->mount, removal->run[i].slots, removal->run[i].count * sizeof *removal->saved);
     }
 }
 
-void e2d_cut_free(struct e2d_cut *cut)
+void e2d_remove_free(struct e2d_removal *removal)
 {
-    uint64_t met;
+    struct walk walk = {.removal = removal, .freeing = true};
 
-    (void)walk_cut(cut, true, &met); /* validated before; what went bad since then is reported and left to e2fsck */
-    e2d_drop_blocks(cut->inode, cut->blocks);
+    /* Validated before. An error since then is reported, and the rest is left to e2fsck. */
+    (void)walk_removal(&walk);
+    e2d_drop_blocks(removal->inode, removal->blocks);
 }
 
-void e2d_cut_close(struct e2d_cut *cut)
+int e2d_remove_each(struct e2d_removal *removal, void (*each)(void *arg, uint32_t block, uint32_t count), void *arg)
 {
-    e2d_release(cut->inode->mount, cut->saved, (size_t)cut->slots * sizeof *cut->saved);
-    cut->saved = NULL;
+    struct walk walk = {.removal = removal, .each = each, .arg = arg};
+
+    return walk_removal(&walk);
+}
+
+void e2d_remove_close(struct e2d_removal *removal)
+{
+    e2d_release(removal->inode->mount, removal->saved, (size_t)removal->slots * sizeof *removal->saved);
+    removal->saved = NULL;
 }

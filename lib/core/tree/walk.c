@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A block tree walked without recursion: the pointer blocks entered, and how far each has been read, are all its state.
+ * Walk over a block tree without recursion. The only state is the list of pointer blocks being
+ * read, with the index in each.
  */
-#include "descend.h"
+#include "tree/walk.h"
 
-#include "path.h"
-#include "persist.h"
+#include "tree/block_path.h"
+#include "base/persist.h"
 
-/* Everything below one pointer of the inode: `depth` levels of pointer blocks, the file's blocks from `first` on. */
+/*
+ * Walks all blocks below a pointer of the inode. The pointer leads to `depth` levels of pointer
+ * blocks. `first` is the first logical block.
+ */
 static int below(struct ext2dax_mount *m, uint32_t top, unsigned depth, uint64_t first, e2d_visit visit, void *arg)
 {
     const struct ext2dax_le32 *level[E2D_DEPTH_MAX];
     uint32_t index[E2D_DEPTH_MAX];
     uint32_t block = top;
     uint64_t logical = first;
-    unsigned at = 0; /* levels entered */
+    unsigned at = 0; /* pointer blocks being read */
 
     for (;;) {
         int answer = block ? visit(arg, block, logical, depth - at) : 0;
@@ -28,7 +32,7 @@ static int below(struct ext2dax_mount *m, uint32_t top, unsigned depth, uint64_t
                 return answer;
             index[at++] = 0;
         } else {
-            /* The next pointer of the lowest level that has one. */
+            /* Next pointer of the lowest level which has another pointer. */
             while (at > 0 && ++index[at - 1] == m->pointers)
                 at--;
             if (at == 0)
@@ -41,7 +45,7 @@ static int below(struct ext2dax_mount *m, uint32_t top, unsigned depth, uint64_t
     }
 }
 
-int e2d_descend(struct ext2dax_mount *m, const struct ext2dax_disk_inode *inode, e2d_visit visit, void *arg)
+int e2d_walk_tree(struct ext2dax_mount *m, const struct ext2dax_disk_inode *inode, e2d_visit visit, void *arg)
 {
     uint64_t first = 0;
     int answer = 0;

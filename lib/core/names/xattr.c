@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls on extended attributes.
+ *
+ * A new attribute goes to the inode where the inode has room, else to the block. A replaced
+ * attribute stays where the attribute is, if possible. A change in the inode which no single store
+ * can publish (a value of another size, or the removal of an entry before the last) moves the
+ * attributes from this entry on to a new block. The pointer to the block is durable before the
+ * entries are removed from the inode. A crash between the two leaves the old attributes, because an
+ * attribute in the inode hides the same name in the block.
+ */
+#include "ext2dax/xattr.h"
+
+#include "alloc/shared.h"
+#include "base/internal.h"
+#include "base/lock.h"
+#include "disk/inode.h"
+#include "disk/super.h"
+#include "file/write_access.h"
+#include "names/xattr.h"
+#include "base/skips.h"
+
+#define NAME_MOST  255u   /* bytes after the prefix */
+#define VALUE_MOST 65536u /* bytes. More than any block holds, so a longer value is only cut */
+
+struct prefix {
+    uint8_t index, length;
+    bool whole; /* the name ends here */
+    char text[24];
+};
+
+static const struct prefix prefixes[] = {
+    {E2D_XATTR_USER, 5, false, "user."},
+    {E2D_XATTR_TRUSTED, 8, false, "trusted."},
+    {E2D_XATTR_SECURITY, 9, false, "security."},
+    {E2D_XATTR_ACL_ACCESS, 23, true, "system.posix_acl_access"},
+    {E2D_XATTR_ACL_DEFAULT, 24, true, "system.posix_acl_default"},
+};
+#define PREFIXES (sizeof(prefixes) / sizeof(prefixes[0]))
+
+/* A modification of the attributes of an inode. */
+struct change {
+    struct ext2dax_inode *inode;
+    struct e2d_xattr_name name;
+    struct e2d_xattr_value value;
+    struct e2d_xattrs x;
+    struct e2d_time now;
+};
+
+static bool is_acl(const struct e2d_xattr_name *name)
+{
+    return name->index == E2D_XATTR_ACL_ACCESS || name->index == E2D_XATTR_ACL_DEFAULT;
+}
+
+static int parse(const char *name, size_t length, struct e2d_xattr_name *parsed)
+{
+    if (length == 0)
+        return -EXT2DAX_EINVAL;
+    for (size_t i = 0; i < length; i++) {
+        if (name[i] == '\0')
+            return -EXT2DAX_EINVAL;
+    }
+    for (size_t i = 0; i < PREFIXES; i++) {
+        const struct prefix *prefix = &prefixes[i];
+
+        if (length < prefix->length || memcmp(name, prefix->text, prefix->length) != 0)
+            continue;
+        length -= prefix->length;
+        if (prefix->whole && length != 0)
+            continue;
+        if (!prefix->whole && (length == 0 || length > NAME_MOST))
+            return -EXT2DAX_EINVAL;
+        *parsed = (struct e2d_xattr_name){name + prefix->length, (uint8_t)length, prefix->index};
+        return 0;
+    }
+    return -EXT2DAX_EOPNOTSUPP;
+}
+
+/* ---- reading ---- */
+
+static int open_both(struct ext2dax_inode *inode, struct e2d_xattrs *x)
+{
+    int rc = e2d_xattr_inode_open(inode, x);
+
+    return rc != 0 ? rc : e2d_xattr_block_open(inode, x);
+}
+
+static int64_t copy_value(struct ext2dax_inode *inode, const struct e2d_xattr_area *area,
+                          const struct e2d_xattr_entry *entry, const struct e2d_xattr_name *name, void *buffer,
+                          size_t size)
+{
+    const unsigned char *from = area->base + e2d_get16(entry->value_offset);
+    uint32_t length = e2d_get32(entry->value_size);
+    int64_t whole = is_acl(name) ? e2d_acl_from_disk(from, length, NULL) : (int64_t)length;
+
+    if (whole < 0)
+        return e2d_corrupt(inode->mount, "inode", inode->number, "ACL", length, "is no ACL of version 1");
+    if (size == 0)
+        return whole;
+    if ((uint64_t)whole > size)
+        return -EXT2DAX_ERANGE;
+    if (is_acl(name))
+        return e2d_acl_from_disk(from, length, buffer);
+    if (length != 0)
+        memcpy(buffer, from, length);
+    return whole;
+}
+
+int64_t ext2dax_getxattr(struct ext2dax_inode *inode, const char *name, size_t name_length, void *buffer, size_t size)
+{
+    struct ext2dax_mount *m = inode->mount;
+    const struct e2d_xattr_entry *entry;
+    struct e2d_xattr_name wanted;
+    struct e2d_xattrs x;
+    int64_t answer = parse(name, name_length, &wanted);
+
+    if (answer != 0)
+        return answer;
+    e2d_read_lock(m, &inode->io);
+    answer = open_both(inode, &x);
+    if (answer != 0)
+        goto out;
+    entry = e2d_xattr_find(&x.in_inode, &wanted);
+    if (entry) {
+        answer = copy_value(inode, &x.in_inode, entry, &wanted, buffer, size);
+        goto out;
+    }
+    entry = e2d_xattr_find(&x.in_block, &wanted);
+    answer = entry ? copy_value(inode, &x.in_block, entry, &wanted, buffer, size) : -EXT2DAX_ENODATA;
+out:
+    e2d_read_unlock(m, &inode->io);
+    return answer;
+}
+
+/* Returns the prefix of an attribute to be listed, or NULL. */
+static const struct prefix *prefix_of(const struct e2d_xattr_entry *entry)
+{
+    for (size_t i = 0; i < PREFIXES; i++) {
+        if (prefixes[i].index == entry->index && prefixes[i].whole == (entry->name_length == 0))
+            return &prefixes[i];
+    }
+    return NULL;
+}
+
+/*
+ * Adds the names of an area to the list, except names in `hiding`. Copies only names which end
+ * within `size`. Returns the length with the names.
+ */
+static size_t list_area(const struct e2d_xattr_area *area, const struct e2d_xattr_area *hiding, char *buffer,
+                        size_t size, size_t length)
+{
+    const struct e2d_xattr_entry *entry;
+
+    for (uint32_t at = area->first; at < area->end; at += e2d_xattr_length(entry->name_length)) {
+        const struct prefix *prefix;
+        struct e2d_xattr_name name;
+        size_t ends;
+
+        entry = e2d_xattr_at(area, at);
+        prefix = prefix_of(entry);
+        name = (struct e2d_xattr_name){e2d_xattr_name(entry), entry->name_length, entry->index};
+        if (!prefix || (hiding && e2d_xattr_find(hiding, &name)))
+            continue;
+        ends = length + prefix->length + name.length + 1;
+        if (ends <= size) {
+            memcpy(buffer + length, prefix->text, prefix->length);
+            memcpy(buffer + length + prefix->length, name.name, name.length);
+            buffer[ends - 1] = '\0';
+        }
+        length = ends;
+    }
+    return length;
+}
+
+int64_t ext2dax_listxattr(struct ext2dax_inode *inode, char *buffer, size_t size)
+{
+    struct ext2dax_mount *m = inode->mount;
+    struct e2d_xattrs x;
+    size_t length = 0, room = 0;
+    int64_t answer;
+
+    e2d_read_lock(m, &inode->io);
+    answer = open_both(inode, &x);
+    /* The first turn measures, the second turn copies into a buffer which is large enough. */
+    for (unsigned turn = 0; turn < 2 && answer == 0; turn++) {
+        length = list_area(&x.in_inode, NULL, buffer, room, 0);
+        length = list_area(&x.in_block, &x.in_inode, buffer, room, length);
+        room = size;
+        if (size == 0)
+            break;
+        if (length > size)
+            answer = -EXT2DAX_ERANGE;
+    }
+    e2d_read_unlock(m, &inode->io);
+    return answer != 0 ? answer : (int64_t)length;
+}
+
+/* ---- changing ---- */
+
+/* Begins the change, and checks what the change relies on. */
+static int begin(struct change *c)
+{
+    struct ext2dax_inode *inode = c->inode;
+    struct ext2dax_mount *m = inode->mount;
+    int rc = e2d_change_begin(inode, &c->now);
+
+    if (rc != 0)
+        return rc;
+    if ((e2d_load_le32(&inode->disk->flags) & (EXT2DAX_FL_IMMUTABLE | EXT2DAX_FL_APPEND)) != 0)
+        rc = -EXT2DAX_EPERM;
+    if (rc == 0)
+        rc = open_both(inode, &c->x);
+    if (rc == 0)
+        rc = e2d_xattr_block_freeable(inode);
+    if (rc != 0) {
+        e2d_change_end(inode);
+        return rc;
+    }
+    if (c->x.in_block.base)
+        e2d_share_remember(m, e2d_get32(((struct e2d_xattr_header *)(void *)c->x.in_block.base)->hash),
+                           e2d_load_le32(&inode->disk->file_acl));
+    return 0;
+}
+
+/*
+ * Replaces the block by a block with the change made. The attributes of the inode from `from` on,
+ * which may be NULL for none, move to the block and are removed from the inode at the end.
+ */
+static int change_block(struct change *c, const struct e2d_xattr_entry *from)
+{
+    struct ext2dax_mount *m = c->inode->mount;
+    void *buffer = e2d_alloc(m, m->block_size);
+    struct e2d_xattr_area content, moved = c->x.in_inode;
+    bool fits = true;
+    int rc = -EXT2DAX_ENOSPC;
+
+    if (!buffer)
+        return -EXT2DAX_ENOMEM;
+    moved.first = from ? (uint32_t)((const unsigned char *)from - moved.base) : moved.end;
+    e2d_xattr_begin(&content, buffer, m->block_size);
+    fits = e2d_xattr_insert_all(&content, &moved, &c->name);
+    if (fits && c->value.bytes)
+        fits = e2d_xattr_insert(&content, &c->name, c->value.bytes, c->value.size);
+    fits = fits && e2d_xattr_insert_all(&content, &c->x.in_block, &c->name);
+    if (fits) {
+        e2d_xattr_seal(&content);
+        rc = e2d_xattr_block_set(c->inode, content.end > content.first ? buffer : NULL, c->now);
+    }
+    e2d_release(m, buffer, m->block_size);
+    return rc == 0 && from ? e2d_xattr_inode_cut(c->inode, &c->x, moved.first, c->now) : rc;
+}
+
+/*
+ * Moves an attribute from the block to the inode, for lack of space in the block. On failure
+ * nothing has changed.
+ */
+static int move_to_inode(struct change *c, uint32_t offset)
+{
+    const struct e2d_xattr_value value = c->value;
+    int rc = e2d_xattr_inode_add(c->inode, &c->x, &c->name, &value, offset, c->now);
+
+    if (rc != 0)
+        return rc;
+    c->value = (struct e2d_xattr_value){NULL, 0};
+    rc = change_block(c, NULL);
+    if (rc != 0)
+        (void)e2d_xattr_inode_cut(c->inode, &c->x, c->x.in_inode.last, c->now);
+    return rc;
+}
+
+/* Returns whether the entry, which may be NULL, has the value already. */
+static bool has_value(const struct e2d_xattr_area *area, const struct e2d_xattr_entry *entry,
+                      const struct e2d_xattr_value *value)
+{
+    return entry && e2d_get32(entry->value_size) == value->size &&
+           (value->size == 0 || memcmp(area->base + e2d_get16(entry->value_offset), value->bytes, value->size) == 0);
+}
+
+static int set(struct change *c, unsigned flags)
+{
+    struct e2d_xattr_entry *entry = e2d_xattr_find(&c->x.in_inode, &c->name);
+    struct e2d_xattr_entry *in_block = entry ? NULL : e2d_xattr_find(&c->x.in_block, &c->name);
+    uint32_t offset;
+    bool room;
+    int rc;
+
+    if ((flags & EXT2DAX_XATTR_CREATE) != 0 && (entry || in_block))
+        return -EXT2DAX_EEXIST;
+    if ((flags & EXT2DAX_XATTR_REPLACE) != 0 && !entry && !in_block)
+        return -EXT2DAX_ENODATA;
+    if (has_value(&c->x.in_inode, entry, &c->value) || has_value(&c->x.in_block, in_block, &c->value)) {
+        e2d_store_times(c->inode, c->now, false);
+        return 0;
+    }
+    room = e2d_xattr_room(&c->x.in_inode, entry ? 0 : e2d_xattr_length(c->name.length), c->value.size, &offset);
+    if (entry && room && e2d_get32(entry->value_size) == c->value.size && e2d_get32(entry->hash) == 0)
+        return e2d_xattr_inode_change(c->inode, &c->x, entry, &c->value, offset, c->now);
+    if (entry)
+        return change_block(c, entry);
+    if (room && !in_block)
+        return e2d_xattr_inode_add(c->inode, &c->x, &c->name, &c->value, offset, c->now);
+    rc = change_block(c, NULL);
+    return rc == -EXT2DAX_ENOSPC && room ? move_to_inode(c, offset) : rc;
+}
+
+/* Returns whether only removed entries follow the entry. */
+static bool is_last(const struct e2d_xattr_area *area, const struct e2d_xattr_entry *entry)
+{
+    uint32_t at = (uint32_t)((const unsigned char *)entry - area->base);
+
+    while ((at += e2d_xattr_length(entry->name_length)) < area->end) {
+        entry = e2d_xattr_at(area, at);
+        if (entry->index != E2D_XATTR_NONE)
+            return false;
+    }
+    return true;
+}
+
+static int remove_attribute(struct change *c)
+{
+    const struct e2d_xattr_area *area = &c->x.in_inode;
+    struct e2d_xattr_entry *entry = e2d_xattr_find(area, &c->name);
+    bool in_block = e2d_xattr_find(&c->x.in_block, &c->name) != NULL;
+    int rc = 0;
+
+    if (!entry && !in_block)
+        return -EXT2DAX_ENODATA;
+    if (entry && !is_last(area, entry)) {
+        rc = change_block(c, entry);
+        if (rc != -EXT2DAX_ENOSPC)
+            return rc;
+        rc = in_block ? change_block(c, NULL) : 0;
+        return rc == 0 ? e2d_xattr_inode_bury(c->inode, entry, c->now) : rc;
+    }
+    if (in_block)
+        rc = change_block(c, NULL);
+    if (rc != 0 || !entry)
+        return rc;
+    return e2d_xattr_inode_cut(c->inode, &c->x, (uint32_t)((unsigned char *)entry - area->base), c->now);
+}
+
+/* Sets the value given in the form of the image. */
+static int set_value(struct change *c, unsigned flags)
+{
+    int rc = begin(c);
+
+    if (rc != 0)
+        return rc;
+    rc = set(c, flags);
+    e2d_change_end(c->inode);
+    return rc;
+}
+
+static int set_acl(struct change *c, const void *value, size_t size, unsigned flags)
+{
+    struct ext2dax_mount *m = c->inode->mount;
+    int64_t length = e2d_acl_to_disk(value, size, NULL);
+    void *acl;
+    int rc;
+
+    if (length < 0)
+        return (int)length;
+    acl = e2d_alloc(m, (size_t)length);
+    if (!acl)
+        return -EXT2DAX_ENOMEM;
+    (void)e2d_acl_to_disk(value, size, acl);
+    c->value = (struct e2d_xattr_value){acl, (uint32_t)e2d_min64((uint64_t)length, VALUE_MOST)};
+    rc = set_value(c, flags);
+    e2d_release(m, acl, (size_t)length);
+    return rc;
+}
+
+int ext2dax_setxattr(struct ext2dax_inode *inode, const char *name, size_t name_length, const void *value, size_t size,
+                     unsigned flags)
+{
+    struct change c = {.inode = inode};
+    int rc = parse(name, name_length, &c.name);
+
+    if ((flags & ~(EXT2DAX_XATTR_CREATE | EXT2DAX_XATTR_REPLACE)) != 0)
+        rc = -EXT2DAX_EINVAL;
+    if (rc != 0)
+        return rc;
+    if (is_acl(&c.name))
+        return set_acl(&c, value, size, flags);
+    c.value = (struct e2d_xattr_value){size != 0 ? value : "", (uint32_t)e2d_min64(size, VALUE_MOST)};
+    return set_value(&c, flags);
+}
+
+int ext2dax_removexattr(struct ext2dax_inode *inode, const char *name, size_t name_length)
+{
+    struct change c = {.inode = inode};
+    int rc = parse(name, name_length, &c.name);
+
+    if (rc == 0)
+        rc = begin(&c);
+    if (rc != 0)
+        return rc;
+    rc = remove_attribute(&c);
+    e2d_change_end(inode);
+    return rc;
+}
