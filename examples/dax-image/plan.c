@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* The size of the image, by arithmetic. */
+#include "dax-image.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define INODE_SIZE            256u   /* with nanoseconds, unless --inode-size is given */
+#define BYTES_PER_SPARE_INODE 16384u /* of free room, unless --inodes is given */
+
+static uint64_t attribute_bytes(const struct attribute *attribute)
+{
+    const char *dot = strchr(attribute->name, '.');
+
+    /* The two names of ACLs take no bytes, and an ACL is shorter on the medium. */
+    if (!strncmp(attribute->name, "system.", 7))
+        return EXT2DAX_TALLY_ATTRIBUTE(0, attribute->size);
+    return EXT2DAX_TALLY_ATTRIBUTE(dot ? strlen(dot + 1) : 0, attribute->size);
+}
+
+static int tally_data(struct ext2dax_tally *tally, const struct inode *inode, bool packed)
+{
+    struct ext2dax_tally_run *runs = calloc(inode->run_count + 1, sizeof(*runs));
+
+    if (!runs)
+        return -EXT2DAX_ENOMEM;
+    for (size_t i = 0; i < inode->run_count; i++)
+        runs[i] = (struct ext2dax_tally_run){.offset = inode->runs[i].offset, .length = inode->runs[i].length};
+    int error = ext2dax_tally_file(tally, inode->size, runs, inode->run_count, packed);
+    free(runs);
+    return error;
+}
+
+static int tally_inode(struct ext2dax_tally *tally, struct node *node, bool packed,
+                       struct ext2dax_tally_directory *directory)
+{
+    const struct inode *inode = node->inode;
+    uint64_t bytes = 0;
+    int error = 0;
+
+    switch (inode_type(inode)) {
+    case EXT2DAX_S_IFREG:
+        error = tally_data(tally, inode, packed);
+        break;
+    case EXT2DAX_S_IFDIR:
+        if (node->parent)
+            ext2dax_tally_directory(tally, directory);
+        else
+            ext2dax_tally_root(tally, directory);
+        break;
+    case EXT2DAX_S_IFLNK:
+        ext2dax_tally_symlink(tally, inode->size);
+        if (inode->size == 0 || inode->size >= tally->block_size)
+            return failed(node_path(node), "the target of the symbolic link does not fit a block");
+        break;
+    default:
+        if (inode->device_major >= 1u << 12 || inode->device_minor >= 1u << 20)
+            return failed(node_path(node), "the device number does not fit an inode");
+        ext2dax_tally_node(tally);
+    }
+    if (error)
+        return library_failed(node_path(node), error, "does not fit the image");
+    for (size_t i = 0; i < inode->attribute_count; i++)
+        bytes += attribute_bytes(&inode->attributes[i]);
+    if (bytes)
+        ext2dax_tally_attributes(tally, bytes);
+    return 0;
+}
+
+/* Adds the whole tree. A directory is followed by its names, in the order of their creation. */
+static int tally_tree(struct ext2dax_tally *tally, const struct tree *tree, bool packed)
+{
+    struct ext2dax_tally_directory directory;
+
+    for (struct node *node = tree->root; node; node = node_next(node, tree->root)) {
+        bool first = node->inode->made++ == 0;
+        int code = first ? tally_inode(tally, node, packed, &directory) : 0;
+        if (code)
+            return code;
+        for (size_t i = 0; i < node->count; i++)
+            ext2dax_tally_name(tally, &directory, strlen(node->children[i]->name));
+    }
+    for (struct node *node = tree->root; node; node = node_next(node, tree->root))
+        node->inode->made = 0;
+    return 0;
+}
+
+static int plan(struct building *building, uint64_t inodes)
+{
+    const struct options *o = building->options;
+
+    building->format.size = sizeof(building->format);
+    if (!o->format.inode_size)
+        building->format.inode_size = INODE_SIZE;
+    building->format.inodes = (uint32_t)inodes;
+    int error = ext2dax_tally_begin(&building->tally, &building->format, HUGE_SIZE);
+    if (error)
+        return library_failed(building->path, error, "the options of the image");
+    int code = tally_tree(&building->tally, building->tree, o->packed);
+    if (code)
+        return code;
+    error = ext2dax_tally_plan(&building->tally, o->free_bytes, &building->plan);
+    return error ? library_failed(building->path, error, "the size of the image") : 0;
+}
+
+int plan_image(struct building *building)
+{
+    const struct options *o = building->options;
+    uint64_t block, room;
+
+    int code = plan(building, o->inodes);
+    if (code)
+        return code;
+    if (o->size && o->size < building->plan.size)
+        return failed(building->path, "%llu bytes are too little room, and %llu bytes are needed",
+                      (unsigned long long)o->size, (unsigned long long)building->plan.size);
+    /* Free room without inodes is of little use. */
+    room = o->size ? o->size - building->plan.size + o->free_bytes : o->free_bytes;
+    if (!o->has_inodes && room >= BYTES_PER_SPARE_INODE) {
+        struct ext2dax_image_plan least = building->plan;
+        code = plan(building, building->tally.inodes + room / BYTES_PER_SPARE_INODE);
+        if (!code && o->size && o->size < building->plan.size)
+            building->plan = least;
+    }
+    block = building->tally.block_size;
+    building->format.inodes = building->plan.inodes;
+    building->size = o->size ? o->size / block * block : building->plan.size;
+    return code;
+}

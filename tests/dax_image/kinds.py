@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""A tree with every kind of file, through a directory and through archives, at several block sizes."""
+
+import json
+import os
+import subprocess
+
+from tool import ARCHIVES, build, check, content, done, fsck, main, need, run, tar, tree
+
+
+def directory():
+    tree("source")
+    for options in ((), ("--block-size", "1024"), ("--block-size", "65536"), ("--inode-size", "128"),
+                    ("--align", "page"), ("--size", "64M"), ("--free", "5M", "--inodes", "4000")):
+        figures = build("--force", *options, "source", "image")
+        fsck("image")
+        done("verify", "image", "source")
+        check(figures["size"] == os.stat("image").st_size, figures)
+        if not options:
+            check(figures["windows"] == figures["huge"] == 4, figures)
+        if "page" in options:
+            check(figures["huge"] == 0, figures)
+
+
+def archives():
+    """An archive of a tree gives the image of the tree, bit for bit."""
+    if not ARCHIVES:
+        return
+    tree("source")
+    # No archive has a socket.
+    os.unlink("source/socket")
+    os.utime("source", ns=(10**18, 10**18))
+    build("source", "image")
+    tar("source", "tar")
+    for compress in ("cat", "gzip", "xz -1", "bzip2"):
+        packed = subprocess.run("%s < tar" % compress, shell=True, check=True, stdout=subprocess.PIPE).stdout
+        build("--force", "-", "from-tar", stdin=packed)
+        check(content("image") == content("from-tar"), compress)
+    done("verify", "image", "tar")
+    done("verify", "from-tar", "source")
+
+
+def differences():
+    """verify finds a difference of every kind, and names the file."""
+    tree("source")
+    build("source", "image")
+    mtime = os.stat("source/large").st_mtime_ns
+    changes = [("chmod 700 source/none", "/none: mode"), ("touch -h -d @5 source/pipe", "/pipe: time"),
+               ("echo more > source/dir/more", "/dir/more: is missing"), ("rm source/pipe", "/pipe: is not in the source"),
+               ("ln -sfn other source/dir/link", "/dir/link: the target"),
+               ("printf X | dd of=source/large bs=1 seek=5000000 conv=notrunc status=none", "/large: byte 5000000"),
+               ("printf X | dd of=source/holes bs=1 seek=9000000 conv=notrunc status=none", "/holes: byte 9000000"),
+               ("truncate -s 5 source/large", "/large: size"),
+               ("rm source/dir/sub/third; cp -a source/dir/small source/dir/sub/third", "/dir/sub/third: 3 names"),
+               ("rm source/none; mkdir source/none", "/none: type")]
+    if os.geteuid() == 0:
+        changes.append(("chown 5:6 source/dir", "/dir: owner"))
+    if "user.one" in os.listxattr("source/dir/small"):
+        changes += [("setfattr -n user.one -v 2 source/dir/small", "/another name: attribute user.one differs"),
+                    ("setfattr -x user.one source/dir/small", "/another name: attribute user.one is not in the source"),
+                    ("setfattr -n user.two -v 2 source/dir/small", "/another name: attribute user.two is missing")]
+    for command, line in changes:
+        subprocess.run(["rm", "-rf", "copy"], check=True)
+        subprocess.run(["cp", "-a", "--sparse=always", "source", "copy"], check=True)
+        subprocess.run(command.replace("source/", "copy/"), shell=True, check=True)
+        os.utime("copy/large", ns=(mtime, mtime))
+        result = run("verify", "image", "copy")
+        found = [each for each in result.out.splitlines() if each.startswith(line)]
+        check(result.returncode == 1 and found, "%s\n%s\n%s" % (command, line, result))
+        as_json = json.loads(run("verify", "--json", "image", "copy").out)
+        check(as_json["differences"] == len(as_json["list"]) == len(result.out.splitlines()) - 1, as_json)
+        check(any("%s: %s" % (each["path"], each["difference"]) in found for each in as_json["list"]), as_json)
+
+
+need("e2fsck", "tar", "setfattr")
+main(directory, archives, differences)

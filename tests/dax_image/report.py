@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""report agrees with debugfs about where blocks lie, for images of dax-image and of mke2fs."""
+
+import json
+import os
+import re
+import subprocess
+import xml.dom.minidom
+
+from tool import WINDOW, build, check, content, done, main, need, write
+
+
+def blocks_of(image, path):
+    """Returns {block of the file: block of the image}, by debugfs."""
+    text = subprocess.run(["debugfs", "-R", "stat %s" % path, image], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          check=True).stdout.decode()
+    found = {}
+    for first, last, start in re.findall(r"\((\d+)(?:-(\d+))?\):(\d+)", text[text.index("BLOCKS:"):]):
+        for i in range(int(first), int(last or first) + 1):
+            found[i] = int(start) + i - int(first)
+    return found
+
+
+def counted(image, path, size):
+    """Returns what report must say of a file."""
+    blocks = blocks_of(image, path)
+    windows = [w for w in range(size // WINDOW) if all(512 * w + i in blocks for i in range(512))]
+    huge = [w for w in windows if blocks[512 * w] % 512 == 0
+            and all(blocks[512 * w + i] == blocks[512 * w] + i for i in range(512))]
+    extents = sum(blocks.get(i - 1) != start - 1 for i, start in blocks.items())
+    pages = -(-size // 4096)
+    return {"path": path, "size": size, "blocks": len(blocks), "windows": len(windows), "huge": len(huge), "extents": extents,
+            "faults": pages - 511 * len(huge)}
+
+
+def images():
+    os.makedirs("source/d")
+    write("source/large", os.urandom(3 * WINDOW + 5000))
+    write("source/small", os.urandom(9000))
+    write("source/d/none", b"")
+    with open("source/holes", "wb") as file:
+        file.truncate(4 * WINDOW)
+        for at in (7 * 4096, WINDOW, 3 * WINDOW - 4096):
+            file.seek(at)
+            file.write(os.urandom(WINDOW // 2 if at != WINDOW else WINDOW))
+    build("source", "ours")
+    build("--align", "page", "source", "packed")
+    subprocess.run(["mke2fs", "-q", "-t", "ext2", "-d", "source", "theirs", "64M"], check=True, stderr=subprocess.DEVNULL)
+    huge = {}
+    for image in ("ours", "packed", "theirs"):
+        report = json.loads(done("report", "--json", image).out)
+        expected = [counted(image, "/" + name, os.stat("source/" + name).st_size) for name in ("holes", "large", "small")]
+        expected.append({"path": "/d/none", "size": 0, "blocks": 0, "windows": 0, "huge": 0, "extents": 0, "faults": 0})
+        check(sorted(report["list"], key=str) == sorted(expected, key=str), "%s\n%s" % (report["list"], expected))
+        for field in ("blocks", "windows", "huge", "extents", "faults"):
+            check(report[field] == sum(each[field] for each in expected), field)
+        check(report["files"] == 4 and report["size"] == os.stat(image).st_size, report)
+        huge[image] = report["huge"]
+        # The text and a single file.
+        check("/large" in done("report", image).out and "/small" not in done("report", image).out, "text")
+        check("/small" in done("report", image, "/small").out, "one file")
+        one = json.loads(done("report", "--json", image, "/d").out)
+        check([each["path"] for each in one["list"]] == ["/d/none"], one)
+    check(huge["ours"] == 4 and huge["packed"] == 0, huge)
+
+
+def pictures():
+    os.makedirs("source")
+    write("source/large", os.urandom(3 * WINDOW))
+    build("source", "image")
+    done("report", "--svg", "picture.svg", "image")
+    paths = xml.dom.minidom.parse("picture.svg").getElementsByTagName("path")
+    # Each cell is 10 wide, and runs of cells are drawn as rectangles.
+    cells = {path.getAttribute("fill"): sum(int(width) // 10 for width in re.findall(r"h(\d+)v", path.getAttribute("d")))
+             for path in paths}
+    check(len(paths) == 3 and sum(cells.values()) == 1024, cells)
+    huge = cells["#2e9e5b"] * os.stat("image").st_size / 1024
+    check(abs(huge - 3 * WINDOW) < WINDOW / 8, huge)
+    before = content("picture.svg")
+    done("report", "--svg", "picture.svg", "image")
+    check(content("picture.svg") == before, "the picture")
+
+
+def terminal():
+    """On a terminal the report ends with a picture, and a build draws a bar."""
+    os.makedirs("source")
+    write("source/large", os.urandom(3 * WINDOW))
+    build("source", "image")
+    shown = subprocess.run(["script", "-qec", "%s report image" % os.environ["DAX_IMAGE"], "/dev/null"],
+                           stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=True).stdout.decode()
+    check("\033[32m#" in shown and "huge pages" in shown, shown)
+    check("\033" not in done("report", "image").out, "without a terminal")
+    shown = subprocess.run(["script", "-qec", "%s build --force source image" % os.environ["DAX_IMAGE"], "/dev/null"],
+                           stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=True).stdout.decode()
+    check(re.search(r"building \[[#.]{30}\] +\d+%", shown), shown)
+    check("[" not in done("build", "--force", "source", "image").err, "without a terminal")
+
+
+need("debugfs", "mke2fs", "script")
+main(images, pictures, terminal)
