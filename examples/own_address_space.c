@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * own_address_space: how to write an address space, for what has no hardware to walk page tables.
+ * own_address_space shows how to write an address space for a system without hardware to walk page
+ * tables.
  *
- * This is the memory of a small emulated machine: its processors reach files through a page table in software, with
- * small and huge entries, and each has a TLB. A load or store is a translation and then an access, and neither takes a
- * lock: a processor says that it is inside, and whoever takes an entry away tells all processors to forget what they
- * have, and waits for those that are inside (`shoot_down`). That wait is what the whole contract rests on: when `unmap`
- * returns no access goes through what it took away, and when `protect` returns no store.
+ * The example is the memory of a small emulated machine. Its processors access files through a
+ * software page table with small and huge entries, and each processor has a TLB. A load or store is
+ * a translation followed by an access, and neither takes a lock. Instead, a processor marks itself
+ * as inside for the length of an access. A thread that removes an entry requests a TLB flush from
+ * all processors and waits for all processors inside (`shoot_down`). The whole contract rests on
+ * this wait. When `unmap` returns, no access goes through a removed entry. When `protect` returns,
+ * no store goes through a protected entry.
  *
- * Three processors load and store while files are truncated, punched, frozen and written back under them, and a second
- * file takes the blocks that the first one loses. With --bug nobody is told to forget anything.
+ * Three processors load and store while the program truncates, punches, freezes and writes back the
+ * mapped files, and a second file allocates the blocks freed from the first. With --bug no TLB is
+ * flushed.
  */
 #include <ext2dax/ext2dax.h>
 #include <ext2dax/hosted/host.h>
@@ -26,26 +30,29 @@
 
 enum { PAGE = 4096, WINDOW = 512, PAGES = 2 * WINDOW, CPUS = 3, TLB = 64, IMAGE = 16 << 20 };
 
-/* An entry: where the page lies in this process, and flags; 0: none. A huge one is that of its window's first page. */
+/*
+ * An entry holds the address of the page in this process, and flags. 0 means no entry. A huge entry
+ * holds the address of the first page of the PMD range.
+ */
 #define PRESENT  ((uintptr_t)1)
 #define WRITABLE ((uintptr_t)2)
 #define ZEROES   ((uintptr_t)4)
-#define COPY     ((uintptr_t)8) /* of a private mapping, and its own to free */
+#define COPY     ((uintptr_t)8) /* of a private mapping, which owns the page */
 #define FLAGS    ((uintptr_t)PAGE - 1)
 
-/* A range of the machine's addresses that shows a file, in whole windows. */
+/* A range of machine addresses that maps a file, in whole PMD ranges. */
 struct mapping {
     struct mapping *next;
     struct ext2dax_inode *inode;
     uintptr_t address;
     uint64_t first, pages;
     bool shared;
-    _Atomic uintptr_t *small; /* `pages` of them */
-    _Atomic uintptr_t *huge;  /* one a window; where there is one, it counts */
+    _Atomic uintptr_t *small; /* `pages` entries */
+    _Atomic uintptr_t *huge;  /* an entry per PMD range, precedes small entries if not 0 */
 };
 
 struct cpu {
-    atomic_ulong inside; /* odd: an access is under way */
+    atomic_ulong inside; /* odd while an access is under way */
     atomic_bool forget;
     struct {
         const struct mapping *mapping;
@@ -57,7 +64,7 @@ struct cpu {
 
 static struct machine {
     struct ext2dax_locks locks;
-    struct ext2dax_lock table; /* guards entries against each other; processors walk without it */
+    struct ext2dax_lock table; /* serializes changes of entries, processors walk without the lock */
     unsigned char *memory;
     struct mapping *mappings;
     struct cpu cpu[CPUS];
@@ -85,7 +92,10 @@ static uintptr_t walk(const struct mapping *mapping, uint64_t page)
     return huge ? huge + (uintptr_t)(at % WINDOW) * PAGE : mapping->small[at];
 }
 
-/* A processor that comes in from here on forgets first; one that is inside may have looked before. */
+/*
+ * Flushes all TLBs. A processor entering from here on flushes before translating. A processor
+ * inside may have translated before, so this function waits for the end of the access.
+ */
 static void shoot_down(struct machine *at)
 {
     if (bug)
@@ -100,7 +110,10 @@ static void shoot_down(struct machine *at)
     }
 }
 
-/* The window's pages by small entries. Nothing has to be forgotten: each leads where it led. */
+/*
+ * Splits the huge entry of a PMD range into small entries. No TLB flush is needed, because each
+ * page keeps its translation.
+ */
 static void split(struct mapping *mapping, uint64_t page)
 {
     uint64_t window = (page - mapping->first) / WINDOW;
@@ -111,7 +124,10 @@ static void split(struct mapping *mapping, uint64_t page)
     mapping->huge[window] = 0;
 }
 
-/* The part of [first, first + count) that the mapping shows, as [*from, *to). */
+/*
+ * Returns in [*from, *to) the part of [first, first + count) that the mapping covers. False if
+ * empty.
+ */
 static bool clip(const struct mapping *mapping, uint64_t first, uint64_t count, uint64_t *from, uint64_t *to)
 {
     uint64_t end = mapping->first + mapping->pages;
@@ -121,7 +137,10 @@ static bool clip(const struct mapping *mapping, uint64_t first, uint64_t count, 
     return *from < *to;
 }
 
-/* Data replaces zeroes, and writable what is read-only; nothing else replaces anything. */
+/*
+ * Installs a small entry. Data replaces zeroes, and writable replaces read-only. No other entry is
+ * replaced.
+ */
 static void enter(struct mapping *mapping, uint64_t page, uintptr_t entry)
 {
     uintptr_t old = walk(mapping, page);
@@ -148,7 +167,11 @@ static enum ext2dax_fault_result enter_copy(struct machine *at, struct mapping *
     return EXT2DAX_FAULT_NOPAGE;
 }
 
-/* In one store, over all that is there, or not at all: one entry has one permission. */
+/*
+ * Installs a huge entry in a single store that replaces all small entries of the PMD range. Returns
+ * FALLBACK if a small entry is a private copy, or is writable while the huge entry is not, because
+ * a huge entry has a single permission.
+ */
 static enum ext2dax_fault_result enter_huge(struct machine *at, struct mapping *mapping, uint64_t first,
                                             uintptr_t entry)
 {
@@ -200,7 +223,7 @@ static void op_unmap(void *ctx, struct ext2dax_inode *inode, uint64_t first, uin
             continue;
         for (page = from; page < to; page++) {
             split(mapping, page);
-            /* A copy is remembered until nobody uses it. */
+            /* The entry keeps a copy until no processor uses the page. */
             if (mapping->small[page - mapping->first] & COPY)
                 mapping->small[page - mapping->first] &= private_too ? ~(PRESENT | WRITABLE) : ~(uintptr_t)0;
             else
@@ -217,7 +240,10 @@ static void op_unmap(void *ctx, struct ext2dax_inode *inode, uint64_t first, uin
     unlock_table(at);
 }
 
-/* From the lowest page that is writable in any mapping, as far as they are. */
+/*
+ * Write-protects the first run of pages writable in any mapping. Returns the length of the run, and
+ * the first page in *run.
+ */
 static uint64_t op_protect(void *ctx, struct ext2dax_inode *inode, uint64_t first, uint64_t count, uint64_t *run)
 {
     struct machine *at = ctx;
@@ -232,7 +258,7 @@ static uint64_t op_protect(void *ctx, struct ext2dax_inode *inode, uint64_t firs
         for (struct mapping *mapping = at->mappings; mapping; mapping = mapping->next) {
             if (mapping->inode != inode || !mapping->shared || !clip(mapping, page, UINT64_MAX, &from, &to))
                 continue;
-            any = true; /* this one shows the page, or some behind it */
+            any = true; /* this mapping covers the page or a later page */
             if (from != page || !(walk(mapping, page) & WRITABLE))
                 continue;
             split(mapping, page);
@@ -255,7 +281,7 @@ static const struct ext2dax_address_space_ops ops = {
 
 /* ---- processors ---- */
 
-/* The access trapped: by what the table holds, the entry point that a kernel would call. */
+/* Handles a trap. Calls the same entry point as a kernel would for the entry in the table. */
 static enum ext2dax_fault_result trap(struct mapping *mapping, uint64_t page, bool write)
 {
     uintptr_t entry = walk(mapping, page);
@@ -275,7 +301,10 @@ static enum ext2dax_fault_result trap(struct mapping *mapping, uint64_t page, bo
     return result == EXT2DAX_FAULT_FALLBACK ? ext2dax_fault(&fault) : result;
 }
 
-/* By the TLB, which is filled from the table; 0: it traps. Only inside. */
+/*
+ * Translates by the TLB, which is filled from the table. Returns 0 for a trap. Called only while
+ * the processor is inside.
+ */
 static uintptr_t translate(struct cpu *cpu, const struct mapping *mapping, uint64_t page, bool write)
 {
     uintptr_t wanted = write ? PRESENT | WRITABLE : PRESENT;
@@ -293,7 +322,7 @@ static uintptr_t translate(struct cpu *cpu, const struct mapping *mapping, uint6
     return (cpu->tlb[slot].entry & wanted) == wanted ? cpu->tlb[slot].entry & ~FLAGS : 0;
 }
 
-/* One word at a byte of the file, stored or loaded. SIGBUS is an answer like any other here. */
+/* Loads or stores a word at a byte offset of the file. Returns SIGBUS like any other result. */
 static enum ext2dax_fault_result access_word(struct cpu *cpu, struct mapping *mapping, uint64_t offset, bool write,
                                              uint32_t *value)
 {
@@ -308,7 +337,7 @@ static enum ext2dax_fault_result access_word(struct cpu *cpu, struct mapping *ma
         cpu->inside++;
         page = translate(cpu, mapping, offset / PAGE, write);
         if (cpu->accesses % 512 == 0)
-            sched_yield(); /* an access may take its time */
+            sched_yield(); /* an access may take long */
         if (page && write)
             atomic_store((_Atomic uint32_t *)(page + (uintptr_t)(offset % PAGE)), *value);
         else if (page)
@@ -323,7 +352,7 @@ static enum ext2dax_fault_result access_word(struct cpu *cpu, struct mapping *ma
     return result;
 }
 
-/* ---- what shows that it is one ---- */
+/* ---- the test ---- */
 
 static struct ext2dax_mount *mount;
 static struct ext2dax_inode *file, *other;
@@ -335,7 +364,7 @@ static void check(bool good, const char *what)
     if (good)
         return;
     fprintf(stderr, "own_address_space: %s\n", what);
-    _exit(1); /* processors may be anywhere */
+    _exit(1); /* processors may be anywhere in the code */
 }
 
 static void must(int64_t error)
@@ -405,7 +434,7 @@ static uint32_t in_file(uint64_t page)
     return value;
 }
 
-/* One access after the other: the promises of address_space.h, each by what it is good for. */
+/* Tests each guarantee of address_space.h by its effect, with a single access at a time. */
 static void look_at_entries(void)
 {
     unsigned long traps;
@@ -439,7 +468,10 @@ static void look_at_entries(void)
     check(load(0, views[0], 3) == 33, "what was not cut off has changed");
 }
 
-/* Words that say whose they are: loads see zeroes, or what was stored to this page of this file. */
+/*
+ * Runs a processor. Each stored word identifies its file and page, so a load must return zeroes or
+ * the word of this file and page.
+ */
 static void *run_processor(void *arg)
 {
     struct cpu *cpu = arg;
@@ -515,7 +547,7 @@ static void look_at_threads(void)
 int main(int argc, char **argv)
 {
     struct ext2dax_plugs plugs = {.locks = ext2dax_locks_default(), .host = ext2dax_host_default()};
-    struct ext2dax_mount_options options = {.size = sizeof(options)};
+    struct ext2dax_mount_options options = {.size = sizeof(options), .recover = ext2dax_recover};
     struct ext2dax_counters counters;
     struct ext2dax_inode *root;
 
@@ -525,7 +557,7 @@ int main(int argc, char **argv)
     if (plugs.locks.ops == ext2dax_locks_none().ops)
         return printf("skipped: this build of the library has no locks for threads\n"), 77;
     alarm(60);
-    must(ext2dax_heap_open(IMAGE, &plugs.memory));
+    must(ext2dax_memory_open_heap(IMAGE, &plugs.memory));
     must(ext2dax_format(&plugs.memory, NULL, NULL));
     machine.locks = plugs.locks;
     machine.memory = plugs.memory.base;
@@ -541,7 +573,7 @@ int main(int argc, char **argv)
 
     look_at_entries();
     look_at_threads();
-    ext2dax_count(mount, &counters);
+    ext2dax_count(mount, &counters, sizeof(counters));
     printf("%lu huge pages entered\n", (unsigned long)counters.huge_mapped);
 
     close_view(private_view);
@@ -553,6 +585,6 @@ int main(int argc, char **argv)
     must(ext2dax_unmount(mount));
     if (machine.locks.ops->destroy)
         machine.locks.ops->destroy(machine.locks.ctx, &machine.table);
-    ext2dax_heap_close(&plugs.memory);
+    ext2dax_memory_close_heap(&plugs.memory);
     return fflush(stdout) != 0;
 }

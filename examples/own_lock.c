@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * own_lock: how to write a lock backend, and how to see that it is one.
+ * own_lock shows how to write a lock backend and how to test a lock backend.
  *
- * The lock is one that the library does not ship: phase-fair. Readers who find a writer inside or waiting wait for one
- * writer and no more, because that one lets them all in when it leaves, before the next. All of a lock's state is in
- * its word and changes in one compare-and-swap, so that nothing has to be allocated and any thread may release what
- * another one took. Who has to wait sleeps in a parking lot, a few places that all locks share.
+ * The library does not ship this kind of lock, a phase-fair lock. A reader that finds a writer
+ * inside or waiting waits for a single writer only, because the leaving writer admits all waiting
+ * readers before the next writer. The whole state of a lock lies in the word and changes in a
+ * single compare-and-swap. So nothing is allocated, and any thread may release a lock taken by
+ * another thread. Waiting threads sleep in a parking lot, a few places shared by all locks.
  *
- * The program mounts a filesystem on it, lets threads read, write, allocate, truncate and freeze, and looks at what only
- * locks keep apart. With --bug a reader does not wait for the writer that is inside.
+ * The program mounts a filesystem with this backend and lets threads read, write, allocate,
+ * truncate and freeze. Then the program checks properties that only locks can ensure. With --bug a
+ * reader does not wait for the writer inside.
  */
 #include <ext2dax/ext2dax.h>
 #include <ext2dax/hosted/host.h>
@@ -28,25 +30,25 @@ static struct parking_lot {
         pthread_mutex_t mutex;
         pthread_cond_t changed;
     } place[PLACES];
-    atomic_ulong waits; /* how often somebody had to */
+    atomic_ulong waits; /* number of times a thread had to wait */
 } lot;
 static bool bug;
 
-/* Nobody can go on from here: an unlock without a lock, or more threads than the word can count. */
+/* Aborts after an unlock of a lock not held, or if the word cannot count all threads. */
 static _Noreturn void give_up(const char *why)
 {
     fprintf(stderr, "own_lock: %s\n", why);
     abort();
 }
 
-/* ---- the word, and what becomes of it: where `next` answers the word as it is, whoever asked has to wait ---- */
+/* ---- the word and its transitions, a transition that leaves the word unchanged means wait ---- */
 
 #define COUNT_BITS        (UINTPTR_MAX > 0xFFFFFFFFu ? 20 : 10)
-#define WRITER            ((uintptr_t)1)             /* one is inside */
-#define PHASE             ((uintptr_t)2)             /* another one whenever a writer leaves */
-#define INSIDE            ((uintptr_t)4)             /* a reader that is inside, counted */
-#define READER            (INSIDE << COUNT_BITS)     /* one that waits for the phase to change */
-#define WAITING           (INSIDE << 2 * COUNT_BITS) /* a writer that waits for everyone to leave */
+#define WRITER            ((uintptr_t)1)             /* a writer is inside */
+#define PHASE             ((uintptr_t)2)             /* flips whenever a writer leaves */
+#define INSIDE            ((uintptr_t)4)             /* a reader inside, counted */
+#define READER            (INSIDE << COUNT_BITS)     /* a reader waiting for a change of phase */
+#define WAITING           (INSIDE << 2 * COUNT_BITS) /* a writer waiting for all holders */
 #define COUNT(word, what) ((word) / (what) & (((uintptr_t)1 << COUNT_BITS) - 1))
 
 static uintptr_t one_more(uintptr_t word, uintptr_t what)
@@ -90,7 +92,7 @@ static uintptr_t waiting_writer_enters(uintptr_t word)
     return writer_enters(word) != word ? writer_enters(word) - WAITING : word;
 }
 
-/* Everyone who waits to read is inside from here on, and sees it by the phase. */
+/* Admits all waiting readers, and flips the phase to notify waiting readers. */
 static uintptr_t writer_leaves(uintptr_t word)
 {
     uintptr_t readers = COUNT(word, READER);
@@ -112,7 +114,10 @@ static uintptr_t look(const struct ext2dax_lock *lock)
     return atomic_load_explicit(word_of(lock), memory_order_acquire);
 }
 
-/* Changes the word, and tells what it was; false: it is to stay as it is. */
+/*
+ * Changes the word and returns the old word in *before. Returns false if the transition leaves the
+ * word unchanged.
+ */
 static bool change(struct ext2dax_lock *lock, uintptr_t (*next)(uintptr_t word), uintptr_t *before)
 {
     *before = look(lock);
@@ -124,8 +129,9 @@ static bool change(struct ext2dax_lock *lock, uintptr_t (*next)(uintptr_t word),
 }
 
 /*
- * Sleeps until the phase is another one than `before`, or until it is the writer that gets in. Nobody misses a change: who
- * makes one changes the word first and takes the place's mutex then. Who is counted must not be cancelled.
+ * Sleeps until the phase differs from the phase in `before`, or, for a writer, until the writer
+ * enters. No change is missed, because the changing thread first changes the word and then takes
+ * the mutex of the place. Disables cancellation, because a counted thread must not be cancelled.
  */
 static void park(struct parking_lot *at, struct ext2dax_lock *lock, uintptr_t before, bool writer)
 {
@@ -153,7 +159,7 @@ static void wake(struct parking_lot *at, const struct ext2dax_lock *lock)
 static int lock_init(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lock_class, uint64_t number)
 {
     (void)ctx;
-    (void)lock_class; /* a backend that checks the order would keep these two */
+    (void)lock_class; /* a backend that checks the lock order would keep class and number */
     (void)number;
     lock->word = 0;
     return 0;
@@ -239,7 +245,7 @@ static const struct ext2dax_lock_ops ops = {
     .held = held,
 };
 
-/* Called before there are threads. */
+/* Called before any thread starts. */
 struct ext2dax_locks own_locks(void);
 struct ext2dax_locks own_locks(void)
 {
@@ -250,7 +256,7 @@ struct ext2dax_locks own_locks(void)
     return (struct ext2dax_locks){&ops, &lot};
 }
 
-/* ---- what shows that it is one ---- */
+/* ---- the test ---- */
 
 enum { BYTES = 64 << 10, READERS = 3, WRITERS = 2, FREEZES = 5 };
 
@@ -288,7 +294,10 @@ static pthread_t start(void *(*run)(void *), void *arg)
     return thread;
 }
 
-/* Fills the whole file with a letter, and cuts it down to nothing and back now and then: io, dax_sem and all below. */
+/*
+ * Fills the whole file with a letter and truncates the file to 0 now and then. Takes io, dax_sem
+ * and all locks below.
+ */
 static void *write_letters(void *arg)
 {
     char letters[BYTES];
@@ -302,7 +311,7 @@ static void *write_letters(void *arg)
     return NULL;
 }
 
-/* Sees whole letters, or nothing. */
+/* Reads the file. Each read must return equal letters only, or nothing. */
 static void *read_letters(void *arg)
 {
     char letters[BYTES];
@@ -329,7 +338,10 @@ static void *thaw(void *mount)
     return NULL;
 }
 
-/* One thread freezes and is gone, another one thaws; in between not a byte changes, and afterwards writers go on. */
+/*
+ * Freezes in a thread that exits and thaws in another thread. No byte may change in between, and
+ * writers must continue afterwards.
+ */
 static void freeze_for_a_while(struct ext2dax_mount *mount, const struct ext2dax_memory *memory, void *copy)
 {
     unsigned long written;
@@ -347,14 +359,14 @@ static void freeze_for_a_while(struct ext2dax_mount *mount, const struct ext2dax
 static void look_at_a_filesystem(void)
 {
     struct ext2dax_plugs plugs = {.locks = locks, .host = ext2dax_host_default()};
-    struct ext2dax_mount_options options = {.size = sizeof(options)};
+    struct ext2dax_mount_options options = {.size = sizeof(options), .recover = ext2dax_recover};
     pthread_t threads[READERS + WRITERS];
     struct ext2dax_mount *mount;
     struct ext2dax_inode *root;
     void *copy = calloc(1, 1 << 20);
 
     check(copy, "no memory");
-    must(ext2dax_heap_open(1 << 20, &plugs.memory));
+    must(ext2dax_memory_open_heap(1 << 20, &plugs.memory));
     must(ext2dax_format(&plugs.memory, NULL, NULL));
     must(ext2dax_mount(&plugs, &options, &mount));
     must(ext2dax_lookup_path(mount, "/", 1, 0, &root));
@@ -371,7 +383,7 @@ static void look_at_a_filesystem(void)
     ext2dax_inode_put(file);
     ext2dax_inode_put(root);
     must(ext2dax_unmount(mount));
-    ext2dax_heap_close(&plugs.memory);
+    ext2dax_memory_close_heap(&plugs.memory);
     free(copy);
     printf("%lu writes, %lu reads, %lu of them torn; %d times frozen by one thread and thawed by another; %lu waits\n",
            writes, reads, torn, FREEZES, lot.waits);
@@ -394,7 +406,7 @@ static void *read_once(void *arg)
     return NULL;
 }
 
-/* A thread that will have to wait, and does when this returns. */
+/* Starts a thread that has to wait. Returns once the thread waits. */
 static pthread_t start_waiting(void *(*run)(void *), int *arg)
 {
     unsigned long waits = lot.waits;
@@ -435,7 +447,7 @@ int main(int argc, char **argv)
     bug = argc == 2 && !strcmp(argv[1], "--bug");
     if (argc > 1 && !bug)
         return fprintf(stderr, "Usage: own_lock [--bug]\n"), 2;
-    alarm(60); /* a lock that loses a wake-up would hang */
+    alarm(60); /* a lost wake-up would hang the program */
     locks = own_locks();
     look_at_a_filesystem();
     look_at_the_phases();

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * own_memory: how to write a memory backend, and how to see that its order is kept.
+ * own_memory shows how to write a memory backend and how to test the order of its write-backs.
  *
- * The image lies in a piece of an arena that the program has anyway, in ordinary memory, and is mirrored to a file:
- * `persist` notes which lines are to go there, and `fence` sends them and waits until they have arrived. A store that
- * nobody has asked to write back never reaches the file, which a shared mapping could not promise. So the file is at any
- * moment what a crash would leave, and the library may count on it as on persistent memory. What the file could not
- * give when it was read is poison, which `check` tells; an error on the way there ends all change.
+ * The image lies in ordinary memory, in part of an arena of the program, and is mirrored to a file.
+ * `persist` records lines to write, and `fence` writes the recorded lines and waits until the file
+ * has all lines. A store without a `persist` never reaches the file. A shared mapping could not
+ * guarantee this. So at any moment the file holds the state after a crash, and the library may
+ * treat the memory as persistent. Parts of the file that could not be read at open are poison,
+ * reported by `check`. After a write error the filesystem accepts no more changes.
  *
- * All that is sent is also kept in a journal. The program works on a filesystem, then lets the power fail after every
- * single thing that was sent, mounts what there is, and looks for the file that was there before, and for bytes that no
- * file ever had. With --bug `fence` returns before anything is sent.
+ * A journal also keeps all written ranges. The program changes a filesystem, then simulates a power
+ * failure after every written range. For each failure the program mounts the result and checks for
+ * the file from before, and for bytes never written to any file. With --bug `fence` returns before
+ * writing.
  */
 #include <ext2dax/ext2dax.h>
 #include <ext2dax/hosted/host.h>
@@ -24,30 +26,34 @@
 
 /* ---- the backend ---- */
 
-#define LINE  ((size_t)64) /* bytes that go together */
-#define QUEUE 64           /* ranges noted, at most, before they are sent early */
+#define LINE  ((size_t)64) /* bytes written together */
+#define QUEUE 64           /* maximum of queued ranges, a further range forces a write */
 
 struct range {
-    size_t at, length; /* bytes of the memory */
+    size_t at, length; /* in bytes, relative to the memory */
 };
 
 struct mirror {
-    pthread_mutex_t mutex; /* of what follows: any thread may call, under any lock of the core's, so this is the last */
+    /*
+     * Guards all fields below. A leaf lock, because any thread may call an op under any lock of the
+     * core.
+     */
+    pthread_mutex_t mutex;
     unsigned char *base;
     size_t size;
     int file;
     struct range queue[QUEUE];
     unsigned queued;
     struct range poison;
-    bool broken; /* as if the disk were gone */
+    bool broken; /* simulates a missing disk */
     unsigned long fences;
-    int (*sent)(void *arg, const struct range *range, unsigned long fences); /* a journal; NULL: none */
+    int (*sent)(void *arg, const struct range *range, unsigned long fences); /* journal, or NULL */
     void *arg;
 };
 
 static bool bug;
 
-/* Under the mutex: whatever is queued goes to the file. */
+/* Writes all queued ranges to the file. Needs the mutex. */
 static int send(struct mirror *mirror)
 {
     for (unsigned i = 0; i < mirror->queued; i++) {
@@ -63,7 +69,10 @@ static int send(struct mirror *mirror)
     return 0;
 }
 
-/* Starts: whole lines, joined to the last range where they follow it, for that is how most come. */
+/*
+ * Starts a write-back of whole lines. A range that starts inside or right after the last queued
+ * range is merged, the common case.
+ */
 static int persist(void *ctx, const void *at, size_t length)
 {
     struct mirror *mirror = ctx;
@@ -90,7 +99,10 @@ static int persist(void *ctx, const void *at, size_t length)
     return error;
 }
 
-/* Finishes. Holding the mutex all the while makes another thread's fence wait for what that thread has noted too. */
+/*
+ * Finishes all write-backs. Holds the mutex throughout, so a concurrent fence in another thread
+ * also waits until the ranges recorded by the other thread are written.
+ */
 static int fence(void *ctx)
 {
     struct mirror *mirror = ctx;
@@ -126,7 +138,10 @@ static int readable(void *ctx, const void *at, size_t length)
 static const struct ext2dax_memory_ops ops = {
     .size = sizeof(ops), .zero = zero, .persist = persist, .fence = fence, .check = readable};
 
-/* Mirrors [base, base + size) to the file, which is read first, and made as long if it is shorter. */
+/*
+ * Mirrors [base, base + size) to the file. Reads the file first and extends a shorter file to
+ * `size`.
+ */
 static int mirror_open(struct mirror *mirror, void *base, size_t size, int file, struct ext2dax_memory *memory)
 {
     struct stat stat;
@@ -137,7 +152,10 @@ static int mirror_open(struct mirror *mirror, void *base, size_t size, int file,
     for (size_t at = 0; at < size; at += LINE) {
         if (pread(file, mirror->base + at, size - at < LINE ? size - at : LINE, (off_t)at) >= 0)
             continue;
-        /* One range is enough here; it grows to all that lies between. */
+        /*
+         * A single range is enough here. The range extends over all bytes between two unreadable
+         * lines.
+         */
         if (!mirror->poison.length)
             mirror->poison.at = at;
         mirror->poison.length = at + LINE - mirror->poison.at;
@@ -147,19 +165,22 @@ static int mirror_open(struct mirror *mirror, void *base, size_t size, int file,
     return 0;
 }
 
-/* ---- what shows that it is one ---- */
+/* ---- the test ---- */
 
 enum { IMAGE = 256 << 10, PIECE = 9000 };
 
-/* What the program has anyway: its mirrored image, and beside it another one in which to try what a crash leaves. */
+/*
+ * The arena of the program. Holds the mirrored image, and a second image to mount the state after a
+ * crash.
+ */
 static struct {
     _Alignas(4096) unsigned char image[IMAGE], crashed[IMAGE];
 } arena;
 
-/* The journal: what was sent, in order, after the image had this in it. */
+/* Journal of written ranges, in order, starting from the image in `at_first`. */
 static struct record {
     struct range range;
-    unsigned long fences; /* before it */
+    unsigned long fences; /* number of fences before */
     unsigned char *bytes;
 } * journal;
 static size_t records;
@@ -197,7 +218,7 @@ static int note(void *arg, const struct range *range, unsigned long fences)
 static struct ext2dax_mount *mounted(const struct ext2dax_memory *memory)
 {
     struct ext2dax_plugs plugs = {.locks = ext2dax_locks_default(), .memory = *memory, .host = ext2dax_host_default()};
-    struct ext2dax_mount_options options = {.size = sizeof(options)};
+    struct ext2dax_mount_options options = {.size = sizeof(options), .recover = ext2dax_recover};
     struct ext2dax_mount *mount;
 
     must(ext2dax_mount(&plugs, &options, &mount));
@@ -231,7 +252,7 @@ static struct ext2dax_inode *make(struct ext2dax_mount *mount, const char *name,
     return file;
 }
 
-/* Blocks and names come and go. */
+/* Allocates and frees blocks, creates and removes names. */
 static void work(struct ext2dax_mount *mount)
 {
     struct ext2dax_inode *root = found(mount, "/"), *a = make(mount, "a", 'a'), *b = make(mount, "b", 'b');
@@ -247,7 +268,10 @@ static void work(struct ext2dax_mount *mount)
     ext2dax_inode_put(root);
 }
 
-/* A file that the crash interrupted, if it is there, has its own bytes or zeroes, never what the disk had before. */
+/*
+ * A file interrupted by the crash may be missing. If present, the file must hold only its own bytes
+ * or zeroes, never old bytes of the disk.
+ */
 static void shows_nothing_stale(struct ext2dax_mount *mount, const char *path)
 {
     struct ext2dax_inode *file;
@@ -263,10 +287,13 @@ static void shows_nothing_stale(struct ext2dax_mount *mount, const char *path)
     ext2dax_inode_put(file);
 }
 
-/* The power fails: all that was sent before the open epoch is there, and of the epoch the records [from, to). */
+/*
+ * Simulates a power failure. The image gets all records before the open epoch and, of the epoch,
+ * the records [from, to).
+ */
 static void power_fails(size_t epoch, size_t from, size_t to)
 {
-    static const struct ext2dax_memory_ops plain = {.size = sizeof(plain)}; /* as little as a backend can be */
+    static const struct ext2dax_memory_ops plain = {.size = sizeof(plain)}; /* minimal backend */
     struct ext2dax_memory memory = {.ops = &plain, .base = arena.crashed, .size = IMAGE};
     struct ext2dax_mount *mount;
     struct ext2dax_inode *kept;
@@ -276,7 +303,7 @@ static void power_fails(size_t epoch, size_t from, size_t to)
         if (i < epoch || i >= from)
             memcpy(arena.crashed + journal[i].range.at, journal[i].bytes, journal[i].range.length);
     }
-    mount = mounted(&memory); /* which mends what the crash has left */
+    mount = mounted(&memory); /* repairs the state after the crash */
     kept = found(mount, "/kept");
     has(kept, 'k', "a crash loses what was synced");
     ext2dax_inode_put(kept);
@@ -285,7 +312,10 @@ static void power_fails(size_t epoch, size_t from, size_t to)
     must(ext2dax_unmount(mount));
 }
 
-/* Of each epoch, which a fence ends, every beginning and every end: nobody says in which order they arrive. */
+/*
+ * Tries every prefix and every suffix of each epoch. A fence ends an epoch, and the order of writes
+ * within an epoch is not defined.
+ */
 static size_t fail_everywhere(void)
 {
     size_t tried = 0, epoch = 0;
@@ -303,7 +333,7 @@ static size_t fail_everywhere(void)
     return tried;
 }
 
-/* When everything has been synced, the file has what the memory has. */
+/* Is the file equal to the memory? Must hold after a sync. */
 static bool is_sent(const struct mirror *mirror)
 {
     unsigned char *bytes = malloc(IMAGE);
@@ -317,7 +347,7 @@ static void look_at_order(struct mirror *mirror, struct ext2dax_mount *mount)
 {
     struct ext2dax_statfs figures;
 
-    ext2dax_statfs(mount, &figures);
+    ext2dax_statfs(mount, &figures, sizeof(figures));
     check(figures.ordered, "the memory is not taken for persistent");
     must(ext2dax_sync(mount));
     check(is_sent(mirror), "what was synced is not in the file");
@@ -339,7 +369,7 @@ static void look_at_errors(struct mirror *mirror, struct ext2dax_mount *mount, s
     struct ext2dax_run run;
     char byte;
 
-    ext2dax_statfs(mount, &figures);
+    ext2dax_statfs(mount, &figures, sizeof(figures));
     must(ext2dax_map(kept, 0, 1, &run));
     mirror->poison = (struct range){(size_t)run.physical * figures.block_size, LINE};
     check(ext2dax_read(kept, 0, &byte, 1) == -EXT2DAX_EIO, "poison is read");
@@ -347,7 +377,7 @@ static void look_at_errors(struct mirror *mirror, struct ext2dax_mount *mount, s
     mirror->poison = (struct range){0};
     mirror->broken = true;
     check(ext2dax_truncate(kept, 1) == -EXT2DAX_EIO, "a change succeeds that cannot be durable");
-    ext2dax_statfs(mount, &figures);
+    ext2dax_statfs(mount, &figures, sizeof(figures));
     check(figures.read_only, "the mount goes on changing after a fence has failed");
     check(ext2dax_unmount(mount) == -EXT2DAX_EBUSY, "unmounted while an inode is held");
     printf("poison is EIO; after a fence that failed the filesystem changes no more\n");

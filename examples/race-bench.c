@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * race-bench: how the author of a kernel checks the address-space callbacks of that kernel, in every schedule there is.
+ * race-bench shows how the author of a kernel tests the address-space callbacks of the kernel in
+ * every possible schedule.
  *
- * The kernel here has one page table and two processors with a TLB each. With --bug it flushes TLBs only on its way back to
- * user mode, so that `unmap` and `protect` return before the shoot-down: the classic mistake.
+ * The kernel here has a single page table and two processors with a TLB each. With --bug the kernel
+ * flushes TLBs only on return to user mode, so `unmap` and `protect` return before the shoot-down.
+ * This is the classic mistake.
  */
 #include <ext2dax/ext2dax.h>
 #include <ext2dax/testkit/checker.h>
@@ -16,7 +18,7 @@ enum { PAGE = 1024, PAGES = 8, CPUS = 2, BLOCKS = 64 };
 
 struct entry {
     bool present, writable;
-    uint64_t offset; /* into the memory; EXT2DAX_NO_OFFSET: zeroes */
+    uint64_t offset; /* into the memory, EXT2DAX_NO_OFFSET for zeroes */
 };
 
 static struct ext2dax_explorer *explorer;
@@ -25,15 +27,18 @@ static struct ext2dax_memory memory;
 static struct ext2dax_inode *file, *other;
 static bool bug;
 
-/* ---- the kernel that is checked: put yours here ---- */
+/* ---- the kernel under test, replace with your own ---- */
 
 static struct {
     struct entry table[PAGES], tlb[CPUS][PAGES];
     struct ext2dax_lock lock; /* of the table */
-    bool late[PAGES];         /* with the bug: pages that are still to be flushed */
+    bool late[PAGES];         /* pages not yet flushed, only with --bug */
 } kernel;
 
-/* The processor walks the table without the lock, so whatever changes it says so first. */
+/*
+ * Changes an entry of the table. A processor walks the table without the lock, so each change
+ * announces itself as a yield point first.
+ */
 static void set(uint64_t page, struct entry value)
 {
     ext2dax_explorer_point(explorer, EXT2DAX_EXPLORER_STORE, &kernel.table[page]);
@@ -49,7 +54,7 @@ static void flush(uint64_t page)
     kernel.late[page] = false;
 }
 
-/* The other processors are not to use what they may have of the page. */
+/* Removes the page from all TLBs, with --bug only later. */
 static void shoot_down(uint64_t page)
 {
     if (bug)
@@ -58,7 +63,7 @@ static void shoot_down(uint64_t page)
         flush(page);
 }
 
-/* With the bug, this is where the flush comes. */
+/* Returns to user mode. With --bug the flush happens here. */
 static void back_to_user_mode(void)
 {
     for (uint64_t page = 0; bug && page < PAGES; page++) {
@@ -78,7 +83,7 @@ static enum ext2dax_fault_result map(void *ctx, struct ext2dax_fault *fault, con
         bool data = mapping->kind == EXT2DAX_MAPPING_DATA, there = kernel.table[mapping->page + i].present;
         uint64_t offset = data ? mapping->memory_offset + i * PAGE : EXT2DAX_NO_OFFSET;
 
-        /* Never replaced by something weaker. */
+        /* Never downgrades an existing entry. */
         if (!there || (data && mapping->writable))
             set(mapping->page + i, (struct entry){true, mapping->writable, offset});
     }
@@ -121,7 +126,10 @@ static uint64_t protect(void *ctx, struct ext2dax_inode *inode, uint64_t first, 
 static const struct ext2dax_address_space_ops ops = {
     .size = sizeof ops, .map = map, .unmap = unmap, .protect = protect};
 
-/* A processor stores: by its TLB, which it fills from the table, which the fault handler fills. */
+/*
+ * Stores a byte as a processor would. The TLB is filled from the table, and the fault handler fills
+ * the table.
+ */
 static void store(unsigned cpu, uint64_t page, unsigned char byte)
 {
     struct ext2dax_fault fault = {
@@ -141,7 +149,7 @@ static void store(unsigned cpu, uint64_t page, unsigned char byte)
     ((unsigned char *)memory.base)[entry->offset + cpu] = byte;
 }
 
-/* ---- what threads do ---- */
+/* ---- operations of the threads ---- */
 
 static void stores(void *arg)
 {
@@ -168,7 +176,7 @@ static void syncs(void *arg)
     back_to_user_mode();
 }
 
-/* ---- what has to hold ---- */
+/* ---- invariants ---- */
 
 static void in_every_state(void *arg)
 {
@@ -201,7 +209,10 @@ static void must(int error)
     }
 }
 
-/* Everything that changes while threads run is the explorer's memory, or remembered. */
+/*
+ * Sets the fixture up. All state changed by threads lies in memory of the explorer or is registered
+ * with the explorer.
+ */
 static void set_the_stage(void *arg)
 {
     struct ext2dax_format_options format = {.size = sizeof format, .block_size = PAGE, .inodes = 16};
@@ -247,7 +258,7 @@ static void print(void *arg, const char *text)
     printf("    %s\n", text);
 }
 
-/* By its number and id, "1:a17b4a". */
+/* Replays a schedule, given by scenario number and id, for example "1:a17b4a". */
 static int replay(const char *name)
 {
     struct ext2dax_explorer_result result;

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The local interrupt controller: starting the other processor, signals to it, a timer. And work for the other one. */
+/*
+ * The local APIC. Starts the second processor, sends interrupts to the second processor and
+ * drives the timer. Also hands work to the second processor.
+ */
 #include "kernel.h"
 #include "port.h"
 
-#define APIC       0xFEE00000u
-#define TRAMPOLINE 0x8000u /* below 1 MiB, on a page: its number is what the start signal carries */
+#define APIC 0xFEE00000u
+/* Below 1 MiB and page-aligned, because the startup IPI carries a page number. */
+#define TRAMPOLINE 0x8000u
 
 enum apic_register {
     END = 0xB0,
@@ -49,7 +53,7 @@ static void command(uint32_t what)
 
 void apic_init(void)
 {
-    /* The old interrupt controllers: everything masked. */
+    /* Masks all interrupts of the legacy interrupt controllers. */
     port_out(0x21, 0xFF);
     port_out(0xA1, 0xFF);
     *apic(SPURIOUS) = 0x100 | VECTOR_SPURIOUS;
@@ -92,7 +96,7 @@ void apic_timer(uint64_t microseconds, void (*work)(void *arg), void *arg)
 void apic_timer_stop(void)
 {
     *apic(COUNT) = 0;
-    timer[cpu_index()].work = NULL; /* for one that is on its way */
+    timer[cpu_index()].work = NULL; /* for an interrupt already pending */
 }
 
 void apic_timer_interrupt(void)
@@ -121,7 +125,10 @@ void other_wait(void)
         relax();
 }
 
-/* Sleeps with interrupts on while there is nothing to do: no signal can come between the two instructions. */
+/*
+ * Serves work on the second processor, for ever. Sleeps with interrupts on while idle. sti takes
+ * effect after the next instruction, so no interrupt can arrive between sti and hlt.
+ */
 void serve_work(void)
 {
     void (*work)(void *arg);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the boot loader to C. A PVH loader starts us in 32-bit mode without paging; the second processor starts in 16-bit
- * mode. Both meet in `enter_long`, turn on the page tables below and call start_processor() on a stack of their own.
+ * The path from the boot loader to C. A PVH loader starts the first processor in 32-bit mode
+ * without paging. The second processor starts in 16-bit mode. Both continue at `enter_long`,
+ * enable the page tables below and call start_processor() on separate stacks.
  */
 #define STACK_SIZE 16384
 
     .section .note.pvh, "a", @note
     .balign 4
-    .long 4, 8, 18 /* lengths of name and value; 18: the 32-bit entry */
+    .long 4, 8, 18 /* lengths of name and value, type 18 is the 32-bit entry */
     .asciz "Xen"
     .quad start
 
@@ -19,7 +20,7 @@ start:
     mov %ebx, start_info
     jmp enter_long
 
-/* Copied below 1 MiB, to where the second processor begins: address 0 of its code segment. */
+/* The start of the second processor. Copied below 1 MiB to address 0 of the code segment. */
     .code16
     .globl trampoline, trampoline_end
 trampoline:
@@ -47,13 +48,18 @@ second:
 enter_long:
     mov $boot_tables, %eax
     mov %eax, %cr3
-    mov $0x20, %eax /* CR4: tables of 8-byte entries. No vector registers: nobody here would save them */
+    /* CR4 enables PAE. SSE stays off, because no code of this kernel saves vector registers. */
+    mov $0x20, %eax
     mov %eax, %cr4
     mov $0xC0000080, %ecx
     rdmsr
-    or $0x100, %eax /* EFER: long mode */
+    or $0x100, %eax /* EFER.LME enables long mode */
     wrmsr
-    mov $0x80010011, %eax /* CR0: paging, and write protection in the kernel too: copy_user() may meet read-only pages */
+    /*
+     * CR0 enables paging and write protection in ring 0. copy_user() may store to read-only
+     * pages.
+     */
+    mov $0x80010011, %eax
     mov %eax, %cr0
     lgdt gdt_pointer
     ljmp $0x08, $start64
@@ -84,22 +90,23 @@ gdt:
     .quad 0x00CF93000000FFFF /* 0x10 kernel data */
     .quad 0x00CFF3000000FFFF /* 0x18 user data */
     .quad 0x00AFFB000000FFFF /* 0x20 user code */
-    .quad 0, 0               /* 0x28 task state of the first processor: cpu.c fills it in */
-    .quad 0, 0               /* 0x38 … of the second */
-    .quad 0x00CF9B000000FFFF /* 0x48 32-bit code, on the way up */
+    .quad 0, 0               /* 0x28 task state of the first processor, filled by cpu.c */
+    .quad 0, 0               /* 0x38 task state of the second processor, filled by cpu.c */
+    .quad 0x00CF9B000000FFFF /* 0x48 32-bit code for the trampoline */
 gdt_end:
 gdt_pointer:
     .word gdt_end - gdt - 1
     .quad gdt
     .balign 4
 processors:
-    .long 0 /* that have started */
+    .long 0 /* number of started processors */
 start_info:
     .long 0
 
 /*
- * The page tables to begin with, in huge pages: the first GiB where it is, and the first 8 GiB from DIRECT_MAP on. The
- * last GiB below 4 GiB is devices, and not cached. User addresses come below the first table later, so it is a user's.
+ * The initial page tables, in huge pages. The first GiB is identity-mapped, and the first 8 GiB
+ * are mapped from DIRECT_MAP on. The last GiB below 4 GiB has devices and is mapped uncached.
+ * User mappings are added below low_table later, so the entry of low_table allows user access.
  */
     .balign 4096
     .globl boot_tables

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Windows of 2 MiB: one fault, one entry of the second level. */
+/* Checks of PMD ranges. A single fault installs a single entry of the second level, 2 MiB. */
 #include "kernel.h"
 
 #define PAGES 512ul
@@ -12,7 +12,10 @@ static bool huge(const struct mapping *mapping, uint64_t page, bool writable)
            (entry & ENTRY_FRAME & ~(uint64_t)(HUGE_SIZE - 1)) == frame && ((entry & ENTRY_WRITABLE) != 0) == writable;
 }
 
-/* 6 MiB, all hole at first. Window 0 is filled by a store, window 1 after its holes were read. */
+/*
+ * The file has 6 MiB and is a hole at first. PMD range 0 is filled by stores to the hole. PMD
+ * range 1 is filled after the hole was read.
+ */
 static void check_windows(struct ext2dax_inode *inode, struct mapping *mapping)
 {
     struct fault_counts before = fault_counts;
@@ -23,7 +26,7 @@ static void check_windows(struct ext2dax_inode *inode, struct mapping *mapping)
     check_same("PMD: takes one fault", fault_counts.huge - before.huge, 1);
     check_same("PMD: no small one", fault_counts.fault - before.fault, 0);
     check("PMD: is one aligned, writable entry of 2 MiB", huge(mapping, 0, true));
-    ext2dax_count(bench.mount, &counters);
+    ext2dax_count(bench.mount, &counters, sizeof(counters));
     check_same("PMD: the core counts one", counters.huge_mapped, 1);
 
     check_same("PMD: fsync", (uint64_t)-ext2dax_fsync(inode), 0);
@@ -34,7 +37,10 @@ static void check_windows(struct ext2dax_inode *inode, struct mapping *mapping)
     check_same("PMD: a hole is read by small pages", user_run(user_sum, second, PAGES, 0), 0);
     check("PMD: of the zero page",
           (space_look(second + PAGE_SIZE) & (ENTRY_FRAME | ENTRY_HUGE)) == physical_of(zero_page));
-    /* The page is there, so the handler's first call would be mkwrite; a madvise() would ask for the window. */
+    /*
+     * The zero page is present, so the handler would call mkwrite for a store.
+     * check_replacing() calls ext2dax_pmd_fault() instead, as madvise() would.
+     */
     space_unmap(mapping);
 }
 

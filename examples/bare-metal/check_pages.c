@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Small pages: what ring 3 sees, which call it took, and what the page table holds afterwards. */
+/*
+ * Checks of small pages. Each check looks at the bytes seen by ring 3, the fault function
+ * called, and the resulting PTE.
+ */
 #include "kernel.h"
 
-/* What an entry must be: the file's own block, with or without the right to store. */
+/* Does the PTE map the block of the file as a small page, writable or read-only as given? */
 static bool shows(struct mapping *mapping, uint64_t page, bool writable)
 {
     uint64_t entry = space_look(space_page(mapping, page)), frame = frame_of(mapping->inode, page);
@@ -28,7 +31,10 @@ static uint64_t store(const struct mapping *mapping, uint64_t page, uint8_t byte
     return user_run(user_store, space_page(mapping, page), byte, 0);
 }
 
-/* /data: 5 pages, each filled with its number + 1, and half a page of sixes. */
+/*
+ * The file /data has 5 pages, each filled with the page number + 1, and half a page of bytes of
+ * value 6.
+ */
 static void check_reading(void)
 {
     struct ext2dax_inode *data = open_file("/data");
@@ -59,7 +65,7 @@ static void check_reading(void)
     ext2dax_inode_put(data);
 }
 
-/* /sparse: 8 pages, of which only page 2 is there, of nines. */
+/* The file /sparse has 8 pages. Only page 2 is allocated, filled with bytes of value 9. */
 static void check_holes(void)
 {
     struct ext2dax_inode *sparse = open_file("/sparse");
@@ -105,7 +111,7 @@ static void check_private(void)
     ext2dax_inode_put(data);
 }
 
-/* The caller's buffer is a mapped file itself: write() runs into page faults in the kernel. */
+/* The buffer passed to write() is a mapped file, so write() takes page faults in the kernel. */
 static void check_copying(void)
 {
     struct ext2dax_inode *data = open_file("/data"), *copied = create_file("copied", 0);

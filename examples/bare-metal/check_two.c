@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who takes pages away while ring 3 is using them: an interrupt, the other processor, a freeze.
+ * Checks of pages removed during use by ring 3. The pages are removed by an interrupt, by the
+ * second processor, and by a freeze.
  *
- * "taken" stores into its mapping for ever on the first processor. Every time it is truncated, its blocks are given to
- * "taker", which is filled with a byte of its own: a store that still goes through a remembered entry lands there.
+ * The file "taken" is mapped. Ring 3 on the first processor stores into the mapping in an
+ * endless loop. After each truncate of "taken" the freed blocks are allocated to the file
+ * "taker", which is filled with another byte. A store through a stale TLB entry would change
+ * "taker".
  */
 #include "kernel.h"
 
 #define PAGES       16ul
-#define BOTH        256ul /* pages */
+#define BOTH        256ul /* pages stored to by both processors */
 #define ROUNDS      50u
 #define TIMER_TURNS 20u
 #define TIMER_TURN  500u     /* microseconds */
@@ -25,7 +28,7 @@ static struct race {
 
 static uint8_t buffer[PAGES * PAGE_SIZE];
 
-/* ---- both at once ---- */
+/* ---- both processors at once ---- */
 
 static void pass_beside(void *arg)
 {
@@ -34,7 +37,10 @@ static void pass_beside(void *arg)
     user_run(user_pass, mapping->address + 1, BOTH, 2);
 }
 
-/* Each page is a hole that both processors store into: one block must come of it, with both bytes. */
+/*
+ * Both processors store into each page of a hole. Each page must get a single block with both
+ * bytes.
+ */
 static void check_both(void)
 {
     struct ext2dax_inode *inode = create_file("both", BOTH * PAGE_SIZE);
@@ -71,7 +77,7 @@ static void truncate_now(void *arg)
         r->errors++;
 }
 
-/* Not before there is something to take away. */
+/* Timer callback. Truncates once a page is mapped. Until then restarts the timer. */
 static void truncate_in_use(void *arg)
 {
     struct race *r = arg;
@@ -100,7 +106,7 @@ static void check_interrupt(void)
     check_same("interrupt: no call failed", race.errors, 0);
 }
 
-/* ---- the other processor ---- */
+/* ---- the second processor ---- */
 
 static bool is_all(const uint8_t *bytes, size_t length, uint8_t byte)
 {
@@ -109,7 +115,7 @@ static bool is_all(const uint8_t *bytes, size_t length, uint8_t byte)
     return length == 0;
 }
 
-/* As an interrupt: a program that nothing else ends is ended. */
+/* Timer callback. Ends a program in ring 3 not ended by anything else. */
 static void stop_user(void *arg)
 {
     (void)arg;
@@ -120,11 +126,15 @@ static uint64_t size_of(const struct ext2dax_inode *inode)
 {
     struct ext2dax_stat figures;
 
-    ext2dax_stat(inode, &figures);
+    ext2dax_stat(inode, &figures, sizeof(figures));
     return figures.size;
 }
 
-/* Waits until ring 3 has stored into the page, so that its processor knows all pages up to there; false: it never does. */
+/*
+ * Waits until ring 3 has stored into the page. Ring 3 stores in page order, so the TLB of the
+ * processor may then hold all pages up to this page. Returns false if no store arrives within
+ * PATIENCE.
+ */
 static bool await_store(const struct race *r, uint64_t page)
 {
     uint64_t entry, end = clock_microseconds() + PATIENCE;
@@ -138,7 +148,10 @@ static bool await_store(const struct race *r, uint64_t page)
     return false;
 }
 
-/* Waits until a fault has filled a hole; the entry may be gone again. */
+/*
+ * Waits until a fault has filled a hole. The PTE may already be removed again. Returns false if
+ * no block is allocated within PATIENCE.
+ */
 static bool await_block(const struct race *r)
 {
     uint64_t end = clock_microseconds() + PATIENCE;
@@ -163,7 +176,10 @@ static bool share_one(const uint64_t *a, const uint64_t *b)
     return false;
 }
 
-/* Truncates one, gives the blocks to the other for a moment, and looks whether anything happens to them. */
+/*
+ * Truncates "taken", gives the blocks to "taker" for 200 microseconds, and checks that the
+ * contents stay unchanged.
+ */
 static void take_once(struct race *r)
 {
     r->errors += ext2dax_truncate(r->taken, 0) != 0;
@@ -184,7 +200,9 @@ static bool goes_well(const struct race *r)
     return r->left + r->damaged + r->errors == 0;
 }
 
-/* When ring 3 needs no fault any more, and each of its stores goes where its processor remembers the page to be. */
+/*
+ * Truncates while all pages are mapped, so that each store of ring 3 goes through a TLB entry.
+ */
 static void take_in_use(void *arg)
 {
     struct race *r = arg;
@@ -197,7 +215,7 @@ static void take_in_use(void *arg)
     truncate_now(r);
 }
 
-/* When ring 3 is on its way through some fault. */
+/* Truncates while ring 3 is inside page faults. */
 static void take_faulting(void *arg)
 {
     struct race *r = arg;
@@ -209,7 +227,7 @@ static void take_faulting(void *arg)
     truncate_now(r);
 }
 
-/* Stores as long as the other processor takes away. */
+/* Stores from ring 3 for as long as `take` runs on the second processor. */
 static void store_meanwhile(void (*take)(void *arg), bool faulting)
 {
     uint64_t result;
@@ -217,7 +235,7 @@ static void store_meanwhile(void (*take)(void *arg), bool faulting)
     race.errors += ext2dax_truncate(race.taken, PAGES * PAGE_SIZE) != 0;
     other_start(take, &race);
     while (!other_done()) {
-        /* Not to fight for the locks while there is nothing to store into. */
+        /* The file has no pages, so a store would only compete for the locks. */
         if (size_of(race.taken) == 0) {
             clock_wait(20);
             continue;
@@ -226,7 +244,7 @@ static void store_meanwhile(void (*take)(void *arg), bool faulting)
         result = user_run(faulting ? user_pass : user_hammer, race.mapping->address, PAGES, HAMMERED);
         race.ended += result == USER_SIGBUS;
         race.stopped += result == 0 && !faulting;
-        if (faulting) /* the next pass begins with nothing */
+        if (faulting) /* the next pass begins without PTEs */
             plug_space.ops->unmap(plug_space.ctx, race.taken, 0, PAGES, false);
     }
     apic_timer_stop();
@@ -292,16 +310,18 @@ static void check_freeze(void)
     ext2dax_inode_put(f.inode);
 }
 
-/* Leaves so few free blocks that the one file's are the other's next. */
+/*
+ * Fills the image until the next allocation has to reuse the blocks just freed by another file.
+ */
 static void fill_image(struct ext2dax_inode *inode)
 {
     struct ext2dax_statfs figures;
 
-    ext2dax_statfs(bench.mount, &figures);
+    ext2dax_statfs(bench.mount, &figures, sizeof(figures));
     while (figures.available_blocks > 2 * PAGES) {
         if (ext2dax_allocate(inode, size_of(inode), PAGES / 2 * PAGE_SIZE, false) != 0)
             panic("the image could not be filled at", size_of(inode));
-        ext2dax_statfs(bench.mount, &figures);
+        ext2dax_statfs(bench.mount, &figures, sizeof(figures));
     }
 }
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What time it is: the date the clock chip had at boot, and the TSC from there on. How fast the TSC runs, the interval
- * timer tells, which everybody knows the frequency of.
+ * The time of day is the date of the real-time clock at boot plus the progress of the TSC. The
+ * frequency of the TSC is measured against the interval timer, which has a fixed frequency.
  */
 #include "kernel.h"
 #include "port.h"
 
 #define TIMER_HERTZ 1193182u
-#define SPEAKER     0x61u /* gates the timer's third channel, and shows its output */
+#define SPEAKER     0x61u /* port with the gate and the output of the third timer channel */
 
 static uint64_t tsc_a_microsecond, tsc_at_boot;
 static int64_t seconds_at_boot;
@@ -18,7 +18,7 @@ static void measure(void)
     uint64_t begun;
 
     port_out(SPEAKER, (uint8_t)((port_in(SPEAKER) & ~2u) | 1));
-    port_out(0x43, 0xB0); /* third channel, both bytes, one shot */
+    port_out(0x43, 0xB0); /* third channel, both bytes, interrupt on terminal count */
     port_out(0x42, (uint8_t)count);
     port_out(0x42, (uint8_t)(count >> 8));
     begun = tsc();
@@ -29,7 +29,7 @@ static void measure(void)
         tsc_a_microsecond = 1;
 }
 
-/* A register of the clock chip holds two decimal digits. */
+/* Reads a register of the real-time clock, which holds two decimal digits (BCD). */
 static unsigned chip(uint8_t which)
 {
     unsigned value;
@@ -45,7 +45,9 @@ static bool chip_is_updating(void)
     return (port_in(0x71) & 0x80) != 0;
 }
 
-/* Days since 1970-01-01; the year counted from March puts the leap day last. */
+/*
+ * Returns the days since 1970-01-01. Years are counted from March, so the leap day comes last.
+ */
 static int64_t days_of(unsigned year, unsigned month, unsigned day)
 {
     unsigned y = month <= 2 ? year - 1 : year, m = month <= 2 ? month + 9 : month - 3;

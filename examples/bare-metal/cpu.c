@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A processor's descriptor tables, and what its traps lead to. */
+/* The descriptor tables of a processor, and the dispatch of traps. */
 #include "kernel.h"
 
 #define KERNEL_CODE 0x08u
-#define FIRST_TASK  0x28u /* in the table of boot.S; one of 16 bytes for each processor */
+#define FIRST_TASK  0x28u /* in the GDT of boot.S, a descriptor of 16 bytes per processor */
 #define VECTORS     48u
 #define STUB_SIZE   16u
 
-/* Where user code's traps find a stack. */
+/* The task state, which holds the stack pointer for traps from user mode. */
 struct task_state {
     uint32_t unused0;
     uint64_t trap_stack;
@@ -34,7 +34,10 @@ _Noreturn void leave_user(uint64_t trap_stack, uint64_t value);
 static struct task_state tasks[PROCESSORS];
 static struct gate gates[VECTORS];
 
-/* All are interrupt gates: a handler runs with interrupts off. Ring 3 may call the one it leaves by. */
+/*
+ * Fills the interrupt descriptor table. All gates are interrupt gates, so handlers run with
+ * interrupts off. Only VECTOR_LEAVE may be called from ring 3.
+ */
 static void set_gates(void)
 {
     for (unsigned vector = 0; vector < VECTORS; vector++) {
@@ -64,7 +67,10 @@ void cpu_init(unsigned index)
     __asm__ volatile("lidt %0" : : "m"(idt));
 }
 
-/* The task register tells processors apart, without a lock or a memory access. */
+/*
+ * Returns the index of this processor from the task register, without a lock or a memory
+ * access.
+ */
 unsigned cpu_index(void)
 {
     uint16_t selector;
@@ -78,7 +84,10 @@ bool trap_from_user(const struct trap *trap)
     return (trap->cs & 3) == 3;
 }
 
-/* Interrupts are off in here, so whoever waits answers the one that another processor waits for. */
+/*
+ * Interrupts are off in the kernel. So a waiting processor polls for the shoot-down that another
+ * processor waits for.
+ */
 void relax(void)
 {
     shoot_down_answer();
@@ -90,7 +99,7 @@ uint64_t user_run(user_program *program, uintptr_t address, uint64_t b, uint64_t
     unsigned index = cpu_index();
     uintptr_t stack = USER_STACKS + (uintptr_t)(index + 1) * PAGE_SIZE;
 
-    /* As after a call: the stack pointer lies 8 bytes off a multiple of 16. */
+    /* After a call instruction the stack pointer is 8 bytes below a multiple of 16. */
     return enter_user((char *)&tasks[index] + offsetof(struct task_state, trap_stack), program, address, b, c,
                       stack - 8);
 }
@@ -117,7 +126,7 @@ void trap(struct trap *trap)
         apic_done();
         shoot_down_answer();
         break;
-    case VECTOR_WORK: /* serve_work() goes on behind its hlt */
+    case VECTOR_WORK: /* serve_work() continues after hlt */
         apic_done();
         break;
     case VECTOR_LEAVE:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Frames for page tables and private copies: a pool, and a list of those given back. */
+/* Frames for page tables and private copies, taken from a pool and a list of freed frames. */
 #include "kernel.h"
 
 #define FRAMES 512u
@@ -8,7 +8,7 @@ uint8_t zero_page[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
 
 static uint8_t pool[FRAMES][PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
 static unsigned used;
-static void *given_back; /* each begins with the address of the next */
+static void *given_back; /* freed frames, each begins with the address of the next */
 static struct ext2dax_lock lock;
 
 void *frame_alloc(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What each file of the kernel offers to the others. README.md walks through them in the order in which a kernel that
- * wants files needs them.
+ * The interfaces between the files of the kernel. README.md describes the files in the order
+ * needed by a kernel that adds file support.
  */
 #ifndef KERNEL_H
 #define KERNEL_H
@@ -16,9 +16,12 @@
 #define HUGE_SIZE  (2ul << 20)
 #define PROCESSORS 2u
 
-/* ---- boot.S, kernel.ld: physical memory, as the boot tables show it ---- */
+/* ---- physical memory, as the boot tables show it (boot.S, kernel.ld) ---- */
 
-/* All of the first 8 GiB is mapped from here on; the first GiB also at its own address, where the kernel runs. */
+/*
+ * Virtual address of the direct map, which covers the first 8 GiB of physical memory. The first
+ * GiB is also identity-mapped, and the kernel runs in the identity mapping.
+ */
 #define DIRECT_MAP 0xFFFF800000000000u
 
 static inline void *at_physical(uint64_t physical)
@@ -26,44 +29,44 @@ static inline void *at_physical(uint64_t physical)
     return (void *)(DIRECT_MAP + physical);
 }
 
-/* Of something in the direct map, or in the kernel, which runs where it was loaded. */
+/* Returns the physical address of an object in the direct map or in the kernel image. */
 static inline uint64_t physical_of(const void *at)
 {
     return (uintptr_t)at >= DIRECT_MAP ? (uintptr_t)at - DIRECT_MAP : (uintptr_t)at;
 }
 
-/* What the boot loader hands over; the layout is that of Xen's PVH boot. */
+/* The data passed by the boot loader, in the layout of Xen's PVH boot. */
 struct start_info {
     uint32_t magic, version, flags, modules;
     uint64_t module_list, command_line, acpi;
 };
 
-/* Where a processor starts in C, with interrupts off, on a stack of its own. */
+/* Is the C entry of each processor, with interrupts off and a separate stack per processor. */
 void start_processor(unsigned index, const struct start_info *info);
-_Noreturn void run_checks(const struct start_info *info); /* the first one */
-_Noreturn void serve_work(void);                          /* the second */
+_Noreturn void run_checks(const struct start_info *info); /* on the first processor */
+_Noreturn void serve_work(void);                          /* on the second processor */
 
-/* ---- memory.S: the four functions the core wants, and a copy that may fail ---- */
+/* ---- the four functions required by the core, and a copy that may fail (memory.S) ---- */
 
 void *memcpy(void *restrict to, const void *restrict from, size_t length);
 void *memmove(void *to, const void *from, size_t length);
 void *memset(void *at, int byte, size_t length);
 int memcmp(const void *a, const void *b, size_t length);
 
-/* Copies until a page fault cannot be resolved; returns how many bytes were copied. */
+/* Copies until a page fault cannot be resolved. Returns the number of bytes copied. */
 size_t copy_user(void *to, const void *from, size_t length);
 extern const char copy_user_access[], copy_user_failed[];
 
-/* ---- serial.c: what a person reads, and the way out ---- */
+/* ---- console output and power off (serial.c) ---- */
 
 void print(const char *text);
 void print_number(uint64_t number);
 _Noreturn void power_off(bool good);
 _Noreturn void panic(const char *what, uint64_t number);
 
-/* ---- cpu.c, traps.S: processors, and the way between kernel and user ---- */
+/* ---- processors, and transitions between kernel and user mode (cpu.c, traps.S) ---- */
 
-/* What traps.S pushes. */
+/* The frame pushed by traps.S. */
 struct trap {
     uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
     uint64_t vector, error;
@@ -82,79 +85,93 @@ enum vector {
 void cpu_init(unsigned index);
 unsigned cpu_index(void);
 bool trap_from_user(const struct trap *trap);
-void relax(void); /* one turn of every loop that waits */
+/* Is called on each turn of every wait loop. Answers shoot-downs. */
+void relax(void);
 
-/* Runs a program in ring 3, with interrupts on, until it leaves with a value, or with one of these. Each processor has
- * one thread of user code. */
+/*
+ * Runs a program in ring 3 with interrupts on. Returns the value passed to user_leave(), which
+ * is the value of the program or a constant below. Each processor has a single thread of user
+ * code.
+ */
 #define USER_SIGBUS  UINT64_MAX
 #define USER_SIGSEGV (UINT64_MAX - 1)
 typedef uint64_t user_program(uintptr_t address, uint64_t b, uint64_t c);
 uint64_t user_run(user_program *program, uintptr_t address, uint64_t b, uint64_t c);
 _Noreturn void user_leave(uint64_t value);
 
-/* ---- user.c: programs for ring 3; in pages of their own, so they call nothing ---- */
+/* ---- programs for ring 3 (user.c), in separate pages, so without function calls ---- */
 
-#define USER_STACKS 0x50000000u /* a page for each processor; the programs are where kernel.ld links them to */
+/* A page per processor. kernel.ld sets the address of the programs. */
+#define USER_STACKS 0x50000000u
 
-user_program user_load;   /* the byte there */
-user_program user_store;  /* the byte b; 0 */
-user_program user_sum;    /* of the first bytes of b pages */
-user_program user_fill;   /* b bytes of c; 0 */
-user_program user_pass;   /* the byte c into the first byte of b pages; 0 */
-user_program user_hammer; /* the same, for ever */
+user_program user_load;   /* returns the byte at the address */
+user_program user_store;  /* stores byte b, returns 0 */
+user_program user_sum;    /* returns the sum of the first bytes of b pages */
+user_program user_fill;   /* stores b bytes of value c, returns 0 */
+user_program user_pass;   /* stores byte c into the first byte of b pages, returns 0 */
+user_program user_hammer; /* does the same in an endless loop */
 
-/* ---- apic.c: the other processor, and the timer ---- */
+/* ---- the second processor, and the timer (apic.c) ---- */
 
 void apic_init(void);
 void apic_start_others(void);
 void apic_signal_others(enum vector vector);
-/* Calls `work` once, from an interrupt of this processor. */
+/* Calls `work` once after the delay, from an interrupt of this processor. */
 void apic_timer(uint64_t microseconds, void (*work)(void *arg), void *arg);
 void apic_timer_stop(void);
 void apic_timer_interrupt(void);
-void apic_done(void); /* with the interrupt being served */
+void apic_done(void); /* signals the end of the current interrupt */
 
-/* Work for the second processor, which must have none; is it done; waits until it is. */
+/*
+ * other_start() gives work to the second processor, which must be idle. other_done() returns
+ * true if the work is done. other_wait() waits for the end of the work.
+ */
 void other_start(void (*work)(void *arg), void *arg);
 bool other_done(void);
 void other_wait(void);
 
-/* ---- clock.c: the date, from the clock chip and the TSC ---- */
+/* ---- the time, from the real-time clock and the TSC (clock.c) ---- */
 
 void clock_init(void);
 int64_t clock_seconds(void);
 uint64_t clock_microseconds(void); /* since clock_init() */
 void clock_wait(uint64_t microseconds);
 
-/* ---- nfit.c: persistent memory, as the firmware lists it ---- */
+/* ---- persistent memory, as listed by the firmware (nfit.c) ---- */
 
 bool nfit_find(uint64_t acpi, uint64_t *physical, uint64_t *size);
 
-/* ---- frames.c: memory for page tables and private copies ---- */
+/* ---- memory for page tables and private copies (frames.c) ---- */
 
-void *frame_alloc(void); /* zeroed, in the direct map; NULL: none left */
+void *frame_alloc(void); /* returns a zeroed frame in the direct map, or NULL if no frame is left */
 void frame_free(void *frame);
 extern uint8_t zero_page[PAGE_SIZE];
 
 /* ---- shootdown.c ---- */
 
-/* Every processor forgets what it knows of the page tables. One caller at a time: under the page-table lock. */
+/*
+ * Flushes the TLB of every processor and waits for completion. The caller holds the page-table
+ * lock, so a single shoot-down runs at a time.
+ */
 void shoot_down(void);
 void shoot_down_answer(void);
 
-/* ---- page_table.c: real ones, of 4 levels ---- */
+/* ---- hardware page tables of 4 levels (page_table.c) ---- */
 
 #define ENTRY_PRESENT  0x1u
 #define ENTRY_WRITABLE 0x2u
 #define ENTRY_USER     0x4u
 #define ENTRY_HUGE     0x80u
-#define ENTRY_COPY     0x200u /* ours: a private copy, which owns its frame */
+#define ENTRY_COPY     0x200u /* software bit, a private copy that owns the frame */
 #define ENTRY_FRAME    0x000FFFFFFFFFF000u
 
-/* The entry of level 2 (a huge page, or a table) or 1 for an address. Without `make`, or where no memory is left, NULL
- * if a table on the way is missing; level 1 also where the entry above is huge. */
+/*
+ * Returns the entry of level 2 (a huge page or a table) or of level 1 for an address. With
+ * `make`, allocates missing tables. Returns NULL if a table is missing and was not allocated,
+ * and for level 1 also if the entry above is huge.
+ */
 uint64_t *entry_at(uintptr_t address, unsigned level, bool make);
-/* What a processor would use for the address, or NULL where it would fault. */
+/* Returns the present leaf entry for the address, or NULL if an access would fault. */
 uint64_t *entry_leaf(uintptr_t address);
 
 /* ---- the plugs ---- */
@@ -164,31 +181,37 @@ extern const struct ext2dax_memory_ops plug_memory;   /* plug_memory.c */
 extern const struct ext2dax_host plug_host;           /* plug_host.c */
 extern const struct ext2dax_address_space plug_space; /* plug_space.c */
 
-unsigned host_allocations(void); /* so far */
+unsigned host_allocations(void); /* number of allocations since boot */
 
-/* ---- plug_space.c: what is mapped ---- */
+/* ---- mappings (plug_space.c) ---- */
 
-/* Pages [first, first + count) of a file, at `address`. */
+/* A mapping of the pages [first, first + count) of a file at `address`. */
 struct mapping {
-    struct ext2dax_inode *inode; /* holds a reference; NULL: this one is not in use */
+    struct ext2dax_inode *inode; /* with a reference, NULL if the mapping is unused */
     uintptr_t address;
     uint64_t first, count;
     bool writable, shared;
 };
 
-/* NULL: too many, or too long; the address is congruent to the page modulo a huge page. */
+/*
+ * Maps pages of a file. The address is congruent to the offset of the first page modulo 2 MiB.
+ * Returns NULL if too many mappings exist or the mapping is too long.
+ */
 struct mapping *space_map(struct ext2dax_inode *inode, uint64_t first, uint64_t count, bool writable, bool shared);
 void space_unmap(struct mapping *mapping);
 uintptr_t space_page(const struct mapping *mapping, uint64_t page);
-/* The address-space lock, held shared from `find` to `put`. */
+/*
+ * space_find() returns the mapping of an address, or NULL. In both cases the address-space lock
+ * is held shared until space_put().
+ */
 const struct mapping *space_find(uintptr_t address);
 void space_put(void);
-/* A copy of the entry for an address; 0: there is none. */
+/* Returns a copy of the leaf entry for an address, or 0 if no entry is present. */
 uint64_t space_look(uintptr_t address);
 
 /* ---- page_fault.c ---- */
 
-/* How often each entry of the fault family was called, and what they answered. */
+/* Counts the calls per fault function, and the results. */
 struct fault_counts {
     unsigned fault, huge, mkwrite, pfn_mkwrite, fallback, retry, sigbus;
 };
@@ -199,7 +222,7 @@ void page_fault(struct trap *trap, uintptr_t address);
 
 /* ---- main.c and the checks ---- */
 
-/* What they work on. */
+/* The fixture of the checks. */
 struct bench {
     struct ext2dax_mount *mount;
     const struct ext2dax_memory *memory;
@@ -207,16 +230,16 @@ struct bench {
 };
 extern struct bench bench;
 
-/* Prints one line, and counts. */
+/* Prints a line and counts the result. */
 void check(const char *what, bool good);
-/* As check, of two numbers that must be the same, printed where they are not. */
+/* Checks that two numbers are equal. Prints the numbers if not. */
 void check_same(const char *what, uint64_t found, uint64_t wanted);
-/* These two end the run where they cannot. */
+/* The next five functions panic on an error. */
 struct ext2dax_inode *open_file(const char *name);
 struct ext2dax_inode *create_file(const char *name, uint64_t size);
 struct mapping *map_file(struct ext2dax_inode *inode, uint64_t first, uint64_t count, bool writable, bool shared);
-uint8_t byte_of(struct ext2dax_inode *inode, uint64_t offset); /* as ext2dax_read() has it */
-uint64_t frame_of(struct ext2dax_inode *inode, uint64_t page); /* physical address of its block; 0: a hole */
+uint8_t byte_of(struct ext2dax_inode *inode, uint64_t offset); /* read by ext2dax_read() */
+uint64_t frame_of(struct ext2dax_inode *inode, uint64_t page); /* physical address, 0 for a hole */
 uint64_t sectors_of(const struct ext2dax_inode *inode);
 
 void check_pages(void); /* check_pages.c */

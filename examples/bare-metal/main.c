@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Bringing everything up in its order, mounting, the checks, unmounting; and what the checks share. */
+/*
+ * Initialises the kernel, mounts, runs the checks and unmounts. Contains helpers of the checks.
+ */
 #include "kernel.h"
 
 struct bench bench;
@@ -89,11 +91,11 @@ uint64_t sectors_of(const struct ext2dax_inode *inode)
 {
     struct ext2dax_stat figures;
 
-    ext2dax_stat(inode, &figures);
+    ext2dax_stat(inode, &figures, sizeof(figures));
     return figures.sectors;
 }
 
-/* The programs of user.c where they were linked to, and a stack for each processor. */
+/* Maps the programs of user.c at the link address, and a user stack per processor. */
 static void show_user_code(void)
 {
     extern const char user_text[], user_text_end[], user_loaded[];
@@ -108,6 +110,7 @@ static void show_user_code(void)
 
 static void mount(struct ext2dax_memory *memory, uint64_t acpi)
 {
+    /* An image that was not cleanly unmounted is refused, so the kernel contains no recovery. */
     const struct ext2dax_mount_options options = {.size = sizeof(options)};
     struct ext2dax_plugs plugs;
     uint64_t physical, size;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The four functions the core wants of whatever it is linked into, and copy_user(), which page_fault.c may break off. */
+/*
+ * The four functions required by the core, and copy_user(), which page_fault.c aborts if a page
+ * fault cannot be resolved.
+ */
     .text
     .globl memcpy, memmove, memset, memcmp, copy_user, copy_user_access, copy_user_failed
 
 memmove:
     mov %rdi, %rax
     sub %rsi, %rax
-    cmp %rdx, %rax /* to - from, as unsigned, below the length: from the end */
+    cmp %rdx, %rax /* copy from the end if to - from, unsigned, is below the length */
     jae memcpy
     mov %rdi, %rax
     mov %rdx, %rcx
@@ -31,7 +34,7 @@ memset:
     mov %rdi, %r8
     movzbl %sil, %eax
     mov $0x0101010101010101, %rcx
-    imul %rcx, %rax /* the byte, eight times */
+    imul %rcx, %rax /* repeats the byte eight times */
     mov %rdx, %rcx
     shr $3, %rcx
     rep stosq
@@ -43,9 +46,9 @@ memset:
 
 memcmp:
     mov %rdx, %rcx
-    xchg %rdi, %rsi /* cmpsb subtracts what rdi points at from what rsi does */
+    xchg %rdi, %rsi /* cmpsb computes (rsi) - (rdi) */
     xor %eax, %eax
-    cmp %rdx, %rdx /* equal, should the length be 0 */
+    cmp %rdx, %rdx /* sets the equal flag for a length of 0 */
     repe cmpsb
     je 1f
     sbb %eax, %eax
@@ -57,7 +60,7 @@ copy_user:
     mov %rdx, %rcx
 copy_user_access:
     rep movsb
-copy_user_failed: /* rcx: what is left */
+copy_user_failed: /* rcx is the number of bytes left */
     sub %rcx, %rax
     ret
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the persistent memory is. The firmware's tables begin with a pointer to a list of tables; the one called NFIT has
- * an entry for each range. A file handed over as a boot module would do as well: physical address and size.
+ * Finds the persistent memory. The tables of the firmware (ACPI) begin with a pointer to a list
+ * of tables. The table NFIT has an entry per range. An image loaded as a boot module works as
+ * well, because only a physical address and a size are needed.
  */
 #include "kernel.h"
 
@@ -18,7 +19,7 @@ struct table {
 } __attribute__((packed));
 
 struct range {
-    uint16_t type, length; /* type 0: a range of addresses */
+    uint16_t type, length; /* type 0 is a range of addresses */
     uint8_t unused[28];
     uint64_t base, size;
 } __attribute__((packed));

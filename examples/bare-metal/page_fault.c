@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page-fault handler: from an address to a mapping, from there to the call of the fault family that fits, and from its
- * answer to what becomes of the access.
+ * The page-fault handler. Finds the mapping of the address, calls the fault function for the
+ * state of the PTE, and ends the fault by the result.
  */
 #include "kernel.h"
 
@@ -12,7 +12,10 @@ static void count(unsigned *counter)
     __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }
 
-/* Nothing is there, or a huge entry that is not enough: the whole window if possible, else the page. */
+/*
+ * Resolves a fault without a PTE, or with a huge entry without enough rights. Maps the whole
+ * PMD range if possible, otherwise the page.
+ */
 static enum ext2dax_fault_result fill(struct ext2dax_fault *fault)
 {
     enum ext2dax_fault_result result;
@@ -27,8 +30,9 @@ static enum ext2dax_fault_result fill(struct ext2dax_fault *fault)
 }
 
 /*
- * Which call fits depends on what the page table holds. It may hold something else by the time of the call; each of them
- * looks for itself, and at the worst the access faults once more.
+ * Chooses the fault function by the PTE. The PTE may change before the call. This is harmless,
+ * because each fault function checks the state again, and in the worst case the access faults
+ * once more.
  */
 static enum ext2dax_fault_result ask(struct ext2dax_fault *fault)
 {
@@ -44,7 +48,7 @@ static enum ext2dax_fault_result ask(struct ext2dax_fault *fault)
     return ext2dax_pfn_mkwrite(fault);
 }
 
-/* 0: the access may be tried again; else what user code gets. */
+/* Returns 0 to retry the access, or USER_SIGSEGV or USER_SIGBUS. */
 static uint64_t resolve(uintptr_t address, bool write)
 {
     enum ext2dax_fault_result result = EXT2DAX_FAULT_SIGBUS;
@@ -73,7 +77,8 @@ static uint64_t resolve(uintptr_t address, bool write)
             return USER_SIGSEGV;
         if (result == EXT2DAX_FAULT_RETRY) {
             count(&fault_counts.retry);
-            ext2dax_wait_thaw(bench.mount); /* without the address-space lock: whoever thaws may need it */
+            /* Called without the address-space lock, which the thawing thread may need. */
+            ext2dax_wait_thaw(bench.mount);
         }
     } while (result == EXT2DAX_FAULT_RETRY);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Real page tables: 4 levels of 512 entries, one set of them for both processors. */
+/* Hardware page tables, 4 levels of 512 entries. Both processors share the same tables. */
 #include "kernel.h"
 
 extern uint64_t boot_tables[];
@@ -25,7 +25,7 @@ uint64_t *entry_at(uintptr_t address, unsigned level, bool make)
             frame = make ? frame_alloc() : NULL;
             if (!frame)
                 return NULL;
-            /* The permissions are those of the last level. */
+            /* Upper levels grant all permissions. The last level restricts the access. */
             *entry = physical_of(frame) | ENTRY_PRESENT | ENTRY_WRITABLE | ENTRY_USER;
         }
         if ((*entry & ENTRY_HUGE) != 0)

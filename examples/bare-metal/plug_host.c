@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The host plug: a bump allocator, the clock, the serial line, and copies from and to memory that may be a mapped file. */
+/*
+ * The host plug. Provides a bump allocator, the clock, the serial line, and copies from and to
+ * memory that may be a mapped file.
+ */
 #include "kernel.h"
 
 #define ARENA_SIZE (1u << 20)
@@ -10,7 +13,9 @@ static size_t used;
 static unsigned allocations;
 static struct ext2dax_lock lock;
 
-/* What was given back, for the next who asks for as much: the core asks for few sizes. */
+/*
+ * Freed pieces, reused for an allocation of the same size. The core allocates only a few sizes.
+ */
 static struct piece {
     struct piece *next;
     size_t bytes;
@@ -93,7 +98,7 @@ static void fail(void *ctx, const char *file, int line, const char *what)
     panic(what, (uint64_t)line);
 }
 
-/* The caller's side may be a mapping that has to be faulted in, or that ends in the middle. */
+/* The buffer of the caller may be a mapping with pages not present, or may end too early. */
 static size_t copy(void *ctx, void *to, const void *from, size_t bytes)
 {
     (void)ctx;

@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock plug: a reader/writer spin lock of tickets, in the core's word.
+ * The lock plug, a reader/writer ticket spin lock in the word provided by the core.
  *
- * Everybody draws a number and waits for it to come up, so nobody is passed over. A reader lets the next one read as soon
- * as it is in, and write when it leaves; a writer lets the next one do either when it leaves. No thread is remembered, so
- * that whoever likes may release, as the freeze locks want it.
+ * Each thread draws a ticket and waits for the turn of the ticket, so no thread is passed over.
+ * A reader admits the next ticket for reading on entry, and for writing on release. A writer
+ * admits the next ticket for both on release. No owner is recorded, so any thread may release,
+ * as required for the freeze locks.
  *
- * Interrupts: a handler that calls the library must never find its own processor in the middle of a call, or it would
- * wait for itself. This kernel has them on in user code and in its idle loop only, and the plug insists on it. Therefore who
- * waits must answer shoot-downs meanwhile: relax(). A kernel with interrupts on in its calls takes care that
- * handlers make none, as most do, and needs neither.
+ * Interrupts. An interrupt handler that calls the library must not interrupt a library call on
+ * the same processor. Otherwise the handler would wait for a lock of the interrupted call for
+ * ever. This kernel enables interrupts only in user code and in the idle loop, and the plug
+ * checks this. So a waiting processor must answer shoot-downs by polling in relax(). In a
+ * kernel with interrupts enabled during library calls, handlers must not call the library. Most
+ * kernels work this way and need neither rule.
  */
 #include "kernel.h"
 
 #define INTERRUPTS_ON 0x200u
 
-/* What the word holds. All zero: nobody has it, and nobody waits. */
+/* The contents of the word. All zero means not held and no thread waiting. */
 struct counts {
-    uint16_t to_write, to_read; /* whose turn it is */
-    uint16_t drawn;             /* numbers */
+    uint16_t to_write, to_read; /* the ticket admitted next */
+    uint16_t drawn;             /* number of tickets drawn */
     uint16_t unused;
 } __attribute__((may_alias));
 
@@ -99,7 +102,7 @@ static void write_unlock(void *ctx, struct ext2dax_lock *lock)
     advance(&counts_of(lock)->to_write);
 }
 
-/* Draws a number only if its turn has come already. */
+/* Draws a ticket only if the ticket is admitted at once. */
 static bool try_lock(struct ext2dax_lock *lock, bool exclusive)
 {
     union snapshot seen = {__atomic_load_n(&lock->word, __ATOMIC_RELAXED)}, wanted;
@@ -129,7 +132,11 @@ static bool try_write_lock(void *ctx, struct ext2dax_lock *lock)
     return try_lock(lock, true);
 }
 
-/* Somebody is in who has not left; a reader among them has let the next one read. */
+/*
+ * Is the lock held by any thread, or for EXT2DAX_LOCK_EXCLUSIVE, by a writer? `drawn` and
+ * `to_write` differ until all holders have left. A reader inside has advanced `to_read`, a
+ * writer has not.
+ */
 static bool held(void *ctx, const struct ext2dax_lock *lock, enum ext2dax_lock_mode mode)
 {
     union snapshot seen = {__atomic_load_n(&lock->word, __ATOMIC_RELAXED)};

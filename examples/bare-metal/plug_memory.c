@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory plug: the image is what the direct map shows of the persistent memory. Loads and stores reach it by
- * themselves; the plug only writes cache lines back, by whatever instruction the processor has, and orders that.
+ * The memory plug. The image is persistent memory in the direct map. Plain loads and stores
+ * access the image. The plug only writes cache lines back, by clwb or else clflush, and orders
+ * the write-back by sfence.
  */
 #include "kernel.h"
 

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The address-space plug: files in page tables.
+ * The address-space plug, which maps files in page tables.
  *
- * An entry is no more than a remembered answer of the fault family. So taking away more than was asked for costs a fault;
- * taking away less would cost data. A huge entry that is touched in part is therefore taken away, or write-protected, as
- * a whole.
+ * A PTE caches a result of the fault functions. Removing more PTEs than requested costs a
+ * fault. Removing fewer loses data. So a huge entry that is partly in a range is removed or
+ * write-protected as a whole.
  *
- * Two locks: the address-space lock (who is mapped where) and, below everything of the core's, the page-table lock, under
- * which entries change and processors are made to forget them.
+ * The plug has two locks. The address-space lock protects the list of mappings. The page-table
+ * lock is taken after all locks of the core. PTEs change and TLBs are flushed under the
+ * page-table lock.
  */
 #include "kernel.h"
 
 #define MAPPINGS 16u
-#define WINDOWS  0x100000000u /* where mappings begin: above all the kernel shows of itself there */
+#define WINDOWS  0x100000000u /* start of the mappings, above the identity mapping of the kernel */
 #define SPACING  (64u << 20)
 
 static struct ext2dax_lock address_space_lock, page_table_lock;
@@ -47,7 +48,10 @@ static uint64_t zero_entry(void)
     return physical_of(zero_page) | ENTRY_PRESENT | ENTRY_USER;
 }
 
-/* Enters a page, unless something as good is there; false: no memory for a table. */
+/*
+ * Installs a PTE. Never replaces an entry by an entry with fewer rights. Returns false if no
+ * memory for a page table is left.
+ */
 static bool enter_page(uintptr_t address, uint64_t entry)
 {
     uint64_t *above = entry_at(address, 2, true), *at, old;
@@ -64,11 +68,14 @@ static bool enter_page(uintptr_t address, uint64_t entry)
     if (!at)
         return false;
     old = *at;
-    /* A copy, or what is writable, is the best there is; a zero page goes over nothing. */
+    /* A private copy and a writable entry are never replaced. A zero page replaces no entry. */
     if ((old & ENTRY_PRESENT) != 0 && ((old & (ENTRY_COPY | ENTRY_WRITABLE)) != 0 || entry == zero_entry()))
         return true;
     *at = entry;
-    /* Somebody may remember another frame; that more is allowed, a fault tells. */
+    /*
+     * A TLB may hold the old frame. A change of the rights alone needs no flush, because a
+     * stale TLB entry with fewer rights only causes another fault.
+     */
     if ((old & ENTRY_PRESENT) != 0 && (old & ENTRY_FRAME) != (entry & ENTRY_FRAME))
         shoot_down();
     return true;
@@ -93,7 +100,7 @@ static enum ext2dax_fault_result enter_copy(const struct mapping *mapping, uint6
     return EXT2DAX_FAULT_OOM;
 }
 
-/* A table may make room for a huge entry if nothing in it is stronger. */
+/* May a huge entry replace the page table? No, if the table has a private copy or more rights. */
 static bool gives_way(const uint64_t *table, bool writable)
 {
     for (unsigned i = 0; i < 512; i++) {
@@ -117,7 +124,10 @@ static enum ext2dax_fault_result enter_huge(uintptr_t address, uint64_t entry)
         table = at_physical(*at & ENTRY_FRAME);
         if (!gives_way(table, (entry & ENTRY_WRITABLE) != 0))
             return EXT2DAX_FAULT_FALLBACK;
-        /* Processors do not like to find one address in two sizes: first nothing, then the other. */
+        /*
+         * A processor must not find an address in two page sizes. So the table is removed and
+         * flushed before the huge entry is installed.
+         */
         *at = 0;
         shoot_down();
         frame_free(table);
@@ -143,7 +153,7 @@ static enum ext2dax_fault_result enter_run(const struct mapping *mapping, uint64
     for (; page < end; page++) {
         uint64_t entry = zero ? zero_entry() : (at + (page - run->page) * PAGE_SIZE) | flags;
 
-        /* The others of the run are a courtesy. */
+        /* Only the pages up to the faulting page are required, later pages are optional. */
         if (!enter_page(space_page(mapping, page), entry))
             return page <= faulting ? EXT2DAX_FAULT_OOM : EXT2DAX_FAULT_NOPAGE;
     }
@@ -175,7 +185,7 @@ static bool forget_page(uint64_t *entry, bool private_too)
         return false;
     *entry = 0;
     if ((old & ENTRY_COPY) != 0) {
-        shoot_down(); /* before somebody else gets the frame */
+        shoot_down(); /* before the frame is reused */
         frame_free(at_physical(old & ENTRY_FRAME));
     }
     return true;
@@ -213,7 +223,10 @@ static void op_unmap(void *ctx, struct ext2dax_inode *inode, uint64_t first, uin
 
 /* ---- protect ---- */
 
-/* Makes the page read-only in all mappings that share it, with `protect`; true: it was writable in one. */
+/*
+ * Returns true if the page is writable in a mapping, private copies excluded. With `protect`,
+ * also makes the page read-only in all these mappings.
+ */
 static bool page_writable(const struct ext2dax_inode *inode, uint64_t page, bool protect)
 {
     bool writable = false;
@@ -262,7 +275,7 @@ static const struct ext2dax_address_space_ops ops = {
 
 const struct ext2dax_address_space plug_space = {&ops, NULL};
 
-/* ---- the kernel's own calls ---- */
+/* ---- calls for the kernel ---- */
 
 struct mapping *space_map(struct ext2dax_inode *inode, uint64_t first, uint64_t count, bool writable, bool shared)
 {
@@ -278,7 +291,7 @@ struct mapping *space_map(struct ext2dax_inode *inode, uint64_t first, uint64_t 
             mapping->writable = writable;
             mapping->shared = shared;
             ext2dax_inode_hold(inode);
-            lock_tables(); /* who looks for the inode's mappings holds no other lock */
+            lock_tables(); /* op_unmap() and op_protect() read .inode under this lock only */
             mapping->inode = inode;
             unlock_tables();
         }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Instructions that C has no words for. */
+/* Inline functions for port I/O and the TSC, which C cannot express. */
 #ifndef PORT_H
 #define PORT_H
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What a person reads, on the first serial port; and the way out, through QEMU's debug device. */
+/*
+ * Console output on the first serial port, and power off through the debug exit device of QEMU.
+ */
 #include "kernel.h"
 #include "port.h"
 
 #define SERIAL     0x3F8u
-#define READY      0x20u /* to take a byte */
-#define DEBUG_EXIT 0xF4u /* QEMU ends with 2 * the value + 1 */
+#define READY      0x20u /* the port accepts a byte */
+#define DEBUG_EXIT 0xF4u /* QEMU exits with status 2 * value + 1 */
 
 static void print_byte(char byte)
 {

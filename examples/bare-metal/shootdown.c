@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Making every processor forget what it remembers of the page tables. When shoot_down() returns, no access goes through
- * an entry that was taken away before: the blocks behind it may be given to another file.
+ * TLB shoot-down. When shoot_down() returns, no access goes through a PTE removed before. So
+ * the mapped blocks may be allocated to another file.
  *
- * The other processor answers from the interrupt if it runs user code. If it runs the kernel, interrupts are off; then
- * it answers where it waits (relax()), or has nothing mapped in hand until it returns to user code, which takes the
- * interrupt first. Without the answer from relax(), a processor that waits for dax_sem and one that holds it and waits
- * for the answer would wait for each other for ever.
+ * In user code, the other processor answers from the interrupt. In the kernel interrupts are
+ * off. Then the processor answers in a wait loop by relax(), or at the return to user code or to
+ * the idle loop, which takes the pending interrupt first. Without the answer from relax(), a
+ * processor that waits for dax_sem and a processor that holds dax_sem and waits for the answer
+ * would deadlock.
  */
 #include "kernel.h"
 
-static uint32_t asked; /* one bit a processor */
+static uint32_t asked; /* a bit per processor, set until the processor has answered */
 
 static void forget(void)
 {

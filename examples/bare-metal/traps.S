@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Between kernel and user. Every vector has a stub that makes all frames alike (struct trap) and calls trap() with
- * interrupts off. The kernel has them on nowhere but in its idle loop: they come when the processor holds no lock.
+ * Transitions between kernel and user mode. Each vector has a stub that builds the same frame
+ * (struct trap) and calls trap() with interrupts off. The kernel enables interrupts only in the
+ * idle loop, so an interrupt arrives only when the processor holds no lock.
  */
     .text
     .globl trap_stubs
@@ -58,8 +59,10 @@ trap_common:
     iretq
 
 /*
- * enter_user(trap_stack, program, address, b, c, stack): user code begins, and traps come in below the frame saved here, until
- * leave_user(*trap_stack, value) goes back to it and returns the value.
+ * enter_user(trap_stack, program, address, b, c, stack) starts user code and stores the stack
+ * pointer of the saved frame in *trap_stack. Traps from user mode use the stack below this
+ * frame. leave_user(*trap_stack, value) returns to the frame, and enter_user() returns the
+ * value.
  */
     .globl enter_user, leave_user
 enter_user:

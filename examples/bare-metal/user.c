@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Programs for ring 3: ordinary loads and stores, which know nothing of files. They are linked to where ring 3 sees them,
- * cannot see the kernel, and leave by a trap with their value.
+ * Programs for ring 3. Each executes ordinary loads and stores, without knowledge of files. The
+ * programs are linked at the user address, cannot access the kernel, and leave by a trap with a
+ * value.
  */
 #include "kernel.h"
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * map --touch: what it takes to touch every page of a file through windows of this process, and how much of them the kernel
- * maps by huge entries. Page faults are the kernel's own, counted around the touching alone. Before that the file is looked
- * up, and a window over its beginning touched, so that those over the library's own data, code and stack are not among them.
+ * The command map --access. Measures the cost of an access to every page of a file through
+ * mappings of this process, and the share of the mappings in huge entries. Page faults are
+ * those counted by the kernel, and only during the accesses. First the file is looked up and
+ * the beginning of the file is accessed through a mapping. So page faults on data, code and
+ * stack of the library are not counted.
  */
 #include "mapper.h"
 
@@ -10,8 +12,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define WINDOW ((uint64_t)1 << 30) /* bytes of a file in one window */
-#define STEP   1024u               /* pages between two looks at the clock */
+#define WINDOW ((uint64_t)1 << 30) /* bytes of a file per mapping */
+#define STEP   1024u               /* pages between two updates of the progress bar */
 
 struct touch {
     struct image *image;
@@ -20,9 +22,9 @@ struct touch {
     bool write, populate;
     uint64_t size, page, extents;
     struct progress progress;
-    /* what came of it */
+    /* results */
     uint64_t pages, windows, page_faults;
-    uint64_t shmem, file; /* kB that the kernel maps by huge entries */
+    uint64_t shmem, file; /* kB mapped by the kernel in huge entries */
 };
 
 static uint64_t page_faults_now(void)
@@ -33,7 +35,7 @@ static uint64_t page_faults_now(void)
     return (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
 }
 
-/* Adds what smaps says of the mappings in a range. */
+/* Adds the figures of smaps for the mappings in a range. */
 static int add_huge(struct touch *touch, const void *at, uint64_t bytes)
 {
     FILE *maps = fopen("/proc/self/smaps", "r");
@@ -41,7 +43,7 @@ static int add_huge(struct touch *touch, const void *at, uint64_t bytes)
     char line[512];
 
     if (!maps)
-        return say_failed(touch->image->path, "touch %s: /proc/self/smaps cannot be read", touch->path);
+        return say_failed(touch->image->path, "access %s: /proc/self/smaps cannot be read", touch->path);
     while (fgets(line, sizeof(line), maps)) {
         if (sscanf(line, "%llx-%llx ", &from, &to) == 2) {
             low = from;
@@ -58,7 +60,10 @@ static int add_huge(struct touch *touch, const void *at, uint64_t bytes)
     return 0;
 }
 
-/* Every page of the window; false: the access to page *page of it failed. */
+/*
+ * Accesses every page of a mapping. Returns false if the access to page *page failed, or at a
+ * stop request.
+ */
 static bool sweep(struct touch *touch, unsigned char *at, uint64_t pages, uint64_t *page)
 {
     for (*page = 0; *page < pages; ++*page) {
@@ -82,23 +87,23 @@ static int touch_window(struct touch *touch, uint64_t offset, uint64_t bytes)
     int error =
         ext2dax_process_map(image->process, touch->inode, offset, bytes, touch->write ? EXT2DAX_MAP_WRITE : 0, &at);
     if (error)
-        return image_failed(image, error, "map %s: window at byte %llu", touch->path, (unsigned long long)offset);
+        return image_failed(image, error, "map %s: mapping at byte %llu", touch->path, (unsigned long long)offset);
     int code = 0;
     if (touch->populate) {
         error = ext2dax_process_populate(image->process, at, (size_t)bytes, touch->write);
         if (error)
-            code =
-                image_failed(image, error, "populate %s: window at byte %llu", touch->path, (unsigned long long)offset);
+            code = image_failed(image, error, "populate %s: mapping at byte %llu", touch->path,
+                                (unsigned long long)offset);
     }
     before = page_faults_now();
     if (!code && !sweep(touch, at, pages, &failed)) {
-        /* The signal does not say why; asked for the same page, the library does. */
+        /* The signal carries no reason. Populating the same page returns the error. */
         unsigned char *page = (unsigned char *)at + failed * touch->page;
         error = ext2dax_process_populate(image->process, page, 1, touch->write);
         if (interrupted)
-            code = say_failed(image->path, "touch %s: interrupted", touch->path);
+            code = say_failed(image->path, "access %s: interrupted", touch->path);
         else
-            code = image_failed(image, error ? error : -EXT2DAX_EIO, "touch %s: page %llu", touch->path,
+            code = image_failed(image, error ? error : -EXT2DAX_EIO, "access %s: page %llu", touch->path,
                                 (unsigned long long)offset / touch->page + failed);
     }
     touch->page_faults += page_faults_now() - before;
@@ -127,14 +132,16 @@ static void print(const struct touch *touch, const struct ext2dax_process_counte
         {"kB FilePmdMapped", "file_pmd_mapped_kb", touch->file},
     };
 
-    if (json)
-        printf("{\"size\": %llu, \"extents\": %llu, \"pages\": %llu, \"windows\": %llu, \"stored\": %s",
+    if (json) {
+        printf("{\"size\": %llu, \"extents\": %llu, \"pages\": %llu, \"mappings\": %llu, \"stored\": %s",
                (unsigned long long)touch->size, (unsigned long long)touch->extents, (unsigned long long)touch->pages,
                (unsigned long long)touch->windows, touch->write ? "true" : "false");
-    else
-        printf("%s: %llu bytes, %llu extents: %llu pages %s through windows of %llu\n", touch->path,
-               (unsigned long long)touch->size, (unsigned long long)touch->extents, (unsigned long long)touch->pages,
+    } else {
+        print_text(stdout, touch->path, strlen(touch->path));
+        printf(": %llu bytes, %llu extents: %llu pages %s through mappings of %llu\n", (unsigned long long)touch->size,
+               (unsigned long long)touch->extents, (unsigned long long)touch->pages,
                touch->write ? "stored to" : "read", (unsigned long long)WINDOW / touch->page);
+    }
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (json)
             printf(", \"%s\": %llu", rows[i].key, (unsigned long long)rows[i].value);
@@ -149,17 +156,17 @@ static int touch_file(struct touch *touch, bool json)
 {
     struct ext2dax_process_counters before = {.size = sizeof(before)}, after = before;
     const struct ext2dax_statfs *figures = &touch->image->figures;
-    uint64_t huge = (uint64_t)figures->window_pages * figures->page_size;
+    uint64_t huge = (uint64_t)figures->pmd_pages * figures->page_size;
     struct ext2dax_stat stat;
     struct runs runs = {0};
+    char why[128];
     int code = 0;
 
     if (!touch->image->process)
-        return say_failed(touch->image->path, "touch %s: this build serves no page faults", touch->path);
-    if (figures->block_size != figures->page_size)
-        return say_failed(touch->image->path, "touch %s: cannot be mapped: blocks of %u bytes, pages of %u",
-                          touch->path, figures->block_size, figures->page_size);
-    ext2dax_stat(touch->inode, &stat);
+        return say_failed(touch->image->path, "access %s: this build serves no page faults", touch->path);
+    if (image_unmappable(touch->image, why, sizeof(why)))
+        return say_failed(touch->image->path, "access %s: cannot be mapped: %s", touch->path, why);
+    ext2dax_stat(touch->inode, &stat, sizeof(stat));
     touch->size = stat.size;
     touch->page = figures->page_size;
     int error = runs_collect(&runs, touch->inode, 0, (stat.size + touch->page - 1) / touch->page);
@@ -168,7 +175,7 @@ static int touch_file(struct touch *touch, bool json)
         touch->extents += runs.list[i].physical != 0;
     runs_free(&runs);
     if (error)
-        return image_failed(touch->image, error, "touch %s", touch->path);
+        return image_failed(touch->image, error, "access %s", touch->path);
     progress_start(&touch->progress, touch->path, (stat.size + touch->page - 1) / touch->page);
     if (stat.size)
         code = touch_window(touch, 0, stat.size < huge ? stat.size : huge);
@@ -183,7 +190,7 @@ static int touch_file(struct touch *touch, bool json)
     return code;
 }
 
-int command_touch(const struct request *request)
+int command_access(const struct request *request)
 {
     bool write = request->touch == TOUCH_WRITE;
     struct image image;

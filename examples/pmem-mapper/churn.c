@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * churn: a few files of the image's root made, written, stored to through windows, truncated, punched and removed without
- * end, for whoever kills this process to see what is left. Each step is told before it begins ("write churn.3 4096 9000
- * 17 ...") and again when it is durable ("synced"), so that whoever listens knows what must be there.
+ * The command churn. Creates, writes, stores to through mappings, truncates, punches and
+ * removes a few files of the root directory, until the time is over. A test kills the process
+ * and examines the image. Each step is printed before the step begins ("write churn.3 4096 9000
+ * 17") and again when the step is durable ("synced"). So the test knows the contents that must
+ * exist.
  *
- * The words of step N at byte B of a file are the seed, N and B / 8: nothing is the same twice, and everything can be
- * told from the line alone.
+ * The words written by step N at byte B of a file consist of the seed, N and B / 8. No two
+ * steps write the same word, and the printed line alone determines every word.
  */
 #include "mapper.h"
 
@@ -14,8 +16,8 @@
 #include <string.h>
 
 #define FILES      6u
-#define LARGEST    ((uint64_t)640 << 10) /* bytes, of a file: past the direct blocks and one pointer block of 1 KiB */
-#define AT_ONCE    ((uint64_t)96 << 10)  /* most bytes of a step */
+#define LARGEST    ((uint64_t)640 << 10) /* bytes of a file, double indirect at 1 KiB */
+#define AT_ONCE    ((uint64_t)96 << 10)  /* most bytes per step */
 #define WORD       ((uint64_t)8)
 #define PLACE_BITS 24
 #define STEP_BITS  24
@@ -41,7 +43,7 @@ static uint64_t draw_words(struct churn *churn, uint64_t below)
     return draw(churn, below / WORD) * WORD;
 }
 
-/* What the step leaves at [from, from + bytes) of its file. */
+/* Fills churn->words with the content of the step at [from, from + bytes) of the file. */
 static void fill(struct churn *churn, uint64_t from, uint64_t bytes)
 {
     uint64_t base = (churn->seed << STEP_BITS | churn->step) << PLACE_BITS;
@@ -54,7 +56,7 @@ static void fill(struct churn *churn, uint64_t from, uint64_t bytes)
     }
 }
 
-/* Told whole or not at all: whoever kills us reads lines. */
+/* Prints a step and flushes stdout, so that the reader gets whole lines only. */
 static int tell(const char *verb, const char *name, uint64_t from, uint64_t bytes, const struct churn *churn)
 {
     printf("%s %s %llu %llu %llu\n", verb, name, (unsigned long long)from, (unsigned long long)bytes,
@@ -82,12 +84,15 @@ static int make(struct churn *churn, const char *name)
     return 0;
 }
 
-/* Through a window where the image can be mapped; below the size, holes and all. */
+/*
+ * Stores through a mapping if the image can be mapped. The range lies below the size, holes
+ * included.
+ */
 static int store(struct churn *churn, const char *name, struct ext2dax_inode *inode, uint64_t from, uint64_t bytes)
 {
     struct view view = {.image = churn->image, .inode = inode, .writable = true};
 
-    view.mapped = churn->image->process && churn->image->figures.block_size == churn->image->figures.page_size;
+    view.mapped = churn->image->process && churn->image->figures.pmd_pages;
     int error = view_write(&view, from, churn->words, (size_t)bytes);
     view_close(&view);
     return error ? failed(churn, error, "store", name) : 0;
@@ -101,7 +106,7 @@ static int change(struct churn *churn, const char *name, struct ext2dax_inode *i
     uint64_t from, bytes = WORD + draw_words(churn, AT_ONCE);
     int error = 0;
 
-    ext2dax_stat(inode, &figures);
+    ext2dax_stat(inode, &figures, sizeof(figures));
     if (figures.size < 2 * WORD && (!strcmp(verb, "store") || !strcmp(verb, "punch")))
         verb = "write";
     from = draw_words(churn, strcmp(verb, "store") && strcmp(verb, "punch") ? LARGEST : figures.size);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * demo: every command once, on an image of its own, each shown as it would be typed. Without IMAGE the image goes to
- * /dev/shm, where mapped memory is memory, else to the directory for temporary files. It is left there to look at.
+ * The command demo. Runs the commands on a new image and prints each command as typed. Without
+ * IMAGE the image is created in /dev/shm, where a mapped file is memory, or else in the
+ * directory for temporary files. The image is kept for inspection.
  */
 #include "mapper.h"
 
@@ -20,11 +21,11 @@
 struct demo {
     const struct request *request;
     char image[512];
-    char host[512]; /* a host file to put */
-    char back[512]; /* what get makes of it */
+    char host[512]; /* the host file to put */
+    char back[512]; /* the host file written by get */
 };
 
-/* Runs one command as if typed. */
+/* Prints and runs a command. */
 static int step(const struct demo *demo, const char *name, int (*command)(const struct request *), const char *first,
                 const char *second, const char *third)
 {
@@ -73,14 +74,14 @@ static int make_image_name(struct demo *demo)
     return system_failed(NULL, errno, "demo: make an image in /dev/shm, $TMPDIR or /tmp");
 }
 
-/* 6 MiB of text with a 2 MiB hole in the middle. */
+/* Creates a host file of 6 MiB of text with a hole of 2 MiB in the middle. */
 static int make_host_file(struct demo *demo)
 {
     char block[BLOCK];
 
     snprintf(demo->host, sizeof(demo->host), "%.500s.put", demo->image);
     snprintf(demo->back, sizeof(demo->back), "%.500s.get", demo->image);
-    /* get would write over one that is there. */
+    /* get would overwrite an existing file. */
     int back = open(demo->back, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (back < 0)
         return system_failed(demo->back, errno, "demo");
@@ -130,7 +131,7 @@ static int compare(const struct demo *demo)
     return 0;
 }
 
-/* e2fsck -fn on the image; where there is none on this machine, says so and is content. */
+/* Runs e2fsck -fn on the image. Prints a note and returns 0 if e2fsck cannot be run. */
 static int check(const struct demo *demo)
 {
     static const char *const programs[] = {"e2fsck", "/sbin/e2fsck", "/usr/sbin/e2fsck"};
@@ -155,7 +156,7 @@ static int check(const struct demo *demo)
     return 0;
 }
 
-/* Why there can be no race, or NULL. */
+/* Returns the reason to leave out race, or NULL. */
 static const char *no_race(const struct demo *demo)
 {
     struct request request = *demo->request;

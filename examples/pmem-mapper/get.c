@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * get: a file out. Into a host file holes stay holes, into a pipe they come as zeroes. Bytes go to a buffer first: a
- * write from the window itself meets pages that nobody has touched yet, which only userfaultfd resolves for a system
- * call. --mapped does that all the same.
+ * The command get. Copies a file out of the image. A host file keeps the holes, a pipe receives
+ * zeroes. The bytes are copied to a buffer first. A write from the mapping itself would meet
+ * pages not present yet, and only userfaultfd resolves such pages for a system call. --mapped
+ * writes from the mapping all the same.
  */
-#include "mapper.h"
+#include "tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +22,8 @@ struct get {
     const char *path;
     const char *host_path; /* for messages */
     int host;
-    bool stream; /* not seekable: holes are written as zeroes */
-    bool mapped; /* from the window itself */
+    bool stream; /* not seekable, so holes are written as zeroes */
+    bool mapped; /* write from the mapping itself */
     bool populate;
 };
 
@@ -43,7 +44,7 @@ static int host_write(const struct get *get, const void *buffer, size_t bytes, u
     return 0;
 }
 
-/* The bytes [from, to), which are all data, or all hole and then zeroes. */
+/* Writes the bytes [from, to), which are all data, or all hole and written as zeroes. */
 static int get_stretch(struct get *get, struct view *view, unsigned char *buffer, uint64_t from, uint64_t to, bool hole,
                        struct progress *progress)
 {
@@ -79,7 +80,7 @@ static int get_data(struct get *get)
 
     if (!buffer)
         return image_failed(get->image, -EXT2DAX_ENOMEM, "get %s", get->path);
-    ext2dax_stat(get->inode, &figures);
+    ext2dax_stat(get->inode, &figures, sizeof(figures));
     view_open(&view, get->image, get->inode, get->path, false);
     get->mapped = get->mapped && view.mapped;
     view.populate = get->populate;
@@ -109,7 +110,7 @@ static int get_data(struct get *get)
     return code;
 }
 
-/* Opens the host file; nothing of it is cut off before it is known not to be the image. */
+/* Opens the host file. Truncates the file only after a check that the file is not the image. */
 static int get_target(struct get *get, bool *created)
 {
     struct stat host;
@@ -143,6 +144,8 @@ int command_get(const struct request *request)
     bool created = false;
     struct stat host;
 
+    if (request->recursive)
+        return get_tree(request);
     int code = image_open(&image, request, false);
     if (!code)
         code = image_file(&image, "get", get.path, &get.inode);

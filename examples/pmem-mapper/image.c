@@ -1,30 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An open image: how the four plugs are put together, and what is said when something fails. This is the part to copy
- * into a program of your own.
+ * An open image. Shows how to set up the four plugs and how to report failures. This file is
+ * the part to copy into another program.
  *
- * Why a call failed is asked when it has returned: the library has kept that for the thread. The log hook, which may run
- * under the library's locks and in the fault handler, is left with what no call fails by: it copies a warning, and
- * shows how far recovery is.
+ * The reason of a failed call is queried after the call has returned, because the library keeps
+ * the reports of the calling thread. The log hook may run under locks of the library and in the
+ * fault handler. So the log hook handles only reports without a failed call. The hook copies a
+ * warning and shows the progress of recovery.
  */
 #include "mapper.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /*
- * What the calling thread's next message is about. Each failure is told as soon as the call has returned, so the mark of the
- * last message does for all calls after it.
+ * The source of the next message of the calling thread. Each failure is printed as soon as the
+ * call has returned. So the mark taken at the last message serves all later calls.
  */
 static _Thread_local struct {
     uint64_t mark;
-    struct ext2dax_report touch; /* with an error: of a touch that was refused */
+    struct ext2dax_report touch; /* valid if .error is set, the report of a refused access */
 } to_tell;
 
-/* Only the thread that mounts is told of recovery, with nothing held that drawing could disturb. */
+/*
+ * Keeps the reports of recovery and draws the progress. Recovery reports come only in the
+ * thread that mounts, with no lock held that drawing could disturb.
+ */
 static void keep_recovery(struct image *image, const struct ext2dax_report *report)
 {
     if (!strcmp(report->structure, "recovery step")) {
@@ -35,15 +40,30 @@ static void keep_recovery(struct image *image, const struct ext2dax_report *repo
     }
 }
 
+/* Prints the start of a message. Escapes the path, because a name may contain any byte. */
+static void say_start(const char *image_path)
+{
+    fputs("pmem-mapper: ", stderr);
+    if (image_path) {
+        print_text(stderr, image_path, strlen(image_path));
+        fputs(": ", stderr);
+    }
+}
+
 static void say_mended(const struct image *image)
 {
     if (!image->mended_kinds)
         return;
-    fprintf(stderr, "pmem-mapper: %s: was not cleanly unmounted, recovered:", image->path);
+    say_start(image->path);
+    if (!image->mended[0].number) {
+        fputs("was not cleanly unmounted, but nothing had to be mended\n", stderr);
+        return;
+    }
+    fputs("was not cleanly unmounted, recovered:", stderr);
     for (unsigned i = 0; i < image->mended_kinds; i++) {
         const struct ext2dax_report *mended = &image->mended[i];
-        fprintf(stderr, "%s %llu %s %s", i ? ";" : "", (unsigned long long)mended->value, mended->field,
-                mended->reason);
+        fprintf(stderr, "%s %llu %s%s%s", i ? ";" : "", (unsigned long long)mended->value, mended->field,
+                mended->reason ? " " : "", mended->reason ? mended->reason : "");
     }
     fputc('\n', stderr);
 }
@@ -60,13 +80,22 @@ void image_keep_report(void *arg, const struct ext2dax_report *report)
     atomic_flag_clear(&image->report_busy);
 }
 
+/* Aborts recovery at a stop request. The next mount for writing recovers the image. */
+static bool stop_was_asked_for(void *arg)
+{
+    (void)arg;
+    return interrupted != 0;
+}
+
 static void say(const char *image_path, const char *format, va_list list)
 {
-    if (image_path)
-        fprintf(stderr, "pmem-mapper: %s: ", image_path);
-    else
-        fputs("pmem-mapper: ", stderr);
-    vfprintf(stderr, format, list);
+    char *text = NULL;
+    int length = vasprintf(&text, format, list);
+
+    say_start(image_path);
+    if (length >= 0)
+        print_text(stderr, text, (size_t)length);
+    free(length >= 0 ? text : NULL);
 }
 
 int say_failed(const char *image_path, const char *format, ...)
@@ -91,22 +120,30 @@ int system_failed(const char *image_path, int number, const char *format, ...)
     return EXIT_FAILED;
 }
 
-int image_failed(const struct image *image, int error, const char *format, ...)
+/* Prints a failure with the reason, and appends the remedy unless NULL. */
+static int say_why(const struct image *image, int error, const char *remedy, const char *format, va_list list)
 {
-    char text[256];
-    va_list list;
+    char text[640];
 
-    va_start(list, format);
     say(image->path, format, list);
-    va_end(list);
     if (to_tell.touch.error)
         ext2dax_report_text(&to_tell.touch, text, sizeof(text));
     else
         ext2dax_host_describe(to_tell.mark, error, text, sizeof(text));
-    fprintf(stderr, ": %s\n", text);
+    fprintf(stderr, ": %s%s%s\n", text, remedy ? "; " : "", remedy ? remedy : "");
     to_tell.touch.error = 0;
     to_tell.mark = ext2dax_host_mark();
     return EXIT_FAILED;
+}
+
+int image_failed(const struct image *image, int error, const char *format, ...)
+{
+    va_list list;
+
+    va_start(list, format);
+    int code = say_why(image, error, NULL, format, list);
+    va_end(list);
+    return code;
 }
 
 int touch_refused(int otherwise)
@@ -114,7 +151,7 @@ int touch_refused(int otherwise)
     return ext2dax_host_fault_report(to_tell.mark, &to_tell.touch) ? to_tell.touch.error : otherwise;
 }
 
-/* Windows want the mount's page to be the processor's. */
+/* Returns log2 of the page size. Mappings need a mount with the page size of the processor. */
 static unsigned page_shift(void)
 {
     long page = sysconf(_SC_PAGESIZE);
@@ -125,6 +162,62 @@ static unsigned page_shift(void)
     return shift;
 }
 
+int image_memory_open(struct image *image, const char *what, unsigned flags)
+{
+    char note[256];
+    struct ext2dax_memory_file_options options = {.size = sizeof(options),
+                                                  .flags = flags,
+                                                  .length = image->where.length,
+                                                  .offset = image->where.offset,
+                                                  .note = note,
+                                                  .note_size = sizeof(note)};
+
+    int error = ext2dax_memory_open_file_with(image->path, &options, &image->memory);
+    if (error && *note)
+        return say_failed(image->path, "%s: %s", what, note);
+    if (error)
+        return system_failed(image->path, -error, "%s", what);
+    if (*note)
+        say_failed(image->path, "warning: %s: what is read may be changing", note);
+    image->memory_open = true;
+    return 0;
+}
+
+const char *image_unmappable(const struct image *image, char *text, size_t size)
+{
+    const struct ext2dax_statfs *figures = &image->figures;
+
+    if (figures->block_size != figures->page_size)
+        snprintf(text, size, "blocks of %u bytes, pages of %u", figures->block_size, figures->page_size);
+    else if (!figures->pmd_pages)
+        snprintf(text, size, "the image begins inside a page of its file");
+    else
+        return NULL;
+    return text;
+}
+
+/* Describes the content if the file holds no mountable image. Returns false otherwise. */
+static bool is_no_image(const struct image *image, int error, char *text, size_t size)
+{
+    struct ext2dax_report report;
+
+    return ext2dax_host_report(to_tell.mark, error, &report) && identify(image, &report, text, size);
+}
+
+/*
+ * Prints a failed mount. For a mount for writing, recommends e2fsck if the damage is not
+ * repairable by the recovery of the library.
+ */
+static int mount_failed(const struct image *image, int error, const char *format, ...)
+{
+    va_list list;
+
+    va_start(list, format);
+    int code = say_why(image, error, image->writable && error == -EXT2DAX_EUCLEAN ? "run e2fsck" : NULL, format, list);
+    va_end(list);
+    return code;
+}
+
 int image_open(struct image *image, const struct request *request, bool writable)
 {
     memset(image, 0, sizeof(*image));
@@ -132,25 +225,26 @@ int image_open(struct image *image, const struct request *request, bool writable
     image->path = request->image;
     image->locks = request->locks;
 
-    int error = ext2dax_file_open(image->path, writable ? 0 : EXT2DAX_FILE_READ_ONLY, 0, &image->memory);
-    if (error)
-        return system_failed(image->path, -error, writable ? "open for writing" : "open");
-    image->memory_open = true;
+    int code = image_where(request, &image->where);
+    if (!code)
+        code = image_memory_open(image, writable ? "open for writing" : "open", writable ? 0 : EXT2DAX_FILE_READ_ONLY);
+    if (code)
+        return code;
     image->writable = writable;
     opened = image;
 
     struct ext2dax_host_options host_options = {
-        .size = sizeof(host_options), .log = image_keep_report, .log_arg = image};
-    error = ext2dax_host_open(&host_options, &image->host);
+        .size = sizeof(host_options), .log = image_keep_report, .log_arg = image, .interrupted = stop_was_asked_for};
+    int error = ext2dax_host_open(&host_options, &image->host);
     if (error)
         return image_failed(image, error, "open");
     image->host_open = true;
 
     struct ext2dax_plugs plugs = {.locks = image->locks, .memory = image->memory, .host = image->host};
     struct ext2dax_process_options process_options = {
-        .size = sizeof(process_options), .way = request->way, .collapse = request->collapse};
+        .size = sizeof(process_options), .method = request->method, .collapse = request->collapse};
     const char *why = NULL;
-    if (request->way != EXT2DAX_PROCESS_SIGSEGV && ext2dax_process_may(request->way, &why) != 0)
+    if (request->method != EXT2DAX_FAULT_METHOD_SIGSEGV && ext2dax_process_may(request->method, &why) != 0)
         return say_failed(image->path, "serve page faults: %s", why);
     error = ext2dax_process_open(&image->memory, image->locks, &process_options, &image->process);
     if (error && error != -EXT2DAX_EOPNOTSUPP)
@@ -162,15 +256,18 @@ int image_open(struct image *image, const struct request *request, bool writable
 
     struct ext2dax_mount_options options = {
         .size = sizeof(options), .flags = writable ? 0 : EXT2DAX_MOUNT_READ_ONLY, .page_shift = page_shift()};
-    if (request->no_recovery)
-        options.flags |= EXT2DAX_MOUNT_NO_RECOVERY;
+    if (!request->no_recovery)
+        options.recover = ext2dax_recover;
+    const char *what = writable ? "mount for writing" : "mount";
+    char text[1200];
     progress_start(&image->recovering, "recovering", 0);
     error = ext2dax_mount(&plugs, &options, &image->mount);
     progress_end(&image->recovering);
     say_mended(image);
     if (error)
-        return image_failed(image, error, writable ? "mount for writing" : "mount");
-    ext2dax_statfs(image->mount, &image->figures);
+        return is_no_image(image, error, text, sizeof(text)) ? say_failed(image->path, "%s: %s", what, text)
+                                                             : mount_failed(image, error, "%s", what);
+    ext2dax_statfs(image->mount, &image->figures, sizeof(image->figures));
     return 0;
 }
 
@@ -190,14 +287,14 @@ int image_close(struct image *image, int code)
             code = image_failed(image, error, "stop serving page faults");
     }
     if (image->mount && image->warning.structure) {
-        char text[256];
+        char text[640];
         ext2dax_report_text(&image->warning, text, sizeof(text));
-        fprintf(stderr, "pmem-mapper: %s: warning: %s\n", image->path, text);
+        say_failed(image->path, "warning: %s", text);
     }
     if (image->host_open)
         ext2dax_host_close(&image->host);
     if (image->memory_open)
-        ext2dax_file_close(&image->memory);
+        ext2dax_memory_close_file(&image->memory);
     return code;
 }
 
@@ -209,7 +306,7 @@ int image_file(struct image *image, const char *verb, const char *path, struct e
     int error = ext2dax_lookup_path(image->mount, path, length, 0, inode);
     if (error)
         return image_failed(image, error, "%s %s", verb, path);
-    ext2dax_stat(*inode, &figures);
+    ext2dax_stat(*inode, &figures, sizeof(figures));
     unsigned type = figures.mode & EXT2DAX_S_IFMT;
     if (type == EXT2DAX_S_IFREG && path[length - 1] != '/')
         return 0;
@@ -236,7 +333,7 @@ int image_parent(struct image *image, const char *path, struct ext2dax_inode **d
 bool image_is(const struct image *image, const struct stat *host)
 {
     struct stat own;
-    int descriptor = ext2dax_file_descriptor(&image->memory);
+    int descriptor = ext2dax_memory_descriptor(&image->memory);
 
     return descriptor >= 0 && !fstat(descriptor, &own) && own.st_dev == host->st_dev && own.st_ino == host->st_ino;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * map: where a file lies: extents, holes, and which of its windows one huge page can map.
+ * The command map. Prints the layout of a file, which is extents, holes, and the PMD ranges
+ * mappable by a huge page.
  *
- * A window counts when it lies wholly below the end of file, and as huge when one extent covers it at a place in memory
- * that is aligned to a window. Windows exist only where the block is the page: with any other block size no fault
- * is served, and both counts are 0.
+ * A PMD range counts if wholly below the end of file. A PMD range counts as huge if a single
+ * extent covers the range and the extent is aligned to the PMD size in memory. PMD ranges exist
+ * only if the block size equals the page size. With any other block size no fault is served,
+ * and both counts are 0.
  */
 #include "mapper.h"
 
@@ -18,13 +20,16 @@ struct layout {
     uint64_t size;   /* bytes */
     uint64_t blocks; /* up to the end of file */
     uint64_t block_size;
-    uint64_t window; /* blocks of a window; 0: no windows with this block size */
-    uint64_t windows, huge_windows;
-    uint64_t extents, holes, data; /* runs, runs, blocks */
+    uint64_t window; /* blocks per PMD range, 0 if this block size has no PMD ranges */
+    uint64_t windows, huge_ranges;
+    uint64_t extents, holes, data; /* in runs, runs and blocks */
     struct runs runs;
 };
 
-/* The whole windows of a run that lie below the last whole window of the file, where memory is aligned too. */
+/*
+ * Computes the PMD ranges [*first, *end) covered by a run with aligned memory. Leaves out a
+ * partial last PMD range of the file.
+ */
 static void huge_in(const struct layout *layout, const struct ext2dax_run *run, uint64_t *first, uint64_t *end)
 {
     uint64_t window = layout->window;
@@ -46,18 +51,18 @@ static int layout_read(struct layout *layout, struct image *image, struct ext2da
     struct ext2dax_stat stat;
 
     memset(layout, 0, sizeof(*layout));
-    ext2dax_stat(inode, &stat);
+    ext2dax_stat(inode, &stat, sizeof(stat));
     layout->size = stat.size;
     layout->block_size = figures->block_size;
     layout->blocks = (stat.size + figures->block_size - 1) / figures->block_size;
-    layout->window = figures->block_size == figures->page_size ? figures->window_pages : 0;
+    layout->window = figures->pmd_pages;
     layout->windows = layout->window ? layout->blocks / layout->window : 0;
     int error = runs_collect(&layout->runs, inode, 0, layout->blocks);
     for (size_t i = 0; i < layout->runs.count; i++) {
         const struct ext2dax_run *run = &layout->runs.list[i];
         uint64_t first, end;
         huge_in(layout, run, &first, &end);
-        layout->huge_windows += end - first;
+        layout->huge_ranges += end - first;
         layout->extents += run->physical != 0;
         layout->holes += run->physical == 0;
         layout->data += run->physical ? run->length : 0;
@@ -89,16 +94,19 @@ static void print_json(const struct layout *layout)
                (unsigned long long)run->length);
         comma = ",";
     }
-    printf("], \"huge_windows\": %llu, \"windows\": %llu}\n", (unsigned long long)layout->huge_windows,
+    printf("], \"huge_ranges\": %llu, \"ranges\": %llu}\n", (unsigned long long)layout->huge_ranges,
            (unsigned long long)layout->windows);
 }
 
-/* How a cell of the strip looks. Blocks and colour are for terminals that say they take UTF-8. */
+/*
+ * The look of a cell of the strip. Block characters and colour need a terminal with a UTF-8
+ * locale.
+ */
 enum look { HOLE, PARTLY, DATA, HUGE, LOOKS };
 static const char *const plain[LOOKS] = {".", "+", "#", "H"};
 static const char *const fancy[LOOKS] = {"░", "▒", "▓", "█"};
 static const char *const colours[LOOKS] = {"\033[90m", "\033[33m", "\033[36m", "\033[32m"};
-static const char *const names[LOOKS] = {"hole", "part data", "data", "huge window"};
+static const char *const names[LOOKS] = {"hole", "part data", "data", "huge PMD range"};
 
 static bool terminal_is_fancy(void)
 {
@@ -120,7 +128,10 @@ static unsigned terminal_columns(void)
     return window.ws_col > 200 ? 200 : window.ws_col;
 }
 
-/* Adds [first, end) blocks to what each cell has of a kind. Cell c begins at block c * blocks / cells, rounded down. */
+/*
+ * Adds the blocks [first, end) to the count of each cell. Cell c begins at block
+ * c * blocks / count, rounded down.
+ */
 static void spread(uint64_t *cells, unsigned count, uint64_t blocks, uint64_t first, uint64_t end)
 {
     uint64_t whole = blocks / count, rest = blocks % count;
@@ -173,10 +184,11 @@ static void print_strip(const struct layout *layout)
 
 static void print_table(const struct layout *layout, const char *path)
 {
-    printf("%s: %llu bytes in blocks of %llu: %llu data, %llu extents, %llu holes; %llu of %llu windows huge\n", path,
+    print_text(stdout, path, strlen(path));
+    printf(": %llu bytes in blocks of %llu: %llu data, %llu extents, %llu holes; %llu of %llu PMD ranges huge\n",
            (unsigned long long)layout->size, (unsigned long long)layout->block_size, (unsigned long long)layout->data,
            (unsigned long long)layout->extents, (unsigned long long)layout->holes,
-           (unsigned long long)layout->huge_windows, (unsigned long long)layout->windows);
+           (unsigned long long)layout->huge_ranges, (unsigned long long)layout->windows);
     if (layout->runs.count)
         printf("%14s %12s %14s\n", "logical", "physical", "length");
     for (size_t i = 0; i < layout->runs.count; i++) {
@@ -204,7 +216,7 @@ int command_map(const struct request *request)
     const char *path = request->args[0];
 
     if (request->touch != TOUCH_NOTHING)
-        return command_touch(request);
+        return command_access(request);
     int code = image_open(&image, request, false);
     if (!code)
         code = image_file(&image, "map", path, &inode);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Sizes on the command line. Digits are read by hand: strtoull takes signs, blanks and wraps "-1" to 2^64 - 1. */
+/*
+ * Sizes on the command line. The code parses the digits, because strtoull accepts signs and
+ * blanks and converts "-1" to 2^64 - 1.
+ */
 #include "mapper.h"
 
 #include <errno.h>

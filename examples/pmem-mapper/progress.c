@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A progress bar on stderr: only on a terminal, only once the work has taken a second, at most ten times a second. */
+/*
+ * A progress bar on stderr. Drawn on a terminal only, after 1 second of work, and at most ten
+ * times per second.
+ */
 #include "mapper.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,7 +41,9 @@ void progress_step(struct progress *progress, uint64_t done)
     for (unsigned i = 0; i < CELLS; i++)
         bar[i] = i < (unsigned)(part * CELLS) ? '#' : '.';
     bar[CELLS] = 0;
-    fprintf(stderr, "\r%s [%s] %3u%%", progress->what, bar, (unsigned)(part * 100));
+    putc('\r', stderr);
+    print_text(stderr, progress->what, strlen(progress->what));
+    fprintf(stderr, " [%s] %3u%%", bar, (unsigned)(part * 100));
     fflush(stderr);
 }
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * put: a file in, holes staying holes. Only what the host file has as data (SEEK_DATA) is written, into blocks
- * allocated before, so that no store through the window can run out of space.
+ * The command put. Copies a host file into the image and keeps holes. Only the data of the host
+ * file (SEEK_DATA) is written. The blocks are allocated before, so no store through the mapping
+ * can run out of space.
  *
- * The blocks it will need are counted before anything changes, pointer blocks included. Should it fail all the same, a
- * file it created is removed again; one it was replacing is left empty, since its old blocks may be in use by then.
+ * put counts the required blocks, pointer blocks included, before any change. If put fails all
+ * the same, a created file is removed. A replaced file is left empty, because the old blocks
+ * may already be reused.
  */
-#include "mapper.h"
+#include "tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,66 +19,6 @@
 #include <unistd.h>
 
 #define BUFFER ((size_t)1 << 20)
-
-/* The next stretch of data of a host file at or behind *from: [*from, *to). False: none, or errno is set. */
-static bool host_data(int descriptor, uint64_t size, uint64_t *from, uint64_t *to)
-{
-    errno = 0;
-    if (*from >= size)
-        return false;
-    off_t data = lseek(descriptor, (off_t)*from, SEEK_DATA);
-    if (data < 0 && errno == EINVAL) {
-        /* A filesystem that knows no holes. */
-        errno = 0;
-        *to = size;
-        return true;
-    }
-    if (data < 0) {
-        if (errno == ENXIO)
-            errno = 0;
-        return false;
-    }
-    off_t hole = lseek(descriptor, data, SEEK_HOLE);
-    if (hole < 0)
-        return false;
-    *from = (uint64_t)data;
-    *to = (uint64_t)hole < size ? (uint64_t)hole : size;
-    return *from < *to;
-}
-
-/* How many of the tree's blocks of one kind, each covering `span` blocks from `start` on, the run touches anew. */
-static uint64_t touched(uint64_t first, uint64_t last, uint64_t start, uint64_t span, uint64_t *next)
-{
-    if (last < start)
-        return 0;
-    uint64_t low = first < start ? 0 : (first - start) / span;
-    uint64_t high = (last - start) / span;
-    low = low < *next ? *next : low;
-    if (high < low)
-        return 0;
-    *next = high + 1;
-    return high - low + 1;
-}
-
-/* The blocks a copy of the host file takes: data, and the pointer blocks of all three levels. */
-static int blocks_needed(int descriptor, uint64_t size, uint64_t block, uint64_t *needed, uint64_t *bytes)
-{
-    uint64_t p = block / 4, from = 0, to;
-    uint64_t next[4] = {0, 0, 0, 0};
-
-    *needed = 0;
-    *bytes = 0;
-    while (host_data(descriptor, size, &from, &to)) {
-        uint64_t first = from / block, last = (to - 1) / block;
-        *needed += touched(first, last, 0, 1, &next[0]);
-        *needed += touched(first, last, EXT2DAX_DIRECT, p, &next[1]);
-        *needed += touched(first, last, EXT2DAX_DIRECT + p, p * p, &next[2]);
-        *needed += touched(first, last, EXT2DAX_DIRECT + p + p * p, p * p * p, &next[3]);
-        *bytes += to - from;
-        from = to;
-    }
-    return errno;
-}
 
 struct put {
     struct image *image;
@@ -130,7 +72,10 @@ static int put_stretch(struct put *put, struct view *view, unsigned char *buffer
     return 0;
 }
 
-/* Fills the file, which is all hole. Its size is set first: whole windows below it get whole regions. */
+/*
+ * Fills a file without blocks. Sets the size first, because the allocator gives an aligned
+ * extent to each PMD range wholly below the size.
+ */
 static int put_data(struct put *put)
 {
     struct view view;
@@ -164,10 +109,13 @@ static int put_fits(struct put *put, const struct ext2dax_stat *replaced)
 {
     uint64_t block = put->image->figures.block_size, needed;
     uint64_t available = geteuid() == 0 ? put->image->figures.free_blocks : put->image->figures.available_blocks;
+    uint64_t largest = put->image->figures.max_grow_size;
 
-    if (put->size > put->image->figures.max_file_size)
+    if (replaced && replaced->size > largest)
+        largest = replaced->size;
+    if (put->size > largest)
         return image_failed(put->image, -EXT2DAX_EFBIG, "put %s", put->path);
-    int error = blocks_needed(put->host, put->size, block, &needed, &put->bytes);
+    int error = host_blocks(put->host, put->size, block, &needed, &put->bytes);
     if (error)
         return system_failed(put->image->path, error, "put %s", put->host_path);
     if (replaced)
@@ -214,16 +162,24 @@ static int put_over(struct put *put)
     int code = image_file(put->image, "put", put->path, &put->inode);
     if (code)
         return code;
-    ext2dax_stat(put->inode, &figures);
+    ext2dax_stat(put->inode, &figures, sizeof(figures));
     code = put_fits(put, &figures);
     if (!code) {
-        /* The size first: whether it can be that large is found out while its bytes are still there. */
-        int error = ext2dax_truncate(put->inode, put->size);
-        if (!error && put->size)
-            error = ext2dax_punch(put->inode, 0, put->size);
+        /*
+         * Sets a larger size first, so that a failure happens while the old data still exists.
+         * Then punches the whole file in a single step, which succeeds or fails as a whole.
+         */
+        bool larger = put->size > figures.size;
+        int error = larger ? ext2dax_truncate(put->inode, put->size) : 0;
+        if (!error && (larger || figures.size))
+            error = ext2dax_punch(put->inode, 0, larger ? put->size : figures.size);
+        if (!error && !larger)
+            error = ext2dax_truncate(put->inode, put->size);
         if (error)
             code = image_failed(put->image, error, "put %s", put->path);
-        else
+        if (error && larger)
+            ext2dax_truncate(put->inode, figures.size);
+        if (!error)
             code = put_data(put);
         if (!error && code)
             ext2dax_truncate(put->inode, 0);
@@ -239,6 +195,8 @@ int command_put(const struct request *request)
     struct put put = {.image = &image, .host_path = request->args[0], .path = request->args[1]};
     char byte;
 
+    if (request->recursive)
+        return put_tree(request);
     put.host = open(put.host_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (put.host < 0)
         return system_failed(request->image, errno, "put %s", put.host_path);
@@ -250,7 +208,8 @@ int command_put(const struct request *request)
     else if (!S_ISREG(host.st_mode))
         code = say_failed(request->image, "put %s: not a regular file", put.host_path);
     else if (!host.st_size && pread(put.host, &byte, 1, 0))
-        code = say_failed(request->image, "put %s: does not tell its size", put.host_path); /* as those of /proc */
+        /* Files of /proc have size 0 and content. */
+        code = say_failed(request->image, "put %s: does not tell its size", put.host_path);
     if (code) {
         close(put.host);
         return code;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* race: sets up the file and its mappers, lets the changer run, and reports. */
+/* The command race. Sets up the file and the mapper threads, runs the changer, and reports. */
 #include "race.h"
 
 #include <errno.h>
@@ -18,12 +18,15 @@ void race_violation(struct race *race, const char *what, uint64_t offset, uint64
         race->shown[number] = (struct violation){.what = what, .offset = offset, .found = found};
 }
 
-/* Room for the file, for the second one, and for pointer blocks: a fault that finds no space would be a SIGBUS. */
+/*
+ * Chooses a range that leaves space for the file, for the second file and for pointer blocks. A
+ * fault without a free block would raise SIGBUS.
+ */
 static int choose_range(struct race *race)
 {
     struct ext2dax_statfs figures;
 
-    ext2dax_statfs(race->image->mount, &figures);
+    ext2dax_statfs(race->image->mount, &figures, sizeof(figures));
     race->page = figures.page_size;
     race->bytes = MOST_BYTES;
     while (race->bytes / figures.block_size * 5 / 2 > figures.available_blocks)
@@ -94,9 +97,8 @@ static int report(struct race *race, uint64_t faults)
     for (unsigned i = 0; i < race->threads; i++)
         sigbus += race->mappers[i].sigbus;
     for (unsigned i = 0; i < violations && i < SHOWN; i++)
-        fprintf(stderr, "pmem-mapper: %s: race %s: %s: offset %llu, %#llx\n", race->image->path, race->path,
-                race->shown[i].what, (unsigned long long)race->shown[i].offset,
-                (unsigned long long)race->shown[i].found);
+        say_failed(race->image->path, "race %s: %s: offset %llu, %#llx", race->path, race->shown[i].what,
+                   (unsigned long long)race->shown[i].offset, (unsigned long long)race->shown[i].found);
     const struct {
         const char *what;
         uint64_t count;
@@ -118,7 +120,7 @@ static void unmap_all(struct race *race)
             ext2dax_process_unmap(race->image->process, race->mappers[i].window);
 }
 
-/* The raced file: as it is, or a new one. */
+/* Opens the file under test, or creates the file if absent. */
 static int open_first(struct race *race, struct ext2dax_inode *directory, const char *name, size_t length)
 {
     struct ext2dax_inode *there;
@@ -139,13 +141,12 @@ static int race_in(struct race *race, const struct request *request, struct ext2
                    size_t length)
 {
     struct ext2dax_counters counters = {0};
-    char second[EXT2DAX_NAME_MAX + 16];
+    char second[EXT2DAX_NAME_MAX + 16], why[128];
 
     if (!race->image->process)
         return say_failed(race->image->path, "race %s: this build serves no page faults", race->path);
-    if (race->image->figures.block_size != race->image->figures.page_size)
-        return say_failed(race->image->path, "race %s: cannot be mapped: blocks of %u bytes, pages of %u", race->path,
-                          race->image->figures.block_size, race->image->figures.page_size);
+    if (image_unmappable(race->image, why, sizeof(why)))
+        return say_failed(race->image->path, "race %s: cannot be mapped: %s", race->path, why);
     snprintf(second, sizeof(second), "%.*s.second", (int)(length < EXT2DAX_NAME_MAX ? length : EXT2DAX_NAME_MAX), name);
     int code = open_first(race, directory, name, length);
     if (!code)
@@ -154,7 +155,7 @@ static int race_in(struct race *race, const struct request *request, struct ext2
         code = run(race, directory, second, request->seconds);
     bool complete = !code || atomic_load(&race->violations) > 0;
     unmap_all(race);
-    ext2dax_count(race->image->mount, &counters);
+    ext2dax_count(race->image->mount, &counters, sizeof(counters));
     if (complete)
         code = report(race, counters.faults);
     if (race->first)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * race: what its three files share. race.c sets up and reports, race_mapper.c loads and stores, race_changer.c takes
- * blocks away. Why a correct library cannot produce a violation is argued at the top of race_mapper.c.
+ * Declarations shared by the three files of race. race.c sets up and reports. race_mapper.c
+ * loads and stores. race_changer.c removes blocks. The top of race_mapper.c argues why a
+ * correct library cannot produce a violation.
  */
 #ifndef PMEM_MAPPER_RACE_H
 #define PMEM_MAPPER_RACE_H
@@ -10,17 +11,21 @@
 
 #include <pthread.h>
 
-/* A stored word says whose it is: | tag 8 | place in the file / 8, 27 | generation 29 |. Zero is never stored. */
+/*
+ * A stored word identifies the file, the offset and the generation. From the most significant
+ * bit on, the word holds the tag of the file (8 bits), the file offset / 8 (27 bits) and the
+ * generation (29 bits). Zero is never stored.
+ */
 #define TAG_FIRST       0xA5u
 #define TAG_SECOND      0x5Bu
 #define GENERATION_BITS 29
 #define PLACE_BITS      27
 
-/* The unit in which generations are kept; every size and offset the changer uses is a multiple. */
+/* Bytes per floor. Every size and offset used by the changer is a multiple. */
 #define CHUNK 512u
 
-#define RECENT 256 /* stores that other threads look at again */
-#define SHOWN  8   /* violations described */
+#define RECENT 256 /* finished stores kept for a check by any thread */
+#define SHOWN  8   /* violations described in the report */
 #define IDLE   UINT32_MAX
 
 struct violation {
@@ -34,8 +39,8 @@ struct mapper {
     struct race *race;
     pthread_t thread;
     unsigned index;
-    void *window;             /* its own mapping of the whole range */
-    _Atomic uint32_t storing; /* the generation of the store under way, or IDLE */
+    void *window;             /* the mapping of the whole range, separate per thread */
+    _Atomic uint32_t storing; /* generation of the store in progress, or IDLE */
     uint64_t random;
     uint64_t sigbus;
 };
@@ -43,20 +48,20 @@ struct mapper {
 struct race {
     struct image *image;
     const char *path;
-    uint64_t bytes; /* the range raced over, from the start of the file */
-    uint64_t page;  /* bytes */
+    uint64_t bytes; /* length of the range under test, from the start of the file */
+    uint64_t page;  /* page size in bytes */
     unsigned threads;
     struct mapper *mappers;
     atomic_bool stop;
-    atomic_bool gathering; /* the changer waits for stores under way: give it the processor */
+    atomic_bool gathering; /* the changer waits for stores in progress, so the mappers yield */
 
     struct ext2dax_inode *first, *second;
 
     /* See race_mapper.c. */
     _Atomic uint32_t generation;
-    _Atomic uint32_t *floor; /* for each chunk */
+    _Atomic uint32_t *floor; /* per chunk */
     _Atomic uint32_t changes;
-    _Atomic uint64_t low, high; /* the file's size is not below low, nor above high */
+    _Atomic uint64_t low, high; /* low <= file size <= high */
     _Atomic uint64_t recent[RECENT];
 
     uint64_t truncates, reused;
@@ -94,7 +99,7 @@ static inline uint64_t race_random(uint64_t *state)
 
 void race_violation(struct race *race, const char *what, uint64_t offset, uint64_t found);
 void *race_mapper(void *arg); /* a struct mapper */
-/* Until the time is over or `interrupted`; an exit code. */
+/* Runs for `seconds`, or until `interrupted` is set. Returns an exit code. */
 int race_changer(struct race *race, struct ext2dax_inode *directory, const char *second, double seconds);
 
 #endif

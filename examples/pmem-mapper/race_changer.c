@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The thread that takes blocks away: it truncates, extends and punches the raced file, and lets a second file take the
- * blocks that became free. Nobody else touches the second file, so each of its words must stay what it was: a mapper
- * whose store still reaches a freed block is seen there.
+ * The changer thread truncates, extends and punches the file under test. Then a second file
+ * takes the freed blocks. No mapper thread accesses the second file, so every word of the
+ * second file must keep the value written by the changer. A changed word reveals a store of a
+ * mapper that reached a freed block.
  */
 #include "race.h"
 
@@ -11,7 +12,10 @@
 #include <string.h>
 #include <time.h>
 
-/* What the second file is filled with through a window at the most: its faults queue with those of the mappers. */
+/*
+ * The most bytes of the second file filled through a mapping. The faults of the fill queue with
+ * the faults of the mappers.
+ */
 #define FAULTED_MOST ((uint64_t)1 << 20)
 
 struct changer {
@@ -19,12 +23,12 @@ struct changer {
     struct ext2dax_inode *directory;
     const char *name; /* of the second file */
     uint64_t random;
-    uint64_t size;       /* of the raced file */
-    uint64_t taken;      /* of the second file */
-    uint32_t round;      /* what its words hold as generation */
-    uint64_t *buffer;    /* as long as the range raced over */
-    void *window;        /* on the second file */
-    unsigned char *bits; /* one for each block of the image: scratch */
+    uint64_t size;       /* of the file under test, in bytes */
+    uint64_t taken;      /* bytes filled in the second file */
+    uint32_t round;      /* the generation in the words of the second file */
+    uint64_t *buffer;    /* as long as the range under test */
+    void *window;        /* the mapping of the second file */
+    unsigned char *bits; /* scratch bitmap, a bit per block of the image */
 };
 
 static void nap(long microseconds)
@@ -33,7 +37,10 @@ static void nap(long microseconds)
     nanosleep(&time, NULL);
 }
 
-/* An image that was sound when the race began and contradicts itself now: what the mappers do has broken it. */
+/*
+ * Reports an error. EUCLEAN counts as a violation, because the image was consistent at the
+ * start and the race has damaged the image.
+ */
 static int failed(struct changer *changer, int error, const char *what)
 {
     if (error == -EXT2DAX_EUCLEAN)
@@ -41,7 +48,10 @@ static int failed(struct changer *changer, int error, const char *what)
     return error ? image_failed(changer->race->image, error, "race %s: %s", changer->race->path, what) : 0;
 }
 
-/* Begins a change: from here on stores carry the new generation, and older ones have landed. */
+/*
+ * Begins a change. On return all stores of older generations have completed, and later stores
+ * carry the new generation.
+ */
 static void change_begin(struct race *race)
 {
     uint32_t generation = atomic_fetch_add(&race->generation, 1) + 1;
@@ -53,7 +63,7 @@ static void change_begin(struct race *race)
     atomic_store(&race->gathering, false);
 }
 
-/* Ends it: [from, to) has been discarded. */
+/* Ends a change that discarded the bytes [from, to). */
 static void change_end(struct race *race, uint64_t from, uint64_t to)
 {
     uint32_t generation = atomic_load(&race->generation);
@@ -87,7 +97,10 @@ static int resize(struct changer *changer, uint64_t size)
     return failed(changer, error, "truncate");
 }
 
-/* Stays clear of the last page where that is cut: what becomes of its bytes behind the end is nobody's promise. */
+/*
+ * Punches a random range. Leaves out a partial last page, because the fate of bytes past the
+ * end of file is unspecified.
+ */
 static int punch(struct changer *changer)
 {
     struct race *race = changer->race;
@@ -109,7 +122,7 @@ static int punch(struct changer *changer)
     return failed(changer, error, "punch");
 }
 
-/* How many blocks two lists of runs share. */
+/* Counts the blocks shared by two lists of runs. */
 static uint64_t shared_blocks(struct changer *changer, const struct runs *a, const struct runs *b)
 {
     unsigned char *bits = changer->bits;
@@ -127,7 +140,9 @@ static uint64_t shared_blocks(struct changer *changer, const struct runs *a, con
     return shared;
 }
 
-/* Fills the second file with `bytes` of its words: through a window, or by write. */
+/*
+ * Fills the second file with `bytes` bytes of words, in turn through the mapping and by write.
+ */
 static int second_fill(struct changer *changer, uint64_t bytes)
 {
     struct race *race = changer->race;
@@ -200,7 +215,7 @@ static int second_make(struct changer *changer)
     return failed(changer, second_map(changer), "map the second file");
 }
 
-/* Gives the second file's blocks back: by truncating it, or by removing it and making it anew. */
+/* Frees the blocks of the second file by a truncate, or by an unlink and a new file. */
 static int second_empty(struct changer *changer)
 {
     changer->taken = 0;
@@ -216,7 +231,10 @@ static int collect(struct changer *changer, struct runs *runs, struct ext2dax_in
     return failed(changer, runs_collect(runs, inode, (from + block - 1) / block, (to + block - 1) / block), "map");
 }
 
-/* One round; `before` has the blocks that the second file gave back in the round before, and gets this round's. */
+/*
+ * Runs a round. On entry `before` holds the blocks freed by the second file in the previous
+ * round. On return `before` holds the blocks of this round.
+ */
 static int round_once(struct changer *changer, struct runs *before)
 {
     struct race *race = changer->race;

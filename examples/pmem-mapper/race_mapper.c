@@ -1,33 +1,45 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The threads that have the file mapped: each loads and stores words through a mapping of its own, and knows what a
- * word may be. One thread, the changer, truncates, extends and punches meanwhile ("changes").
+ * The mapper threads. Each thread loads and stores words through a separate shared mapping of
+ * the file, and checks the value of every loaded word. Concurrently the changer thread
+ * truncates, extends and punches the file. Each such call is a change.
  *
- * Generations. `generation` is odd while a change runs, even between changes. A store encodes the generation that was
- * current when it began. Before a change touches the file it makes the generation odd and waits until no store of an
- * older generation is under way; such stores have then landed, so whatever the change discards of them is gone when it
- * returns, and no such store can land behind it. Then the change raises the floor of the chunks it discarded to its own
- * generation, and makes the generation even. Hence, for a load at an offset, with the floor read *before* it:
+ * Generations. `generation` is odd while a change runs, and even between changes. A store
+ * encodes the generation current at the start of the store. Before a change modifies the file,
+ * the change makes the generation odd and waits until no store of an older generation is in
+ * progress. At this point the older stores have completed. So older stores in the discarded
+ * range are gone when the change returns, and no older store can complete afterwards. Then the
+ * change raises the floor of the discarded chunks to the generation of the change, and makes
+ * the generation even. A load at an offset, with the floor read BEFORE the load, has three
+ * kinds of results.
  *
- *   zero                             a hole, or never stored: legal always
- *   the file's own word, this place  legal if its generation is not below the floor ("stale" else: discarded bytes
- *                                    came back, or a store went to a page that was taken away)
- *   anything else                    never legal ("foreign": another file's bytes, another place's, or garbage)
+ *   zero                 Always legal. The word is in a hole, or was never stored.
+ *   own tag and offset   Legal if the generation of the word is not below the floor. Otherwise the
+ *                        word is "stale", because discarded bytes came back or a store reached a
+ *                        removed page.
+ *   any other value      Never legal. The word is "foreign", which means bytes of another file, of
+ *                        another offset, or garbage.
  *
- * What is discarded: truncating down to s, everything from s on; extending from s to t, everything from s to t or to
- * the end of the page s lies in (bytes stored behind the end there are dropped; pages behind it took no stores);
- * punching, the range.
+ * Discarded ranges. A truncate down to s discards everything from s on. An extend from s to t
+ * discards the bytes from s to t, or to the end of the page of s if t lies further. Bytes
+ * stored to this page past the end of file are dropped, and later pages took no stores. A punch
+ * discards the punched range.
  *
- * Lost stores. A thread stores only to words that are its own by index, in order, so the generations stored to a place
- * never fall. A finished store (word w of even generation g) is put in `recent`. Whoever finds w there and then reads
- * its place must see generation g or later, or zero if a change discarded it. Such a change began after g was read, so
- * its generation is above g. It is either still running when `generation` is read after the load, or it had raised the
- * floor above g before. So zero with an even generation and, read after that, a floor not above g, is a lost store.
+ * Lost stores. Each word belongs to a single thread by index, and a thread stores in order. So
+ * the generations stored at an offset never decrease. A finished store (word w of even
+ * generation g) is entered in `recent`. A thread that finds w in `recent` and then loads from
+ * the offset of w must see generation g or later, or zero if a change discarded w. Such a
+ * change began after g was read, so the generation of the change is above g. Either the change
+ * is still running when `generation` is read after the load, or the change has raised the floor
+ * above g before. So a store is lost if the load returns zero, `generation` is even, and the
+ * floor, read last, is not above g.
  *
- * The end of file. `low` and `high` bound the size: a shrinking change lowers `low` before and `high` after, a growing
- * one raises `high` before and `low` after; each such step is followed by a count in `changes` before anything else
- * happens. Reading `changes`, a bound, accessing, and finding `changes` as it was: an access to a page below `low`
- * cannot have met the end of file, one to a page at or behind `high` must have. Here a SIGBUS is expected, and counted.
+ * End of file. `low` and `high` bound the size. A shrinking change lowers `low` first and
+ * `high` last. A growing change raises `high` first and `low` last. Each step increments
+ * `changes` before anything else happens. A thread reads `changes`, reads a bound, accesses the
+ * page, and reads `changes` again. If `changes` is the same, an access to a page below `low`
+ * cannot have met the end of file, and an access to a page at or past `high` must have met the
+ * end of file. In the second case SIGBUS is expected. Every SIGBUS is counted.
  */
 #include "race.h"
 
@@ -53,7 +65,7 @@ static struct bounds bounds_now(struct race *race)
     return bounds;
 }
 
-/* Judges whether an access to the page should have raised SIGBUS. */
+/* Checks whether an access to the page should have raised SIGBUS. Counts each SIGBUS. */
 static void judge_end(struct mapper *mapper, const struct bounds *bounds, uint64_t offset, bool went_through)
 {
     struct race *race = mapper->race;
@@ -73,7 +85,7 @@ static _Atomic uint64_t *word_at(const struct mapper *mapper, uint64_t offset)
     return (_Atomic uint64_t *)mapper->window + offset / 8;
 }
 
-/* Loads and judges; false where it raised SIGBUS. */
+/* Loads and checks a word. Returns false if the load raised SIGBUS. */
 static bool load(struct mapper *mapper, uint64_t offset, uint64_t *value)
 {
     struct race *race = mapper->race;
@@ -97,7 +109,7 @@ static void store(struct mapper *mapper, uint64_t offset)
     struct bounds bounds = bounds_now(race);
     uint32_t generation;
 
-    /* Either the changer sees this store under way, or this loop sees its new generation. */
+    /* Either the changer sees this store in progress, or this loop sees the new generation. */
     do {
         generation = atomic_load(&race->generation);
         atomic_store(&mapper->storing, generation);
@@ -111,7 +123,7 @@ static void store(struct mapper *mapper, uint64_t offset)
         atomic_store(&race->recent[race_random(&mapper->random) % RECENT], word);
 }
 
-/* Is a store that was finished still there? */
+/* Is a finished store still visible? */
 static void look_again(struct mapper *mapper)
 {
     struct race *race = mapper->race;
@@ -130,7 +142,10 @@ static void look_again(struct mapper *mapper)
         race_violation(race, "lost store", word_offset(word), word);
 }
 
-/* Half of the accesses go to the pages around the end, where truncating and faulting meet; few go far past it. */
+/*
+ * Half of the accesses go to the pages around the end of file, where truncates and faults meet.
+ * Few accesses go far past the end of file.
+ */
 static uint64_t choose_offset(struct mapper *mapper)
 {
     struct race *race = mapper->race;
@@ -165,7 +180,7 @@ void *race_mapper(void *arg)
             look_again(mapper);
             break;
         default:
-            /* The words of a page are dealt out to the threads. */
+            /* The words of a page are divided among the threads. */
             offset -= offset / 8 % race->threads * 8;
             offset += (uint64_t)mapper->index * 8;
             if (offset < race->bytes)

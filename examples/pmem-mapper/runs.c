@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A file's layout as a list of runs: extents and holes in the order of the file. */
+/* The layout of a file as a list of runs, which are extents and holes in file order. */
 #include "mapper.h"
 
 #include <stdlib.h>

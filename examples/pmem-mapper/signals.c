@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signals. A store or load through a window raises SIGBUS where the page lies past the end of the file, where no block
- * could be had, or where the image could not be read: an ordinary answer, so accesses go through the guards here.
+ * Signals. A store or load through a mapping raises SIGBUS if the page lies past the end of
+ * file, if no block is free, or if the image cannot be read. This is an ordinary result, so all
+ * accesses use the guarded functions of this file.
  *
- * Leaving the handler by siglongjmp is safe: the signal is raised by the access itself, in code of ours that holds no
- * lock, and not by one of the library's, which is told by its address. SA_NODEFER keeps the signal mask as it was, so that
- * the jump need not restore it.
+ * Leaving the handler by siglongjmp is safe, because the access itself raises the signal, in
+ * code of pmem-mapper without a lock. The fault address distinguishes an access of the library.
+ * SA_NODEFER keeps the signal mask unchanged, so the jump does not have to restore the mask.
  */
 #include "mapper.h"
 
@@ -34,8 +35,9 @@ static void put_text(const char *text)
 }
 
 /*
- * In the image's own memory it is an access of the library's, which may hold locks: that cannot be answered, and leaves
- * the image as after a crash.
+ * Handles SIGBUS. An address in the memory of the image belongs to an access of the library,
+ * which may hold locks. Such a fault can be neither resolved nor left by a jump. So the program
+ * ends, and the image is in the state after a crash.
  */
 static void bus_error(int number, siginfo_t *info, void *context)
 {
@@ -46,7 +48,7 @@ static void bus_error(int number, siginfo_t *info, void *context)
     (void)context;
     if (guard && !own)
         siglongjmp(*guard, 1);
-    /* Threads may meet it at once; one tells, and ends them all. */
+    /* Several threads may fault at once. The first prints the message and ends the process. */
     if (atomic_flag_test_and_set(&ending))
         for (;;)
             pause();
@@ -72,12 +74,14 @@ void signals_install(void)
     sigaction(SIGBUS, &action, NULL);
     memset(&action, 0, sizeof(action));
     action.sa_handler = stop_requested;
-    /* A second request ends the program whatever it is doing. */
+    /* SA_RESETHAND lets a second stop request end the program at once. */
     action.sa_flags = SA_RESTART | (int)SA_RESETHAND;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
+    /* write() returns EPIPE or EFBIG instead. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 static void guard_set(sigjmp_buf *point)
@@ -111,7 +115,7 @@ bool guarded_touch(volatile unsigned char *at, bool store)
     }
     guard_set(&point);
     if (store)
-        __atomic_fetch_or(at, 0, __ATOMIC_RELAXED); /* a store that changes nothing, whoever stores meanwhile */
+        __atomic_fetch_or(at, 0, __ATOMIC_RELAXED); /* keeps the byte under concurrent stores */
     else
         (void)*at;
     guard_set(NULL);

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A file as bytes. Where the image's block is the processor's page, bytes are loaded and stored through a window mapped
- * into this process, and the library resolves the page faults. A window shows WINDOW bytes and moves along: the largest
- * file is 2 TiB, and page tables for what has been passed are memory too. With any other block size: read and write.
+ * Access to the bytes of a file. If the block size equals the page size, bytes are loaded and
+ * stored through a mapping, and the library resolves the page faults. A mapping covers WINDOW
+ * bytes and moves along the file, because the largest file is 2 TiB and page tables of the
+ * passed part also use memory. With any other block size the bytes are read and written by
+ * calls.
  */
 #include "mapper.h"
-
-#include <stdio.h>
 
 #define WINDOW ((uint64_t)64 << 20)
 
 void view_open(struct view *view, struct image *image, struct ext2dax_inode *inode, const char *path, bool writable)
 {
-    const struct ext2dax_statfs *figures = &image->figures;
+    char text[128];
 
     *view = (struct view){.image = image, .inode = inode, .writable = writable};
     if (!image->process)
-        fprintf(stderr, "pmem-mapper: %s: %s: by read/write: this build serves no page faults\n", image->path, path);
-    else if (figures->block_size != figures->page_size)
-        fprintf(stderr, "pmem-mapper: %s: %s: by read/write: blocks of %u bytes, pages of %u\n", image->path, path,
-                figures->block_size, figures->page_size);
+        say_failed(image->path, "%s: by read/write: this build serves no page faults", path);
+    else if (image_unmappable(image, text, sizeof(text)))
+        say_failed(image->path, "%s: by read/write: %s", path, text);
     else
         view->mapped = true;
 }
@@ -31,7 +30,10 @@ void view_close(struct view *view)
     view->window = NULL;
 }
 
-/* Where `offset` shows, and how many bytes follow it in the window. */
+/*
+ * Returns the address of file offset `offset` in *at, and the bytes from this address to the
+ * end of the mapping in *left. Moves the mapping if needed. Returns 0 or a negative EXT2DAX_E….
+ */
 static int window_at(struct view *view, uint64_t offset, unsigned char **at, uint64_t *left)
 {
     if (!view->window || offset < view->offset || offset - view->offset >= view->length) {
