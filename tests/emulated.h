@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A test program that runs under qemu's user-mode emulation, EXT2DAX_UNDER_QEMU being set. It is about ten times slower,
- * so that what tries many inputs tries fewer. And it is not the kernel: version 7.2 takes MADV_DONTFORK,
- * MADV_POPULATE_READ and MAP_SYNC without a word and does nothing about them; a page fault's signal carries the page's
- * address, not the byte's, and where two threads take them at once the emulator itself breaks an assertion and ends.
+ * Detection of qemu's user-mode emulation. The runner sets EXT2DAX_UNDER_QEMU in the environment.
+ * Emulation is about ten times slower, so tests with many inputs try fewer under qemu.
+ *
+ * qemu-user 7.2 also differs from the kernel. MADV_DONTFORK, MADV_POPULATE_READ and MAP_SYNC
+ * succeed without any effect. The signal of a page fault carries the address of the page, not of
+ * the byte. When two threads fault at once, the emulator fails an assertion of its own and exits.
  */
 #ifndef EMULATED_H
 #define EMULATED_H
@@ -17,7 +19,13 @@ static inline bool emulated(void)
     return getenv("EXT2DAX_UNDER_QEMU") != NULL;
 }
 
-/* True under it, having said what is left out. */
+/* Returns true under emulation or Valgrind, both about ten times slower. */
+static inline bool slowed(void)
+{
+    return emulated() || getenv("EXT2DAX_UNDER_VALGRIND");
+}
+
+/* Returns true under emulation, after printing which part of the test is skipped. */
 static inline bool left_out_emulated(const char *what)
 {
     if (emulated())

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's list of this process's mappings, read line by line without asking for memory, as every assertion of Check
- * does: at the limit of mappings an allocator may get none.
+ * Reader of the kernel's list of this process's mappings. Reads line by line without allocating
+ * memory. Assertions of Check do allocate memory, and at the limit of mappings an allocator may get
+ * none.
  */
 #ifndef MAPS_H
 #define MAPS_H
@@ -11,16 +12,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 struct maps {
     int file;
-    size_t at, end; /* of the text not yet looked at */
+    size_t at, end; /* the text not yet parsed */
     char text[1 << 14];
-    /* the mapping found last */
+    /* the last mapping found */
     uintptr_t low, high;
     bool readable, writable, shared;
-    bool armed; /* by userfaultfd: pages that nothing is behind */
+    bool armed; /* a userfaultfd mapping of pages which are not present */
 };
 
 static inline void maps_open(struct maps *maps)
@@ -46,7 +48,7 @@ static inline uintptr_t maps_number(const char **at)
     }
 }
 
-/* The next one; false, and closed: there is none. */
+/* Reads the next mapping. Closes the file and returns false at the end of the list. */
 static inline bool maps_next(struct maps *maps)
 {
     const char *at;
@@ -78,6 +80,35 @@ static inline bool maps_next(struct maps *maps)
     maps->armed = strstr(at, "ext2dax armed") != NULL;
     maps->at = (size_t)(end + 1 - maps->text);
     return true;
+}
+
+/* Takes every mapping the kernel still grants. Returns NULL if no limit is reached. */
+static inline void *use_up(size_t *bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *at;
+
+    *bytes = 300000 * page;
+    at = mmap(NULL, *bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ck_assert_ptr_ne(at, MAP_FAILED);
+    for (size_t i = 1; i < 300000; i += 2)
+        if (mprotect(at + i * page, page, PROT_READ) != 0)
+            return at;
+    munmap(at, *bytes);
+    return NULL;
+}
+
+/*
+ * Also takes the mapping above its limit which the kernel grants to an mmap() splitting no other
+ * mapping. The protections alternate, so the new mappings do not merge with each other.
+ */
+static inline void go_beyond(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    int protection = PROT_READ;
+
+    while (mmap(NULL, page, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED)
+        protection = protection == PROT_READ ? PROT_NONE : PROT_READ;
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "mounted.h"
-#include "way.h"
+#include "fault_method.h"
 
 #include <check.h>
 #include <setjmp.h>
@@ -21,20 +21,26 @@ void mounted_open(struct mounted *m, const struct mounted_options *options)
 {
     static const struct mounted_options none;
     const struct mounted_options *o = options ? options : &none;
-    struct ext2dax_format_options format = {.size = sizeof(format), .block_size = o->block_size};
+    struct ext2dax_format_options format = {
+        .size = sizeof(format), .block_size = o->block_size, .blocks_per_group = o->blocks_per_group};
+    struct ext2dax_host_options host = {.size = sizeof(host), .reserve = o->reserve};
     struct ext2dax_process_options process = {
-        .size = sizeof(process), .way = way_in(), .max_mappings = o->max_mappings, .collapse = o->collapse};
-    struct ext2dax_mount_options mount = {.size = sizeof(mount), .order = o->order};
+        .size = sizeof(process), .method = method_in(), .max_mappings = o->max_mappings, .collapse = o->collapse};
+    struct ext2dax_mount_options mount = {.size = sizeof(mount), .order = o->order, .recover = ext2dax_recover};
+    struct ext2dax_memory_file_options part = {.size = sizeof(part),
+                                               .flags = EXT2DAX_FILE_CREATE,
+                                               .length = o->size ? o->size : 64u << 20,
+                                               .offset = o->offset};
     struct ext2dax_plugs plugs;
 
     memset(m, 0, sizeof(*m));
     memset(&plugs, 0, sizeof(plugs));
     if (o->path)
-        ck_assert_int_eq(ext2dax_file_open(o->path, EXT2DAX_FILE_CREATE, o->size ? o->size : 64u << 20, &m->memory), 0);
+        ck_assert_int_eq(ext2dax_memory_open_file_with(o->path, &part, &m->memory), 0);
     else
-        ck_assert_int_eq(ext2dax_file_open_anonymous("image", o->size ? o->size : 64u << 20, &m->memory), 0);
+        ck_assert_int_eq(ext2dax_memory_open_anonymous("image", o->size ? o->size : 64u << 20, &m->memory), 0);
     ck_assert_int_eq(ext2dax_format(&m->memory, &format, NULL), 0);
-    ck_assert_int_eq(ext2dax_host_open(NULL, &m->host), 0);
+    ck_assert_int_eq(ext2dax_host_open(&host, &m->host), 0);
     plugs.locks = o->locks ? ext2dax_locks_by_name(o->locks) : ext2dax_locks_default();
     plugs.memory = m->memory;
     if (o->memory_ops) {
@@ -44,7 +50,18 @@ void mounted_open(struct mounted *m, const struct mounted_options *options)
     plugs.host = m->host;
     ck_assert_int_eq(ext2dax_process_open(&m->memory, plugs.locks, &process, &m->process), 0);
     plugs.address_space = ext2dax_process_address_space(m->process);
+    m->plugs = plugs;
     ck_assert_int_eq(ext2dax_mount(&plugs, &mount, &m->mount), 0);
+    ck_assert_int_eq(ext2dax_inode_get(m->mount, EXT2DAX_ROOT_INODE, &m->root), 0);
+}
+
+void mounted_again(struct mounted *m)
+{
+    struct ext2dax_mount_options mount = {.size = sizeof(mount), .recover = ext2dax_recover};
+
+    ext2dax_inode_put(m->root);
+    ck_assert_int_eq(ext2dax_unmount(m->mount), 0);
+    ck_assert_int_eq(ext2dax_mount(&m->plugs, &mount, &m->mount), 0);
     ck_assert_int_eq(ext2dax_inode_get(m->mount, EXT2DAX_ROOT_INODE, &m->root), 0);
 }
 
@@ -64,7 +81,7 @@ void mounted_close(struct mounted *m)
     ck_assert_int_eq(ext2dax_process_close(m->process), 0);
     ck_assert_int_eq(ext2dax_check_image(m->memory.base, m->memory.size, 0, tell, NULL, NULL), 0);
     ext2dax_host_close(&m->host);
-    ext2dax_file_close(&m->memory);
+    ext2dax_memory_close_file(&m->memory);
 }
 
 struct ext2dax_inode *make_file(struct mounted *m, const char *name, uint64_t size)
@@ -98,7 +115,7 @@ uint64_t sectors_of(struct ext2dax_inode *inode)
 {
     struct ext2dax_stat stat;
 
-    ext2dax_stat(inode, &stat);
+    ext2dax_stat(inode, &stat, sizeof(stat));
     return stat.sectors;
 }
 
@@ -167,7 +184,25 @@ int touch(const volatile void *at, bool store)
     return number;
 }
 
-/* What is wanted behind sigsetjmp() stays out of registers. */
+int jump_to(const void *at)
+{
+    void (*function)(void);
+    int number;
+
+    memcpy(&function, &at, sizeof(function));
+    memset(&touched, 0, sizeof(touched));
+    VALGRIND_DISABLE_ERROR_REPORTING;
+    number = sigsetjmp(touching, 1);
+    if (number == 0) {
+        is_touching = 1;
+        function();
+    }
+    is_touching = 0;
+    VALGRIND_ENABLE_ERROR_REPORTING;
+    return number;
+}
+
+/* `store` is volatile, because a value used after sigsetjmp() must not stay in a register. */
 int touch_word(volatile uint64_t *at, volatile uint64_t store, uint64_t *seen)
 {
     int number;
@@ -186,7 +221,7 @@ int touch_word(volatile uint64_t *at, volatile uint64_t store, uint64_t *seen)
     return number;
 }
 
-static int *child_code; /* shared with the child; -1: it has handed over none */
+static int *child_code; /* shared with the child, -1 until the child stores an exit code */
 
 void child_exit(int code)
 {

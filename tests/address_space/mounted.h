@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A fresh image in an anonymous file, mounted, with the address space of this process: what real faults are tried on. */
+/*
+ * Fixture of the tests with real faults. A fresh image in an anonymous file, mounted, with the
+ * address space of this process.
+ */
 #ifndef MOUNTED_H
 #define MOUNTED_H
 
@@ -10,7 +13,10 @@
 #include "ext2dax/ext2dax.h"
 #include "ext2dax/hosted/process.h"
 
-/* Touches that shall fail: Valgrind, where its headers were there to build with, keeps quiet about them. */
+/*
+ * Accesses which must fail. Valgrind reports no error for them, if its headers were present at
+ * build time.
+ */
 #if defined(__has_include)
 #if __has_include(<valgrind/memcheck.h>)
 #include <valgrind/memcheck.h>
@@ -33,26 +39,40 @@ struct mounted {
     struct ext2dax_process *process;
     struct ext2dax_mount *mount;
     struct ext2dax_inode *root;
+    struct ext2dax_plugs plugs; /* plugs used for the mount */
 };
 
-/* How it is opened; all-zero: 64 MiB, 4 KiB blocks, default locks, the default limit of mappings. */
+/*
+ * Options of mounted_open(). All-zero gives 64 MiB, 4 KiB blocks, default locks and the default
+ * limit of mappings.
+ */
 struct mounted_options {
     uint64_t size;
-    uint32_t block_size;
+    uint32_t block_size, blocks_per_group;
     size_t max_mappings;
+    size_t reserve; /* of the host, for its handlers */
     bool collapse;
-    const char *path; /* of the image's file; NULL: an anonymous one */
+    const char *path; /* file of the image, or NULL for an anonymous file */
+    uint64_t offset;  /* of the image in the file */
     const char *locks;
     enum ext2dax_order order;
-    const struct ext2dax_memory_ops *memory_ops; /* instead of the file's own; ctx is the struct mounted */
+    /* replaces the file's own ops, with the struct mounted as ctx */
+    const struct ext2dax_memory_ops *memory_ops;
 };
 
 void mounted_open(struct mounted *m, const struct mounted_options *options);
-/* Unmounts, has the invariant checker look at the image, and gives everything back. */
+/*
+ * Unmounts and mounts again with default options. The caller holds no inode reference except to the
+ * root.
+ */
+void mounted_again(struct mounted *m);
+/* Unmounts, checks the image with the invariant checker, and frees everything. */
 void mounted_close(struct mounted *m);
 
 struct ext2dax_inode *make_file(struct mounted *m, const char *name, uint64_t size);
-/* Writes a stretch of one byte; reads one byte; tells the blocks it takes. */
+/*
+ * Helpers which write a range of a single byte value, read a byte, and return the sectors in use.
+ */
 void fill(struct ext2dax_inode *inode, uint64_t offset, size_t length, uint8_t byte);
 uint8_t byte_of(struct ext2dax_inode *inode, uint64_t offset);
 uint64_t sectors_of(struct ext2dax_inode *inode);
@@ -60,13 +80,22 @@ void *map_file(struct mounted *m, struct ext2dax_inode *inode, uint64_t offset, 
 void unmap_file(struct mounted *m, void *address);
 struct ext2dax_process_counters count(struct mounted *m);
 
-/* Touches one byte and tells how that ended: 0, or the signal; its details are in touched. */
+/*
+ * Accesses a byte. Returns 0, or the number of the signal raised. `touched` holds the signal's
+ * details.
+ */
 extern __thread siginfo_t touched;
-void catch_signals(void); /* SIGSEGV and SIGBUS; before mounted_open(), so that ours comes on top */
+/* for SIGSEGV and SIGBUS, before mounted_open(), so the library's handlers are installed on top */
+void catch_signals(void);
 int touch(const volatile void *at, bool store);
-/* Reads a word into *seen; then stores another, unless that is 0. */
+/* Calls the code at the address as a function. Returns as touch() does. */
+int jump_to(const void *at);
+/* Reads a word into *seen, then stores `store` unless 0. Returns as touch() does. */
 int touch_word(volatile uint64_t *at, uint64_t store, uint64_t *seen);
-/* Threads touch the same bytes on purpose, unordered; atomically, so that no race detector need be told. */
+/*
+ * Threads access the same bytes without ordering on purpose. The accesses are atomic, so race
+ * detectors report nothing.
+ */
 static inline uint8_t peek(const volatile void *at)
 {
     return __atomic_load_n((const volatile uint8_t *)at, __ATOMIC_RELAXED);
@@ -77,8 +106,9 @@ static inline void poke(volatile void *at, uint8_t byte)
 }
 
 /*
- * Runs it in a child process from the start; returns the signal it died of, or 1000 + what it handed to child_exit(),
- * which it does by itself at the end, with 0. That end is a SIGKILL, so that Valgrind does not look for leaks in it.
+ * Runs the function in a new child process. Returns the signal which ended the child, or 1000 plus
+ * the code passed to child_exit(). A function which returns exits with code 0. child_exit() ends
+ * the child with SIGKILL, so Valgrind checks no leaks in the child.
  */
 int in_child(void (*run)(void));
 void child_exit(int code);

@@ -14,17 +14,20 @@
 
 #include "maps.h"
 #include "process_state.h"
-#include "way.h"
+#include "fault_method.h"
 
 /*
- * ---- the process: a system call that is handed an armed page answers EFAULT, and traps nothing; by userfaultfd the
- * library is asked, which has nobody to ask for a file that is not mounted, and refuses ----
+ * ---- the process address space ----
+ *
+ * By `sigsegv`, a system call with a page not present returns EFAULT and raises no signal. By
+ * `userfaultfd`, the kernel sends a fault message to the library, which refuses because the file
+ * belongs to no mount.
  */
 
 static void process_open(struct plug *plug)
 {
     struct ext2dax_process_options options = {
-        .size = sizeof(options), .way = way_in(), .max_mappings = plug->max_mappings};
+        .size = sizeof(options), .method = method_in(), .max_mappings = plug->max_mappings};
     struct ext2dax_process *process;
 
     ck_assert_int_eq(ext2dax_process_open(&plug->memory, ext2dax_locks_default(), &options, &process), 0);
@@ -43,7 +46,7 @@ static void *process_map(struct plug *plug, const struct view *view)
     void *address;
 
     ck_assert_int_eq(
-        e2d_process_add(plug->object, view->inode, 12, HUGE_ORDER, view->first, view->count, flags, &address), 0);
+        e2dh_process_add(plug->object, view->inode, 12, HUGE_ORDER, view->first, view->count, flags, &address), 0);
     return address;
 }
 
@@ -51,7 +54,7 @@ static void process_unmap(struct view *view)
 {
     struct ext2dax_inode *inode;
 
-    ck_assert_int_eq(e2d_process_remove(view->plug->object, view->handle, &inode), 0);
+    ck_assert_int_eq(e2dh_process_remove(view->plug->object, view->handle, &inode), 0);
     ck_assert_ptr_eq(inode, view->inode);
 }
 
@@ -61,8 +64,9 @@ static char *process_at(struct view *view, uint64_t page)
 }
 
 /*
- * By userfaultfd a system call would be answered, too: what the kernel tells of its own tables touches nothing. A page
- * mapped from an armed file shows nothing, and bit 57 of the page map is set where stores are caught.
+ * Looks a page up in the kernel's own tables, without an access. By `userfaultfd` a system call
+ * would be resolved. A page of a userfaultfd mapping is not present. Bit 57 of a pagemap entry is
+ * set for a write-protected page.
  */
 static bool in_tables(struct view *view, uint64_t page, bool *writable)
 {
@@ -190,7 +194,7 @@ static void model_write(struct view *view, uint64_t page, unsigned at, uint8_t b
 const struct backend model_backend = {"model",        model_open,     model_close, model_map,  model_unmap,
                                       model_readable, model_writable, model_read,  model_write};
 
-/* ---- both ---- */
+/* ---- both address spaces ---- */
 
 uint8_t mark_of(uint64_t block)
 {
@@ -207,7 +211,7 @@ void plug_open(struct plug *plug, const struct backend *backend, size_t max_mapp
     memset(plug, 0, sizeof(*plug));
     plug->backend = backend;
     plug->max_mappings = max_mappings;
-    ck_assert_int_eq(ext2dax_file_open_anonymous("conformance", IMAGE_PAGES * PAGE, &plug->memory), 0);
+    ck_assert_int_eq(ext2dax_memory_open_anonymous("conformance", IMAGE_PAGES * PAGE, &plug->memory), 0);
     for (uint64_t block = 0; block < IMAGE_PAGES; block++) {
         *image_at(plug, block, 0) = mark_of(block);
         *image_at(plug, block, PAGE - 1) = mark_of(block);
@@ -221,7 +225,7 @@ void plug_close(struct plug *plug)
     plug->backend->close(plug);
     close(plug->pipe[0]);
     close(plug->pipe[1]);
-    ext2dax_file_close(&plug->memory);
+    ext2dax_memory_close_file(&plug->memory);
 }
 
 struct view view_open(struct plug *plug, struct ext2dax_inode *inode, uint64_t first, uint64_t count, bool shared,
@@ -251,7 +255,7 @@ static enum ext2dax_fault_result enter(struct view *view, uint64_t page, bool wr
     fault.shared = view->shared;
     fault.cookie = view->handle;
     if (view->plug->backend == &process_backend)
-        fault.cookie = e2d_process_find(view->plug->object, (uintptr_t)view->handle);
+        fault.cookie = e2dh_process_find(view->plug->object, (uintptr_t)view->handle);
     return view->plug->space.ops->map(view->plug->space.ctx, &fault, run);
 }
 

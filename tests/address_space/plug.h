@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Address spaces as these tests handle them: ops called directly, with faults and runs made by hand, over an anonymous
- * image whose blocks tell their own number. What a page shows is found out without touching it, so that nothing is
- * resolved behind the test's back.
+ * Fixture of the tests which call address-space ops directly. The test makes the faults and runs
+ * itself, over an anonymous image whose blocks hold their own number. The state of a page is found
+ * without an access, so no fault is resolved unnoticed by the test.
  */
 #ifndef PLUG_H
 #define PLUG_H
@@ -36,8 +36,10 @@ struct backend {
     void (*unmap)(struct view *view);
     bool (*readable)(struct view *view, uint64_t page);
     bool (*writable)(struct view *view, uint64_t page);
-    uint8_t (*read)(struct view *view, uint64_t page, unsigned at);             /* of a readable page */
-    void (*write)(struct view *view, uint64_t page, unsigned at, uint8_t byte); /* … writable */
+    /* of a readable page */
+    uint8_t (*read)(struct view *view, uint64_t page, unsigned at);
+    /* of a writable page */
+    void (*write)(struct view *view, uint64_t page, unsigned at, uint8_t byte);
 };
 
 extern const struct backend process_backend, model_backend;
@@ -54,7 +56,7 @@ struct plug {
 void plug_open(struct plug *plug, const struct backend *backend, size_t max_mappings);
 void plug_close(struct plug *plug);
 
-/* The bytes with which block `block` begins and ends at first. */
+/* Returns the initial first and last byte of a block. */
 uint8_t mark_of(uint64_t block);
 uint8_t *image_at(struct plug *plug, uint64_t block, unsigned at);
 
@@ -62,18 +64,22 @@ struct view view_open(struct plug *plug, struct ext2dax_inode *inode, uint64_t f
                       bool writable);
 void view_close(struct view *view);
 
-/* ---- the op `map`: a fault of `page`, answered with pages from `first` on ---- */
+/* ---- the op `map`, for a fault at `page` which maps pages from `first` on ---- */
 enum ext2dax_fault_result enter_data(struct view *view, uint64_t page, uint64_t first, uint64_t count, uint64_t block,
                                      bool writable);
 enum ext2dax_fault_result enter_zero(struct view *view, uint64_t page, uint64_t first, uint64_t count);
-/* Block UINT64_MAX: zeroes. */
+/* Block UINT64_MAX stands for zeroes. */
 enum ext2dax_fault_result enter_copy(struct view *view, uint64_t page, uint64_t block);
 enum ext2dax_fault_result enter_huge(struct view *view, uint64_t page, uint64_t block, bool writable);
 
 void unmap(struct plug *plug, struct ext2dax_inode *inode, uint64_t first, uint64_t count, bool private_too);
 uint64_t protect(struct plug *plug, struct ext2dax_inode *inode, uint64_t first, uint64_t count, uint64_t *run);
 
-/* What the page shows: 'n'othing, 'z'eroes, 'r' and 'w': the block, or a copy of it, read-only or writable. */
+/*
+ * Returns the state of a page as a letter. 'n' is not present, 'z' is a zero page, 'Z' is a
+ * writable page of zeroes. 'r' and 'w' are the block or a copy of it, read-only or writable. '?' is
+ * anything else.
+ */
 char shows(struct view *view, uint64_t page, uint64_t block);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a race detector cannot look at: a core that was made to race, and the mappings that it needs itself. */
+/*
+ * Tests which cannot run under a race detector. Either the core is made to race, or the race
+ * detector needs the mappings for itself.
+ */
 #ifndef RACE_DETECTOR_H
 #define RACE_DETECTOR_H
 
@@ -8,12 +11,12 @@
 
 #include "process_state.h"
 
-/* True under one, having said what is left out. */
+/* Returns true under a race detector, and prints the part left out. */
 static inline bool race_detector(const char *left_out)
 {
-    if (E2D_RACE_DETECTOR)
+    if (E2DH_RACE_DETECTOR)
         fprintf(stderr, "left out under a race detector: %s\n", left_out);
-    return E2D_RACE_DETECTOR;
+    return E2DH_RACE_DETECTOR;
 }
 
 #endif

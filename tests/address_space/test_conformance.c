@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract of the address-space plug, op by op, over every backend of it. */
+/* Tests the contract of the address-space plug, op by op, over every backend. */
 #include <check.h>
 #include <stdlib.h>
 
 #include "ext2dax/hosted/process.h"
 #include "ext2dax/testkit/model.h"
 
+#include "../runner.h"
 #include "plug.h"
-#include "way.h"
+#include "fault_method.h"
 
 static const struct backend *const backends[] = {&process_backend, &model_backend};
 #define BACKENDS ((int)(sizeof(backends) / sizeof(backends[0])))
@@ -18,7 +19,10 @@ static struct ext2dax_inode file, other;
 #define NOPAGE   EXT2DAX_FAULT_NOPAGE
 #define FALLBACK EXT2DAX_FAULT_FALLBACK
 
-/* The pages from `first` on, one letter each (see shows()), where page p is block p + shift. */
+/*
+ * Checks the state of the pages from `first` on, a letter per page (see shows()). Page p maps block
+ * p + shift.
+ */
 #define ck_shows(view, first, shift, expected)                                                                         \
     do {                                                                                                               \
         const char *expected_ = (expected);                                                                            \
@@ -109,7 +113,7 @@ START_TEST(map_never_weakens)
     ck_shows(&view, 0, 100, "rrrwrwwrr");
     plug.backend->write(&view, 6, 1, 9);
     ck_assert_uint_eq(*image_at(&plug, 106, 1), 9);
-    /* Stronger is entered, in the middle too. */
+    /* A writable mapping replaces a read-only one, even in the middle of a run. */
     ck_assert_int_eq(enter_data(&view, 4, 2, 3, 102, true), NOPAGE);
     ck_shows(&view, 0, 100, "rrwwwwwrr");
     view_close(&view);
@@ -127,7 +131,7 @@ START_TEST(a_zero_page_over_data_is_not_entered)
     ck_assert_int_eq(enter_zero(&view, 1, 0, 8), NOPAGE);
     ck_shows(&view, 0, 100, "zzzrzzzzn");
     view_close(&view);
-    finish(1); /* the core asked for a zero page where it had said there was a block */
+    finish(1); /* the model complains about a zero page over a page mapped as data */
 }
 END_TEST
 
@@ -200,7 +204,7 @@ START_TEST(a_private_copy_is_complete_and_kept)
     plug.backend->write(&view, 9, 0, 12);
     ck_assert_uint_eq(plug.backend->read(&view, 9, 0), 12);
 
-    /* Neither data nor zero page replaces it, nor a huge entry. */
+    /* No data, zero page or huge mapping replaces a private copy. */
     ck_assert_int_eq(enter_data(&view, 2, 0, 6, 100, false), NOPAGE);
     ck_assert_int_eq(enter_zero(&view, 10, 8, 8), NOPAGE);
     ck_assert_int_eq(enter_huge(&view, 5, 96, false), FALLBACK);
@@ -270,7 +274,7 @@ START_TEST(unmap_takes_every_mapping_of_the_inode)
     unmap(&plug, &file, UINT64_MAX, 1, true);
     ck_shows(&whole, 0, 100, "nwwwwwn");
     ck_shows(&foreign, 0, 300, "wwwwwwwwwwww");
-    /* What was taken can be entered again, elsewhere too. */
+    /* Unmapped pages can be mapped again, with other blocks too. */
     ck_assert_int_eq(enter_data(&whole, 7, 7, 1, 500, true), NOPAGE);
     ck_assert_int_eq(shows(&whole, 7, 500), 'w');
     view_close(&foreign);
@@ -316,7 +320,7 @@ START_TEST(protect_reports_what_was_writable)
     ck_assert_uint_eq(run, 21);
     ck_assert_uint_eq(protect(&plug, &file, 0, UINT64_MAX, &run), 0);
     ck_shows(&private, 2, 100, "w");
-    /* And becomes writable again. */
+    /* A protected page can become writable again. */
     ck_assert_int_eq(enter_data(&view, 5, 5, 1, 105, true), NOPAGE);
     ck_shows(&view, 4, 100, "rwr");
     view_close(&private);
@@ -329,7 +333,10 @@ END_TEST
 START_TEST(huge_takes_the_whole_window)
 {
     struct view view, narrow;
-    /* By userfaultfd what was entered as one is given up rather than protected: a touch brings all of it back. */
+    /*
+     * By `userfaultfd`, a PMD range mapped as a whole is unmapped instead of write-protected. The
+     * next access maps the whole range again.
+     */
     bool given_up = backends[_i] == &process_backend && by_userfaultfd();
     uint64_t run;
 
@@ -345,7 +352,7 @@ START_TEST(huge_takes_the_whole_window)
     ck_assert_int_eq(enter_huge(&view, HUGE + 5, 20 * HUGE, false), NOPAGE);
     ck_shows(&view, HUGE, 19 * HUGE, "wwwwwwwwn");
 
-    /* A window that the mapping does not hold wholly. */
+    /* The mapping does not cover the whole PMD range. */
     ck_assert_int_eq(enter_huge(&narrow, 2, 20 * HUGE, false), FALLBACK);
     ck_assert_int_eq(enter_huge(&narrow, 2 * HUGE, 20 * HUGE, false), FALLBACK);
     ck_shows(&narrow, 1, 0, "nnn");
@@ -359,13 +366,13 @@ START_TEST(huge_takes_the_whole_window)
     ck_assert_uint_eq(protect(&plug, &file, HUGE + 2, 2, &run), 2);
     ck_shows(&view, HUGE, 19 * HUGE, given_up ? "wwnnwwwwn" : "wwrrwwwwn");
 
-    /* A part of it is taken away; the rest stays. */
+    /* Unmapping a part leaves the rest mapped. */
     unmap(&plug, &file, HUGE + 6, 1, true);
     ck_shows(&view, HUGE, 19 * HUGE, given_up ? "wwnnwwnwn" : "wwrrwwnwn");
     ck_shows(&narrow, HUGE, 19 * HUGE, "rrrrrrnrn");
     unmap(&plug, &file, HUGE, HUGE, false);
     ck_shows(&view, HUGE, 19 * HUGE, "nnnnnnnnn");
-    /* Something stronger inside: as small ones, then. */
+    /* A writable page inside the PMD range refuses a read-only huge mapping with FALLBACK. */
     ck_assert_int_eq(enter_data(&view, HUGE + 4, HUGE + 4, 1, 20 * HUGE + 4, true), NOPAGE);
     ck_assert_int_eq(enter_huge(&view, HUGE + 5, 20 * HUGE, false), FALLBACK);
     ck_shows(&view, HUGE, 19 * HUGE, "nnnnwnnnn");
@@ -396,16 +403,11 @@ int main(void)
 {
     Suite *suite;
     TCase *tcase;
-    SRunner *runner;
-    int failed;
 
-    if (left_out_way())
-        return 77;
+    if (left_out_method())
+        return SKIPPED;
     suite = suite_create("address space: conformance");
-    tcase = tcase_create("every backend");
-    runner = srunner_create(suite);
-    tcase_set_timeout(tcase, 30);
-    suite_add_tcase(suite, tcase);
+    tcase = add_case(suite, "every backend", 30);
     tcase_add_loop_test(tcase, map_enters_the_run_and_nothing_else, 0, BACKENDS);
     tcase_add_loop_test(tcase, map_clips_to_the_mapping, 0, BACKENDS);
     tcase_add_loop_test(tcase, map_refuses_what_is_not_its_own, 0, BACKENDS);
@@ -419,8 +421,5 @@ int main(void)
     tcase_add_loop_test(tcase, protect_reports_what_was_writable, 0, BACKENDS);
     tcase_add_loop_test(tcase, huge_takes_the_whole_window, 0, BACKENDS);
     tcase_add_loop_test(tcase, a_read_only_mapping_stays_one, 0, BACKENDS);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

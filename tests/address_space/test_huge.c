@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Huge pages: does the kernel map a window of 2 MiB by one entry? It says so in smaps, and by how many page faults a
- * sweep takes. Called with where the image lies: on a tmpfs mounted with huge=always, within_size or advise, or
- * ("collapse") where only MADV_COLLAPSE makes huge pages.
+ * Tests whether the kernel maps a PMD range of 2 MiB by a single entry. Reads smaps, and counts the
+ * page faults of a sweep. The argument names the place of the image. Either a tmpfs mounted with
+ * huge=always, within_size or advise, or ("collapse") memory where only MADV_COLLAPSE makes huge
+ * pages.
  *
- * The kernel may find no memory for a huge page. So a plain file beside the image is mapped first, by mmap() alone: where
- * that is not huge either, nothing is proved, and the test says so.
+ * The kernel may lack memory for a huge page. So the test first maps a plain file in the same place
+ * with mmap() alone. If the plain file gets no huge pages either, the test proves nothing and is
+ * skipped.
  */
 #include <check.h>
 #include <errno.h>
@@ -22,8 +24,9 @@
 
 #include "mounted.h"
 #include "race_detector.h"
-#include "way.h"
+#include "fault_method.h"
 #include "../emulated.h"
+#include "../runner.h"
 
 #define WINDOWS 32u
 #define BYTES   ((uint64_t)WINDOWS * HUGE) /* of the file */
@@ -32,8 +35,8 @@
 #define MADV_COLLAPSE 25
 #endif
 
-/* Sanitizers fault in memory of their own: no page fault is exact then. */
-#if defined(__SANITIZE_ADDRESS__) || E2D_RACE_DETECTOR
+/* Sanitizers cause faults in memory of their own, so fault counts are not exact. */
+#if defined(__SANITIZE_ADDRESS__) || E2DH_RACE_DETECTOR
 #define EXACT false
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -53,7 +56,7 @@ static bool collapses(void)
     return strcmp(kind, "collapse") == 0;
 }
 
-/* Before Check runs there is nobody to report to. */
+/* Aborts unless `holds`. Runs before Check, so assertions cannot be used. */
 static void must(bool holds)
 {
     if (!holds)
@@ -68,7 +71,10 @@ static uint64_t page_faults(void)
     return (uint64_t)(usage.ru_minflt + usage.ru_majflt);
 }
 
-/* Touches every page; nothing looks each access up in memory of its own meanwhile. Returns the kernel's page faults. */
+/*
+ * Accesses every page. Not instrumented by sanitizers, because their lookups would fault in memory
+ * of their own. Returns the number of page faults taken by the kernel.
+ */
 __attribute__((no_sanitize("address", "thread"), noinline)) static uint64_t sweep(void *at, uint64_t bytes, bool store)
 {
     uint64_t before = page_faults();
@@ -84,7 +90,7 @@ __attribute__((no_sanitize("address", "thread"), noinline)) static uint64_t swee
     return page_faults() - before;
 }
 
-/* Bytes of a range that the kernel maps by huge entries. */
+/* Returns the bytes of a range mapped by the kernel with huge entries. */
 static uint64_t huge_bytes(const void *at, uint64_t bytes)
 {
     unsigned long long low = 0, high = 0, from, to, kilobytes, found = 0;
@@ -105,7 +111,7 @@ static uint64_t huge_bytes(const void *at, uint64_t bytes)
     return found;
 }
 
-/* Whether the kernel itself makes huge pages of a plain file here, as it is asked to. */
+/* Returns whether the kernel makes huge pages of a plain file here when asked to. */
 static bool kernel_does(const char *path)
 {
     int fd = path ? open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : memfd_create("plain", MFD_CLOEXEC);
@@ -120,8 +126,8 @@ static bool kernel_does(const char *path)
     must(mmap(at, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == at);
     (void)madvise(at, BYTES, MADV_HUGEPAGE);
     sweep(at, BYTES, true);
-    if (collapses() && madvise(at, BYTES, MADV_COLLAPSE) != 0)
-        error = errno;
+    for (unsigned tries = 0; collapses() && tries < 10 && (tries == 0 || error == EAGAIN); tries++)
+        error = madvise(at, BYTES, MADV_COLLAPSE) != 0 ? errno : 0;
     sweep(at, BYTES, false);
     huge = huge_bytes(at, BYTES);
     munmap(reserved, BYTES + HUGE);
@@ -135,7 +141,7 @@ static bool kernel_does(const char *path)
     return false;
 }
 
-/* A tmpfs of this process alone, which is gone with it. */
+/* Mounts a tmpfs in a mount namespace of this process. Both end with the process. */
 static bool has_tmpfs(void)
 {
     char options[64];
@@ -152,7 +158,7 @@ static bool has_tmpfs(void)
     return true;
 }
 
-/* A file of whole huge pages in an image there; NULL path: in a memfd. */
+/* Makes a file of whole huge pages in an image at `path`, or in a memfd if `path` is NULL. */
 static struct ext2dax_inode *open_image(const char *path, bool collapse)
 {
     struct mounted_options options = {.size = 3 * BYTES, .path = path, .collapse = collapse};
@@ -162,7 +168,7 @@ static struct ext2dax_inode *open_image(const char *path, bool collapse)
     mounted_open(&m, &options);
     file = make_file(&m, "f", 0);
     ck_assert_int_eq(ext2dax_allocate(file, 0, BYTES, false), 0);
-    /* Once for the code and the stack of all this. */
+    /* Runs once before the measurement, so code and stack are already faulted in. */
     at = map_file(&m, file, 0, HUGE, EXT2DAX_MAP_WRITE);
     sweep(at, HUGE, false);
     sweep(at, HUGE, true);
@@ -178,18 +184,43 @@ static void close_image(struct ext2dax_inode *file, const char *path)
         unlink(path);
 }
 
-/* By userfaultfd what is read in a writable window has its stores caught, page by page. */
+/*
+ * By `userfaultfd`, pages read in a writable mapping are write-protected one by one. So the
+ * reader's mapping is read-only.
+ */
 static unsigned flags_of_reader(void)
 {
     return by_userfaultfd() ? 0 : EXT2DAX_MAP_WRITE;
 }
 
-/* One trap, and one page fault of the kernel's, for each huge page. */
+/*
+ * Sweeps a new mapping, and returns the page faults of the process. The kernel may reclaim pages of
+ * the program's own code at any time, which adds page faults not caused by the library. A sweep
+ * with more page faults than huge pages is therefore repeated. Page faults caused by the library
+ * come back in each repetition.
+ */
+static uint64_t sweep_new_mapping(struct ext2dax_inode *file, bool store, void **at,
+                                  struct ext2dax_process_counters *before)
+{
+    uint64_t faults = 0;
+
+    *at = NULL;
+    for (unsigned turn = 0; turn == 0 || (EXACT && faults > WINDOWS && turn < 5); turn++) {
+        if (*at)
+            unmap_file(&m, *at);
+        *before = count(&m);
+        *at = map_file(&m, file, 0, BYTES, store ? EXT2DAX_MAP_WRITE : flags_of_reader());
+        faults = sweep(*at, BYTES, store);
+    }
+    return faults;
+}
+
+/* Checks for a single trap and a single kernel page fault per huge page. */
 static void takes_one_fault_each(struct ext2dax_inode *file, bool store)
 {
-    struct ext2dax_process_counters before = count(&m);
-    void *at = map_file(&m, file, 0, BYTES, store ? EXT2DAX_MAP_WRITE : flags_of_reader());
-    uint64_t faults = sweep(at, BYTES, store);
+    struct ext2dax_process_counters before;
+    void *at;
+    uint64_t faults = sweep_new_mapping(file, store, &at, &before);
 
     printf("%s: %u huge pages %s: %u traps, %u page faults, ShmemPmdMapped %u kB\n", kind, WINDOWS,
            store ? "stored to" : "read", (unsigned)(count(&m).traps - before.traps), (unsigned)faults,
@@ -206,22 +237,27 @@ static void takes_one_fault_each_again_after_fsync(struct ext2dax_inode *file)
 {
     void *at = map_file(&m, file, 0, BYTES, EXT2DAX_MAP_WRITE);
     struct ext2dax_process_counters before;
-    uint64_t faults;
+    uint64_t faults = 0;
 
     sweep(at, BYTES, true);
-    before = count(&m);
-    ck_assert_int_eq(ext2dax_fsync(file), 0);
-    ck_assert_uint_le(count(&m).protections - before.protections, WINDOWS);
-    ck_assert(by_userfaultfd() || huge_bytes(at, BYTES) == BYTES);
-    faults = sweep(at, BYTES, true);
+    for (unsigned turn = 0; turn == 0 || (EXACT && faults > WINDOWS && turn < 5); turn++) {
+        before = count(&m);
+        ck_assert_int_eq(ext2dax_fsync(file), 0);
+        ck_assert_uint_le(count(&m).protections - before.protections, WINDOWS);
+        ck_assert(by_userfaultfd() || huge_bytes(at, BYTES) == BYTES);
+        faults = sweep(at, BYTES, true);
+    }
     ck_assert_uint_eq(count(&m).traps - before.traps, WINDOWS);
-    ck_assert(!EXACT || faults <= WINDOWS); /* the kernel may see by itself that what was dirty stays so */
+    /* the kernel may keep pages known as dirty writable without a fault */
+    ck_assert(!EXACT || faults <= WINDOWS);
     ck_assert_uint_eq(count(&m).mapped - before.mapped, by_userfaultfd() ? WINDOWS : 0);
     ck_assert_uint_eq(huge_bytes(at, BYTES), BYTES);
     unmap_file(&m, at);
 }
 
-/* From the middle of a huge page to the middle of one: those in between. */
+/*
+ * A mapping from the middle of a huge page to the middle of another has all huge pages in between.
+ */
 static void windows_may_begin_anywhere(struct ext2dax_inode *file)
 {
     for (uint64_t from = 3 * PAGE; from < HUGE; from += HUGE / 3 / PAGE * PAGE) {
@@ -234,7 +270,7 @@ static void windows_may_begin_anywhere(struct ext2dax_inode *file)
     }
 }
 
-/* What was stored is what is there, through every mapping. */
+/* The bytes stored through the mappings are in the file. */
 static void bytes_are_right(struct ext2dax_inode *file)
 {
     for (uint64_t i = 0; i < BYTES; i += PAGE) {
@@ -278,7 +314,7 @@ START_TEST(collapsed_where_there_are_none)
     struct ext2dax_process_counters before = count(&m);
     void *at;
 
-    ck_assert_uint_eq(before.collapsed, 1); /* while the ground was prepared */
+    ck_assert_uint_eq(before.collapsed, 1); /* by the warm-up in open_image() */
     at = map_file(&m, file, 0, BYTES, EXT2DAX_MAP_WRITE);
     sweep(at, BYTES, true);
     ck_assert_uint_eq(count(&m).traps - before.traps, WINDOWS);
@@ -299,14 +335,20 @@ END_TEST
 START_TEST(populated_collapsed_and_swept_without_a_trap)
 {
     struct ext2dax_inode *file = open_image(NULL, true);
-    void *at = map_file(&m, file, 0, BYTES, EXT2DAX_MAP_WRITE);
-    struct ext2dax_process_counters before = count(&m);
-    uint64_t faults;
+    struct ext2dax_process_counters before;
+    uint64_t faults = 0;
+    void *at = NULL;
 
-    ck_assert_int_eq(ext2dax_process_populate(m.process, at, BYTES, true), 0);
-    ck_assert_uint_eq(count(&m).collapsed, WINDOWS);
-    ck_assert_uint_eq(count(&m).huge - before.huge, WINDOWS);
-    faults = sweep(at, BYTES, true);
+    for (unsigned turn = 0; turn == 0 || (EXACT && faults > WINDOWS && turn < 5); turn++) {
+        if (at)
+            unmap_file(&m, at);
+        at = map_file(&m, file, 0, BYTES, EXT2DAX_MAP_WRITE);
+        before = count(&m);
+        ck_assert_int_eq(ext2dax_process_populate(m.process, at, BYTES, true), 0);
+        ck_assert_uint_eq(count(&m).collapsed, WINDOWS);
+        ck_assert_uint_eq(count(&m).huge - before.huge, WINDOWS);
+        faults = sweep(at, BYTES, true);
+    }
     ck_assert(!EXACT || faults == WINDOWS);
     ck_assert_uint_eq(count(&m).traps, before.traps);
     ck_assert_uint_eq(huge_bytes(at, BYTES), BYTES);
@@ -328,7 +370,7 @@ START_TEST(not_collapsed_unless_asked)
 }
 END_TEST
 
-/* Blocks that change hands while they are collapsed, and pages that are taken away meanwhile, lose nothing. */
+/* Truncate and punch between collapses lose no bytes and leave no stale page. */
 START_TEST(collapsed_while_the_file_shrinks_and_grows)
 {
     struct ext2dax_inode *file = open_image(NULL, true);
@@ -359,36 +401,32 @@ int main(int argc, char **argv)
 {
     Suite *suite;
     TCase *tcase;
-    SRunner *runner;
     char plain[96];
-    int failed;
+    int status;
 
     must(argc == 2);
     kind = argv[1];
     if (getenv("EXT2DAX_UNDER_VALGRIND") || left_out_emulated("huge pages, which it hides")) {
         printf("SKIP: only the kernel itself maps huge pages\n");
-        return 77;
+        return SKIPPED;
     }
     if (sysconf(_SC_PAGESIZE) != PAGE) {
         printf("SKIP: pages of this machine are not of 4 KiB\n");
-        return 77;
+        return SKIPPED;
     }
     snprintf(folder, sizeof(folder), "%s/ext2dax-huge-XXXXXX", collapses() ? "/dev/shm" : "/tmp");
     if (!mkdtemp(folder)) {
         printf("SKIP: %s: %s\n", folder, strerror(errno));
-        return 77;
+        return SKIPPED;
     }
     snprintf(image, sizeof(image), "%s/image", folder);
     snprintf(plain, sizeof(plain), "%s/plain", folder);
-    if (left_out_way() || (!collapses() && !has_tmpfs()) || !kernel_does(plain)) {
+    if (left_out_method() || (!collapses() && !has_tmpfs()) || !kernel_does(plain)) {
         leave();
-        return 77;
+        return SKIPPED;
     }
     suite = suite_create("address space: huge pages");
-    tcase = tcase_create("process");
-    runner = srunner_create(suite);
-    tcase_set_timeout(tcase, 60);
-    suite_add_tcase(suite, tcase);
+    tcase = add_case(suite, "process", 60);
     if (collapses()) {
         tcase_add_loop_test(tcase, collapsed_where_there_are_none, 0, 2);
         tcase_add_test(tcase, populated_collapsed_and_swept_without_a_trap);
@@ -397,9 +435,7 @@ int main(int argc, char **argv)
     } else {
         tcase_add_test(tcase, a_filesystem_that_has_huge_pages);
     }
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    status = run_suite(suite);
     leave();
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return status;
 }

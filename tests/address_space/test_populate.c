@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages made present before anybody touches them: system calls that are handed them succeed, and no fault is taken. */
+/*
+ * Tests pages made present before the first access. System calls on such pages succeed, and no
+ * access traps.
+ */
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +17,9 @@
 
 #include "mounted.h"
 #include "race_detector.h"
-#include "way.h"
+#include "fault_method.h"
 #include "../emulated.h"
+#include "../runner.h"
 
 #define PAGES 64u
 
@@ -26,7 +30,7 @@ static int populate(void *at, size_t length, bool write)
     return ext2dax_process_populate(m.process, at, length, write);
 }
 
-/* A host file of PAGES pages that begins so. */
+/* Makes a host file of PAGES pages which begins with `byte`. */
 static int host_file(uint8_t byte)
 {
     int fd = memfd_create("host", MFD_CLOEXEC);
@@ -56,7 +60,7 @@ START_TEST(system_calls_succeed)
         ck_assert_int_eq(pread(fd, at, PAGES * PAGE, 0), -1);
         ck_assert_int_eq(errno, EFAULT);
     }
-    /* Into holes, and out of what has become of them. */
+    /* Reads into holes, then writes from the blocks allocated there. */
     ck_assert_int_eq(populate(at, PAGES * PAGE, true), 0);
     ck_assert_int_eq(pread(fd, at, PAGES * PAGE, 0), PAGES * PAGE);
     ck_assert_int_eq(ext2dax_read(file, 0, got, sizeof(got)), sizeof(got));
@@ -64,7 +68,7 @@ START_TEST(system_calls_succeed)
     ck_assert_int_eq(pwrite(fd, at, PAGES * PAGE, PAGES * PAGE), PAGES * PAGE);
     ck_assert_int_eq(pread(fd, got, sizeof(got), PAGES * PAGE), sizeof(got));
     ck_assert_int_eq(memcmp(got, expected, sizeof(got)), 0);
-    /* Protected, and taken away: once more. */
+    /* After write protection by fsync and after a punch, populate makes the pages present again. */
     ck_assert_int_eq(ext2dax_fsync(file), 0);
     ck_assert_int_eq(populate(at + 3 * PAGE, PAGE, true), 0);
     ck_assert_int_eq(pread(fd, at + 3 * PAGE, PAGE, 5 * PAGE), PAGE);
@@ -100,16 +104,16 @@ START_TEST(for_reading_allocates_nothing_for_storing_all)
     for (unsigned i = 0; i < PAGES; i++)
         ck_assert_uint_eq(peek(at + i * PAGE), i == 5 ? 0x55 : 0);
     ck_assert_uint_eq(count(&m).traps, before.traps);
-    /* The bytes from the last of page 7 to the first of page 9: three pages. */
+    /* The range from the last byte of page 7 to the first byte of page 9 covers three pages. */
     ck_assert_int_eq(populate(at + 8 * PAGE - 1, PAGE + 2, true), 0);
     for (unsigned i = 7; i < 10; i++)
         poke(at + i * PAGE, 1);
     ck_assert_uint_eq(count(&m).traps, before.traps);
     ck_assert_uint_gt(sectors_of(file), sectors);
-    ck_assert_uint_le(sectors_of(file), sectors + 8 * 4); /* a pointer block, too */
+    ck_assert_uint_le(sectors_of(file), sectors + 8 * 4); /* includes a pointer block */
     poke(at + 10 * PAGE, 1);
     ck_assert_uint_gt(count(&m).traps, before.traps);
-    /* What is present already is nothing to do. */
+    /* Populating pages already present does nothing. */
     before = count(&m);
     ck_assert_int_eq(populate(at + 7 * PAGE, 3 * PAGE, true), 0);
     ck_assert_int_eq(populate(at, 0, true), 0);
@@ -181,7 +185,7 @@ START_TEST(what_cannot_be_is_told)
     file = make_file(&m, "f", 10 * PAGE + 1);
     at = map_file(&m, file, 0, 600 * PAGE, EXT2DAX_MAP_WRITE);
     part = map_file(&m, file, 0, 4 * PAGE, 0);
-    /* Not in one window. */
+    /* The range is not in a single mapping. */
     ck_assert_int_eq(populate(&m, 1, false), -EXT2DAX_EINVAL);
     ck_assert_int_eq(populate(NULL, PAGE, false), -EXT2DAX_EINVAL);
     ck_assert_int_eq(populate(part - 1, 2, false), -EXT2DAX_EINVAL);
@@ -190,15 +194,15 @@ START_TEST(what_cannot_be_is_told)
     ck_assert_int_eq(populate(part + 4 * PAGE, 1, false), -EXT2DAX_EINVAL);
     if (!by_userfaultfd() || !race_detector("windows of a child whose parent has threads"))
         ck_assert_int_eq(in_child(populate_in_child), 1000);
-    /* Not to be stored to. */
+    /* The mapping is read-only. */
     ck_assert_int_eq(populate(part, PAGE, true), -EXT2DAX_EPERM);
     ck_assert_int_eq(populate(part, 4 * PAGE, false), 0);
-    /* Past the end: what lies before it is there. */
+    /* The range reaches past the end. Pages before the end become present. */
     ck_assert_int_eq(populate(at, 11 * PAGE, false), 0);
     ck_assert_int_eq(populate(at, 12 * PAGE, false), -EXT2DAX_EFAULT);
     ck_assert_int_eq(populate(at + 11 * PAGE, 1, true), -EXT2DAX_EFAULT);
     ck_assert_uint_eq(count(&m).sigbus, 0);
-    /* No space: some of it fits, and stays. */
+    /* Space runs out. Pages which found a block stay present. */
     ck_assert_int_eq(ext2dax_truncate(file, 600 * PAGE), 0);
     ck_assert_int_eq(populate(at, 600 * PAGE, true), -EXT2DAX_ENOSPC);
     for (present = 0; present < 600; present++)
@@ -260,7 +264,7 @@ START_TEST(more_than_may_be_live_is_refused)
     uint8_t *at;
 
     if (getenv("EXT2DAX_UNDER_VALGRIND"))
-        return; /* which takes a minute for the writes alone */
+        return; /* Valgrind takes a minute for the writes alone */
     mounted_open(&m, &options);
     file = make_file(&m, "f", 0);
     other = make_file(&m, "g", 0);
@@ -323,7 +327,7 @@ START_TEST(a_window_may_be_populated_as_it_is_made)
     file = make_file(&m, "f", PAGES * PAGE);
     fill(file, 0, PAGES * PAGE / 2, 0x11);
     before = count(&m);
-    /* It may reach past the end of file. */
+    /* The mapping may reach past the end of file. */
     at = map_file(&m, file, 0, 2 * PAGES * PAGE, EXT2DAX_MAP_WRITE | EXT2DAX_MAP_POPULATE);
     for (unsigned i = 0; i < PAGES; i++)
         ck_assert_uint_eq(peek(at + i * PAGE), i < PAGES / 2 ? 0x11 : 0);
@@ -418,16 +422,11 @@ int main(void)
 {
     Suite *suite;
     TCase *tcase;
-    SRunner *runner;
-    int failed;
 
-    if (left_out_emulated("page faults of this process, which it resolves in its own way") || left_out_way())
-        return 77;
+    if (left_out_emulated("page faults of this process, which it resolves in its own way") || left_out_method())
+        return SKIPPED;
     suite = suite_create("address space: populate");
-    tcase = tcase_create("process");
-    runner = srunner_create(suite);
-    tcase_set_timeout(tcase, 60);
-    suite_add_tcase(suite, tcase);
+    tcase = add_case(suite, "process", 60);
     tcase_add_test(tcase, system_calls_succeed);
     tcase_add_test(tcase, for_reading_allocates_nothing_for_storing_all);
     tcase_add_test(tcase, private_windows_get_their_copies);
@@ -438,8 +437,5 @@ int main(void)
     tcase_add_test(tcase, a_window_may_be_populated_as_it_is_made);
     tcase_add_test(tcase, beside_truncate_nothing_stays_that_was_taken_away);
     tcase_add_test(tcase, an_older_callers_counters_are_not_written_past);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

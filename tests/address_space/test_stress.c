@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Many threads on a few files, through windows of this very process (../stress/stress.h): every fault is a real one. */
+/*
+ * Runs many threads on a few files through mappings of this process (see ../stress/stress.h). Every
+ * fault is real.
+ */
 #include <check.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,17 +11,19 @@
 #include "ext2dax/hosted/lock.h"
 
 #include "mounted.h"
-#include "way.h"
+#include "fault_method.h"
 
 #include "../stress/stress.h"
+#include "../runner.h"
 
-#define PAGES 1100u /* two whole windows and a part */
-#define EVERY 16u   /* words of which one is loaded: others share its page, and each touch costs two system calls */
+#define PAGES 1100u /* two whole PMD ranges and a part */
+/* loads 1 of this many words, because they share a page and each access costs two system calls */
+#define EVERY 16u
 
 static struct mounted m;
 static uint64_t seed;
 
-/* The last is so short of mappings that what was not touched lately is given up all the time. */
+/* The last run has so few mappings that pages not accessed lately are evicted all the time. */
 static const struct mounted_options runs[] = {
     {.size = 12u << 20, .locks = "atomic_ops", .order = EXT2DAX_UNORDERED},
     {.size = 12u << 20, .locks = "pthread", .order = EXT2DAX_ORDERED},
@@ -39,7 +44,7 @@ static void unmap_whole(void *at)
     unmap_file(&m, at);
 }
 
-/* Any signal but a SIGBUS, which is the end of the file, is one too many. */
+/* A SIGBUS is the end of file. Any other signal is an error. */
 static enum ext2dax_fault_result result_of(int number)
 {
     return number == 0 ? EXT2DAX_FAULT_NOPAGE : number == SIGBUS ? EXT2DAX_FAULT_SIGBUS : EXT2DAX_FAULT_FALLBACK;
@@ -63,7 +68,7 @@ static enum ext2dax_fault_result store(void *map, uint64_t offset, uint64_t word
     return result_of(touch_word((volatile uint64_t *)map + offset / 8, word, &seen));
 }
 
-/* In words, as a processor moves them. */
+/* Copies whole words, as a processor does. */
 static void copy(void *to, const void *from, size_t bytes)
 {
     for (size_t i = 0; i < bytes / 8; i++)
@@ -75,7 +80,7 @@ static uint64_t free_blocks(void)
 {
     struct ext2dax_statfs figures;
 
-    ext2dax_statfs(m.mount, &figures);
+    ext2dax_statfs(m.mount, &figures, sizeof(figures));
     return figures.free_blocks;
 }
 
@@ -114,20 +119,12 @@ int main(void)
 {
     Suite *suite;
     TCase *cases;
-    SRunner *runner;
-    int failed;
 
-    if (left_out_way())
-        return 77;
+    if (left_out_method())
+        return SKIPPED;
     seed = stress_seed();
     suite = suite_create("threads and windows");
-    cases = tcase_create("many threads");
-    tcase_set_timeout(cases, stress_seconds(3) * 4 + 60);
+    cases = add_case(suite, "many threads", stress_seconds(3) * 4 + 60);
     tcase_add_loop_test(cases, many_threads, 0, (int)RUNS);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

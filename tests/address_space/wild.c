@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program under a sanitizer, which has a SIGSEGV handler of its own, and windows. Touches of a window are resolved; an
- * access that is wild is still the sanitizer's, which says so and ends the program.
+ * A program with mappings under a sanitizer, which has a SIGSEGV handler of its own. Accesses to a
+ * mapping are resolved. A wild access still reaches the sanitizer, which reports it and ends the
+ * program.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static volatile unsigned char *open_window(void)
     struct ext2dax_plugs plugs = {.locks = ext2dax_locks_default(), .host = ext2dax_host_default()};
     void *at = NULL;
 
-    if (ext2dax_file_open_anonymous("wild", 8u << 20, &plugs.memory) != 0 ||
+    if (ext2dax_memory_open_anonymous("wild", 8u << 20, &plugs.memory) != 0 ||
         ext2dax_format(&plugs.memory, &format, NULL) != 0 ||
         ext2dax_process_open(&plugs.memory, plugs.locks, NULL, &process) != 0)
         return NULL;
@@ -41,7 +42,7 @@ static volatile unsigned char *open_window(void)
     return at;
 }
 
-/* In a child, whose report is read: does the window work, then go wild. */
+/* Runs in a child whose output is read. Uses the mapping, then makes a wild access. */
 static void be_wild(void)
 {
     volatile unsigned char *at = open_window(), *nowhere;

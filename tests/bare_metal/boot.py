@@ -126,6 +126,14 @@ def run_faults(code, said):
         yield "%d lines are ok, and it counted %s" % (len(passed), total[1])
 
 
+def print_size(kernel):
+    """Instructions and constants of the kernel, the core's and the kernel's own."""
+    if shutil.which("size"):
+        listed = subprocess.run(["size", "-A", kernel], check=True, stdout=subprocess.PIPE, text=True).stdout
+        sizes = dict(line.split()[:2] for line in listed.splitlines() if line.startswith("."))
+        print("kernel: %s bytes of instructions, %s of constants" % (sizes[".text"], sizes[".rodata"]))
+
+
 def look_for(kernel, caught_by):
     """Boots a kernel that is broken on purpose until one of these checks fails: two processors meet by chance."""
     begun, boots = time.monotonic(), 0
@@ -156,6 +164,7 @@ def main():
         code, said = boot(kernel, image)
         print(said)
         print("%.1f seconds" % (time.monotonic() - begun))
+        print_size(kernel)
         faults = list(run_faults(code, said)) + list(image_faults(image))
     for fault in faults:
         print("FAULT: " + fault)

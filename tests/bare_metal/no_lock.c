@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Instead of the kernel's plug_locks.c: a lock that lets everybody in at once if it is of the class NO_LOCK, a dax_sem for
- * example, so that a truncate does not wait for the faults under way. The checks must notice. The others work, though
- * unfairly; and whoever comes to one of the class SLOW_LOCK, as a fault to the entry lock when it has looked at the size,
- * lingers there, so that somebody else comes between whatever the host makes the processors do.
+ * Replaces the kernel's plug_locks.c with broken locks. A lock of class NO_LOCK, for example a
+ * dax_sem, never blocks, so truncate does not wait for faults in progress. The checks must detect
+ * the missing exclusion. Locks of the other classes exclude each other correctly, but unfairly. A
+ * writer of a lock of class SLOW_LOCK first waits LINGER microseconds. A fault, for example, waits
+ * before its range lock, after it has checked the size. The delay lets another processor intervene
+ * on every host, however the host schedules the processors.
  */
 #include "kernel.h"
 
-#define WRITER 0x10000u  /* is in */
-#define OPEN   0x100000u /* no lock at all */
+#define WRITER 0x10000u  /* held by a writer */
+#define OPEN   0x100000u /* never blocks */
 #define SLOW   0x200000u
 #define LINGER 300u /* microseconds */
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Instead of the kernel's shootdown.c: only this processor forgets. The checks must notice. */
+/*
+ * Replaces the kernel's shootdown.c. Only the TLB of this processor is flushed. The checks must
+ * detect the stale entries of the other processors.
+ */
 #include "kernel.h"
 
 void shoot_down_answer(void)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What touching a window costs by each way in, beside a plain mapping of a file in memory, which is the kernel's own fault
- * and as fast as it gets. Scattered: behind every page is a hole, so that each one is a fault. Windows: 2 MiB each, every
- * one a fault. They take turns; figures are medians of the rounds. What is read is compared
- * with what was written.
+ * Measures the cost of accessing mapped pages with each fault method, against a plain mapping of a
+ * file in memory. The plain mapping takes the kernel's own faults, the fastest possible. In the
+ * scattered file a hole follows every page, so each page takes a fault of its own. In the whole
+ * file each PMD range of 2 MiB takes a single fault. The methods alternate, and the figures are
+ * medians of the rounds. Bytes read are compared with the bytes written.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,8 @@
 #include "ext2dax/hosted/lock.h"
 #include "ext2dax/hosted/memory.h"
 #include "ext2dax/hosted/process.h"
+
+#include "../skip.h"
 
 #define ROUNDS  7
 #define PAGE    4096u
@@ -54,7 +57,9 @@ static double now(void)
     return (double)at.tv_sec * 1e9 + (double)at.tv_nsec;
 }
 
-/* Nanoseconds for each of `count` bytes, `apart` bytes from each other. */
+/*
+ * Accesses `count` bytes, `apart` bytes from each other. Returns the nanoseconds per byte accessed.
+ */
 static double touch_all(volatile unsigned char *at, size_t count, size_t apart, int store)
 {
     double begun = now();
@@ -79,7 +84,8 @@ static void plain(unsigned round)
     at = mmap(NULL, WINDOWS * WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (filler == MAP_FAILED || at == MAP_FAILED)
         fail("a plain mapping", -EXT2DAX_ENOMEM);
-    (void)madvise(at, WINDOWS * WINDOW, MADV_RANDOM); /* one page a fault, as for scattered blocks */
+    /* a fault per page, as with scattered blocks */
+    (void)madvise(at, WINDOWS * WINDOW, MADV_RANDOM);
     for (size_t i = 0; i < PAGES; i++)
         filler[i * APART] = (unsigned char)(i * 7);
     figures[PLAIN][READ][round] = touch_all(at, PAGES, APART, 0);
@@ -97,16 +103,16 @@ struct bench {
     struct ext2dax_inode *scattered, *whole;
 };
 
-static void open_bench(struct bench *b, enum ext2dax_process_way way)
+static void open_bench(struct bench *b, enum ext2dax_fault_method method)
 {
-    struct ext2dax_process_options options = {.size = sizeof(options), .way = way};
+    struct ext2dax_process_options options = {.size = sizeof(options), .method = method};
     struct ext2dax_mount_options mount = {.size = sizeof(mount)};
     struct ext2dax_inode *root;
     struct ext2dax_plugs plugs;
     unsigned char page[PAGE];
 
     memset(&plugs, 0, sizeof(plugs));
-    need("an image", ext2dax_file_open_anonymous("touch", (uint64_t)256 << 20, &b->memory));
+    need("an image", ext2dax_memory_open_anonymous("touch", (uint64_t)256 << 20, &b->memory));
     need("format", ext2dax_format(&b->memory, NULL, NULL));
     need("a host", ext2dax_host_open(NULL, &b->host));
     plugs.locks = ext2dax_locks_default();
@@ -134,17 +140,18 @@ static void close_bench(struct bench *b)
     need("unmount", ext2dax_unmount(b->mount));
     need("stop serving page faults", ext2dax_process_close(b->process));
     ext2dax_host_close(&b->host);
-    ext2dax_file_close(&b->memory);
+    ext2dax_memory_close_file(&b->memory);
 }
 
-static void by_way(enum who who, unsigned round)
+static void by_method(enum who who, unsigned round)
 {
-    enum ext2dax_process_way way = who == SIGSEGV_WAY ? EXT2DAX_PROCESS_SIGSEGV : EXT2DAX_PROCESS_USERFAULTFD;
+    enum ext2dax_fault_method method =
+        who == SIGSEGV_WAY ? EXT2DAX_FAULT_METHOD_SIGSEGV : EXT2DAX_FAULT_METHOD_USERFAULTFD;
     struct bench b;
     double begun;
     void *at;
 
-    open_bench(&b, way);
+    open_bench(&b, method);
     need("map", ext2dax_process_map(b.process, b.scattered, 0, (uint64_t)PAGES * APART, EXT2DAX_MAP_WRITE, &at));
     figures[who][READ][round] = touch_all(at, PAGES, APART, 0);
     figures[who][STORE][round] = touch_all(at, PAGES, APART, 1);
@@ -181,19 +188,18 @@ static double median(double *values)
 int main(void)
 {
     const char *why;
-    int userfaultfd = ext2dax_process_may(EXT2DAX_PROCESS_USERFAULTFD, &why) == 0;
+    int userfaultfd = ext2dax_process_may(EXT2DAX_FAULT_METHOD_USERFAULTFD, &why) == 0;
 
-    if (ext2dax_process_may(EXT2DAX_PROCESS_SIGSEGV, &why) != 0) {
-        printf("skipped: %s\n", why);
-        return 77;
+    if (ext2dax_process_may(EXT2DAX_FAULT_METHOD_SIGSEGV, &why) != 0) {
+        return skip(why);
     }
     if (!userfaultfd)
         printf("userfaultfd left out: %s\n", why);
     for (unsigned round = 0; round < ROUNDS; round++) {
         plain(round);
-        by_way(SIGSEGV_WAY, round);
+        by_method(SIGSEGV_WAY, round);
         if (userfaultfd)
-            by_way(USERFAULTFD_WAY, round);
+            by_method(USERFAULTFD_WAY, round);
     }
     printf("microseconds a page or a window, median of %d rounds\n%-34s", ROUNDS, "");
     for (unsigned who = 0; who < WHO; who++)

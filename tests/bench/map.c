@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What ext2dax_map() costs beside the floor: the loads that any answer needs, from tables of the same shape with no check,
- * lock or call around them. Library and floor take turns within a round, so that whatever disturbs one disturbs the
- * other; the figure is the median of the rounds' ratios. Every answer is compared with the floor's.
+ * Measures the cost of ext2dax_map() against a floor. The floor is the loads any lookup needs, from
+ * the pointer blocks of the same image, without checks, locks or calls. Library and floor alternate
+ * within each round, so a disturbance affects both. The result is the median of the ratios per
+ * round. Every result of the library is compared with the floor.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,9 +23,10 @@
 struct bench {
     struct ext2dax_inode *file;
     uint32_t blocks;
-    uint32_t **top; /* the floor's tables: one of pointers to arrays of block numbers */
+    const unsigned char *base;      /* the image */
+    const struct ext2dax_le32 *top; /* the pointers in the inode */
     uint32_t *order;
-    uint64_t sum; /* of the answers, so that none can be left out */
+    uint64_t sum; /* of the results, so the compiler cannot drop any */
 };
 
 static double now(void)
@@ -35,10 +37,28 @@ static double now(void)
     return (double)at.tv_sec * 1e9 + (double)at.tv_nsec;
 }
 
-/* One answer at a time, as a caller wants it: volatile keeps the compiler from making vectors of them. */
+/* `volatile` keeps the compiler from vectorizing the loads. */
+static uint32_t load(const struct ext2dax_le32 *at)
+{
+    return *(const volatile uint32_t *)&at->le;
+}
+
+static const struct ext2dax_le32 *pointers(const struct bench *b, uint32_t block)
+{
+    return (const void *)(b->base + ((size_t)block << BLOCK_SHIFT));
+}
+
+/* Returns a single block number per call, as a caller needs it. Little-endian machines only. */
 static uint32_t floor_block(const struct bench *b, uint32_t logical)
 {
-    return *(volatile uint32_t *)&b->top[logical >> LEAF_SHIFT][logical & ((1u << LEAF_SHIFT) - 1)];
+    if (logical < EXT2DAX_DIRECT)
+        return load(&b->top[logical]);
+    logical -= EXT2DAX_DIRECT;
+    if (logical < 1u << LEAF_SHIFT)
+        return load(&pointers(b, load(&b->top[EXT2DAX_IND]))[logical]);
+    logical -= 1u << LEAF_SHIFT;
+    return load(&pointers(
+        b, load(&pointers(b, load(&b->top[EXT2DAX_DIND]))[logical >> LEAF_SHIFT]))[logical & ((1u << LEAF_SHIFT) - 1)]);
 }
 
 static uint64_t mapped_block(const struct bench *b, uint32_t logical)
@@ -110,14 +130,14 @@ static double median(double *values)
     return values[ROUNDS / 2];
 }
 
-/* One line: both in nanoseconds, and their ratio. Answers 1 if the two did not say the same. */
+/* Prints both times in nanoseconds and their ratio. Returns 1 if the results differ. */
 static int measure(struct bench *b, const char *locks, const char *what, uint32_t steps,
                    void (*library)(struct bench *), void (*least)(struct bench *))
 {
     double ours[ROUNDS], theirs[ROUNDS], ratio[ROUNDS];
     int differs = 0;
 
-    for (int i = -1; i < ROUNDS; i++) { /* the first is not counted */
+    for (int i = -1; i < ROUNDS; i++) { /* the first round is not counted */
         double begun, between, end;
         uint64_t said;
 
@@ -141,34 +161,21 @@ static int measure(struct bench *b, const char *locks, const char *what, uint32_
     return differs;
 }
 
-/* A generator of our own, so that every run asks for the same blocks. */
+/* Draws the same numbers in every run, so every run maps the same blocks. */
 static uint32_t draw(uint64_t *state)
 {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)(*state >> 33);
 }
 
-static int fill_tables(struct bench *b)
+static int choose_order(struct bench *b)
 {
     uint64_t state = 1;
-    struct ext2dax_run run;
 
-    b->top = calloc((b->blocks >> LEAF_SHIFT) + 1, sizeof(*b->top));
+    b->top = b->file->disk->block;
     b->order = calloc(CALLS, sizeof(*b->order));
-    if (!b->top || !b->order)
+    if (!b->order)
         return -EXT2DAX_ENOMEM;
-    for (uint32_t i = 0; i < b->blocks; i++) {
-        uint32_t **leaf = &b->top[i >> LEAF_SHIFT];
-        int error = ext2dax_map(b->file, i, 1, &run);
-
-        if (error)
-            return error;
-        if (!*leaf)
-            *leaf = calloc(1u << LEAF_SHIFT, sizeof(**leaf));
-        if (!*leaf)
-            return -EXT2DAX_ENOMEM;
-        (*leaf)[i & ((1u << LEAF_SHIFT) - 1)] = (uint32_t)run.physical;
-    }
     for (uint32_t i = 0; i < CALLS; i++)
         b->order[i] = draw(&state) % b->blocks;
     return 0;
@@ -180,7 +187,7 @@ static int bench_with(const char *locks, const struct ext2dax_memory *memory, ui
         .locks = ext2dax_locks_by_name(locks), .memory = *memory, .host = ext2dax_host_default()};
     struct ext2dax_format_options format = {.size = sizeof(format)};
     struct ext2dax_mount_options options = {.size = sizeof(options)};
-    struct bench b = {.blocks = (uint32_t)(bytes >> BLOCK_SHIFT)};
+    struct bench b = {.blocks = (uint32_t)(bytes >> BLOCK_SHIFT), .base = memory->base};
     struct ext2dax_mount *mount;
     struct ext2dax_inode *root;
     int error;
@@ -193,7 +200,7 @@ static int bench_with(const char *locks, const struct ext2dax_memory *memory, ui
         (error = ext2dax_mount(&plugs, &options, &mount)) != 0 ||
         (error = ext2dax_lookup_path(mount, "/", 1, 0, &root)) != 0 ||
         (error = ext2dax_create(root, "file", 4, 0644, 0, 0, &b.file)) != 0 ||
-        (error = ext2dax_allocate(b.file, 0, bytes, false)) != 0 || (error = fill_tables(&b)) != 0) {
+        (error = ext2dax_allocate(b.file, 0, bytes, false)) != 0 || (error = choose_order(&b)) != 0) {
         fprintf(stderr, "%s\n", ext2dax_strerror(error));
         return 1;
     }
@@ -201,9 +208,6 @@ static int bench_with(const char *locks, const struct ext2dax_memory *memory, ui
     error |= measure(&b, locks, "in order, one block a call", b.blocks, sequential_map, sequential_floor);
     error |= measure(&b, locks, "in order, whole runs", b.blocks, runs_map, runs_floor);
 
-    for (uint32_t i = 0; i <= b.blocks >> LEAF_SHIFT; i++)
-        free(b.top[i]);
-    free(b.top);
     free(b.order);
     ext2dax_inode_put(b.file);
     ext2dax_inode_put(root);
@@ -217,7 +221,8 @@ int main(int argc, char **argv)
     struct ext2dax_memory memory;
     int failed = 0;
 
-    if (bytes == 0 || bytes > UINT64_C(1) << 40 || ext2dax_heap_open(bytes + bytes / 8 + (32u << 20), &memory) != 0) {
+    if (bytes == 0 || bytes > UINT64_C(1) << 40 ||
+        ext2dax_memory_open_heap(bytes + bytes / 8 + (32u << 20), &memory) != 0) {
         fprintf(stderr, "usage: %s [MiB that the file has]\n", argv[0]);
         return 2;
     }
@@ -225,6 +230,6 @@ int main(int argc, char **argv)
     printf("%-10s  %-28s %8s %8s %8s\n", "locks", "map", "library", "floor", "ratio");
     for (size_t i = 0; i < sizeof(locks) / sizeof(locks[0]); i++)
         failed |= bench_with(locks[i], &memory, bytes);
-    ext2dax_heap_close(&memory);
+    ext2dax_memory_close_heap(&memory);
     return failed;
 }

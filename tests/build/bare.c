@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program without an operating system and without a C library: all that the core wants is in this file, so linking it
- * with the core alone, without libgcc, proves that nothing else is wanted. bare() formats, mounts, writes and reads.
+ * A program without an operating system and without a C library. This file defines every symbol the
+ * core needs. Linking the file with the core alone, without libgcc, proves the list complete.
+ * bare() formats, mounts, writes and reads.
  */
 #include <ext2dax/ext2dax.h>
 
@@ -58,7 +59,7 @@ int memcmp(const void *a, const void *b, size_t length)
     return 0;
 }
 
-/* One processor, no interrupts: whoever asks has the lock. */
+/* Never blocks, because a single processor without interrupts has no contention. */
 static int lock_init(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lock_class, uint64_t number)
 {
     (void)ctx;

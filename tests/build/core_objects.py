@@ -9,11 +9,16 @@ import shlex
 import subprocess
 
 TAKES_A_VALUE = {"-o", "-MF", "-MQ", "-MT"}
+# A build may go through a cache, whose command stands before the compiler's. Here nothing is to come from one.
+CACHES = {"ccache", "sccache", "distcc"}
 DROPPED = ("-c", "-MD", "-MMD", "-O", "-fsanitize", "--coverage", "-fprofile", "-flto", "-fno-omit-frame-pointer")
 
 
 def arguments(command):
-    kept, words = [], iter(shlex.split(command))
+    words = shlex.split(command)
+    while pathlib.Path(words[0]).name in CACHES:
+        del words[0]
+    kept, words = [], iter(words)
     for word in words:
         if word in TAKES_A_VALUE:
             next(words)
@@ -47,7 +52,8 @@ def compile_core(build, folder, *flags):
     def compile_one(entry):
         path = pathlib.Path(entry["directory"], entry["file"]).resolve()
         command = arguments(entry["command"]) + list(flags) + ["-c", "-o", "%s/%s.o" % (folder, path.stem)]
-        subprocess.run(command, cwd=entry["directory"], check=True)
+        # A cache of compilations that is installed as the compiler keeps no file but the object.
+        subprocess.run(command, cwd=entry["directory"], check=True, env=dict(os.environ, CCACHE_DISABLE="1"))
         return path
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
 """How much the core adds to a kernel, optimised for size and linked as a kernel is, at a fixed address: all of it, and what
-is left when a kernel that only maps, faults and truncates lets its linker drop the rest. Instructions and constants both count.
+a linker with --gc-sections keeps. Two programs are linked: calls without a mount, and small.c, which mounts, maps, faults,
+reads, writes and truncates, without recovery and with it. Reports have reasons, or not (the option `reports`). Instructions
+and constants both count, of the core alone.
 
-    core_size.py BUILD ALL SOME CPU          limits in bytes; for x86_64
+    core_size.py BUILD CPU ALL CALLS SMALL RECOVER ALL_SHORT SMALL_SHORT RECOVER_SHORT     limits in bytes; for x86_64
+
+Those in SHORT are the limits without reasons.
 """
 
 import pathlib
@@ -13,7 +17,12 @@ import tempfile
 from core_objects import compile_core, compiler
 from report import finish, skip
 
-SOME = ["ext2dax_map", "ext2dax_fault", "ext2dax_pmd_fault", "ext2dax_mkwrite", "ext2dax_pfn_mkwrite", "ext2dax_truncate"]
+CALLS = ["ext2dax_map", "ext2dax_fault", "ext2dax_pmd_fault", "ext2dax_mkwrite", "ext2dax_pfn_mkwrite", "ext2dax_truncate"]
+SMALL = CALLS + ["ext2dax_mount", "ext2dax_read", "ext2dax_write"]
+# What is linked by a name of its own, and what its callers bring.
+RECOVERY = ["ext2dax_recover", "e2d_scan_open"]
+DROPPED = ["ext2dax_format", "ext2dax_verify", "ext2dax_lookup", "ext2dax_unlink", "e2d_dir_find", "e2d_inode_free"]
+FLAGS = ["-Os", "-g0", "-ffunction-sections", "-fdata-sections", "-fno-asynchronous-unwind-tables", "-fno-pic"]
 
 
 def sizes_of(*objects):
@@ -28,30 +37,65 @@ def defined(path):
     return {line.split()[0] for line in listed.stdout.splitlines()}
 
 
+class Links:
+    def __init__(self, build, folder, reasons):
+        self.link = [compiler(build), "-no-pie", "-static", "-nostdlib", "-Wl,--build-id=none"]
+        self.folder, self.faults = folder, []
+        self.include = pathlib.Path(__file__).resolve().parents[2] / "include"
+        pathlib.Path(folder).mkdir()
+        compile_core(build, folder, *FLAGS, "-UE2D_NO_REPORTS" if reasons else "-DE2D_NO_REPORTS")
+        self.objects = sorted(map(str, pathlib.Path(folder).glob("*.o")))
+
+    def check(self, path, kept, dropped):
+        names = defined(path)
+        self.faults += ["%s was dropped" % name for name in kept if name not in names]
+        self.faults += ["%s was not dropped" % name for name in dropped if name in names]
+
+    def all(self):
+        path = self.folder + "/all"
+        subprocess.run([*self.link, "-Wl,--entry=0", "-Wl,--unresolved-symbols=ignore-all", "-o", path, *self.objects], check=True)
+        self.check(path, SMALL + RECOVERY + DROPPED, [])
+        return sizes_of(path)
+
+    def calls(self):
+        path = self.folder + "/calls"
+        subprocess.run([*self.link, "-Wl,--entry=0", "-Wl,--unresolved-symbols=ignore-all", "-Wl,--gc-sections",
+                        *("-Wl,-u," + name for name in CALLS), "-o", path, *self.objects], check=True)
+        self.check(path, CALLS, DROPPED + RECOVERY + ["ext2dax_mount"])
+        return sizes_of(path)
+
+    def small(self, recovery):
+        """The linked program, without what small.c itself is."""
+        program, path = "%s/small%d" % (self.folder, recovery), "%s/linked%d" % (self.folder, recovery)
+        subprocess.run([self.link[0], "-std=c11", "-ffreestanding", *FLAGS, *(["-DWITH_RECOVERY"] if recovery else []),
+                        "-fno-stack-protector", "-fno-builtin", "-I", str(self.include), "-c",
+                        str(pathlib.Path(__file__).with_name("small.c")), "-o", program], check=True)
+        subprocess.run([*self.link, "-Wl,--gc-sections", "-Wl,--entry=small", "-o", path, program, *self.objects], check=True)
+        self.check(path, SMALL + (RECOVERY if recovery else []), DROPPED + ([] if recovery else RECOVERY))
+        return tuple(whole - own for whole, own in zip(sizes_of(path), sizes_of(program)))
+
+
 def main():
-    build, all_limit, some_limit, cpu = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    build, cpu = sys.argv[1:3]
+    limit = dict(zip(("all", "calls", "small", "recover", "all_short", "small_short", "recover_short"), map(int, sys.argv[3:])))
     if cpu != "x86_64":
         skip("the bounds are those of x86-64, and this is " + cpu)
-    faults = []
     with tempfile.TemporaryDirectory() as folder:
-        sources = compile_core(build, folder, "-Os", "-g0", "-ffunction-sections", "-fdata-sections",
-                               "-fno-asynchronous-unwind-tables", "-fno-pic")
-        objects = sorted(pathlib.Path(folder).glob("*.o"))
-        if "fault" not in {source.stem for source in sources}:
+        long = Links(build, folder + "/long", True)
+        if not any(path.endswith("/fault.o") for path in long.objects):
             skip("the core has no fault family in this build")
-        link = [compiler(build), "-no-pie", "-static", "-nostdlib", "-Wl,--entry=0", "-Wl,--unresolved-symbols=ignore-all",
-                "-Wl,--build-id=none"]
-        all_of_it, some = folder + "/all", folder + "/some"
-        subprocess.run([*link, "-o", all_of_it, *map(str, objects)], check=True)
-        subprocess.run([*link, "-Wl,--gc-sections", *("-Wl,-u," + name for name in SOME), "-o", some, *map(str, objects)],
-                       check=True)
-        whole, part = sizes_of(all_of_it), sizes_of(some)
-        kept = defined(some)
-        faults += ["%s was dropped" % name for name in SOME if name not in kept]
-        faults += ["%s was not dropped" % name for name in ("ext2dax_format", "ext2dax_mount") if name in kept]
-    for what, (code, constants), limit in (("whole core", whole, all_limit), ("map, fault and truncate", part, some_limit)):
-        print("text of %s: %d bytes, %d of them constants, at most %d" % (what, code + constants, constants, limit))
-        if code + constants > limit:
+        short = Links(build, folder + "/short", False)
+        figures = [("whole core", long.all(), limit["all"]),
+                   ("map, fault and truncate", long.calls(), limit["calls"]),
+                   ("small.c", long.small(False), limit["small"]),
+                   ("small.c with recovery", long.small(True), limit["recover"]),
+                   ("whole core without reasons", short.all(), limit["all_short"]),
+                   ("small.c without reasons", short.small(False), limit["small_short"]),
+                   ("small.c with recovery, without reasons", short.small(True), limit["recover_short"])]
+    faults = long.faults + short.faults
+    for what, (code, constants), most in figures:
+        print("text of %s: %d bytes, %d of them constants, at most %d" % (what, code + constants, constants, most))
+        if code + constants > most:
             faults.append("%s: %d bytes" % (what, code + constants))
     finish("size of the core", faults)
 

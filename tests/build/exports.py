@@ -20,7 +20,7 @@ DECLARED = re.compile(r"^EXT2DAX_API\b[^;(]*?\b(\w+)\(", re.MULTILINE)
 DECLARED_IN_TESTKIT = re.compile(r"^(?:struct|enum|bool|void|int|unsigned|u?int\d+_t|const|size_t)\b[^;(){]*?\b(ext2dax_\w+)\(",
                                  re.MULTILINE)
 PART_OF_FAULTS = "fault.h"
-OURS = ("ext2dax_", "e2d_")
+OURS = ("ext2dax_", "e2d_", "e2dh_", "e2dt_")
 
 
 def exported(library):

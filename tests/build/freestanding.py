@@ -29,21 +29,23 @@ def own_headers(cc):
 
 
 def build(source, cc, faults):
+    names = (source / "lib/core/sources").read_text().split()
+    if len({pathlib.Path(name).stem for name in names}) != len(names):
+        faults.append("two files of the core have one name: one folder cannot hold the objects of both")
     headers = own_headers(cc)
     if not headers:
         faults.append("%s: its own headers are nowhere" % " ".join(cc))
         return
-    names = (source / "lib/core/sources").read_text().split()
     include = ["-nostdinc", "-isystem", headers, "-I", str(source / "include"), "-I", str(source / "lib/core")]
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
-            done = subprocess.run(cc + FLAGS + include + ["-c", "-o", "%s/%s.o" % (folder, name), str(source / "lib/core" / name)],
+            done = subprocess.run(cc + FLAGS + include + ["-c", "-o", "%s/%s.o" % (folder, pathlib.Path(name).stem), str(source / "lib/core" / name)],
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             if done.returncode != 0:
                 faults.append("%s does not compile %s:\n%s" % (" ".join(cc), name, done.stdout))
                 return
         whole = folder + "/whole"
-        subprocess.run(cc + ["-r", "-nostdlib", "-o", whole, *("%s/%s.o" % (folder, name) for name in names)], check=True)
+        subprocess.run(cc + ["-r", "-nostdlib", "-o", whole, *("%s/%s.o" % (folder, pathlib.Path(name).stem) for name in names)], check=True)
         listed = subprocess.run(["nm", "-u", "--format=posix", whole], check=True, stdout=subprocess.PIPE, text=True)
     foreign = [line.split()[0] for line in listed.stdout.splitlines() if line.split()[0] not in WANTED]
     faults += ["%s: the core wants %s" % (" ".join(cc), name) for name in foreign if not LINKER.match(name)]
@@ -59,8 +61,8 @@ def follow_the_page(source, faults):
             pathlib.Path(folder, part).symlink_to(source / part)
         done = subprocess.run(["sh", "-e", "-c", loop[0] if loop else "exit 1"], cwd=folder, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True)
-        made = {path.stem + ".c" for path in pathlib.Path(folder).glob("*.o")}
-    if done.returncode != 0 or made != set((source / "lib/core/sources").read_text().split()):
+        made = {path.stem for path in pathlib.Path(folder).glob("*.o")}
+    if done.returncode != 0 or made != {pathlib.Path(name).stem for name in (source / "lib/core/sources").read_text().split()}:
         faults.append("the loop of examples/bare-metal/README.md makes %d objects:\n%s" % (len(made), done.stdout))
 
 
@@ -69,7 +71,7 @@ def main():
     same = pathlib.Path(shutil.which(sys.argv[2]) or sys.argv[2]).resolve()
     compilers += [[path] for path in map(shutil.which, ("gcc", "clang")) if path and pathlib.Path(path).resolve() != same]
     listed = (source / "lib/core/sources").read_text().split()
-    there = sorted(path.name for path in (source / "lib/core").glob("*.c"))
+    there = sorted(str(path.relative_to(source / "lib/core")) for path in (source / "lib/core").glob("*/*.c"))
     if listed != there:
         faults.append("lib/core/sources lists %s" % (sorted(set(listed) ^ set(there)) or "them in another order"))
     for cc in compilers:

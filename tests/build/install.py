@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 from installed import installed, split
-from readme import first_bench, first_program
+from readme import first_bench, programs
 from report import finish, skip
 
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
@@ -68,7 +68,8 @@ def main():
     source = pathlib.Path(source).resolve()
     with installed(meson, build, prefix) as (root, prefix):
         outside = Outside(root.parent, prefix, libdir, compiler)
-        for name, text in {"first.c": first_program(source), "bench.c": BENCH, "start.c": START,
+        first, mapped = programs(source)
+        for name, text in {"first.c": first, "mapped.c": mapped, "bench.c": BENCH, "start.c": START,
                            "races.c": first_bench(source)}.items():
             (outside.folder / name).write_text(text)
 
@@ -76,6 +77,13 @@ def main():
         alone = ["-ffreestanding", "-fno-stack-protector", "-nostdlib", "-static", "-Wl,-e,bare"]
         said = outside.build_and_run("the first program, shared", "ext2dax", "first.c")
         again = outside.build_and_run("the first program, static", "ext2dax", "first.c", static=True)
+        mapped, good = outside.build("the program with a mapped file", "ext2dax", "mapped.c")
+        if good:
+            done = subprocess.run([mapped], env=outside.environment, cwd=outside.folder, text=True, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE)
+            # A build without faults says so, at the call that needs them.
+            if done.stdout != "Hello, pages!\n" and not done.stderr.startswith("page faults: Operation not supported"):
+                outside.faults.append("the program with a mapped file says %r and %r" % (done.stdout, done.stderr))
         outside.build("a program of the core alone", "ext2dax-core", bare, *alone)
         outside.build_and_run("the same with a start", "ext2dax-core", bare, "start.c", "-fno-builtin")
         outside.build_and_run("a bench", "ext2dax-testkit", "bench.c")

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The core's rooms stand on those below and never call upward; core knows nothing of hosted, hosted nothing of testkit.
+"""The core's rooms are the folders of lib/core. Each stands on those listed before it and never calls upward. Core knows
+nothing of hosted, hosted nothing of testkit.
 
-Two kinds of arrow are looked at: what a file includes, and which member of the core archive defines what another one
-calls. The second finds a call through a public header too. Within one level a call is allowed, a circle never.
+Two kinds of arrow are checked: what a file includes, and which member of the core archive defines what another one calls.
+The second finds a call through a public header too. Within one room a call is allowed, a circle of files never, except in
+base. In hosted and in the testkit, which have no rooms, no files may call each other in a circle either.
+
+    layers.py SOURCE CORE HOSTED TESTKIT        the three archives
 """
 
 import pathlib
@@ -12,59 +16,49 @@ import sys
 
 from report import finish
 
-# From the bottom up. A file NAME.c or NAME.h of the core is the room NAME.
-LEVELS = [
-    ["incore", "lock", "mem", "yield", "steps", "disorder", "report", "sized"],
-    ["persist", "bitmap", "path", "atomic", "endian"],
-    ["super", "group", "zone", "inode", "format"],
-    ["branch", "balloc", "region", "ialloc", "descend"],
-    ["map", "window", "cut", "modify"],
-    ["grow", "truncate", "cache"],
-    ["fault", "io", "pin", "sync", "freeze"],
-    ["name", "dir", "walk"],
-    ["mount", "recover", "survey", "survey_dir", "verify"],
-]
-# The two lowest levels are one: the in-core structures are made of what the pure helpers work on.
-BASE = set(LEVELS[0] + LEVELS[1])
-LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+# From the bottom up.
+ROOMS = ["base", "disk", "alloc", "tree", "file", "names", "mount"]
 FREESTANDING = {"stddef.h", "stdint.h", "stdbool.h", "limits.h", "stdarg.h", "float.h", "iso646.h", "stdalign.h",
                 "stdnoreturn.h"}
-ATOMICS = {"atomic.h": "atomic_ops.h"}
+ATOMICS = {"base/atomic.h": "atomic_ops.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 
-def upward(room, other):
-    return not (room in BASE and other in BASE) and LEVEL[other] > LEVEL[room]
+def room_of(name):
+    return name.split("/")[0]
+
+
+def upward(name, other):
+    return ROOMS.index(room_of(other)) > ROOMS.index(room_of(name))
 
 
 def included(path):
     return [(quote == "<", name) for quote, name in INCLUDE.findall(path.read_text())]
 
 
-def core_includes(folder, faults, arrows):
-    files = sorted(folder.glob("*.[ch]"))
-    local = {path.name for path in files}
-    for path in files:
-        room = path.stem
-        if room not in LEVEL:
-            faults.append("%s: give the room %s a level in layers.py" % (path.name, room))
-            continue
+def core_files(folder, faults):
+    files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*.[ch]"))}
+    lost = [name for name in files if room_of(name) not in ROOMS]
+    faults += ["lib/core/%s: lies in none of the rooms %s" % (name, " ".join(ROOMS)) for name in lost]
+    return {name: path for name, path in files.items() if name not in lost}
+
+
+def core_includes(files, faults, arrows):
+    for file, path in files.items():
         for system, name in included(path):
-            where = "lib/core/%s includes %s" % (path.name, name)
+            where = "lib/core/%s includes %s" % (file, name)
             if system:
-                if name not in FREESTANDING and ATOMICS.get(path.name) != name:
+                if name not in FREESTANDING and ATOMICS.get(file) != name:
                     faults.append(where + ", which is no freestanding header")
             elif name.startswith("ext2dax/"):
                 if name.startswith(("ext2dax/hosted/", "ext2dax/testkit/")):
                     faults.append(where)
-            elif name not in local:
-                faults.append(where + ", which is not in the core")
-            elif pathlib.PurePath(name).stem in LEVEL:
-                other = pathlib.PurePath(name).stem
-                if upward(room, other):
-                    faults.append(where + ", a room above it")
-                elif path.suffix == ".h":
-                    arrows.setdefault(room, {}).setdefault(other, where)
+            elif name not in files:
+                faults.append(where + ", which is no path of a header below lib/core")
+            elif upward(file, name):
+                faults.append(where + ", a room above it")
+            elif path.suffix == ".h":
+                arrows.setdefault(file[:-2], {}).setdefault(name[:-2], where)
 
 
 def core_calls(archive, faults, arrows):
@@ -72,50 +66,89 @@ def core_calls(archive, faults, arrows):
     defines, wants = {}, []
     for line in listed.stdout.splitlines():
         member, rest = line.split("]: ", 1)
-        room = member.rsplit("[", 1)[1].split(".")[0]
+        # Meson writes the folder into the member's name.
+        file = member.rsplit("[", 1)[1].split(".")[0].replace("_", "/", 1)
         name, kind = rest.split()[:2]
         if kind in "Uw":
-            wants.append((room, name))
+            wants.append((file, name))
         elif kind in "TDRBV":
-            defines[name] = room
-    for room, name in wants:
+            defines[name] = file
+    for file, name in wants:
         other = defines.get(name)
-        if other is None or other == room or room not in LEVEL or other not in LEVEL:
+        if other is None or other == file:
             continue
-        where = "%s calls %s of %s" % (room, name, other)
-        if upward(room, other):
+        where = "%s calls %s of %s" % (file, name, other)
+        if upward(file, other):
             faults.append(where + ", a room above it")
         else:
-            arrows.setdefault(room, {}).setdefault(other, where)
+            arrows.setdefault(file, {}).setdefault(other, where)
     if not defines:
         faults.append("nothing is defined in " + archive)
 
 
-def circles(arrows, faults):
-    """Depth first; every arrow back to a room still being visited closes a circle."""
+def circles(arrows, faults, alike=()):
+    """Depth first. Every arrow back to a file still being visited closes a circle. Files of the room `alike` may form one."""
     state = {}
 
-    def visit(room, trail):
-        state[room] = "open"
-        for other, where in sorted(arrows.get(room, {}).items()):
+    def visit(file, trail):
+        state[file] = "open"
+        for other, where in sorted(arrows.get(file, {}).items()):
             if state.get(other) == "open":
                 steps = trail[trail.index(other):] if other in trail else []
                 said = [arrows[a][b] for a, b in zip(steps, steps[1:])] + [where]
-                if not all(step in BASE for step in steps):
+                if not all(room_of(step) in alike for step in steps):
                     faults.append("a circle: " + "; ".join(said))
             elif other not in state:
                 visit(other, trail + [other])
-        state[room] = "done"
+        state[file] = "done"
 
-    for room in sorted(arrows):
-        if room not in state:
-            visit(room, [room])
+    for file in sorted(arrows):
+        if file not in state:
+            visit(file, [file])
 
 
-def other_layers(source, faults):
+def storeys(arrows):
+    """The files, each group on those before it: from those that call no other up."""
+    files = set(arrows) | {other for calls in arrows.values() for other in calls}
+    found = []
+    while files:
+        lowest = sorted(file for file in files if not (set(arrows.get(file, {})) & files))
+        if not lowest:
+            return found
+        found.append(lowest)
+        files -= set(lowest)
+    return found
+
+
+def library_calls(folder, archive, faults):
+    """Which file of the library calls which, by the members of its archive. No circle is allowed."""
+    own = {path.stem for path in folder.glob("*.c")}
+    listed = subprocess.run(["nm", "-A", "--format=posix", archive], check=True, stdout=subprocess.PIPE, text=True)
+    defines, wants, arrows = {}, [], {}
+    for line in listed.stdout.splitlines():
+        member, rest = line.split("]: ", 1)
+        file = member.rsplit("[", 1)[1].split(".")[0]
+        name, kind = rest.split()[:2]
+        if file in own and kind in "Uw":
+            wants.append((file, name))
+        elif file in own and kind in "TDRBVC":
+            defines[name] = file
+    for file, name in wants:
+        other = defines.get(name)
+        if other and other != file:
+            arrows.setdefault(file, {}).setdefault(other, "%s calls %s of %s" % (file, name, other))
+    if not defines:
+        faults.append("nothing of %s is in %s" % (folder.name, archive))
+    circles(arrows, faults)
+    print("files of %s that call each other, each line on those before it:" % folder.name)
+    for files in storeys(arrows):
+        print("   " + " ".join(files))
+
+
+def other_layers(source, core, faults):
     for path in sorted((source / "lib/hosted").glob("*.[ch]")):
         for _, name in included(path):
-            if "testkit" in name or name in {p.name for p in (source / "lib/core").glob("*.h")}:
+            if "testkit" in name or "core/" in name or name in core:
                 faults.append("lib/hosted/%s includes %s" % (path.name, name))
     for path in sorted((source / "include/ext2dax").glob("**/*.h")):
         public = path.parent.name
@@ -129,12 +162,16 @@ def other_layers(source, faults):
 
 
 def main():
-    source, archive = pathlib.Path(sys.argv[1]), sys.argv[2]
+    source, archive, hosted, testkit = pathlib.Path(sys.argv[1]), *sys.argv[2:]
     faults, arrows = [], {}
-    core_includes(source / "lib/core", faults, arrows)
+    files = core_files(source / "lib/core", faults)
+    core_includes(files, faults, arrows)
     core_calls(archive, faults, arrows)
-    circles(arrows, faults)
-    other_layers(source, faults)
+    circles(arrows, faults, ["base"])
+    other_layers(source, files, faults)
+    library_calls(source / "lib/hosted", hosted, faults)
+    library_calls(source / "lib/testkit", testkit, faults)
+    print("rooms of the core, each on those before it: " + " ".join(ROOMS))
     finish("layers", faults)
 
 

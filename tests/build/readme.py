@@ -4,8 +4,10 @@
 import re
 
 
-def first_program(source):
-    return re.search(r"^```c\n(.*?)^```$", (source / "README.md").read_text(), re.MULTILINE | re.DOTALL).group(1)
+def programs(source):
+    """The first program, and the one with a mapped file."""
+    first, mapped = re.findall(r"^```c\n(.*?)^```$", (source / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    return first, mapped
 
 
 def subproject_line(source):

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* An in-core inode is small enough to sit in every inode of a kernel, and a lock is one machine word. */
+/*
+ * Checks two sizes. An in-core inode is small enough to be embedded in every inode of a kernel, and
+ * a lock is a single machine word.
+ */
 #include <stdio.h>
 
 #include "ext2dax/ext2dax.h"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Nothing unfinished is left lying: no notes to oneself, no file without its licence line, no stray white space.
+"""Nothing unfinished is left lying: no notes to oneself, no file without its licence, no stray white space.
 
-Also: every suite that is called long is left out of the default run.
+Also: every suite that is called long is left out of the default run, and test programs share the main() of tests/runner.h.
     tidy.py SOURCE BUILD LONG_SUITE...
 """
 
@@ -10,13 +10,16 @@ import pathlib
 import re
 import sys
 
+from licences import TAG, licence_faults
 from report import finish
 
 # Split, so that this file does not hold what it looks for.
 NOTES = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 FOLDERS = ["include", "lib", "tests", "examples", "build-aux", ".ci"]
-LICENSED = {".c": "/* SPDX-License-Identifier: MIT */", ".h": "/* SPDX-License-Identifier: MIT */",
-            ".py": "# SPDX-License-Identifier: MIT"}
+LICENSED = {".c": "/* " + TAG + ": MIT */", ".h": "/* " + TAG + ": MIT */", ".py": "# " + TAG + ": MIT"}
+# What only the shared runner may call; for the stand-in it is a definition.
+RUNNING = re.compile(r"\b(?:srunner|tcase)_create\b")
+RUNNERS = {"tests/runner.h", "tests/check_free/check.c", "tests/check_free/check.h"}
 
 
 def texts(source):
@@ -36,18 +39,26 @@ def main():
         lines = text.splitlines()
         if path.suffix in LICENSED and LICENSED[path.suffix] not in lines[:2]:
             faults.append("%s does not begin with its licence" % path)
+        if path.parts[0] == "tests" and path.suffix in (".c", ".h") and path.as_posix() not in RUNNERS:
+            faults += ["%s calls %s itself: let tests/runner.h" % (path, call) for call in sorted(set(RUNNING.findall(text)))]
         for number, line in enumerate(lines, 1):
             where = "%s:%d " % (path, number)
             if NOTES.search(line):
                 faults.append(where + "holds a note to oneself: " + line.strip())
             if path.suffix != ".md" and line != line.rstrip():
                 faults.append(where + "ends in white space")
+    code = "".join(text for path, text in texts(source) if path.suffix in (".c", ".h"))
+    for path, text in texts(source):
+        faults += ["%s defines %s, which no file of C uses" % (path, macro)
+                   for macro in re.findall(r"'-D(E2D\w*)", text) if path.name == "meson.build" and not re.search(r"\b%s\b" % macro, code)]
     for test in json.loads((build / "meson-info/intro-tests.json").read_text()):
         for suite in test["suite"]:
             name = suite.split(":")[-1]
             if name.endswith("-long") and name not in long_suites:
                 faults.append("the suite %s runs by default: add it to long_suites" % name)
-    finish("tidiness", faults)
+    unlicensed, said = licence_faults(source)
+    print(said if unlicensed is not None else "licences left out: " + said)
+    finish("tidiness", faults + (unlicensed or []))
 
 
 main()

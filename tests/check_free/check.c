@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs the cases, each in a process. A failed assertion anywhere below a case leaves its text in a pipe: a case is good if
- * it ended by itself with 0 and nobody left a text. (In a process that the case forked too, where Check says nothing.)
+ * The runner of check.h. Each case runs in its own process. A failed assertion in the case, or in
+ * any thread or child process of the case, writes a text to a pipe. A case passes if the process
+ * exits by itself with status 0 and the pipe is empty. Check itself ignores an assertion failing in
+ * a process forked by the case.
  */
 #include "check.h"
 
@@ -49,7 +51,7 @@ struct SRunner {
     int run, failed;
 };
 
-/* Where an assertion of this case leaves its text. */
+/* The write end of the pipe for the texts of failed assertions, -1 between cases. */
 static int texts = -1;
 
 static void *make(size_t size)
@@ -153,7 +155,7 @@ void check_failed(const char *file, int line, const char *format, ...)
     _exit(1);
 }
 
-/* Teardowns run in reverse, as what they undo was set up. */
+/* Runs the teardowns in reverse order of the setups. */
 static void tear_down(const struct fixture *fixture, bool checked)
 {
     if (!fixture)
@@ -188,7 +190,10 @@ static double now(void)
     return (double)at.tv_sec + (double)at.tv_nsec * 1e-9;
 }
 
-/* False: its time is over. SIGCHLD is blocked, so one that comes before the waiting begins is not lost. */
+/*
+ * Waits for the child to exit. Returns false when the time is over. SIGCHLD is blocked, so a
+ * SIGCHLD arriving before the wait is not lost.
+ */
 static bool wait_for(pid_t child, double seconds, int *status)
 {
     double until = now() + seconds;
@@ -217,7 +222,7 @@ static double multiplier(void)
     return value > 0 ? value : 1;
 }
 
-/* What ended the case, in `text`; true: it is good. */
+/* Returns true if the case passed. Otherwise writes the reason to `text`. */
 static bool judge(int status, bool in_time, int end_of_texts, char *text, size_t size)
 {
     ssize_t length = read(end_of_texts, text, size - 1);
@@ -262,7 +267,10 @@ static void run_one(SRunner *runner, const TCase *tcase, const TTest *test, int 
         exit(2);
     }
     in_time = wait_for(child, tcase->seconds * multiplier(), &status);
-    /* What it forked goes with it; itself too, where its time is over before it made its group. */
+    /*
+     * Kills the process group of the case, including forked processes. The case itself is killed
+     * separately below, because the time may be over before the call of setpgid.
+     */
     (void)kill(-child, SIGKILL);
     if (!in_time) {
         (void)kill(child, SIGKILL);

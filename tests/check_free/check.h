@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The part of Check's interface that these tests use, for targets that have no Check: the same test sources run over it,
- * unchanged. Names and meanings are Check's, and so is its manual; what no test here uses is left out, so that a test
- * that wants more does not compile rather than mean something else. Where the two might part, test_runner.c holds both
- * to the same answers.
+ * The part of Check's interface used by these tests, for targets without Check. The same test
+ * sources compile against both, unchanged. Names and meanings are Check's, and Check's manual
+ * applies. Everything unused by the tests is omitted, so a test using more does not compile,
+ * instead of compiling with a different meaning. test_runner.c checks both implementations for the
+ * same results where the two might differ.
  *
- * Every case runs in a process group of its own, which is ended with it. CK_TIMEOUT_MULTIPLIER counts; CK_FORK does not:
- * a case is always a process.
+ * Every case runs in a process group of its own. The group is killed when the case ends.
+ * CK_TIMEOUT_MULTIPLIER is honoured. CK_FORK is ignored, because a case is always a process.
  */
 #ifndef CHECK_H
 #define CHECK_H
@@ -31,7 +32,10 @@ Suite *suite_create(const char *name);
 TCase *tcase_create(const char *name);
 void suite_add_tcase(Suite *suite, TCase *tcase);
 void tcase_set_timeout(TCase *tcase, double seconds);
-/* Checked: in the process of each case; unchecked: once, in the runner's own. Either function may be NULL. */
+/*
+ * Add fixtures. A checked fixture runs in the process of each case. An unchecked fixture runs once,
+ * in the process of the runner. Either function may be NULL.
+ */
 void tcase_add_checked_fixture(TCase *tcase, void (*setup)(void), void (*teardown)(void));
 void tcase_add_unchecked_fixture(TCase *tcase, void (*setup)(void), void (*teardown)(void));
 void tcase_add_loop_test(TCase *tcase, const TTest *test, int start, int end);
@@ -49,7 +53,7 @@ void srunner_free(SRunner *runner);
     static void test##_fn(int _i __attribute__((unused)))
 #define END_TEST
 
-/* Ends the case as failed, from any thread or child of it. */
+/* Ends the case as failed. Callable from any thread or child process of the case. */
 _Noreturn void check_failed(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #define ck_abort_msg(...)        check_failed(__FILE__, __LINE__, __VA_ARGS__)

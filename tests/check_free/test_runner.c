@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a runner must notice, and what it must let pass. Built with Check and with the stand-in for it: both must give
- * the same answers, or the ports would be judged by another measure.
+ * Failures the runner must detect, and conditions the runner must accept. The test is built with
+ * Check and with the replacement in check.h. Both must give the same results, because otherwise the
+ * ports would be tested by a different standard.
  */
 #include <check.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "../runner.h"
 
 static int setups, teardowns;
 static int here, there;
@@ -161,7 +165,10 @@ static void fail_in_fixture(void)
     ck_abort_msg("%s", "in a fixture");
 }
 
-/* Of the checked fixtures only this case's own is seen; the other's two functions have run once in the runner. */
+/*
+ * Shows the fixtures of a case. The unchecked setup ran once in the runner, the checked setup ran
+ * once in this process, and no teardown has run yet.
+ */
 START_TEST(fixtures)
 {
     ck_assert_int_eq(setups, 2);
@@ -174,34 +181,45 @@ START_TEST(nothing)
 }
 END_TEST
 
+/* Returns the exit status of a program with a single test. */
+static int status_of(bool fails)
+{
+    Suite *suite = suite_create("status");
+    TCase *tests = add_case(suite, "status", USUAL_LIMIT);
+
+    if (fails)
+        tcase_add_loop_test(tests, wrong, 0, 1);
+    else
+        tcase_add_test(tests, nothing);
+    return run_suite(suite);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("runner");
-    TCase *good = tcase_create("good"), *bad = tcase_create("bad"), *broken_setup = tcase_create("broken setup"),
-          *broken_teardown = tcase_create("broken teardown");
-    SRunner *runner = srunner_create(suite);
+    TCase *good = add_case(suite, "good", USUAL_LIMIT);
+    TCase *bad = add_case(suite, "bad", 0.5);
+    TCase *broken_setup = add_case(suite, "broken setup", USUAL_LIMIT);
+    TCase *broken_teardown = add_case(suite, "broken teardown", USUAL_LIMIT);
     int failed, expected = WRONG + ENDINGS + 2;
 
     tcase_add_unchecked_fixture(good, setup, teardown);
     tcase_add_checked_fixture(good, setup, teardown);
     tcase_add_test(good, holds);
     tcase_add_loop_test(good, fixtures, 0, 2);
-    tcase_set_timeout(bad, 0.5);
     tcase_add_loop_test(bad, wrong, 0, WRONG);
     tcase_add_loop_test(bad, ends_badly, 0, ENDINGS);
     tcase_add_checked_fixture(broken_setup, fail_in_fixture, NULL);
     tcase_add_test(broken_setup, nothing);
     tcase_add_checked_fixture(broken_teardown, NULL, fail_in_fixture);
     tcase_add_test(broken_teardown, nothing);
-    suite_add_tcase(suite, good);
-    suite_add_tcase(suite, bad);
-    suite_add_tcase(suite, broken_setup);
-    suite_add_tcase(suite, broken_teardown);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    failed = count_failures(suite);
     if (failed != expected || setups != 1 || teardowns != 1) {
         printf("%d failed where %d should; %d setups and %d teardowns, not 1\n", failed, expected, setups, teardowns);
+        return EXIT_FAILURE;
+    }
+    if (status_of(false) != EXIT_SUCCESS || status_of(true) != EXIT_FAILURE) {
+        printf("the exit status does not tell a failed test\n");
         return EXIT_FAILURE;
     }
     return EXIT_SUCCESS;

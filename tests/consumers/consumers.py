@@ -16,7 +16,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "build"))
 
 from installed import installed, split  # noqa: E402
-from readme import first_program, subproject_line  # noqa: E402
+from readme import programs as readme_programs, subproject_line  # noqa: E402
 from report import finish, skip  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -107,7 +107,7 @@ def meson(outside):
     (outside.project / "subprojects").mkdir()
     (outside.project / "subprojects/libext2dax").symlink_to(outside.source)
     shutil.copy(HERE / "meson/libext2dax.wrap", outside.project / "subprojects")
-    (outside.project / "first.c").write_text(first_program(outside.source))
+    (outside.project / "first.c").write_text(readme_programs(outside.source)[0])
     with open(outside.project / "meson.build", "a") as project:
         project.write("add_test_setup('own', is_default: true)\n%s\n" % subproject_line(outside.source))
     said = outside.run(*setup, "--buildtype=plain", "build-whole")

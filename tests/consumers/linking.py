@@ -17,7 +17,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "build"))
 
 from installed import installed, split  # noqa: E402
-from readme import first_program, subproject_line  # noqa: E402
+from readme import programs as readme_programs, subproject_line  # noqa: E402
 from report import finish, skip  # noqa: E402
 
 FILES = {"make": "Makefile", "cmake": "CMakeLists.txt", "meson": "meson.build"}
@@ -67,7 +67,7 @@ def main():
     if missing:
         skip("not installed: " + ", ".join(missing))
     source = pathlib.Path(source).resolve()
-    shown, program = blocks(source), first_program(source)
+    shown, program = blocks(source), readme_programs(source)[0]
     wrap = configparser.ConfigParser()
     wrap.read_string(shown["ini"])
     with installed(meson, build, prefix) as (root, at):

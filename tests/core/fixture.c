@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "bench.h"
+#include "fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,10 @@
 #include "ext2dax/hosted/memory.h"
 #include "ext2dax/testkit/mutant.h"
 
-/* What the host gave out is kept in a list, so that a broken filesystem can be thrown away whole. */
+/*
+ * A block of memory allocated through the host. All are kept in a list, so bench_abandon() can free
+ * the memory of a broken filesystem.
+ */
 struct given {
     struct given *next, *before;
     max_align_t at[];
@@ -66,13 +69,13 @@ static void host_release(void *ctx, void *at, size_t bytes)
         give(bench, at);
 }
 
-static int64_t host_now(void *ctx)
+static void host_time(void *ctx, struct ext2dax_time *now)
 {
     const struct bench *bench = ctx;
 
     if (bench->clock)
         bench->clock();
-    return 1700000000;
+    *now = bench->present;
 }
 
 static void host_log(void *ctx, const struct ext2dax_report *report)
@@ -97,8 +100,9 @@ static void host_panic(void *ctx, const char *file, int line, const char *what)
 }
 
 /*
- * In words where both sides allow it, as a processor moves them: a mapping of the same block may be stored to at the
- * same time, which is the program's own race, and nothing for a race detector.
+ * Copies 8-byte words where both addresses are aligned, as a processor does. A mapping of the same
+ * block may be stored to at the same time. That race is the tested program's own, so the race
+ * detector ignores this function.
  */
 #if defined(__SANITIZE_THREAD__)
 __attribute__((no_sanitize_thread))
@@ -126,7 +130,7 @@ static size_t host_copy_out(void *ctx, void *to, const void *from, size_t bytes)
     return bytes;
 }
 
-/* Called without locks, so that an embedder may do here what it likes. */
+/* The core calls this op without locks held, so an embedder may do anything in it. */
 static void host_released(void *ctx, struct ext2dax_inode *inode)
 {
     struct bench *bench = ctx;
@@ -159,13 +163,13 @@ static const struct ext2dax_host_ops host_ops = {
     .size = sizeof host_ops,
     .alloc = host_alloc,
     .release = host_release,
-    .now = host_now,
     .log = host_log,
     .panic = host_panic,
     .copy_out = host_copy_out,
     .copy_in = host_copy_in,
     .may_use_reserved = host_may_use_reserved,
     .inode_released = host_released,
+    .time = host_time,
 };
 
 static int count_fence(void *ctx)
@@ -174,10 +178,22 @@ static int count_fence(void *ctx)
     return 0;
 }
 
-/* Heap memory with a fence, so that the core counts how often it asks for one. */
-static const struct ext2dax_memory_ops fenced_ops = {.size = sizeof fenced_ops, .fence = count_fence};
+static int find_poison(void *ctx, const void *at, size_t length)
+{
+    const struct bench *bench = ctx;
+    uintptr_t into = (uintptr_t)bench->poison - (uintptr_t)at;
 
-/* The rest of the line that a store lies in is written back with it, which this does without: the stricter. */
+    return bench->poison && into < length ? -EXT2DAX_EIO : 0;
+}
+
+/* Heap memory with a fence op, so the core counts its fences. */
+static const struct ext2dax_memory_ops fenced_ops = {
+    .size = sizeof fenced_ops, .fence = count_fence, .check = find_poison};
+
+/*
+ * Copies only the given bytes to the durable image. A real write-back includes the rest of the
+ * cache line, so this version is stricter.
+ */
 static int write_back(void *ctx, const void *at, size_t length)
 {
     const struct bench *bench = ctx;
@@ -189,7 +205,10 @@ static int write_back(void *ctx, const void *at, size_t length)
 static const struct ext2dax_memory_ops durable_ops = {
     .size = sizeof durable_ops, .persist = write_back, .fence = count_fence};
 
-/* Whole pages of the machine that runs this are given up, and read as zeroes; windows of 512 MiB cost nothing. */
+/*
+ * Zeroes the range. Drops whole pages of the machine running the test, which then read as zeroes,
+ * so PMD ranges of 512 MiB cost no memory.
+ */
 static int sparse_zero(void *ctx, void *at, size_t length)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)at, to = from + length;
@@ -206,7 +225,7 @@ static int sparse_zero(void *ctx, void *at, size_t length)
 static const struct ext2dax_memory_ops sparse_ops = {
     .size = sizeof sparse_ops, .zero = sparse_zero, .fence = count_fence};
 
-/* What lies around the aligned part of it is given back at once. */
+/* Reserves aligned memory and unmaps the parts before and after the aligned range. */
 static void open_sparse(struct bench *bench, size_t size, size_t align)
 {
     char *at = mmap(NULL, size + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -226,7 +245,7 @@ static void close_memory(struct bench *bench)
     if (bench->sparse)
         munmap(bench->memory.base, bench->memory.size);
     else
-        ext2dax_heap_close(&bench->memory);
+        ext2dax_memory_close_heap(&bench->memory);
 }
 
 static void order_broken(void *arg, const char *text)
@@ -263,14 +282,14 @@ static void open_locks(struct bench *bench, struct ext2dax_locks locks, bool bli
     bench->locks = ext2dax_lock_order_locks(bench->order);
 }
 
-/* Whatever free blocks held before: nobody may ever see it. */
+/* Opens memory filled with 0xA5. No caller may ever see this old content of free blocks. */
 static void open_memory(struct bench *bench, size_t size)
 {
     if (bench->explorer) {
         ck_assert_int_eq(ext2dax_explorer_memory(bench->explorer, size, 0xA5, &bench->memory), 0);
         return;
     }
-    ck_assert_int_eq(ext2dax_heap_open(size, &bench->memory), 0);
+    ck_assert_int_eq(ext2dax_memory_open_heap(size, &bench->memory), 0);
     memset(bench->memory.base, 0xA5, bench->memory.size);
 }
 
@@ -287,11 +306,14 @@ void bench_open(struct bench *bench, const struct bench_options *options)
                                             .block_size = options->block_size,
                                             .reserved_percent = options->reserved_percent,
                                             .blocks_per_group = options->blocks_per_group,
+                                            .inodes = options->inodes,
                                             .time = 1700000000};
     struct ext2dax_mount_options mount = {.size = sizeof mount,
                                           .order = options->order,
                                           .page_shift = options->page_shift,
-                                          .huge_order = options->huge_order};
+                                          .huge_order = options->huge_order,
+                                          .recover = ext2dax_recover,
+                                          .verify = ext2dax_verify};
     struct ext2dax_locks locks = options->explorer ? ext2dax_explorer_locks(options->explorer)
                                  : options->locks  ? ext2dax_locks_by_name(options->locks)
                                                    : ext2dax_locks_default();
@@ -306,6 +328,7 @@ void bench_open(struct bench *bench, const struct bench_options *options)
     bench->allocs_left = -1;
     bench->explorer = options->explorer;
     bench->copy_left = SIZE_MAX;
+    bench->present.seconds = 1700000000;
     open_locks(bench, locks, options->blind);
     plugs.locks = bench->locks;
     bench->page_size = 1u << page_shift;
@@ -317,8 +340,10 @@ void bench_open(struct bench *bench, const struct bench_options *options)
     ck_assert_ptr_nonnull(bench->model);
     ck_assert_int_eq(ext2dax_format(&bench->memory, &format, NULL), 0);
     plugs.memory = bench->memory;
-    if (!options->sparse)
+    if (!options->sparse) {
         plugs.memory.ops = &fenced_ops;
+        plugs.memory.ctx = bench;
+    }
     if (options->durable) {
         bench->durable =
             options->explorer ? ext2dax_explorer_alloc(options->explorer, options->size) : malloc(options->size);
@@ -330,10 +355,20 @@ void bench_open(struct bench *bench, const struct bench_options *options)
     plugs.address_space = ext2dax_model_address_space(bench->model);
     if (bench->explorer)
         plugs.address_space = ext2dax_explorer_watch(bench->explorer, plugs.address_space);
+    bench->plugs = plugs;
+    bench->mount_options = mount;
     ck_assert_int_eq(ext2dax_mount(&plugs, &mount, &bench->mount), 0);
-    ext2dax_statfs(bench->mount, &figures);
+    ext2dax_statfs(bench->mount, &figures, sizeof(figures));
     bench->block_size = figures.block_size;
-    bench->window_pages = figures.window_pages;
+    bench->pmd_pages = figures.pmd_pages;
+    ck_assert_int_eq(ext2dax_inode_get(bench->mount, EXT2DAX_ROOT_INODE, &bench->root), 0);
+}
+
+void bench_remount(struct bench *bench)
+{
+    ext2dax_inode_put(bench->root);
+    ck_assert_int_eq(ext2dax_unmount(bench->mount), 0);
+    ck_assert_int_eq(ext2dax_mount(&bench->plugs, &bench->mount_options, &bench->mount), 0);
     ck_assert_int_eq(ext2dax_inode_get(bench->mount, EXT2DAX_ROOT_INODE, &bench->root), 0);
 }
 
@@ -403,7 +438,7 @@ uint64_t bench_free_blocks(struct bench *bench)
 {
     struct ext2dax_statfs figures;
 
-    ext2dax_statfs(bench->mount, &figures);
+    ext2dax_statfs(bench->mount, &figures, sizeof(figures));
     return figures.free_blocks;
 }
 
@@ -411,7 +446,7 @@ uint64_t bench_size(const struct ext2dax_inode *inode)
 {
     struct ext2dax_stat figures;
 
-    ext2dax_stat(inode, &figures);
+    ext2dax_stat(inode, &figures, sizeof(figures));
     return figures.size;
 }
 
@@ -427,7 +462,7 @@ uintptr_t bench_fences(struct bench *bench)
 {
     struct ext2dax_counters counters;
 
-    ext2dax_count(bench->mount, &counters);
+    ext2dax_count(bench->mount, &counters, sizeof(counters));
     return counters.fences;
 }
 

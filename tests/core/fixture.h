@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of files and faults share: a filesystem in heap memory with the model address space, whose every state
- * the invariant checker can judge.
+ * The fixture of the file and fault tests. Mounts a filesystem in heap memory with the model
+ * address space. The invariant checker can check every state of it.
  */
-#ifndef BENCH_H
-#define BENCH_H
+#ifndef FIXTURE_H
+#define FIXTURE_H
 
 #include <check.h>
 #include <pthread.h>
@@ -24,23 +24,32 @@ struct bench {
     struct ext2dax_memory memory;
     struct ext2dax_model *model;
     struct ext2dax_mount *mount;
+    struct ext2dax_plugs plugs;                 /* plugs used for the mount */
+    struct ext2dax_mount_options mount_options; /* options used for the mount */
     struct ext2dax_inode *root;
     uint32_t block_size, page_size;
-    unsigned window_pages;
-    long allocs_left; /* allocations until one fails, once; negative: never */
-    size_t copy_left; /* bytes until the caller's buffer of a write can no longer be touched; SIZE_MAX: always */
+    unsigned pmd_pages;
+    long allocs_left; /* allocations before a single one fails, negative for never */
+    /* bytes a write may still read from the caller's buffer, SIZE_MAX for no limit */
+    size_t copy_left;
     unsigned reports;
     struct ext2dax_report last;
-    struct given *given; /* what the host gave out */
+    struct given *given; /* memory allocated through the host */
     pthread_mutex_t given_mutex;
-    bool nobody;                       /* the caller may not use reserved blocks */
-    struct ext2dax_inode *released;    /* the last one that was given back in its own storage */
-    struct ext2dax_locks locks;        /* the mount's and the model's */
-    struct ext2dax_lock_order *order;  /* every lock goes through it; NULL: nobody looks */
-    struct ext2dax_explorer *explorer; /* everything lives in its memory; NULL: in the heap */
-    char broken[160];                  /* the last rule of it that was broken */
-    unsigned char *durable;            /* what a power cut would leave of the image; NULL: not looked at */
-    void (*clock)(void);               /* called whenever the core asks what time it is; may be NULL */
+    bool nobody;                    /* the caller may not use reserved blocks */
+    struct ext2dax_inode *released; /* the last inode returned in its own storage */
+    struct ext2dax_locks locks;     /* locks of the mount and the model */
+    /* lock-order checker around every lock, or NULL for no checker */
+    struct ext2dax_lock_order *order;
+    /* explorer whose memory holds everything, or NULL for the heap */
+    struct ext2dax_explorer *explorer;
+    char broken[160]; /* text of the last lock-order violation */
+    /* contents of the image after a power cut, or NULL if not tracked */
+    unsigned char *durable;
+    void (*clock)(void); /* called for each read of the clock, may be NULL */
+    struct ext2dax_time present;
+    /* unreadable byte, or NULL, not with `durable` or `sparse` */
+    const void *poison;
     bool sparse;
 };
 
@@ -51,20 +60,29 @@ struct bench_options {
     enum ext2dax_order order;
     uint32_t reserved_percent;
     uint32_t blocks_per_group;
-    const char *locks;                 /* NULL: the default backend */
-    bool durable;                      /* keep account of what was written back */
-    struct ext2dax_explorer *explorer; /* whose locks and memory it uses; NULL: the library's own */
-    bool blind;                        /* nobody looks at the order of locks */
-    bool sparse;                       /* memory aligned to a window, none of it there before it is touched */
+    uint32_t inodes;   /* 0 for the default of format */
+    const char *locks; /* NULL for the default backend */
+    bool durable;      /* track the bytes written back */
+    /* explorer whose locks and memory are used, or NULL for the library's own */
+    struct ext2dax_explorer *explorer;
+    bool blind; /* no lock-order checker */
+    /* memory aligned to a PMD range and allocated at the first access */
+    bool sparse;
 };
 
 void bench_open(struct bench *bench, const struct bench_options *options);
 void bench_close(struct bench *bench); /* unmounts and checks */
 
-/* Throws everything away, whatever state it is in. No thread is in the library. */
+/* Unmounts and mounts again. The caller holds no inode reference except to the root. */
+void bench_remount(struct bench *bench);
+
+/* Frees everything, in any state. No thread may be in the library. */
 void bench_abandon(struct bench *bench);
 
-/* The image and every mapping are as they must be, the mount being in use, and no lock was taken out of order. */
+/*
+ * Checks the image and every mapping while mounted, and the order of all locks taken so far. Fails
+ * the test if any check fails.
+ */
 void bench_check(struct bench *bench);
 
 struct ext2dax_inode *bench_create(struct bench *bench, const char *name);
@@ -75,10 +93,13 @@ uint64_t bench_size(const struct ext2dax_inode *inode);
 uint64_t bench_physical(struct ext2dax_inode *inode, uint64_t logical);
 uintptr_t bench_fences(struct bench *bench);
 
-/* What the host copies with: memcpy, but for a race detector, and never half a word. */
+/*
+ * Copies bytes for the host ops. Like memcpy, but hidden from race detectors and never splitting an
+ * aligned word.
+ */
 void bench_copy(void *to, const void *from, size_t bytes);
 
-/* Deterministic noise. */
+/* Returns the next number of a deterministic pseudorandom sequence. */
 uint32_t bench_noise(uint64_t *state);
 
 #endif

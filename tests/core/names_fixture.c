@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The fixture: plain plugs over a mapped file, so that e2fsck sees what the library stored without an unmount. */
+/*
+ * Fixture with plain plugs over a mapped file, so e2fsck sees the stores of the library before an
+ * unmount.
+ */
 #include "names_fixture.h"
 
 #include <fcntl.h>
@@ -14,6 +17,7 @@
 
 #include "ext2dax/hosted/lock.h"
 #include "ext2dax/testkit/checker.h"
+#include "../host_ops.h"
 
 #define GUARD 65536u
 
@@ -86,31 +90,12 @@ static void host_release(void *ctx, void *at, size_t bytes)
     free(at);
 }
 
-static int64_t host_now(void *ctx)
-{
-    (void)ctx;
-    return 1700000000;
-}
-
 static void host_log(void *ctx, const struct ext2dax_report *report)
 {
     struct fixture *f = ctx;
 
     f->reports++;
     f->last = *report;
-}
-
-static void host_panic(void *ctx, const char *file, int line, const char *what)
-{
-    (void)ctx;
-    fprintf(stderr, "%s:%d: %s\n", file, line, what);
-    abort();
-}
-
-static bool host_may_use_reserved(void *ctx)
-{
-    (void)ctx;
-    return true;
 }
 
 static int memory_fence(void *ctx)
@@ -138,10 +123,10 @@ static const struct ext2dax_host_ops host_ops = {
     .size = sizeof(host_ops),
     .alloc = host_alloc,
     .release = host_release,
-    .now = host_now,
+    .now = fixed_now,
     .log = host_log,
-    .panic = host_panic,
-    .may_use_reserved = host_may_use_reserved,
+    .panic = print_panic,
+    .may_use_reserved = always_may_use_reserved,
 };
 
 static const struct ext2dax_memory_ops memory_ops = {
@@ -160,6 +145,7 @@ void fixture_name(struct fixture *f)
     snprintf(f->path, sizeof(f->path), "%s/ext2dax-names-%ld-%u",
              getenv("TMPDIR") ? getenv("TMPDIR") : (stat("/dev/shm", &there) == 0 ? "/dev/shm" : "/tmp"),
              (long)getpid(), serial++);
+    (void)unlink(f->path); /* of a killed process with the same number */
 }
 
 static void map_file(struct fixture *f)
@@ -167,7 +153,7 @@ static void map_file(struct fixture *f)
     f->fd = open(f->path, O_RDWR);
     ck_assert_int_ge(f->fd, 0);
     f->size = (size_t)lseek(f->fd, 0, SEEK_END);
-    /* Behind the image lies a page that nobody may touch. */
+    /* A guard area without access follows the image. */
     f->base = mmap(NULL, f->size + GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(f->base, MAP_FAILED);
     ck_assert_ptr_eq(mmap(f->base, f->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, f->fd, 0), f->base);
@@ -220,11 +206,16 @@ void fixture_format(struct fixture *f, uint32_t block_size, uint32_t inodes)
 
 int fixture_try_mount(struct fixture *f, struct ext2dax_locks locks, unsigned flags)
 {
-    struct ext2dax_lock_order *order = ext2dax_lock_order_open(locks, NULL, NULL); /* aborts where a rule is broken */
+    /* aborts on a lock-order violation */
+    struct ext2dax_lock_order *order = ext2dax_lock_order_open(locks, NULL, NULL);
     struct ext2dax_plugs plugs = {.locks = ext2dax_lock_order_locks(order),
                                   .memory = {&memory_ops, f, f->base, f->size, EXT2DAX_MEMORY_PERSISTENT},
                                   .host = {&host_ops, f}};
-    struct ext2dax_mount_options options = {.size = sizeof(options), .flags = flags};
+    struct ext2dax_mount_options options = {.size = sizeof(options),
+                                            .flags = flags,
+                                            .recover = ext2dax_recover,
+                                            .verify = ext2dax_verify,
+                                            .name_table_bytes = f->name_table_bytes};
 
     int error = ext2dax_mount(&plugs, &options, &f->mount);
 
@@ -275,7 +266,7 @@ void check_clean(struct fixture *f)
     ck_assert_int_eq(ext2dax_check_image(f->base, f->size, flags, show_finding, NULL, NULL), 0);
 }
 
-/* ---- edits ---- */
+/* ---- editing the image ---- */
 
 uint32_t raw32(struct ext2dax_le32 v)
 {
@@ -330,7 +321,7 @@ unsigned char *raw_block(struct fixture *f, uint32_t number, unsigned index)
     return f->base + raw32(raw_inode(f, number)->block[index]) * raw_block_size(f);
 }
 
-/* ---- short forms ---- */
+/* ---- helpers ---- */
 
 struct ext2dax_inode *find(struct fixture *f, const char *path)
 {
@@ -395,7 +386,7 @@ uint64_t free_inodes(struct fixture *f)
 {
     struct ext2dax_statfs figures;
 
-    ext2dax_statfs(f->mount, &figures);
+    ext2dax_statfs(f->mount, &figures, sizeof(figures));
     return figures.free_inodes;
 }
 
@@ -403,7 +394,7 @@ uintptr_t fences(struct fixture *f)
 {
     struct ext2dax_counters counters;
 
-    ext2dax_count(f->mount, &counters);
+    ext2dax_count(f->mount, &counters, sizeof(counters));
     return counters.fences;
 }
 
@@ -417,7 +408,7 @@ uint32_t noise(uint32_t *state)
 
 /* ---- debugfs ---- */
 
-/* One line of debugfs' "ls -p": /inode/mode/uid/gid/name/size/. */
+/* A listing by debugfs "ls -p", with lines of the form /inode/mode/uid/gid/name/size/. */
 struct listed {
     FILE *lines;
     struct ext2dax_inode *directory;
@@ -432,7 +423,8 @@ static int compare_entry(void *arg, const struct ext2dax_entry *entry)
 
     do {
         ck_assert_ptr_nonnull(fgets(line, sizeof(line), listed->lines));
-    } while (line[0] != '/' || strncmp(line, "/0/", 3) == 0); /* unused entries are listed as inode 0 */
+        /* debugfs lists unused dirents as inode 0 */
+    } while (line[0] != '/' || strncmp(line, "/0/", 3) == 0);
     ck_assert_int_eq(sscanf(line, "/%u/%o/%*u/%*u/%299[^/]/", &number, &mode, name), 3);
     ck_assert_uint_eq(entry->number, number);
     ck_assert_uint_eq(entry->name_length, strlen(name));
@@ -443,6 +435,7 @@ static int compare_entry(void *arg, const struct ext2dax_entry *entry)
 
 unsigned agree(struct fixture *f, const char *path)
 {
+    struct ext2dax_stat figures;
     struct ext2dax_inode *directory = find(f, path), *inode;
     struct listed listed = {NULL, directory, 0};
     char line[512], name[300];
@@ -462,7 +455,8 @@ unsigned agree(struct fixture *f, const char *path)
             continue;
         ck_assert_int_eq(ext2dax_lookup(directory, name, strlen(name), &inode), 0);
         ck_assert_uint_eq(inode->number, number);
-        ck_assert_uint_eq(inode->mode, mode);
+        ext2dax_stat(inode, &figures, sizeof(figures));
+        ck_assert_uint_eq(figures.mode, mode);
         ext2dax_inode_put(inode);
     }
     fclose(listed.lines);

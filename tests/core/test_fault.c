@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The fault family, entry by entry, over the model address space: results, what is entered, what changes in the file. */
+/*
+ * Tests each fault kind over the model address space. Checks the results, the installed PTEs and
+ * the changes of the file.
+ */
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
+#include "../runner.h"
+#include "fixture.h"
 
 #define K1                                                                                                             \
     {                                                                                                                  \
@@ -37,7 +41,7 @@ static void teardown(void)
     bench_close(&bench);
 }
 
-static int why; /* the last of them failed */
+static int why; /* error of the last fault */
 
 static enum ext2dax_fault_result fault(struct ext2dax_model_map *in, uint64_t page, bool write)
 {
@@ -107,7 +111,7 @@ START_TEST(read_of_a_hole_enters_zero_pages)
     ck_assert_int_eq(fault(map, 3, false), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(kind_at(map, 3), EXT2DAX_MODEL_ZERO);
     ck_assert_int_eq(kind_at(map, 7), EXT2DAX_MODEL_ZERO);
-    ck_assert_int_eq(kind_at(map, 8), EXT2DAX_MODEL_NONE); /* stops at the window */
+    ck_assert_int_eq(kind_at(map, 8), EXT2DAX_MODEL_NONE); /* stops at the end of the PMD range */
     ck_assert_uint_eq(bench_free_blocks(&bench), free_blocks);
     bench_check(&bench);
 }
@@ -132,9 +136,9 @@ START_TEST(write_fills_a_hole_and_replaces_every_zero_page)
 
     ck_assert_int_eq(ext2dax_truncate(file, 20 * PAGE), 0);
     ck_assert_int_eq(fault(other, 3, false), EXT2DAX_FAULT_NOPAGE);
-    ext2dax_stat(file, &before);
+    ext2dax_stat(file, &before, sizeof(before));
     ck_assert_int_eq(fault(map, 3, true), EXT2DAX_FAULT_NOPAGE);
-    ext2dax_stat(file, &after);
+    ext2dax_stat(file, &after, sizeof(after));
     ck_assert_int_eq(kind_at(map, 3), EXT2DAX_MODEL_DATA);
     ck_assert(ext2dax_model_entry(map, 3).writable);
     ck_assert_int_eq(kind_at(other, 3), EXT2DAX_MODEL_NONE);
@@ -173,14 +177,14 @@ START_TEST(pfn_mkwrite_makes_writable_and_checks_the_size)
     ck_assert_int_eq(ext2dax_pfn_mkwrite(&f), EXT2DAX_FAULT_NOPAGE);
     ck_assert(ext2dax_model_entry(map, 1).writable);
     ck_assert(!ext2dax_model_entry(map, 2).writable);
-    ext2dax_stat(file, &figures);
-    ck_assert_int_eq(figures.mtime, 1700000000);
+    ext2dax_stat(file, &figures, sizeof(figures));
+    ck_assert_int_eq(figures.mtime.seconds, 1700000000);
 
     ext2dax_model_fault(map, 2, true, &f);
     ck_assert_int_eq(ext2dax_truncate(file, PAGE), 0);
     ck_assert_int_eq(ext2dax_pfn_mkwrite(&f), EXT2DAX_FAULT_SIGBUS);
     ck_assert_int_eq(ext2dax_truncate(file, 3 * PAGE), 0);
-    /* The block has gone: nothing is entered, and the access faults again. */
+    /* The block is gone. No PTE is installed, and the access faults again. */
     ck_assert_int_eq(ext2dax_pfn_mkwrite(&f), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(kind_at(map, 2), EXT2DAX_MODEL_NONE);
     bench_check(&bench);
@@ -192,7 +196,8 @@ START_TEST(pmd_write_claims_a_whole_region)
     struct ext2dax_counters counters;
 
     ck_assert_int_eq(ext2dax_truncate(file, 4 * WINDOW), 0);
-    ck_assert_int_eq(fault(map, 9, false), EXT2DAX_FAULT_NOPAGE); /* a zero page, to be torn down */
+    /* installs a zero page, for the PMD fault to tear down */
+    ck_assert_int_eq(fault(map, 9, false), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(pmd_fault(map, 11, true, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
     for (uint64_t page = 8; page < 16; page++) {
         ck_assert(ext2dax_model_entry(map, page).huge);
@@ -201,11 +206,11 @@ START_TEST(pmd_write_claims_a_whole_region)
         ck_assert_int_eq(byte_at(map, page * PAGE), 0);
     }
     ck_assert_uint_eq(bench_physical(file, 8) % 8, 0);
-    ext2dax_count(bench.mount, &counters);
+    ext2dax_count(bench.mount, &counters, sizeof(counters));
     ck_assert_uint_eq(counters.huge_mapped, 1);
-    ck_assert_uint_eq(counters.regions_claimed, 1);
+    ck_assert_uint_eq(counters.aligned_extents_claimed, 1);
     bench_check(&bench);
-    /* The same window read by another mapping: huge, read-only. */
+    /* A read of the same PMD range through another mapping installs a read-only huge PMD. */
     ext2dax_model_unmap(map);
     map = ext2dax_model_map(bench.model, file, 0, 64, true, true);
     ck_assert_int_eq(pmd_fault(map, 11, false, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
@@ -217,7 +222,10 @@ END_TEST
 START_TEST(small_faults_fill_a_region_in_place)
 {
     ck_assert_int_eq(ext2dax_truncate(file, 4 * WINDOW), 0);
-    /* In any order, with a neighbour in between: each page of the window goes to its own place of one region. */
+    /*
+     * Stores in any order, with a neighbouring PMD range in between. Each page of a PMD range goes
+     * to its own place in a single aligned extent.
+     */
     for (unsigned i = 0; i < 8; i++) {
         ck_assert_int_eq(fault(map, 8 + i * 3 % 8, true), EXT2DAX_FAULT_NOPAGE);
         ck_assert_int_eq(fault(map, 16 + i * 5 % 8, true), EXT2DAX_FAULT_NOPAGE);
@@ -266,7 +274,10 @@ START_TEST(pmd_tells_a_hole_from_scattered_blocks)
 {
     struct ext2dax_inode *other = bench_create(&bench, "other");
 
-    /* Window 0, four blocks and then a hole; window 1, a hole and then a block; window 2, all but its last block. */
+    /*
+     * PMD range 0 has four blocks and then a hole. PMD range 1 has a hole and then a block. PMD
+     * range 2 lacks only its last block.
+     */
     write_pages(0, 4, 1);
     ck_assert_int_eq(ext2dax_truncate(file, 4 * WINDOW), 0);
     write_pages(15, 1, 2);
@@ -276,7 +287,7 @@ START_TEST(pmd_tells_a_hole_from_scattered_blocks)
         ck_assert_int_eq(pmd_fault(map, page, true, EXT2DAX_FALLBACK_HOLE), EXT2DAX_FAULT_FALLBACK);
     }
 
-    /* Two files that grow in turns: blocks everywhere, one after the other nowhere. */
+    /* Two files extended in turns. Every page has a block, but no two blocks are contiguous. */
     ck_assert_int_eq(ext2dax_truncate(file, 0), 0);
     for (uint64_t page = 0; page < 8; page++) {
         write_pages(page, 1, 4);
@@ -306,7 +317,7 @@ START_TEST(private_writes_copy)
     ck_assert_int_eq(byte_at(map, 1), 7);
     ck_assert_uint_eq(bench_physical(file, 3), 0);
 
-    /* Punch leaves private copies alone, truncate does not. */
+    /* Punch keeps private copies. Truncate drops private copies. */
     ck_assert_int_eq(ext2dax_punch(file, 0, PAGE), 0);
     ck_assert_int_eq(kind_at(private, 0), EXT2DAX_MODEL_COPY);
     ck_assert_int_eq(kind_at(map, 0), EXT2DAX_MODEL_NONE);
@@ -384,7 +395,10 @@ START_TEST(fsync_write_protects_and_stores_dirty_again)
 
     ck_assert_int_eq(ext2dax_truncate(file, 20 * WINDOW), 0);
     for (unsigned round = 0; round < 3; round++) {
-        /* More windows than the bounded memory of dirty ones holds. */
+        /*
+         * Dirties as many PMD ranges as the inode has slots for dirty ranges, or two in the second
+         * round.
+         */
         for (uint64_t window = 0; window < (round == 1 ? 2 : 8); window++)
             ck_assert_int_eq(ext2dax_model_write(map, window * WINDOW, &byte, 1, false, false), EXT2DAX_FAULT_NOPAGE);
         ck_assert(ext2dax_model_entry(map, 8).writable);
@@ -434,7 +448,7 @@ START_TEST(pins_keep_blocks)
     ck_assert_int_eq(ext2dax_pin(file, 0, PAGE, false, &second), -EXT2DAX_ENXIO);
     ck_assert_int_eq(ext2dax_pin(file, 5 * PAGE, 2 * PAGE, false, &second), -EXT2DAX_EINVAL);
 
-    /* A writable pin fills holes with zeroes and keeps its windows dirty. */
+    /* A writable pin fills holes with zeroes and keeps its PMD ranges dirty. */
     ck_assert_int_eq(ext2dax_pin(file, 0, 3 * PAGE, true, &second), 0);
     ck_assert_int_eq(ext2dax_pin_pointer(&second, PAGE, &pointer, &length), 0);
     at = pointer;
@@ -462,7 +476,7 @@ START_TEST(no_space_is_sigbus_and_no_memory_is_oom)
     ck_assert_int_eq(got, -EXT2DAX_ENOSPC);
     ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_SIGBUS);
     ck_assert_int_eq(why, -EXT2DAX_ENOSPC);
-    ck_assert_int_eq(pmd_fault(map, 0, true, EXT2DAX_FALLBACK_NO_REGION), EXT2DAX_FAULT_FALLBACK);
+    ck_assert_int_eq(pmd_fault(map, 0, true, EXT2DAX_FALLBACK_NO_EXTENT), EXT2DAX_FAULT_FALLBACK);
     bench_check(&bench);
     bench_unlink(&bench, "hog");
     ext2dax_inode_put(hog);
@@ -504,7 +518,7 @@ START_TEST(a_write_may_come_from_the_file_itself)
 {
     unsigned char *own;
 
-    /* The buffer is the very memory that the file's first pages lie in. */
+    /* The buffer is the memory of the file's first page. */
     write_pages(0, 4, 7);
     own = (unsigned char *)bench.memory.base + bench_physical(file, 0) * PAGE;
     ck_assert_int_eq(ext2dax_write(file, 8 * PAGE, own, PAGE), PAGE);
@@ -513,7 +527,10 @@ START_TEST(a_write_may_come_from_the_file_itself)
 }
 END_TEST
 
-/* The host would refuse the first allocation: none is asked for where the block is there, whatever the page table held. */
+/*
+ * Makes the first host allocation fail. A fault on a mapped block makes no allocation, whether the
+ * PTE was not present or read-only.
+ */
 START_TEST(a_mapped_fault_allocates_nothing)
 {
     struct ext2dax_fault f;
@@ -539,9 +556,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("fault family");
-    TCase *entries = tcase_create("entries");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    TCase *entries = add_case(suite, "entries", USUAL_LIMIT);
 
     tcase_add_checked_fixture(entries, setup, teardown);
     tcase_add_test(entries, read_enters_a_read_only_run);
@@ -566,9 +581,5 @@ int main(void)
     tcase_add_test(entries, other_block_sizes_fall_back);
     tcase_add_test(entries, shrinking_zeroes_the_new_tail);
     tcase_add_test(entries, a_write_may_come_from_the_file_itself);
-    suite_add_tcase(suite, entries);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

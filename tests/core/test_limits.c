@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where files end: sizes at every limit, sparse files over all levels of the tree, seek, and what each call refuses, by
- * name and with nothing changed.
+ * Tests the ends of files. Covers sizes at every limit, sparse files at all levels of the block
+ * tree, seek, and the errors of each call, which must change nothing.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
+#include "../runner.h"
+#include "fixture.h"
 
 #define KIB 1024ull
 #define MIB (KIB * KIB)
@@ -42,7 +43,7 @@ static char get_byte(uint64_t offset)
     return byte;
 }
 
-/* Largest file in bytes, by block size: tree or i_blocks, whichever is smaller. */
+/* Largest file in bytes per block size. The smaller of the limits of block tree and i_blocks. */
 static const struct {
     uint32_t block_size;
     uint64_t max;
@@ -68,10 +69,16 @@ START_TEST(every_level_of_the_tree)
         ck_assert_int_eq(ext2dax_map(file, at[i], 1, &run), 0);
         ck_assert_uint_ne(run.physical, 0);
     }
-    /* The hole in front is one run, however many missing pointer blocks it spans. */
+    /* The hole at the start is a single run across all missing pointer blocks. */
     ck_assert_int_eq(ext2dax_map(file, 0, UINT64_MAX, &run), 0);
     ck_assert_uint_eq(run.physical, 0);
     ck_assert_uint_eq(run.length, 11);
+    /*
+     * The checker sees a hole too. A pointer of 0 is a hole, never a pointer block in block 0,
+     * which holds the superblock.
+     */
+    for (uint64_t hole = 12 + 6 * p; hole < 12 + 7 * p; hole++)
+        ck_assert_uint_eq(ext2dax_check_block(bench.memory.base, bench.memory.size, file->number, hole), 0);
     bench_check(&bench);
     for (unsigned i = n; i-- > 0;) {
         ck_assert_int_eq(ext2dax_truncate(file, at[i] * block_size), 0);
@@ -86,12 +93,16 @@ START_TEST(the_largest_file)
     uint64_t max = limits[_i].max;
     struct ext2dax_statfs figures;
     struct ext2dax_stat stat;
-    /* With small blocks, growing so far would pass through a size that e2fsck calls impossible. */
+    /*
+     * With small blocks, extending further would pass through a size which e2fsck treats as
+     * impossible.
+     */
     uint64_t reach = limits[_i].block_size == 1024 ? 16 * GIB : limits[_i].block_size == 2048 ? 256 * GIB : max;
 
     open_with(limits[_i].block_size);
-    ext2dax_statfs(bench.mount, &figures);
+    ext2dax_statfs(bench.mount, &figures, sizeof(figures));
     ck_assert_uint_eq(figures.max_file_size, max);
+    ck_assert_uint_eq(figures.max_grow_size, reach);
     ck_assert_int_eq(ext2dax_truncate(file, max + 1), -EXT2DAX_EFBIG);
     ck_assert_int_eq(ext2dax_truncate(file, UINT64_MAX), -EXT2DAX_EFBIG);
     ck_assert_int_eq(ext2dax_truncate(file, reach + 1), -EXT2DAX_EFBIG);
@@ -102,13 +113,13 @@ START_TEST(the_largest_file)
     ck_assert_uint_eq(bench_size(file), reach);
     ck_assert_int_eq(get_byte(reach - 1), 7);
     ck_assert_int_eq(get_byte(reach - 2), 0);
-    ext2dax_stat(file, &stat);
+    ext2dax_stat(file, &stat, sizeof(stat));
     ck_assert_uint_le(stat.sectors, 4 * limits[_i].block_size / 512);
     bench_check(&bench);
     ck_assert_int_eq(
         ext2dax_punch(file, (reach - 1) / limits[_i].block_size * limits[_i].block_size, limits[_i].block_size), 0);
-    ext2dax_stat(file, &stat);
-    ck_assert_uint_eq(stat.sectors, 0); /* the emptied pointer blocks went too */
+    ext2dax_stat(file, &stat, sizeof(stat));
+    ck_assert_uint_eq(stat.sectors, 0); /* the emptied pointer blocks were freed too */
     bench_check(&bench);
     close_all();
 }
@@ -173,7 +184,8 @@ START_TEST(what_is_refused)
     ck_assert_int_eq(ext2dax_truncate(bench.root, 0), -EXT2DAX_EISDIR);
     ck_assert_int_eq(ext2dax_punch(file, 0, 0), -EXT2DAX_EINVAL);
     ck_assert_int_eq(ext2dax_punch(file, UINT64_MAX, 2), -EXT2DAX_EOVERFLOW);
-    ck_assert_int_eq(ext2dax_punch(file, UINT64_MAX - 1, 1), 0); /* past the end: nothing to do */
+    /* past the end, so nothing changes */
+    ck_assert_int_eq(ext2dax_punch(file, UINT64_MAX - 1, 1), 0);
     ck_assert_int_eq(ext2dax_allocate(file, 0, 0, false), -EXT2DAX_EINVAL);
     ck_assert_int_eq(ext2dax_allocate(file, UINT64_MAX, 2, false), -EXT2DAX_EOVERFLOW);
     ck_assert_int_eq(ext2dax_allocate(file, 0, 4096, true), -EXT2DAX_EOPNOTSUPP);
@@ -183,6 +195,171 @@ START_TEST(what_is_refused)
     ck_assert_int_eq(ext2dax_pin(bench.root, 0, 1, false, &pin), -EXT2DAX_EINVAL);
     ck_assert_uint_eq(bench_size(file), 101);
     ck_assert_int_eq(get_byte(100), 1);
+    bench_check(&bench);
+    close_all();
+}
+END_TEST
+
+/*
+ * Passes zero lengths, and ranges past the largest offset, to every call with an offset and a
+ * length. Files and free space are unchanged afterwards.
+ */
+START_TEST(lengths_at_the_edge)
+{
+    static const struct {
+        uint64_t offset, length;
+        int read, write, allocate, punch, pin;
+    } edges[] = {
+        {0, 0, 0, 0, -EXT2DAX_EINVAL, -EXT2DAX_EINVAL, -EXT2DAX_EINVAL},
+        {100, 0, 0, 0, -EXT2DAX_EINVAL, -EXT2DAX_EINVAL, -EXT2DAX_EINVAL},
+        {INT64_MAX, 0, 0, 0, -EXT2DAX_EINVAL, -EXT2DAX_EINVAL, -EXT2DAX_EINVAL},
+        {UINT64_MAX, 0, 0, 0, -EXT2DAX_EINVAL, -EXT2DAX_EINVAL, -EXT2DAX_EINVAL},
+        {UINT64_MAX, 1, -EXT2DAX_EOVERFLOW, -EXT2DAX_EOVERFLOW, -EXT2DAX_EOVERFLOW, -EXT2DAX_EOVERFLOW,
+         -EXT2DAX_EOVERFLOW},
+        {UINT64_MAX - 1, 1, 0, -EXT2DAX_EFBIG, -EXT2DAX_EFBIG, 0, -EXT2DAX_EINVAL},
+        {UINT64_MAX - 4096, 1, 0, -EXT2DAX_EFBIG, -EXT2DAX_EFBIG, 0, -EXT2DAX_EINVAL},
+        {INT64_MAX, 1, 0, -EXT2DAX_EFBIG, -EXT2DAX_EFBIG, 0, -EXT2DAX_EINVAL},
+        {1, UINT64_MAX, -EXT2DAX_EOVERFLOW, -EXT2DAX_EOVERFLOW, -EXT2DAX_EOVERFLOW, -EXT2DAX_EOVERFLOW,
+         -EXT2DAX_EOVERFLOW},
+        {0, UINT64_MAX, -EXT2DAX_EOVERFLOW, -EXT2DAX_EOVERFLOW, -EXT2DAX_EFBIG, 0, -EXT2DAX_EINVAL},
+    };
+    struct ext2dax_statfs before, after;
+    struct ext2dax_run run;
+    struct ext2dax_pin pin;
+    char bytes[4] = {1, 2, 3, 4};
+    uint64_t far = UINT64_MAX;
+    size_t length;
+    void *at;
+
+    open_with(4096);
+    ck_assert_int_eq(ext2dax_truncate(file, 101), 0);
+    ext2dax_statfs(bench.mount, &before, sizeof(before));
+    for (size_t i = 0; i < sizeof edges / sizeof edges[0]; i++) {
+        uint64_t from = edges[i].offset, count = edges[i].length;
+
+        if (count <= SIZE_MAX) {
+            ck_assert_int_eq(ext2dax_read(file, from, bytes, (size_t)count), edges[i].read);
+            ck_assert_int_eq(ext2dax_write(file, from, bytes, (size_t)count), edges[i].write);
+        }
+        ck_assert_int_eq(ext2dax_allocate(file, from, count, false), edges[i].allocate);
+        ck_assert_int_eq(ext2dax_allocate(file, from, count, true),
+                         edges[i].allocate == -EXT2DAX_EFBIG ? -EXT2DAX_EOPNOTSUPP : edges[i].allocate);
+        ck_assert_int_eq(ext2dax_punch(file, from, count), edges[i].punch);
+        ck_assert_int_eq(ext2dax_pin(file, from, count, false, &pin), edges[i].pin);
+        ck_assert_int_eq(ext2dax_pin(file, from, count, true, &pin), edges[i].pin);
+        ck_assert_uint_eq(bench_size(file), 101);
+    }
+    /* A null buffer is valid for a length of 0. */
+    ck_assert_int_eq(ext2dax_read(file, 0, NULL, 0), 0);
+    ck_assert_int_eq(ext2dax_write(file, far, NULL, 0), 0);
+
+    ck_assert_int_eq(ext2dax_map(file, far, far, &run), -EXT2DAX_EFBIG);
+    ck_assert_int_eq(ext2dax_map(file, far, 0, &run), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_map(file, 1, far, &run), 0);
+    ck_assert(run.physical == 0 && run.logical == 1 && run.logical + run.length > run.logical);
+    ck_assert_int_eq(ext2dax_seek(file, far, EXT2DAX_SEEK_DATA), -EXT2DAX_ENXIO);
+    ck_assert_int_eq(ext2dax_seek(file, far, EXT2DAX_SEEK_HOLE), -EXT2DAX_ENXIO);
+    ck_assert_int_eq(ext2dax_seek(file, 0, (enum ext2dax_whence)(EXT2DAX_SEEK_HOLE + 1)), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_seek(file, far, (enum ext2dax_whence)77), -EXT2DAX_EINVAL);
+
+    ck_assert_int_eq(put_byte(0, 1), 1);
+    ck_assert_int_eq(ext2dax_pin(file, 0, 101, false, &pin), 0);
+    ck_assert_int_eq(ext2dax_pin_pointer(&pin, far, &at, &length), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_pin_pointer(&pin, 4096, &at, &length), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_punch(file, 0, far), -EXT2DAX_EBUSY);
+    ext2dax_unpin(&pin);
+    ck_assert_int_eq(ext2dax_punch(file, 0, far), 0);
+    ext2dax_statfs(bench.mount, &after, sizeof(after));
+    ck_assert_uint_eq(after.free_blocks, before.free_blocks);
+    ck_assert_uint_eq(bench_size(file), 101);
+    bench_check(&bench);
+    close_all();
+}
+END_TEST
+
+/*
+ * A write of no bytes fails on a directory and on a read-only mount, as any write does. Otherwise
+ * the write returns 0 and changes nothing.
+ */
+START_TEST(no_bytes_change_nothing)
+{
+    struct ext2dax_stat before, after;
+    char byte = 0;
+
+    open_with(4096);
+    ext2dax_stat(file, &before, sizeof(before));
+    ck_assert_int_eq(ext2dax_write(file, 0, &byte, 0), 0);
+    ck_assert_int_eq(ext2dax_write(file, 4096, &byte, 0), 0);
+    ext2dax_stat(file, &after, sizeof(after));
+    ck_assert(after.size == before.size && after.sectors == before.sectors);
+    ck_assert(memcmp(&after.mtime, &before.mtime, sizeof(after.mtime)) == 0);
+    ck_assert(memcmp(&after.ctime, &before.ctime, sizeof(after.ctime)) == 0);
+    ck_assert_int_eq(ext2dax_write(bench.root, 0, &byte, 0), -EXT2DAX_EISDIR);
+    ck_assert_int_eq(ext2dax_read(bench.root, 0, &byte, 0), -EXT2DAX_EISDIR);
+    ck_assert_int_eq(ext2dax_remount(bench.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
+    ck_assert_int_eq(ext2dax_write(file, 0, &byte, 0), -EXT2DAX_EROFS);
+    ck_assert_int_eq(ext2dax_remount(bench.mount, 0), 0);
+    close_all();
+}
+END_TEST
+
+/* A write across the largest size writes the part below the largest size. */
+START_TEST(a_write_across_the_largest_size)
+{
+    uint64_t max = limits[_i].max;
+    uint64_t reach = limits[_i].block_size == 1024 ? 16 * GIB : limits[_i].block_size == 2048 ? 256 * GIB : max;
+    static char bytes[3 * 65536];
+
+    open_with(limits[_i].block_size);
+    memset(bytes, 5, sizeof bytes);
+    ck_assert_int_eq(ext2dax_write(file, reach - 10, bytes, 20), 10);
+    ck_assert_uint_eq(bench_size(file), reach);
+    ck_assert_int_eq(ext2dax_write(file, reach - 10, bytes, 20), 10);
+    ck_assert_int_eq(get_byte(reach - 1), 5);
+    ck_assert_int_eq(ext2dax_write(file, reach, bytes, 20), -EXT2DAX_EFBIG);
+    ck_assert_int_eq(ext2dax_write(file, reach + 1, bytes, 20), -EXT2DAX_EFBIG);
+    ck_assert_int_eq(ext2dax_write(file, reach - 65536, bytes, sizeof bytes), 65536);
+    ck_assert_int_eq(get_byte(reach - 65536), 5);
+    ck_assert_int_eq(ext2dax_truncate(file, 0), 0);
+    ck_assert_int_eq(ext2dax_write(file, reach - 70000, bytes, sizeof bytes), 70000);
+    ck_assert_uint_eq(bench_size(file), reach);
+    bench_check(&bench);
+    ck_assert_int_eq(ext2dax_truncate(file, 0), 0);
+    close_all();
+}
+END_TEST
+
+/*
+ * A punch up to the end of file frees the last block. The rest of the block past the end holds
+ * nothing to keep.
+ */
+START_TEST(a_punch_up_to_the_end)
+{
+    struct ext2dax_stat empty, stat;
+
+    open_with(4096);
+    ext2dax_stat(file, &empty, sizeof(empty));
+    for (unsigned past = 0; past < 3; past++) {
+        uint64_t length = past == 0 ? 1 : past == 1 ? 100 : 1 << 20;
+
+        ck_assert_int_eq(put_byte(40960, 1), 1);
+        ck_assert_uint_ne(bench_physical(file, 10), 0);
+        ck_assert_int_eq(ext2dax_punch(file, 40960, length), 0);
+        ck_assert_uint_eq(bench_physical(file, 10), 0);
+        ck_assert_uint_eq(bench_size(file), 40961);
+        ck_assert_int_eq(get_byte(40960), 0);
+        ext2dax_stat(file, &stat, sizeof(stat));
+        ck_assert_uint_eq(stat.sectors, empty.sectors);
+        bench_check(&bench);
+    }
+    /* A punch which ends before the end of file keeps the block. */
+    ck_assert_int_eq(put_byte(40960, 1), 1);
+    ck_assert_int_eq(put_byte(40961, 2), 1);
+    ck_assert_int_eq(ext2dax_punch(file, 40960, 1), 0);
+    ck_assert_uint_ne(bench_physical(file, 10), 0);
+    ck_assert_int_eq(get_byte(40961), 2);
+    ck_assert_int_eq(ext2dax_punch(file, 40961, 1), 0);
+    ck_assert_uint_ne(bench_physical(file, 10), 0); /* begins inside the block */
     bench_check(&bench);
     close_all();
 }
@@ -228,7 +405,7 @@ START_TEST(reserved_blocks_are_refused_whole)
     while ((got = ext2dax_write(file, at, bytes, sizeof bytes)) > 0)
         at += (uint64_t)got;
     ck_assert_int_eq(got, -EXT2DAX_ENOSPC);
-    ext2dax_statfs(bench.mount, &figures);
+    ext2dax_statfs(bench.mount, &figures, sizeof(figures));
     ck_assert_uint_eq(figures.available_blocks, 0);
     ck_assert_uint_ge(figures.free_blocks, 4 * 1024 / 5 - 2);
     bench.nobody = false;
@@ -238,7 +415,7 @@ START_TEST(reserved_blocks_are_refused_whole)
 }
 END_TEST
 
-/* A copy that stops half-way: what it counted is in the file, and nothing else. */
+/* A copy which stops early leaves exactly the counted bytes in the file. */
 START_TEST(a_short_copy_leaves_what_it_copied)
 {
     static char bytes[40 * KIB], back[40 * KIB];
@@ -253,13 +430,13 @@ START_TEST(a_short_copy_leaves_what_it_copied)
             open_with(1024);
             if (offset != 0)
                 ck_assert_int_eq(ext2dax_write(file, 0, bytes, 100), 100);
-            ext2dax_stat(file, &before);
+            ext2dax_stat(file, &before, sizeof(before));
             bench.copy_left = (size_t)stop;
             ck_assert_int_eq(ext2dax_write(file, offset, bytes, sizeof bytes), stop == 0 ? -EXT2DAX_EFAULT : stop);
             ck_assert_uint_eq(bench_size(file), stop == 0 ? before.size : offset + (uint64_t)stop);
             ck_assert_int_eq(ext2dax_read(file, offset, back, sizeof back), stop);
             ck_assert_mem_eq(back, bytes, (size_t)stop);
-            ext2dax_stat(file, &after);
+            ext2dax_stat(file, &after, sizeof(after));
             bench.copy_left = SIZE_MAX;
             if (stop == 0)
                 ck_assert_uint_eq(after.sectors, before.sectors);
@@ -270,25 +447,83 @@ START_TEST(a_short_copy_leaves_what_it_copied)
 }
 END_TEST
 
+/*
+ * Groups which end inside an aligned extent. The first images have a single group, with blocks per
+ * group a multiple of the aligned extent or not. The last image has two groups of 1 KiB blocks, so
+ * aligned extents straddle groups.
+ */
+static const struct {
+    struct bench_options options;
+    uint32_t end; /* the first block after the group */
+} short_regions[] = {
+    {{.size = 900 * 4 * KIB, .block_size = 4096, .blocks_per_group = 1000}, 900},
+    {{.size = 1000 * 16 * KIB, .block_size = 16384, .page_shift = 14, .huge_order = 7}, 1000},
+    {{.size = 1000 * 16 * KIB, .block_size = 16384, .blocks_per_group = 1008}, 1000},
+    {{.size = 690 * KIB, .block_size = 1024, .page_shift = 10, .huge_order = 7, .blocks_per_group = 696}, 690},
+    {{.size = 700 * KIB, .block_size = 1024, .page_shift = 10, .huge_order = 7, .blocks_per_group = 512}, 513},
+};
+
+/*
+ * Places the first block of a small file after the last whole aligned extent of its group, aligned
+ * as the start of a PMD range. The other blocks of the PMD range must not be placed past the end of
+ * the group.
+ */
+START_TEST(no_window_passes_the_end_of_its_group)
+{
+    struct ext2dax_inode *filler;
+    struct ext2dax_statfs figures;
+    uint32_t block_size, window, past = 0;
+    uint64_t first, at, filled = 0;
+
+    bench_open(&bench, &short_regions[_i].options);
+    file = bench_create(&bench, "file");
+    filler = bench_create(&bench, "filler");
+    ext2dax_statfs(bench.mount, &figures, sizeof(figures));
+    block_size = figures.block_size;
+    window = bench.pmd_pages != 0 ? bench.pmd_pages : (uint32_t)(2 * MIB) / block_size;
+    for (;;) {
+        ck_assert_int_eq(put_byte(0, 1), 1);
+        first = bench_physical(file, 0);
+        if (first % window == 0 && first + window > short_regions[_i].end)
+            break;
+        ck_assert_int_eq(ext2dax_truncate(file, 0), 0);
+        ck_assert_int_eq(ext2dax_write(filler, filled++ * block_size, "x", 1), 1);
+    }
+    ck_assert_int_eq(ext2dax_truncate(file, 2ull * window * block_size), 0);
+    for (uint32_t logical = window; --logical > 0;) {
+        if (put_byte((uint64_t)logical * block_size, (char)logical) != 1)
+            break;
+        at = bench_physical(file, logical);
+        ck_assert_uint_gt(at, 0);
+        ck_assert_uint_lt(at, figures.blocks);
+        past += first + logical >= short_regions[_i].end;
+        if (logical % 50 == 0)
+            bench_check(&bench);
+    }
+    ck_assert_uint_gt(past, 0);
+    ext2dax_inode_put(filler);
+    close_all();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("limits");
-    TCase *all = tcase_create("limits");
-    SRunner *runner = srunner_create(suite);
-    int failed, sizes = (int)(sizeof limits / sizeof limits[0]);
-
-    tcase_set_timeout(all, 60);
+    TCase *all = add_case(suite, "limits", 60);
+    int sizes = (int)(sizeof limits / sizeof limits[0]);
     tcase_add_loop_test(all, every_level_of_the_tree, 0, sizes);
     tcase_add_loop_test(all, the_largest_file, 0, sizes);
     tcase_add_test(all, around_two_gib);
     tcase_add_test(all, seek_finds_data_and_holes);
     tcase_add_test(all, what_is_refused);
+    tcase_add_test(all, lengths_at_the_edge);
+    tcase_add_test(all, no_bytes_change_nothing);
+    tcase_add_loop_test(all, a_write_across_the_largest_size, 0, sizes);
+    tcase_add_test(all, a_punch_up_to_the_end);
     tcase_add_test(all, immutable_and_append_only);
     tcase_add_test(all, reserved_blocks_are_refused_whole);
     tcase_add_test(all, a_short_copy_leaves_what_it_copied);
-    suite_add_tcase(suite, all);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    tcase_add_loop_test(all, no_window_passes_the_end_of_its_group, 0,
+                        (int)(sizeof short_regions / sizeof short_regions[0]));
+    return run_suite(suite);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What only the order of memory accesses gets wrong, ThreadSanitizer sees: a pointer that is published, or followed,
- * without the ordering that goes with it. One thread fills holes by faults while another reads them by call; they share no
- * lock, so the pointers alone order the zeroes before the reading. And two threads count under the explored lock.
+ * Tests that ThreadSanitizer detects missing memory ordering. The mutants publish or follow a
+ * pointer without the required ordering. One thread fills holes by faults, and a second thread
+ * reads them by call. The two share no lock, so only the pointers order the zeroing before the
+ * read. Two more threads count under the explored lock.
  *
- * For each mutant the program runs itself again, and reads what the sanitizer says.
+ * For each mutant the program runs itself again and parses the sanitizer's output.
  */
 #include <check.h>
 #include <pthread.h>
@@ -20,6 +21,7 @@
 #include "ext2dax/testkit/model.h"
 #include "ext2dax/testkit/mutant.h"
 
+#include "../runner.h"
 #if defined(BENCH_EXPLORED_LOCK)
 #include "../../lib/testkit/explored_lock.h"
 #endif
@@ -46,7 +48,7 @@ static void must(bool condition, const char *what)
     exit(1);
 }
 
-/* ---- holes filled and read ---- */
+/* ---- fill holes and read ---- */
 
 static struct ext2dax_inode *file;
 static struct ext2dax_model_map *map;
@@ -65,7 +67,10 @@ static void *fill(void *arg)
     return NULL;
 }
 
-/* Once more after all is filled: then every pointer is met, however the threads went. */
+/*
+ * Reads all pages until a pass begins after the last fill. The last pass reads every pointer in any
+ * schedule.
+ */
 static void *read_all(void *arg)
 {
     unsigned char bytes[PAGE];
@@ -90,7 +95,7 @@ static void fill_and_read(void)
     struct ext2dax_model *model;
     pthread_t threads[2];
 
-    must(ext2dax_heap_open(1 << 20, &plugs.memory) == 0 && ext2dax_format(&plugs.memory, &format, NULL) == 0,
+    must(ext2dax_memory_open_heap(1 << 20, &plugs.memory) == 0 && ext2dax_format(&plugs.memory, &format, NULL) == 0,
          "no image");
     model = ext2dax_model_open(&plugs.memory, plugs.locks, PAGE, 3);
     must(model != NULL, "no model");
@@ -110,7 +115,7 @@ static void fill_and_read(void)
     ext2dax_inode_put(root);
     must(ext2dax_unmount(mount) == 0, "unmount failed");
     ext2dax_model_close(model);
-    ext2dax_heap_close(&plugs.memory);
+    ext2dax_memory_close_heap(&plugs.memory);
 }
 
 /* ---- counting under a lock ---- */
@@ -122,7 +127,7 @@ static long counted;
 
 static void *count(void *arg)
 {
-    struct ext2dax_locks locks = e2d_explored_locks();
+    struct ext2dax_locks locks = e2dt_explored_locks();
 
     (void)arg;
     for (int i = 0; i < 1000; i++) {
@@ -135,7 +140,7 @@ static void *count(void *arg)
 
 static void count_together(void)
 {
-    struct ext2dax_locks locks = e2d_explored_locks();
+    struct ext2dax_locks locks = e2dt_explored_locks();
     pthread_t threads[2];
 
     must(locks.ops->init(locks.ctx, &lock, EXT2DAX_LOCK_FS, 0) == 0, "no lock");
@@ -155,11 +160,11 @@ static void count_together(void)
 
 #endif
 
-/* ---- what is to be seen ---- */
+/* ---- checking the output ---- */
 
 static const char *self;
 
-/* Runs this program with a mutant; true: the sanitizer spoke of a data race. */
+/* Runs this program with a mutant. Returns whether the sanitizer reported a data race. */
 static bool race_reported(const char *mutant)
 {
     char command[600], line[400];
@@ -213,8 +218,6 @@ int main(int argc, char **argv)
 {
     Suite *suite;
     TCase *cases;
-    SRunner *runner;
-    int failed;
 
     if (argc == 2) {
         must(ext2dax_mutant_activate(argv[1]) == 0, "no such mutant");
@@ -222,20 +225,12 @@ int main(int argc, char **argv)
         count_together();
         return 0;
     }
-    if (!RACE_DETECTOR) {
-        printf("skipped: the order of memory accesses is for ThreadSanitizer to see, and this is built without it\n");
-        return 77;
-    }
+    if (!RACE_DETECTOR)
+        return skip("the order of memory accesses is for ThreadSanitizer to see, and this is built without it");
     self = argv[0];
     suite = suite_create("memory order");
-    cases = tcase_create("mutants");
-    tcase_set_timeout(cases, 120);
+    cases = add_case(suite, "mutants", 120);
     tcase_add_test(cases, nothing_is_reported_where_nothing_is_broken);
     tcase_add_test(cases, every_order_is_missed);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

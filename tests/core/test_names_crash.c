@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names and the order of stores: how many fences each call takes, what a crash at any of them (or between) leaves for
- * e2fsck -p, and what a fence that fails leaves in memory.
+ * Tests names and the store order. Checks the number of fences of each call, the repair by e2fsck
+ * -p after a crash at or between the fences, and the state in memory after a failed fence.
  */
+#include "../runner.h"
 #include "names_fixture.h"
 
 #include <stdio.h>
@@ -12,11 +13,14 @@
 
 #include "ext2dax/testkit/checker.h"
 
-#define INDEXED 800 /* more blocks of 1 KiB than one block of an index names */
+#define INDEXED 800 /* more 1 KiB blocks than a single index block can name */
 
 static struct fixture f, original;
 
-/* An image with room in the root, a directory whose only block is full, hard links and, indexed, 800 long names. */
+/*
+ * Makes an image with room in the root, a directory whose only block is full, hard links, and an
+ * indexed directory of 800 long names.
+ */
 static void make_original(void)
 {
     struct fixture tree;
@@ -29,7 +33,7 @@ static void make_original(void)
             tree.path, tree.path, tree.path, INDEXED - 1),
         0);
     fixture_open(&original, 1024, "-b 1024 -N 1200 -O dir_index -d %s.d", tree.path);
-    /* It is e2fsck -D that makes an index; its exit status says that it changed something. */
+    /* e2fsck -D makes the index. Its exit status 1 reports a change. */
     ck_assert_int_le(run(&original, "PATH=$PATH:/usr/sbin:/sbin; e2fsck -fyD %s", original.path), 1);
     fixture_close(&tree);
 }
@@ -56,7 +60,12 @@ static const char *full_name(char *name, unsigned i)
     return name;
 }
 
-/* ---- how many fences ---- */
+static bool has_index(const struct ext2dax_inode *directory)
+{
+    return (raw32(directory->disk->flags) & EXT2DAX_FL_INDEX) != 0;
+}
+
+/* ---- number of fences ---- */
 
 #define COSTS(count, call)                                                                                             \
     do {                                                                                                               \
@@ -69,6 +78,7 @@ START_TEST(test_fences)
 {
     struct ext2dax_inode *root = find(&f, "/"), *full = find(&f, "/full"), *indexed = find(&f, "/indexed"), *held;
     char name[256];
+    unsigned i;
 
     COSTS(0, exists(root, "one"));
     COSTS(0, count_entries(indexed));
@@ -82,8 +92,16 @@ START_TEST(test_fences)
     COSTS(1, ext2dax_inode_put(held));
     COSTS(4, create(full, full_name(name, 5)));
     COSTS(3, create(full, full_name(name, 6)));
-    COSTS(1 + 3, create(indexed, "first change"));
-    COSTS(3, create(indexed, "second change"));
+    COSTS(3, create(indexed, "in its leaf"));
+    COSTS(3, ck_assert_int_eq(try_unlink(indexed, "in its leaf"), 0));
+    ck_assert(has_index(indexed));
+    for (i = INDEXED; has_index(indexed); i++) {
+        uintptr_t before = fences(&f);
+
+        create(indexed, full_name(name, i));
+        ck_assert_uint_eq(fences(&f) - before, has_index(indexed) ? 3 : 1 + 3);
+    }
+    COSTS(3, create(indexed, "without an index"));
     ext2dax_inode_put(root);
     ext2dax_inode_put(full);
     ext2dax_inode_put(indexed);
@@ -94,21 +112,22 @@ END_TEST
 START_TEST(test_index_is_given_up)
 {
     struct ext2dax_inode *indexed = find(&f, "/indexed");
-    struct ext2dax_stat figures;
     char name[256];
     unsigned i;
 
-    ext2dax_stat(indexed, &figures);
-    ck_assert_uint_ne(figures.flags & EXT2DAX_FL_INDEX, 0);
+    ck_assert(has_index(indexed));
     ck_assert_uint_eq(count_entries(indexed), INDEXED);
-    /* The index' own root (behind "..") shows how deep it is: more than one level below it. */
+    /*
+     * The index root, after "..", holds the depth of the index. At least one level is below the
+     * root.
+     */
     ck_assert_uint_ge(raw_block(&f, indexed->number, 0)[30], 1);
-    if (_i == 0)
-        create(indexed, "new");
-    else
+    for (i = INDEXED; _i == 0 && has_index(indexed); i++)
+        create(indexed, full_name(name, i));
+    if (_i == 1) {
         ck_assert_int_eq(try_unlink(indexed, full_name(name, 300)), 0);
-    ext2dax_stat(indexed, &figures);
-    ck_assert_uint_eq(figures.flags & EXT2DAX_FL_INDEX, 0);
+        ck_assert(has_index(indexed));
+    }
     check_clean(&f);
     for (i = 0; i < INDEXED; i += 7)
         (void)try_unlink(indexed, full_name(name, i));
@@ -126,7 +145,7 @@ END_TEST
 #define EPOCHS_MAX 16
 
 struct recording {
-    unsigned char *at[EPOCHS_MAX]; /* the image as of each fence; [0]: before the call */
+    unsigned char *at[EPOCHS_MAX]; /* the image at each fence, with [0] before the call */
     unsigned count;
 };
 
@@ -140,8 +159,9 @@ static void record(struct fixture *fixture)
 }
 
 /*
- * e2fsck -p mends this state by itself, and what the call was not about is still there. `there`, `gone`: what a call that
- * has returned promises, if it has.
+ * Checks that e2fsck -p repairs the image without help, and that files not touched by the call
+ * still exist. `there` is a name which must exist after the call returned, and `gone` one which
+ * must not. Either may be NULL.
  */
 static void mends(const unsigned char *image, const char *what, unsigned epoch, const char *there, const char *gone)
 {
@@ -169,7 +189,10 @@ static void mends(const unsigned char *image, const char *what, unsigned epoch, 
     }
 }
 
-/* Every state between two fences: those 8-byte words that changed reached the memory, or did not, in any mixture. */
+/*
+ * Checks random states between two fences. In each of the `mixtures` states, every changed 8-byte
+ * word has either reached memory or not. Checks the complete state last.
+ */
 static void crash_between(const unsigned char *from, const unsigned char *to, unsigned mixtures, uint32_t *state,
                           const char *what, unsigned epoch)
 {
@@ -206,7 +229,10 @@ static void do_create_growing(void)
     ext2dax_inode_put(full);
 }
 
-/* The block that a name added outlives it as one unused entry, which the next name takes over. */
+/*
+ * Reuses an unused dirent. Removing the name which extended the directory leaves its block with a
+ * single unused dirent, and the next name takes it.
+ */
 static void do_create_in_unused(void)
 {
     struct ext2dax_inode *full = find(&f, "/full");
@@ -288,9 +314,12 @@ START_TEST(test_crashes)
 }
 END_TEST
 
-/* ---- a fence that fails ---- */
+/* ---- failed fences ---- */
 
-/* What fails is not there, in memory; what was there stays; nothing changes any more. */
+/*
+ * A create failed by a fence leaves no name in memory, and a failed unlink keeps its name. Later
+ * changes fail.
+ */
 START_TEST(test_failed_fence)
 {
     struct ext2dax_inode *root = find(&f, "/"), *full = find(&f, "/full");
@@ -329,23 +358,15 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("names and the order of stores");
-    TCase *order = tcase_create("order");
-    SRunner *runner;
-    int failed;
+    TCase *order = add_case(suite, "order", 120);
 
     if (!fixture_tools())
-        return 77;
+        return SKIPPED;
     tcase_add_unchecked_fixture(order, make_original, close_original);
     tcase_add_checked_fixture(order, open_fixture, close_fixture);
     tcase_add_test(order, test_fences);
     tcase_add_loop_test(order, test_index_is_given_up, 0, 2);
     tcase_add_loop_test(order, test_crashes, 0, (int)(sizeof(calls) / sizeof(calls[0])));
     tcase_add_loop_test(order, test_failed_fence, 0, 8);
-    suite_add_tcase(suite, order);
-    tcase_set_timeout(order, 120);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Names on real images: what lookup and readdir say is what debugfs says. */
+/* Compares lookup and readdir on real images with debugfs. */
+#include "../runner.h"
 #include "names_fixture.h"
 
 #include <stdio.h>
@@ -43,7 +44,7 @@ START_TEST(test_agrees_with_debugfs)
 }
 END_TEST
 
-/* What a cookie remembers while names come and go around it. */
+/* A listing continued by its cookie while names are created and removed. */
 struct listing {
     unsigned char seen[400];
     unsigned stop_after;
@@ -176,7 +177,7 @@ START_TEST(test_paths)
     ck_assert_int_eq(try_unlink(link, "x"), -EXT2DAX_ENOTDIR);
     ext2dax_inode_put(link);
 
-    /* No memory at every step of a path with links. */
+    /* Fails each allocation of a path walk with symlinks once. */
     for (long n = 0;; n++) {
         int number;
 
@@ -194,21 +195,13 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("names: looking");
-    TCase *looking = tcase_create("looking");
-    SRunner *runner;
-    int failed;
+    TCase *looking = add_case(suite, "looking", 60);
 
     if (!fixture_tools())
-        return 77;
+        return SKIPPED;
     tcase_add_checked_fixture(looking, NULL, close_fixture);
     tcase_add_loop_test(looking, test_agrees_with_debugfs, 0, 4);
     tcase_add_test(looking, test_cookies);
     tcase_add_test(looking, test_paths);
-    tcase_set_timeout(looking, 60);
-    suite_add_tcase(suite, looking);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two threads that create and unlink, in one directory and in two, beside two that look: nothing is lost, nothing is
- * there twice, and the image is clean.
+ * Two threads create and unlink names, in the same directory or in two, while two more threads look
+ * names up. No name is lost or duplicated, and the image is clean. Then three threads change a tree
+ * of directories.
  */
+#include "../runner.h"
 #include "names_fixture.h"
 
 #include <pthread.h>
@@ -21,7 +23,7 @@ struct worker {
     unsigned id, turns;
     bool there[NAMES];
     unsigned wrong;
-    uint32_t *stop; /* for those that look: atomic */
+    uint32_t *stop; /* atomic, used by the lookup threads */
 };
 
 static void *change(void *arg)
@@ -35,7 +37,9 @@ static void *change(void *arg)
         int error;
 
         i = noise(&state) % NAMES;
-        /* Long names: the directory grows and shrinks its free space all the time. */
+        /*
+         * The names are long, so the directory is extended and its free space changes all the time.
+         */
         snprintf(name, sizeof(name), "%u-%0*u", w->id, 20 + (int)(i * 2), i);
         error = w->there[i] ? try_unlink(w->directory, name) : try_create(w->directory, name);
         if (error != 0)
@@ -75,7 +79,7 @@ static void *look(void *arg)
 
 static const char *const backends[] = {"atomic_ops", "pthread"};
 
-/* _i: bit 0 the backend, bit 1 whether the two share a directory. */
+/* _i selects the lock backend by bit 0, and a shared directory by bit 1. */
 START_TEST(test_two_threads)
 {
     struct ext2dax_locks locks = ext2dax_locks_by_name(backends[_i & 1]);
@@ -131,21 +135,186 @@ START_TEST(test_two_threads)
 }
 END_TEST
 
+/* ---- trees of directories changed by several threads ---- */
+
+#define DIRECTORIES 6
+#define MOVERS      3
+
+struct mover {
+    struct ext2dax_inode *root;
+    unsigned id, turns, wrong, done;
+};
+
+/* Any of these results is right while other threads change the same names. */
+static bool is_expected(int error)
+{
+    return error == 0 || error == -EXT2DAX_ENOENT || error == -EXT2DAX_EEXIST || error == -EXT2DAX_ENOTEMPTY ||
+           error == -EXT2DAX_EINVAL || error == -EXT2DAX_ENOTDIR || error == -EXT2DAX_EISDIR ||
+           error == -EXT2DAX_ENOSPC;
+}
+
+/* Returns a directory of a random path of up to three names, or the root. */
+static struct ext2dax_inode *random_directory(struct mover *w, uint32_t *state)
+{
+    struct ext2dax_inode *at = w->root, *next;
+
+    ext2dax_inode_hold(at);
+    for (unsigned depth = noise(state) % 4; depth > 0; depth--) {
+        char name = (char)('a' + noise(state) % DIRECTORIES);
+
+        if (ext2dax_lookup(at, &name, 1, &next) != 0)
+            break;
+        ext2dax_inode_put(at);
+        at = next;
+    }
+    return at;
+}
+
+/* Makes, removes, moves and exchanges directories and files with few names, so threads collide. */
+static void *move_around(void *arg)
+{
+    struct mover *w = arg;
+    uint32_t state = 1234 + w->id * 77;
+
+    for (unsigned turn = 0; turn < w->turns; turn++) {
+        struct ext2dax_inode *from = random_directory(w, &state), *to = random_directory(w, &state);
+        char old = (char)('a' + noise(&state) % DIRECTORIES), new = (char)('a' + noise(&state) % DIRECTORIES);
+        int error;
+
+        switch (noise(&state) % 8) {
+        case 0:
+        case 1:
+            error = ext2dax_mkdir(from, &old, 1, 0755, 0, 0, NULL);
+            break;
+        case 2:
+            error = ext2dax_mknod(from, &old, 1, EXT2DAX_S_IFREG | 0644, 0, 0, 0, 0, NULL);
+            break;
+        case 3:
+            error = ext2dax_rmdir(from, &old, 1);
+            break;
+        case 4:
+            error = ext2dax_unlink(from, &old, 1);
+            break;
+        case 5:
+            error = ext2dax_rename(from, &old, 1, to, &new, 1, EXT2DAX_RENAME_EXCHANGE);
+            break;
+        default:
+            error = ext2dax_rename(from, &old, 1, to, &new, 1, 0);
+            break;
+        }
+        w->wrong += !is_expected(error);
+        w->done += error == 0;
+        ext2dax_inode_put(from);
+        ext2dax_inode_put(to);
+    }
+    return NULL;
+}
+
+/* No thread waits forever, no error is unexpected, and the tree is clean and can be removed. */
+START_TEST(test_moving_trees)
+{
+    struct ext2dax_locks locks = ext2dax_locks_by_name(backends[_i]);
+    struct mover movers[MOVERS];
+    pthread_t threads[MOVERS];
+    unsigned done = 0;
+
+    if (!locks.ops) {
+        fprintf(stderr, "lock backend %s is not built in: not tried\n", backends[_i]);
+        return;
+    }
+    fixture_open(&f, 8192, "-b 1024 -N 1024");
+    ck_assert_int_eq(fixture_try_mount(&f, locks, 0), 0);
+    for (unsigned i = 0; i < MOVERS; i++) {
+        memset(&movers[i], 0, sizeof(movers[i]));
+        movers[i].root = find(&f, "/");
+        movers[i].id = i;
+        movers[i].turns = getenv("EXT2DAX_UNDER_VALGRIND") ? 400 : 20000;
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, move_around, &movers[i]), 0);
+    }
+    for (unsigned i = 0; i < MOVERS; i++) {
+        pthread_join(threads[i], NULL);
+        ck_assert_uint_eq(movers[i].wrong, 0);
+        done += movers[i].done;
+        ext2dax_inode_put(movers[i].root);
+    }
+    ck_assert_uint_gt(done, MOVERS * 10);
+    ck_assert_uint_eq(f.reports, 0);
+    check_clean(&f);
+    fixture_unmount(&f);
+    check_clean(&f);
+    fixture_close(&f);
+}
+END_TEST
+
+/* ---- a name replaced again and again ---- */
+
+static void *look_always(void *arg)
+{
+    struct worker *w = arg;
+    struct ext2dax_inode *inode;
+
+    while (__atomic_load_n(w->stop, __ATOMIC_ACQUIRE) == 0) {
+        if (ext2dax_lookup(w->directory, "target", 6, &inode) != 0)
+            w->wrong++;
+        else
+            ext2dax_inode_put(inode);
+    }
+    return NULL;
+}
+
+/* A lookup of a name which renames replace finds the old or the new inode at any time. */
+START_TEST(test_replaced_name)
+{
+    struct ext2dax_locks locks = ext2dax_locks_by_name(backends[_i]);
+    struct worker looker;
+    pthread_t thread;
+    uint32_t stop = 0;
+    unsigned turns = getenv("EXT2DAX_UNDER_VALGRIND") ? 100 : 2000;
+    struct ext2dax_inode *in;
+
+    if (!locks.ops) {
+        fprintf(stderr, "lock backend %s is not built in: not tried\n", backends[_i]);
+        return;
+    }
+    fixture_open(&f, 2048, "-b 1024 -N 512");
+    ck_assert_int_eq(fixture_try_mount(&f, locks, 0), 0);
+    memset(&looker, 0, sizeof(looker));
+    looker.directory = find(&f, "/");
+    looker.stop = &stop;
+    ck_assert_int_eq(ext2dax_mkdir(looker.directory, "in", 2, 0755, 0, 0, &in), 0);
+    create(looker.directory, "target");
+    ck_assert_int_eq(pthread_create(&thread, NULL, look_always, &looker), 0);
+    for (unsigned turn = 0; turn < turns; turn++) {
+        struct ext2dax_inode *from = turn % 2 == 0 ? in : looker.directory;
+
+        create(from, "source");
+        ck_assert_int_eq(ext2dax_rename(from, "source", 6, looker.directory, "target", 6,
+                                        turn % 3 == 0 ? EXT2DAX_RENAME_EXCHANGE : 0),
+                         0);
+        if (turn % 3 == 0)
+            ck_assert_int_eq(try_unlink(from, "source"), 0);
+    }
+    __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+    pthread_join(thread, NULL);
+    ck_assert_uint_eq(looker.wrong, 0);
+    ck_assert_uint_eq(f.reports, 0);
+    ext2dax_inode_put(in);
+    ext2dax_inode_put(looker.directory);
+    check_clean(&f);
+    fixture_unmount(&f);
+    fixture_close(&f);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("names from two threads");
-    TCase *threads = tcase_create("threads");
-    SRunner *runner;
-    int failed;
+    TCase *threads = add_case(suite, "threads", 120);
 
     if (!fixture_tools())
-        return 77;
+        return SKIPPED;
     tcase_add_loop_test(threads, test_two_threads, 0, 4);
-    suite_add_tcase(suite, threads);
-    tcase_set_timeout(threads, 120);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    tcase_add_loop_test(threads, test_moving_trees, 0, 2);
+    tcase_add_loop_test(threads, test_replaced_name, 0, 2);
+    return run_suite(suite);
 }

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What each call costs in fences: the table of the store order, row by row, printed as it is measured. A row repeats
- * for every window that a call adds blocks to, and has one more where the size's high word changes.
+ * Measures the fences of each call and compares them with the table of the store order. Prints each
+ * row as measured. A call takes the fences of a row once per PMD range to which the call adds
+ * blocks, and one more fence where the high word of the size changes.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
-#include "endian.h"
+#include "../runner.h"
+#include "fixture.h"
+#include "base/endian.h"
 #include "ext2dax/hosted/host.h"
 #include "ext2dax/hosted/lock.h"
 #include "ext2dax/hosted/memory.h"
 
-#define B          1024ull /* a block, and a page */
-#define W          (8 * B) /* a window */
+#define B          1024ull /* a block and a page */
+#define W          (8 * B) /* a PMD range */
 #define IND        (12 * B)
 #define DIND       (268 * B)
 #define TIND       (65804 * B)
@@ -24,7 +26,7 @@
 #define LARGEST_4K 2196873666560ull
 
 static struct bench bench;
-static struct ext2dax_inode *file; /* NULL: gone */
+static struct ext2dax_inode *file; /* NULL after the file is gone */
 static char buffer[4 * W];
 
 static void nothing(uint64_t at, size_t length)
@@ -70,6 +72,16 @@ static void fsync_file(uint64_t at, size_t length)
     ck_assert_int_eq(ext2dax_fsync(file), 0);
 }
 
+static void fsync_part(uint64_t at, size_t length)
+{
+    ck_assert_int_eq(ext2dax_fsync_range(file, at, length), 0);
+}
+
+static void zero(uint64_t at, size_t length)
+{
+    ck_assert_int_eq(ext2dax_zero_range(file, at, length), 0);
+}
+
 static void write_in_place(uint64_t at, size_t length)
 {
     write_at(at, length);
@@ -77,9 +89,32 @@ static void write_in_place(uint64_t at, size_t length)
     write_at(at, length);
 }
 
+static void zero_in_place(uint64_t at, size_t length)
+{
+    write_at(at, length);
+    fsync_file(at, length);
+    zero(at, length);
+}
+
+static void set_attributes(uint64_t at, size_t length)
+{
+    struct ext2dax_attributes wanted = {.size = sizeof wanted,
+                                        .set = EXT2DAX_SET_MODE | EXT2DAX_SET_UID | EXT2DAX_SET_FLAGS,
+                                        .uid = (uint32_t)at,
+                                        .flags = (uint32_t)length};
+
+    ck_assert_int_eq(ext2dax_setattr(file, &wanted), 0);
+}
+
+static void write_synchronously(uint64_t at, size_t length)
+{
+    set_attributes(0, EXT2DAX_FL_SYNC);
+    write_at(at, length);
+}
+
 /* ---- names ---- */
 
-/* `length` names of 200 bytes, four of which fill a block. */
+/* Creates `length` names of 200 bytes. Four of them fill a block. */
 static void create_names(uint64_t at, size_t length)
 {
     struct ext2dax_inode *inode;
@@ -130,7 +165,7 @@ static void write_and_unlink(uint64_t at, size_t length)
     unlink_file(at, length);
 }
 
-/* ---- all of it ---- */
+/* ---- the whole filesystem ---- */
 
 static void sync_all(uint64_t at, size_t length)
 {
@@ -188,7 +223,7 @@ static void store_huge(uint64_t at, size_t length)
     ck_assert(ext2dax_model_entry(map, at / B).huge);
 }
 
-/* A hole below the size, with its zero page entered. */
+/* Makes a hole below the size and maps its zero page. */
 static void load_hole(uint64_t at, size_t length)
 {
     truncate_to(at + length, 0);
@@ -213,7 +248,7 @@ static const struct row {
     void (*call)(uint64_t at, size_t length);
     uint64_t at;
     size_t length;
-    bool whatever; /* costs its fences unordered too */
+    bool whatever; /* costs its fences when unordered too */
 } rows[] = {
     {"read, map, seek", 0, write_at, 0, W, read_at, 0, W, false},
 
@@ -262,6 +297,16 @@ static const struct row {
     {"overwrite in place", 0, write_at, 0, W, write_at, 5, 3 * B, false},
     {"  fsync", 1, write_in_place, 0, W, fsync_file, 0, 0, false},
     {"  the last put, which writes back", 1, write_in_place, 0, B, put_file, 0, 0, false},
+    {"zero in place", 0, write_at, 0, 2 * W, zero, 5, W, false},
+    {"  fsync", 2, zero_in_place, 0, 2 * W, fsync_file, 0, 0, true},
+    {"fsync of a part, in one dirty window", 1, write_in_place, 0, 4 * W, fsync_part, W, B, true},
+    {"  in two", 2, write_in_place, 0, 4 * W, fsync_part, 2 * W - 1, 2, true},
+    {"  in a clean one (the times)", 1, write_in_place, 0, W, fsync_part, W, B, true},
+
+    {"setattr", 1, nothing, 0, 0, set_attributes, 65536, EXT2DAX_FL_NODUMP, false},
+    {"  of equal attributes", 1, set_attributes, 1, 0, set_attributes, 1, 0, false},
+    {"overwrite of a synchronous file", 1, write_synchronously, 0, B, write_at, 0, 10, true},
+    {"  zeroed", 1, write_synchronously, 0, B, zero, 0, 10, true},
 
     {"create", 3, nothing, 0, 0, create_names, 0, 1, false},
     {"  in a directory that must grow", 3 + 1, create_names, 0, 4, create_names, 4, 1, false},
@@ -271,6 +316,7 @@ static const struct row {
 
     {"nothing to change: truncate", 0, write_at, 0, 100, truncate_to, 100, 0, false},
     {"  allocate", 0, write_at, 0, W, allocate, 10, 2 * B, false},
+    {"  zeroing of a hole", 0, write_at, W, B, zero, 10, 3 * B, false},
     {"  punch of a hole", 0, write_at, W, B, punch, 10, 3 * B, false},
     {"  punch past the end", 0, write_at, 0, 100, punch, B, B, false},
     {"  a pin of blocks that are there", 0, write_at, 0, W, pin, 0, W, false},
@@ -348,7 +394,10 @@ START_TEST(every_call_costs_what_its_row_says)
 }
 END_TEST
 
-/* Truncate and punch, however much there is to free and wherever it begins and ends: 2, or 0 where nothing is there. */
+/*
+ * Truncate and punch take 2 fences for any length and position, or 0 where a punch has nothing to
+ * free.
+ */
 START_TEST(no_length_costs_more)
 {
     uint64_t state = 1;
@@ -365,14 +414,14 @@ START_TEST(no_length_costs_more)
             write_at(bench_noise(&state) % (most - W), 1 + bench_noise(&state) % W);
         from = bench_noise(&state) % most;
         to = from + 1 + bench_noise(&state) % (most - from);
-        ext2dax_stat(file, &before);
+        ext2dax_stat(file, &before, sizeof(before));
         fences = bench_fences(&bench);
         if (turn % 2 == 0)
             truncate_to(from, 0);
         else
             punch(from, (size_t)(to - from));
         fences = bench_fences(&bench) - fences;
-        ext2dax_stat(file, &after);
+        ext2dax_stat(file, &after, sizeof(after));
         ck_assert_msg(fences == 2 || (fences == 0 && turn % 2 == 1 && before.sectors == after.sectors),
                       "turn %u: %" PRIuPTR " fences", turn, fences);
         costly += before.sectors - after.sectors > 100;
@@ -396,14 +445,14 @@ END_TEST
 
 /* ---- large_file ---- */
 
-/* An image without the feature, in memory of its own whose fences are looked at. */
+/* An image without the feature, in memory with a fence op which checks the image. */
 static struct {
     struct ext2dax_memory memory;
     struct ext2dax_host host;
     struct ext2dax_mount *mount;
     struct ext2dax_inode *root, *file;
     bool had_feature; /* at the last fence */
-    void *between;    /* room for the image as of a fence with a size past the largest; or NULL */
+    void *between;    /* copy of the image at a fence with a size above the largest, or NULL */
 } large;
 
 static bool has_feature(void)
@@ -427,12 +476,13 @@ static int look(void *ctx)
 static void open_large(void)
 {
     static const struct ext2dax_memory_ops looking = {.size = sizeof looking, .fence = look};
-    struct ext2dax_mount_options options = {.size = sizeof options, .order = EXT2DAX_ORDERED};
+    struct ext2dax_mount_options options = {
+        .size = sizeof options, .order = EXT2DAX_ORDERED, .recover = ext2dax_recover};
     struct ext2dax_plugs plugs = {.locks = ext2dax_locks_default()};
     struct ext2dax_disk_super *super;
 
     memset(&large, 0, sizeof large);
-    ck_assert_int_eq(ext2dax_heap_open(1 << 20, &large.memory), 0);
+    ck_assert_int_eq(ext2dax_memory_open_heap(1 << 20, &large.memory), 0);
     ck_assert_int_eq(ext2dax_format(&large.memory, NULL, NULL), 0);
     super = (void *)((char *)large.memory.base + EXT2DAX_SUPER_OFFSET);
     super->ro_compat.le &= ~e2d_le32(EXT2DAX_RO_COMPAT_LARGE_FILE).le;
@@ -453,7 +503,7 @@ static void close_large(void)
     ck_assert_int_eq(ext2dax_unmount(large.mount), 0);
     ck_assert_int_eq(ext2dax_check_image(large.memory.base, large.memory.size, 0, NULL, NULL, NULL), 0);
     ext2dax_host_close(&large.host);
-    ext2dax_heap_close(&large.memory);
+    ext2dax_memory_close_heap(&large.memory);
 }
 
 START_TEST(the_feature_comes_before_the_size)
@@ -476,7 +526,10 @@ START_TEST(the_feature_comes_before_the_size)
 }
 END_TEST
 
-/* The high word comes first: beside the old low one it can say more than a file may have, and the file is there still. */
+/*
+ * A size which increases is stored high word first. With the old low word the size may exceed the
+ * largest file size. A mount of such an image must still give access to the file.
+ */
 START_TEST(the_size_between_its_words_is_no_reason_to_refuse)
 {
     struct ext2dax_mount_options options = {.size = sizeof options, .flags = EXT2DAX_MOUNT_READ_ONLY};
@@ -488,7 +541,7 @@ START_TEST(the_size_between_its_words_is_no_reason_to_refuse)
     open_large();
     number = large.file->number;
     ck_assert_int_eq(ext2dax_truncate(large.file, 510 * GIB4 + 0xFFFFF000), 0);
-    ck_assert_int_eq(ext2dax_heap_open(1 << 20, &plugs.memory), 0);
+    ck_assert_int_eq(ext2dax_memory_open_heap(1 << 20, &plugs.memory), 0);
     large.between = plugs.memory.base;
     ck_assert_int_eq(ext2dax_truncate(large.file, 511 * GIB4), 0);
     large.between = NULL;
@@ -499,7 +552,7 @@ START_TEST(the_size_between_its_words_is_no_reason_to_refuse)
     ck_assert_int_eq(ext2dax_read(file_between, 511 * GIB4, buffer, 1), 1);
     ext2dax_inode_put(file_between);
     ck_assert_int_eq(ext2dax_unmount(mount), 0);
-    ext2dax_heap_close(&plugs.memory);
+    ext2dax_memory_close_heap(&plugs.memory);
     close_large();
 }
 END_TEST
@@ -507,19 +560,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("order");
-    TCase *all = tcase_create("order");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    TCase *all = add_case(suite, "order", 60);
 
-    tcase_set_timeout(all, 60);
     tcase_add_test(all, every_call_costs_what_its_row_says);
     tcase_add_test(all, no_length_costs_more);
     tcase_add_test(all, without_an_order_only_what_syncs_costs_anything);
     tcase_add_loop_test(all, the_feature_comes_before_the_size, 0, 6);
     tcase_add_test(all, the_size_between_its_words_is_no_reason_to_refuse);
-    suite_add_tcase(suite, all);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pages a machine may have: 4 KiB with 2 MiB windows, 8 KiB with 8 MiB, 16 KiB with 32 MiB, 64 KiB with 512 MiB.
- * What is true of a window in test_fault.c, where windows are small, is true at full size: its first and last page, its
- * neighbours, and what happens to a huge entry when part of it is taken away. The memory is sparse, and a window costs
- * what is touched.
+ * Tests the page sizes of real machines. 4 KiB with PMD ranges of 2 MiB, 8 KiB with 8 MiB, 16 KiB
+ * with 32 MiB, and 64 KiB with 512 MiB. test_fault.c has the same tests with small PMD ranges.
+ * These tests use the full size, the first and last page of a PMD range, its neighbours, and huge
+ * PMDs of which a part is removed. The memory is sparse, so a PMD range costs only the accessed
+ * pages.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
+#include "../runner.h"
+#include "fixture.h"
 
 static const struct pages {
     const char *name;
@@ -17,7 +19,9 @@ static const struct pages {
     {"4K", {.size = (size_t)16 << 20, .block_size = 4096, .page_shift = 12, .huge_order = 9, .sparse = true}},
     {"8K", {.size = (size_t)40 << 20, .block_size = 8192, .page_shift = 13, .huge_order = 10, .sparse = true}},
     {"16K", {.size = (size_t)160 << 20, .block_size = 16384, .page_shift = 14, .huge_order = 11, .sparse = true}},
-    /* What mke2fs chooses, which is not whole windows, in an image of one group. */
+    /*
+     * The group size mke2fs chooses, which is not a multiple of the PMD range, with a single group.
+     */
     {"16K by mke2fs",
      {.size = (size_t)160 << 20,
       .block_size = 16384,
@@ -32,13 +36,13 @@ static const struct pages {
 static struct bench bench;
 static struct ext2dax_inode *file;
 static struct ext2dax_model_map *map;
-static uint64_t page_size, window; /* bytes; pages */
+static uint64_t page_size, window; /* bytes, and pages */
 
 static void open_kind(int kind)
 {
     bench_open(&bench, &kinds[kind].options);
     page_size = bench.page_size;
-    window = bench.window_pages;
+    window = bench.pmd_pages;
     ck_assert_uint_eq(page_size, kinds[kind].options.block_size);
     ck_assert_uint_eq(window, (uint64_t)1 << kinds[kind].options.huge_order);
     file = bench_create(&bench, "file");
@@ -73,7 +77,7 @@ static enum ext2dax_fault_result pmd_fault(uint64_t page, bool write, enum ext2d
     return result;
 }
 
-/* A byte that tells pages, and places in them, apart. */
+/* Returns a byte which differs between pages and between offsets in a page. */
 static unsigned char mark_of(uint64_t offset)
 {
     return (unsigned char)(1 + offset / page_size % 251 + offset % page_size % 3);
@@ -86,7 +90,7 @@ static void store_at(uint64_t offset)
     ck_assert_int_eq(ext2dax_model_write(map, offset, &byte, 1, false, false), EXT2DAX_FAULT_NOPAGE);
 }
 
-/* Through the mapping and by read(), which must not differ. */
+/* Reads a byte through the mapping and with ext2dax_read(), which must agree. */
 static int byte_at(uint64_t offset)
 {
     unsigned char mapped = 0xA5, file_byte = 0x5A;
@@ -104,11 +108,14 @@ static bool is_huge(uint64_t page)
     return entry.kind == EXT2DAX_MODEL_DATA && entry.huge;
 }
 
-/* The only free region is the last; whatever the file had before lies elsewhere. */
+/*
+ * Extends the file to a whole PMD range and claims an aligned extent for it by a PMD write fault.
+ */
 static void claim_window(void)
 {
     ck_assert_int_eq(ext2dax_truncate(file, window * page_size), 0);
-    ck_assert_int_eq(fault(window - 1, false), EXT2DAX_FAULT_NOPAGE); /* a zero page, to be torn down */
+    /* installs a zero page, for the PMD fault to tear down */
+    ck_assert_int_eq(fault(window - 1, false), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(ext2dax_model_entry(map, window - 1).kind, EXT2DAX_MODEL_ZERO);
     ck_assert_int_eq(pmd_fault(window / 2 + 1, true, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
 }
@@ -128,8 +135,8 @@ START_TEST(a_window_is_one_region)
     ck_assert_int_eq(ext2dax_map(file, 0, UINT32_MAX, &run), 0);
     ck_assert_uint_eq(run.length, window);
     ck_assert_uint_eq(run.physical % window, 0);
-    ext2dax_count(bench.mount, &counters);
-    ck_assert_uint_eq(counters.regions_claimed, 1);
+    ext2dax_count(bench.mount, &counters, sizeof(counters));
+    ck_assert_uint_eq(counters.aligned_extents_claimed, 1);
     ck_assert_uint_eq(counters.huge_mapped, 1);
     ck_assert_int_eq(byte_at(0), 0);
     ck_assert_int_eq(byte_at(window * page_size - 1), 0);
@@ -153,7 +160,9 @@ START_TEST(fsync_protects_a_whole_window)
     ck_assert_int_eq(ext2dax_fsync(file), 0);
     ck_assert(!ext2dax_model_entry(map, 0).writable && !ext2dax_model_entry(map, window - 1).writable);
     ck_assert(is_huge(0) && is_huge(window - 1));
-    /* One page written again takes the entry apart; it is protected again all the same. */
+    /*
+     * A store to a single page splits the huge PMD. The next fsync write-protects the page again.
+     */
     store_at((window - 1) * page_size + 7);
     ck_assert(!ext2dax_model_entry(map, 0).writable && ext2dax_model_entry(map, window - 1).writable);
     ck_assert_int_eq(ext2dax_fsync(file), 0);
@@ -183,7 +192,7 @@ START_TEST(truncate_in_a_huge_window)
     bench_check(&bench);
     ck_assert_int_eq(byte_at(end - 1), mark_of(end - 1));
     ck_assert_int_eq(pmd_fault(0, true, EXT2DAX_FALLBACK_RANGE), EXT2DAX_FAULT_FALLBACK);
-    /* What was cut away never comes back. */
+    /* Removed bytes never reappear. */
     ck_assert_int_eq(ext2dax_truncate(file, window * page_size), 0);
     ck_assert_int_eq(byte_at(end), 0);
     ck_assert_int_eq(byte_at((cut + 1) * page_size), 0);
@@ -209,7 +218,7 @@ START_TEST(punch_in_a_huge_window)
     ck_assert_int_eq(byte_at(gone * page_size + 1), 0);
     ck_assert_int_eq(byte_at(gone * page_size - 1), mark_of(gone * page_size - 1));
     ck_assert_int_eq(byte_at((gone + 1) * page_size), mark_of((gone + 1) * page_size));
-    /* The hole is filled again in the place that the window kept for it. */
+    /* A store to the hole allocates the block at the same place in the aligned extent. */
     store_at(gone * page_size + 1);
     ck_assert_int_eq(ext2dax_map(file, 0, UINT32_MAX, &run), 0);
     ck_assert_uint_eq(run.length, window);
@@ -217,7 +226,10 @@ START_TEST(punch_in_a_huge_window)
 }
 END_TEST
 
-/* A file that only grows is packed in its first window; every page of it is small, and read faults enter whole runs. */
+/*
+ * A file extended by a single write is packed into its first PMD range. Its pages are mapped small,
+ * and a read fault maps the whole run.
+ */
 START_TEST(small_pages)
 {
     unsigned char *bytes;
@@ -234,7 +246,10 @@ START_TEST(small_pages)
         ck_assert_int_eq(ext2dax_model_entry(map, page).kind, EXT2DAX_MODEL_DATA);
     ck_assert_int_eq(fault(5, false), EXT2DAX_FAULT_SIGBUS);
     ck_assert(!is_huge(1));
-    /* Growing zeroes the tail that a mapped store may have filled. */
+    /*
+     * Extending the file zeroes the tail of the last page, where a mapped store may have left
+     * bytes.
+     */
     ck_assert_int_eq(fault(4, true), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(ext2dax_model_write(map, page_size * 5 - 1, "x", 1, false, false), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(ext2dax_truncate(file, page_size * 6), 0);
@@ -246,7 +261,7 @@ START_TEST(small_pages)
 }
 END_TEST
 
-/* An image of another block size than the machine's page is read and written, and never mapped. */
+/* An image whose block size differs from the page size can be read and written, but not mapped. */
 START_TEST(other_blocks_fall_back)
 {
     struct bench_options options = kinds[_i].options;
@@ -256,7 +271,7 @@ START_TEST(other_blocks_fall_back)
     options.blocks_per_group = 0;
     options.size = (size_t)16 << 20;
     bench_open(&bench, &options);
-    ck_assert_uint_eq(bench.window_pages, 0);
+    ck_assert_uint_eq(bench.pmd_pages, 0);
     file = bench_create(&bench, "file");
     map = ext2dax_model_map(bench.model, file, 0, 8, true, true);
     ck_assert_int_eq(ext2dax_write(file, 0, "text", 4), 4);
@@ -271,20 +286,13 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("pages");
-    TCase *all = tcase_create("pages");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    TCase *all = add_case(suite, "pages", 60);
 
-    tcase_set_timeout(all, 60);
     tcase_add_loop_test(all, a_window_is_one_region, 0, KINDS);
     tcase_add_loop_test(all, fsync_protects_a_whole_window, 0, KINDS);
     tcase_add_loop_test(all, truncate_in_a_huge_window, 0, KINDS);
     tcase_add_loop_test(all, punch_in_a_huge_window, 0, KINDS);
     tcase_add_loop_test(all, small_pages, 0, KINDS);
     tcase_add_loop_test(all, other_blocks_fall_back, 0, KINDS);
-    suite_add_tcase(suite, all);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

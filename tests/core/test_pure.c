@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The pure helpers against the plainest way to say the same: bits one by one, division by the operator, trees counted. */
+/*
+ * Compares the pure helpers with the simplest equivalent. Bits one by one, division by the
+ * operator, and trees by counting.
+ */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,12 +13,18 @@
 #include "ext2dax/error.h"
 #include "ext2dax/version.h"
 
-#include "bitmap.h"
-#include "group.h"
-#include "path.h"
-#include "super.h"
+#include "base/bitmap.h"
+#include "base/divide.h"
+#include "base/time.h"
+#include "base/endian.h"
+#include "disk/attributes.h"
+#include "disk/group.h"
+#include "tree/block_path.h"
+#include "disk/super.h"
 
-/* Check writes a record at each of its assertions: too slow for millions of them. */
+#include "../runner.h"
+
+/* Check records each of its assertions, too slow for millions of assertions. */
 #define EXPECT(condition)                                                                                              \
     do {                                                                                                               \
         if (!(condition))                                                                                              \
@@ -49,8 +58,9 @@ static uint32_t plain_next(const uint8_t *map, uint32_t from, uint32_t end, bool
 }
 
 /*
- * A map of `bits` bits that ends where a page without access begins, so that a load past its end ends the test; its start
- * is at any address. Mostly ones, mostly zeroes, or mixed.
+ * Returns a random bitmap of `bits` bits. The bitmap ends at a page without access, so a load past
+ * its end aborts the test, and starts at any alignment. The bits are mostly ones, mostly zeroes, or
+ * mixed.
  */
 static uint8_t *random_map(uint32_t bits)
 {
@@ -146,6 +156,24 @@ static void divides(uint32_t n, uint32_t d)
         ck_abort_msg("%u / %u", n, d);
 }
 
+/* Sets the bit with the largest number, in a bitmap of 512 MiB of which few pages are accessed. */
+START_TEST(the_largest_bit)
+{
+    uint8_t *map = sizeof(size_t) > 4 ? calloc(1, (size_t)1 << 29) : NULL;
+
+    if (!map)
+        return;
+    e2d_set_bit(map, UINT32_MAX);
+    e2d_set_bit(map, UINT32_MAX);
+    e2d_set_bit(map, 9);
+    ck_assert(e2d_bit(map, UINT32_MAX) && !e2d_bit(map, UINT32_MAX - 1));
+    ck_assert_uint_eq(map[0], 0);
+    ck_assert_uint_eq(map[1], 2);
+    ck_assert_uint_eq(map[((size_t)1 << 29) - 1], 0x80);
+    free(map);
+}
+END_TEST
+
 START_TEST(division_is_exact)
 {
     for (uint32_t d = 1; d < 2000; d++) {
@@ -155,7 +183,7 @@ START_TEST(division_is_exact)
             divides(UINT32_MAX - n, d);
         }
     }
-    /* Around every multiple of a power of two, as numerator and as divisor. */
+    /* Values around every power of two, as numerator and as divisor. */
     for (unsigned k = 0; k < 32; k++) {
         for (uint32_t j = 0; j < 5; j++) {
             uint32_t d = ((uint32_t)1 << k) + j - 2;
@@ -199,7 +227,10 @@ static struct ext2dax_mount *geometry(unsigned block_shift)
     return &m;
 }
 
-/* Where a block hangs, and back: the logical block again from depth, slot and indices, by multiplication. */
+/*
+ * Checks the path of a logical block. Computes the block number again from depth, slot and indices
+ * by multiplication.
+ */
 static void path_is_right(const struct ext2dax_mount *m, uint64_t logical)
 {
     uint64_t p = m->pointers, base[4] = {0, 12, 12 + p, 12 + p + p * p}, again = 0;
@@ -265,7 +296,10 @@ END_TEST
 
 /* ---- groups ---- */
 
-/* Descriptor blocks behind every superblock copy below the first meta group; from there on one, in three places. */
+/*
+ * Descriptor blocks follow every superblock copy below the first meta group. From the first meta
+ * group on, each meta group has a single descriptor block, with copies in three of its groups.
+ */
 START_TEST(heads_around_the_first_meta_group)
 {
     struct ext2dax_mount *m = geometry(10);
@@ -319,7 +353,7 @@ START_TEST(copies_of_the_superblock)
         }
         EXPECT(e2d_has_super(m, group) == (group <= 1 || rest == 1));
     }
-    ck_assert(e2d_has_super(m, 3486784401u)); /* 3^20, the largest below 2^32 */
+    ck_assert(e2d_has_super(m, 3486784401u)); /* 3^20, the largest power of 3 below 2^32 */
     ck_assert(!e2d_has_super(m, 3486784402u));
     ck_assert(!e2d_has_super(m, UINT32_MAX));
 }
@@ -337,11 +371,12 @@ START_TEST(largest_file_of_each_block_size)
 }
 END_TEST
 
-/* ---- words ---- */
+/* ---- messages ---- */
 
 START_TEST(errors_in_words)
 {
-    static const int known[] = {1, 2, 5, 6, 11, 12, 14, 16, 17, 20, 21, 22, 27, 28, 30, 31, 36, 39, 40, 75, 95, 117};
+    static const int known[] = {1,  2,  5,  6,  11, 12, 14, 16, 17, 18, 20, 21, 22,
+                                27, 28, 30, 31, 34, 36, 39, 40, 61, 75, 95, 117};
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         ck_assert_str_ne(ext2dax_strerror(known[i]), "unknown error");
@@ -408,29 +443,146 @@ START_TEST(time_is_never_an_inode_number)
 
     m->inodes = 5000;
     m->host_ops.now = NULL;
-    ck_assert_uint_eq(e2d_now(m), 5000);
+    ck_assert_uint_eq(e2d_dtime(m, e2d_now(m)), 5000);
     m->host_ops.now = clock_of_test;
     clock_value = -1;
-    ck_assert_uint_eq(e2d_now(m), 5000);
+    ck_assert_uint_eq(e2d_dtime(m, e2d_now(m)), 5000);
     clock_value = 4999;
-    ck_assert_uint_eq(e2d_now(m), 5000);
+    ck_assert_uint_eq(e2d_dtime(m, e2d_now(m)), 5000);
     clock_value = 5001;
-    ck_assert_uint_eq(e2d_now(m), 5001);
+    ck_assert_uint_eq(e2d_dtime(m, e2d_now(m)), 5001);
+    clock_value = 0x80000000;
+    ck_assert_uint_eq(e2d_dtime(m, e2d_now(m)), 0x80000000u);
     clock_value = (int64_t)1 << 40;
-    ck_assert_uint_eq(e2d_now(m), 0x7FFFFFFF);
+    ck_assert_uint_eq(e2d_dtime(m, e2d_now(m)), 0xFFFFFFFFu);
     m->inodes = 0xF0000000u;
-    ck_assert_uint_eq(e2d_now(m), 0xF0000000u);
+    clock_value = 5001;
+    ck_assert_uint_eq(e2d_dtime(m, e2d_now(m)), 0xF0000000u);
+}
+END_TEST
+
+/* Each row has a device number and the first two block pointers. */
+START_TEST(device_numbers_as_in_the_image)
+{
+    static const struct {
+        uint32_t major, minor, old, new;
+    } rows[] = {
+        {1, 3, 0x103, 0},
+        {255, 255, 0xFFFF, 0},
+        {0, 0, 0, 0},
+        {0, 1, 1, 0},
+        {256, 0, 0, 0x10000},
+        {0, 256, 0, 0x100000},
+        {8, 0x12345, 0, 0x12300845},
+        {4095, 1048575, 0, 0xFFFFFFFF},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct ext2dax_disk_inode disk = {.mode = e2d_le16(EXT2DAX_S_IFCHR)};
+        struct ext2dax_inode inode = {.mount = geometry(12), .disk = &disk, .mode = EXT2DAX_S_IFCHR};
+        struct ext2dax_stat figures;
+
+        inode.mount->inode_size = sizeof(disk);
+        e2d_fill_device(&disk, rows[i].major, rows[i].minor);
+        ck_assert_uint_eq(e2d_get32(disk.block[0]), rows[i].old);
+        ck_assert_uint_eq(e2d_get32(disk.block[1]), rows[i].new);
+        ext2dax_stat(&inode, &figures, sizeof(figures));
+        ck_assert_uint_eq(figures.device_major, rows[i].major);
+        ck_assert_uint_eq(figures.device_minor, rows[i].minor);
+    }
+}
+END_TEST
+
+static struct ext2dax_time time_value;
+static void fine_clock_of_test(void *ctx, struct ext2dax_time *now)
+{
+    (void)ctx;
+    *now = time_value;
+}
+
+START_TEST(present_of_the_host)
+{
+    struct ext2dax_mount *m = geometry(12);
+    struct ext2dax_time now;
+
+    m->host_ops.now = NULL;
+    now = e2d_time_decode(e2d_now(m));
+    ck_assert_int_eq(now.seconds, 0);
+    ck_assert_uint_eq(now.nanoseconds, 0);
+    m->host_ops.now = clock_of_test;
+    clock_value = 1800000000;
+    now = e2d_time_decode(e2d_now(m));
+    ck_assert_int_eq(now.seconds, 1800000000);
+    ck_assert_uint_eq(now.nanoseconds, 0);
+    m->host_ops.time = fine_clock_of_test;
+    time_value = (struct ext2dax_time){1900000000, 123456789};
+    now = e2d_time_decode(e2d_now(m));
+    ck_assert_int_eq(now.seconds, 1900000000);
+    ck_assert_uint_eq(now.nanoseconds, 123456789);
+    time_value.nanoseconds = UINT32_MAX;
+    now = e2d_time_decode(e2d_now(m));
+    ck_assert_uint_eq(now.nanoseconds, 999999999);
+}
+END_TEST
+
+/* Each row has a time, the seconds and extra words, and the seconds word without an extra word. */
+START_TEST(times_as_in_the_image)
+{
+    static const struct {
+        int64_t seconds;
+        uint32_t word, epoch, narrow;
+    } rows[] = {
+        {INT64_C(-2147483648), 0x80000000, 0, 0x80000000}, /* 1901 */
+        {-1, 0xFFFFFFFF, 0, 0xFFFFFFFF},                   /* 1969 */
+        {0, 0, 0, 0},
+        {INT64_C(2147483647), 0x7FFFFFFF, 0, 0x7FFFFFFF}, /* 2038-01-19 03:14:07 */
+        {INT64_C(2147483648), 0x80000000, 1, 0x7FFFFFFF}, /* 2038-01-19 03:14:08 */
+        {INT64_C(4294967295), 0xFFFFFFFF, 1, 0x7FFFFFFF}, /* 2106 */
+        {INT64_C(4294967296), 0, 1, 0x7FFFFFFF},
+        {INT64_C(6442450943), 0x7FFFFFFF, 1, 0x7FFFFFFF}, /* 2174 */
+        {INT64_C(6442450944), 0x80000000, 2, 0x7FFFFFFF},
+        {INT64_C(10737418240), 0x80000000, 3, 0x7FFFFFFF},
+        {INT64_C(15032385535), 0x7FFFFFFF, 3, 0x7FFFFFFF}, /* 2446 */
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct e2d_time time = e2d_time_encode((struct ext2dax_time){rows[i].seconds, 999999999});
+        struct ext2dax_time back = e2d_time_decode(time);
+
+        ck_assert_uint_eq(time.seconds, rows[i].word);
+        ck_assert_uint_eq(time.extra, rows[i].epoch | 999999999u << 2);
+        ck_assert_uint_eq(e2d_time_narrow(time), rows[i].narrow);
+        ck_assert_int_eq(back.seconds, rows[i].seconds);
+        ck_assert_uint_eq(back.nanoseconds, 999999999);
+    }
+}
+END_TEST
+
+START_TEST(times_out_of_range)
+{
+    static const int64_t early[] = {INT64_MIN, INT64_C(-2147483649)};
+    static const int64_t late[] = {INT64_C(15032385536), INT64_MAX};
+
+    for (int i = 0; i < 2; i++) {
+        struct ext2dax_time first = e2d_time_decode(e2d_time_encode((struct ext2dax_time){early[i], 5}));
+        struct ext2dax_time last = e2d_time_decode(e2d_time_encode((struct ext2dax_time){late[i], 5}));
+
+        ck_assert_int_eq(first.seconds, INT64_C(-2147483648));
+        ck_assert_uint_eq(first.nanoseconds, 0);
+        ck_assert_int_eq(last.seconds, INT64_C(15032385535));
+        ck_assert_uint_eq(last.nanoseconds, 999999999);
+    }
+    ck_assert_uint_eq(e2d_time_decode((struct e2d_time){7, 1000000000u << 2}).nanoseconds, 0);
+    ck_assert_uint_eq(e2d_time_decode((struct e2d_time){7, 999999999u << 2}).nanoseconds, 999999999);
 }
 END_TEST
 
 int main(void)
 {
     Suite *suite = suite_create("pure");
-    TCase *one = tcase_create("helpers");
-    SRunner *runner;
-    int failed;
+    TCase *one = add_case(suite, "helpers", 60);
 
-    tcase_set_timeout(one, 60);
+    tcase_add_test(one, the_largest_bit);
     tcase_add_test(one, bitmap_reads_as_one_bit_at_a_time);
     tcase_add_test(one, bitmap_empty_ranges);
     tcase_add_test(one, bitmap_stores_as_one_bit_at_a_time);
@@ -443,10 +595,9 @@ int main(void)
     tcase_add_test(one, reports_as_text);
     tcase_add_test(one, version_is_the_headers);
     tcase_add_test(one, time_is_never_an_inode_number);
-    suite_add_tcase(suite, one);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    tcase_add_test(one, device_numbers_as_in_the_image);
+    tcase_add_test(one, present_of_the_host);
+    tcase_add_test(one, times_as_in_the_image);
+    tcase_add_test(one, times_out_of_range);
+    return run_suite(suite);
 }

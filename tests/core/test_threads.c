@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Many threads on a few files, through the model address space (../stress/stress.h); and what they find after a thaw. */
+/*
+ * Runs many threads on a few files through the model address space (see ../stress/stress.h), and
+ * threads which wait for a thaw.
+ */
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "bench.h"
+#include "fixture.h"
 #include "ext2dax/hosted/lock.h"
 
 #include "../stress/stress.h"
+#include "../runner.h"
 
 #define PAGE       1024u
 #define FILE_PAGES 160u
@@ -17,7 +21,7 @@
 static struct bench bench;
 static uint64_t seed;
 
-/* ---- the runs ---- */
+/* ---- stress runs ---- */
 
 static const struct {
     const char *locks;
@@ -89,12 +93,12 @@ START_TEST(many_threads)
 }
 END_TEST
 
-/* ---- after a thaw ---- */
+/* ---- faults after a thaw ---- */
 
 static atomic_bool thawed;
 static atomic_uint retries;
 
-/* Begun after the thaw has returned, no fault may be told to wait for it. */
+/* A fault begun after ext2dax_thaw() has returned must not return RETRY. */
 static void *fault_through_a_thaw(void *arg)
 {
     struct ext2dax_fault fault;
@@ -154,18 +158,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("threads");
-    TCase *cases = tcase_create("many threads");
-    SRunner *runner;
-    int failed;
+    TCase *cases = add_case(suite, "many threads", stress_seconds(3) * 4 + 60);
 
     seed = stress_seed();
-    tcase_set_timeout(cases, stress_seconds(3) * 4 + 60);
     tcase_add_loop_test(cases, many_threads, 0, (int)RUNS);
     tcase_add_loop_test(cases, who_waited_for_thaw_waits_no_more, 0, 2);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "bed.h"
+#include "crash_fixture.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -10,13 +10,14 @@
 #include "ext2dax/hosted/lock.h"
 #include "ext2dax/ondisk.h"
 #include "ext2dax/testkit/checker.h"
+#include "../host_ops.h"
 
-#define FREE_MARKER 0xA5 /* what free blocks hold */
-#define TAIL_MARKER 0xDB /* what the last block of a file holds past its end */
+#define FREE_MARKER 0xA5 /* content of free blocks */
+#define TAIL_MARKER 0xDB /* content of a file's last block past the end of file */
 #define INODES      24
-#define CLOCK       1700000000
 #define SMALL_CLOCK 3
 #define HUGE_ORDER  3
+#define XATTR_MAGIC 0xEA020000u
 #define WINDOW      8 /* blocks */
 
 const struct base bases[] = {
@@ -28,6 +29,19 @@ const struct base bases[] = {
     {.name = "names-1k", .block_size = 1024, .blocks = 64, .edge = 4, .names = true},
     {.name = "unused-1k", .block_size = 1024, .blocks = 64, .edge = 4, .names = true, .unused = true},
     {.name = "indexed-1k", .block_size = 1024, .blocks = 64, .edge = 4, .names = true, .indexed = true},
+    {.name = "end-1k", .block_size = 1024, .blocks = 64, .edge = 4, .at_end = true},
+    {.name = "end-double-1k", .block_size = 1024, .blocks = 64, .edge = 268, .at_end = true},
+    {.name = "attributes-1k", .block_size = 1024, .blocks = 64, .edge = 4, .attributes = true},
+    {.name = "xattr-1k", .block_size = 1024, .blocks = 64, .edge = 4, .xattrs = true, .distinct = true},
+    {.name = "xattr-shared-1k", .block_size = 1024, .blocks = 64, .edge = 4, .xattrs = true},
+    {.name = "xattr-4k", .block_size = 4096, .blocks = 40, .edge = 12, .xattrs = true, .distinct = true},
+    {.name = "xattr-full-4k",
+     .block_size = 4096,
+     .blocks = 40,
+     .edge = 12,
+     .xattrs = true,
+     .distinct = true,
+     .populated = true},
     {.name = "unordered-1k", .block_size = 1024, .blocks = 64, .edge = 12, .unordered = true},
     {.name = "indirect-4k", .block_size = 4096, .blocks = 40, .edge = 12},
     {.name = "double-4k", .block_size = 4096, .blocks = 40, .edge = 1036},
@@ -39,7 +53,7 @@ struct bed {
     struct bed_options options;
     size_t size;
     unsigned char *image;  /* the base */
-    unsigned char *mended; /* room for an image that e2fsck changes */
+    unsigned char *mended; /* copy of an image for e2fsck to repair */
     struct expect *expect, *start;
     struct ext2dax_memory memory;
     struct ext2dax_crash *crash;
@@ -48,11 +62,12 @@ struct bed {
     struct ext2dax_mount *mount;
     struct ext2dax_inode *root, *inode[EXPECT_FILES];
     int64_t clock;
-    bool frozen, unlinked; /* the latter: a file without a name is held */
+    bool frozen, unlinked; /* `unlinked` is true while a file without a name is held */
     bool closed;           /* the image must be marked clean */
-    bool strict;           /* nothing may be leaked any more */
+    bool strict;           /* leaks are no longer allowed */
+    bool settled;          /* blocks past the end of a file are no longer allowed */
     bool formatting;
-    bool keeping; /* an image for recovery, with what is expected of it */
+    bool keeping; /* keep an image for bed_recover(), with its expectations */
     unsigned char *kept;
     struct expect *kept_expect;
     bool kept_any, recovering;
@@ -64,39 +79,24 @@ struct bed {
 
 /* ---- plugs ---- */
 
-static void *host_alloc(void *ctx, size_t bytes)
-{
-    (void)ctx;
-    return malloc(bytes);
-}
-
-static void host_release(void *ctx, void *at, size_t bytes)
-{
-    (void)ctx;
-    (void)bytes;
-    free(at);
-}
-
-static int64_t host_now(void *ctx)
+static void host_time(void *ctx, struct ext2dax_time *now)
 {
     struct bed *bed = ctx;
 
-    return bed->clock++;
-}
-
-static bool host_may_use_reserved(void *ctx)
-{
-    (void)ctx;
-    return true;
+    now->seconds = bed->clock++;
+    now->nanoseconds = (uint32_t)(now->seconds * 7919 % 1000000000);
 }
 
 static const struct ext2dax_host_ops host_ops = {.size = sizeof host_ops,
-                                                 .alloc = host_alloc,
-                                                 .release = host_release,
-                                                 .now = host_now,
-                                                 .may_use_reserved = host_may_use_reserved};
+                                                 .alloc = heap_alloc,
+                                                 .release = heap_release,
+                                                 .may_use_reserved = always_may_use_reserved,
+                                                 .time = host_time};
 
-/* What must work for the test to mean anything. */
+/*
+ * Exits with 2 if `rc` is an error. For calls which must succeed before a test result means
+ * anything.
+ */
 static void must(struct bed *bed, int rc, const char *what)
 {
     if (rc == 0)
@@ -105,7 +105,7 @@ static void must(struct bed *bed, int rc, const char *what)
     exit(2);
 }
 
-/* ---- judging ---- */
+/* ---- checking ---- */
 
 static void report(struct bed *bed, const char *judge, char file, const char *what)
 {
@@ -144,7 +144,8 @@ static void keep_finding(void *arg, const struct ext2dax_finding *finding)
 static bool passes_check(struct bed *bed, const unsigned char *image, unsigned flags)
 {
     struct first_finding first = {""};
-    int rc = ext2dax_check_image(image, bed->size, flags, keep_finding, &first, NULL);
+    unsigned ends = bed->base->at_end && !bed->settled ? EXT2DAX_CHECK_ENDS_OK : 0;
+    int rc = ext2dax_check_image(image, bed->size, flags | ends, keep_finding, &first, NULL);
 
     if (rc == 0)
         return true;
@@ -185,7 +186,10 @@ static bool passes_fsck(struct bed *bed, const unsigned char *image)
     return passes_check(bed, bed->mended, 0) && passes_contents(bed, bed->mended, "contents after e2fsck");
 }
 
-/* What the checker may find: nothing in an image that is marked clean, since e2fsck would not look at it. */
+/*
+ * Returns the check flags for the image. An image marked clean gets none, because e2fsck would not
+ * scan it.
+ */
 static unsigned allowed(const struct bed *bed, const unsigned char *image)
 {
     if (image_valid(image))
@@ -195,7 +199,10 @@ static unsigned allowed(const struct bed *bed, const unsigned char *image)
     return EXT2DAX_CHECK_MOUNTED | (bed->unlinked ? EXT2DAX_CHECK_UNLINKED_OK : 0);
 }
 
-/* Is the image one of the sample? One marked clean e2fsck would not look at. */
+/*
+ * Returns whether the image belongs to the e2fsck sample. Excludes images marked clean, because
+ * e2fsck would not scan them.
+ */
 static bool fits_fsck(const struct bed *bed, const struct ext2dax_crash_state *state)
 {
     return bed->options.fsck_one_in != 0 && !state->before && state->hash % bed->options.fsck_one_in == 0 &&
@@ -262,7 +269,8 @@ static void open_mount(struct bed *bed)
     struct ext2dax_mount_options options = {.size = sizeof options,
                                             .page_shift = bed->base->block_size == 1024 ? 10 : 12,
                                             .huge_order = HUGE_ORDER,
-                                            .order = bed->base->unordered ? EXT2DAX_UNORDERED : EXT2DAX_ORDERED};
+                                            .order = bed->base->unordered ? EXT2DAX_UNORDERED : EXT2DAX_ORDERED,
+                                            .recover = ext2dax_recover};
 
     bed->model = ext2dax_model_open(&bed->memory, plugs.locks, (uint32_t)1 << options.page_shift, options.huge_order);
     if (!bed->model)
@@ -319,7 +327,8 @@ static int create(struct bed *bed, int file)
 static void fill_pattern(unsigned char *to, size_t length, unsigned kind)
 {
     for (size_t i = 0; i < length; i++)
-        to[i] = (unsigned char)(1 + (kind * 37 + i / 8 * 5 + i) % 0x9F); /* neither zero nor a marker */
+        /* neither zero nor a marker */
+        to[i] = (unsigned char)(1 + (kind * 37 + i / 8 * 5 + i) % 0x9F);
 }
 
 static uint64_t edge_of(const struct bed *bed, int file)
@@ -339,7 +348,7 @@ static void base_write(struct bed *bed, int file, uint64_t at, size_t length)
     free(bytes);
 }
 
-/* "d" becomes a second name of "b"; its own inode is free again. */
+/* Makes "d" a second name of "b" and frees the inode of "d". */
 static void link_d_to_b(struct bed *bed)
 {
     unsigned char *image = bed->image;
@@ -357,7 +366,10 @@ static void link_d_to_b(struct bed *bed)
     image_put32(&image_super(image)->free_inodes, image_get32(&image_super(image)->free_inodes) + 1);
 }
 
-/* A mapped store past the end may have put anything there. */
+/*
+ * Fills the last block of the file past the end of file, as an earlier mapped store past the end
+ * may have done.
+ */
 static void mark_tail(struct bed *bed, int file)
 {
     const struct expect_file *f = &bed->expect->file[file];
@@ -379,6 +391,10 @@ static void make_files(struct bed *bed)
     for (int i = FILE_A; i <= FILE_B; i++)
         must(bed, create(bed, i), "create");
     must(bed, create(bed, FILE_D), "create");
+    if (base->xattrs) {
+        must(bed, create(bed, FILE_S), "create");
+        bed->expect->file[FILE_S].is = true;
+    }
     for (int i = FILE_L; i <= FILE_N && base->names; i++) {
         must(bed, create(bed, i), "create");
         bed->expect->file[i].is = true;
@@ -390,15 +406,18 @@ static void make_files(struct bed *bed)
         put(bed, FILE_X);
         must(bed, ext2dax_unlink(bed->root, name_of(&bed->expect->file[FILE_X], name), 240), "unlink");
     }
-    base_write(bed, FILE_A, edge - 2 * base->block_size, 2 * base->block_size - 104);
+    base_write(bed, FILE_A, edge - 2 * base->block_size, 2 * base->block_size - (base->at_end ? 0 : 104));
+    /* patch_image() sets the size back, so this block begins exactly at the end of file. */
+    if (base->at_end && ext2dax_write(bed->inode[FILE_A], edge + base->block_size - 1, "x", 1) != 1)
+        must(bed, -1, "writing the block at the end");
     base_write(bed, FILE_B, 0, base->block_size + 40);
     bed->expect->file[FILE_A].is = bed->expect->file[FILE_B].is = bed->expect->file[FILE_D].is = true;
     if (!base->full)
         return;
-    ext2dax_statfs(bed->mount, &figures);
+    ext2dax_statfs(bed->mount, &figures, sizeof(figures));
     must(bed, create(bed, FILE_L), "create");
     bed->expect->file[FILE_L].is = true;
-    /* One pointer block, and two blocks stay free. */
+    /* The file takes a single pointer block and leaves two blocks free. */
     for (uint64_t at = 0; at < figures.free_blocks - 3; at++)
         if (ext2dax_write(bed->inode[FILE_L], at * base->block_size, "x", 1) != 1)
             must(bed, -1, "filling the base");
@@ -408,11 +427,82 @@ static void make_files(struct bed *bed)
         expect_store(bed->expect, FILE_L, at * base->block_size, "x", 1);
 }
 
+/* Turns the last block of the image into an extended attribute block shared by "a" and "b". */
+static void share_attributes(struct bed *bed)
+{
+    uint32_t size = bed->base->block_size, block = bed->base->blocks - 1, bit = block - (size == 1024);
+    struct ext2dax_disk_group *group = (void *)(bed->image + (size_t)size * (size == 1024 ? 2 : 1));
+    struct ext2dax_disk_super *super = image_super(bed->image);
+    unsigned char *header = bed->image + (size_t)block * size;
+
+    memset(header, 0, size);
+    image_put32(header, XATTR_MAGIC);
+    image_put32(header + 4, 2); /* references */
+    image_put32(header + 8, 1); /* blocks */
+    bed->image[(size_t)image_get32(&group->block_bitmap) * size + bit / 8] |= (unsigned char)(1u << bit % 8);
+    image_put16(&group->free_blocks, image_get16(&group->free_blocks) - 1);
+    image_put32(&super->free_blocks, image_get32(&super->free_blocks) - 1);
+    for (const char *name = "ab"; *name != '\0'; name++) {
+        struct ext2dax_disk_inode *inode =
+            image_inode(bed->image, size, image_get32(&image_entry(bed->image, size, *name, 1)->inode));
+
+        image_put32(&inode->file_acl, block);
+        image_put32(&inode->sectors, image_get32(&inode->sectors) + size / 512);
+    }
+}
+
+/* Gives every inode of 256 bytes the extra words of times. New inodes have them too. */
+static void widen_inodes(struct bed *bed)
+{
+    struct ext2dax_disk_super *super = image_super(bed->image);
+
+    image_put32(&super->ro_compat, image_get32(&super->ro_compat) | EXT2DAX_RO_COMPAT_EXTRA_ISIZE);
+    image_put16(&super->want_extra_isize, sizeof(struct ext2dax_disk_inode_tail));
+    image_put16(&super->min_extra_isize, sizeof(struct ext2dax_disk_inode_tail));
+    for (uint32_t number = 1; number <= INODES; number++) {
+        struct ext2dax_disk_inode *inode = image_inode(bed->image, bed->base->block_size, number);
+        struct ext2dax_disk_inode_tail *tail = (void *)(inode + 1);
+
+        if (image_get16(&inode->links) != 0)
+            image_put16(&tail->extra_isize, sizeof *tail);
+    }
+}
+
+/*
+ * Turns "s" into a fast symbolic link. Gives the inodes of "a" and "s" room for attributes, with
+ * old bytes there, where inodes are larger than 128 bytes.
+ */
+static void prepare_xattrs(struct bed *bed)
+{
+    uint32_t size = bed->base->block_size, inode_size = image_get16(&image_super(bed->image)->inode_size);
+    struct ext2dax_disk_dirent *link = image_entry(bed->image, size, 's', 1);
+    struct ext2dax_disk_inode *inode = image_inode(bed->image, size, image_get32(&link->inode));
+
+    link->type = EXT2DAX_FT_LNK;
+    image_put16(&inode->mode, EXT2DAX_S_IFLNK | 0777);
+    image_put32(&inode->size, 6);
+    memcpy(inode->block, "target", 6);
+    for (const char *name = "as"; *name != '\0' && inode_size > sizeof *inode; name++) {
+        unsigned char *tail;
+
+        inode = image_inode(bed->image, size, image_get32(&image_entry(bed->image, size, *name, 1)->inode));
+        tail = (unsigned char *)(inode + 1);
+        /* The magic number and the first entry lie in different words of 8 bytes. */
+        image_put16(tail, 28);
+        memset(tail + 28, FREE_MARKER, inode_size - sizeof *inode - 28);
+    }
+}
+
 static void patch_image(struct bed *bed)
 {
     struct ext2dax_disk_super *super = image_super(bed->image);
     struct ext2dax_disk_inode *root = image_inode(bed->image, bed->base->block_size, EXT2DAX_ROOT_INODE);
 
+    if (bed->base->at_end)
+        image_put32(&image_inode(bed->image, bed->base->block_size,
+                                 image_get32(&image_entry(bed->image, bed->base->block_size, 'a', 1)->inode))
+                         ->size,
+                    (uint32_t)edge_of(bed, FILE_A));
     link_d_to_b(bed);
     mark_tail(bed, FILE_A);
     mark_tail(bed, FILE_B);
@@ -423,6 +513,12 @@ static void patch_image(struct bed *bed)
         if (image_get16(&inode->links) == 0)
             memset(inode + 1, FREE_MARKER, image_get16(&super->inode_size) - sizeof *inode);
     }
+    if (image_wide(bed->image))
+        widen_inodes(bed);
+    if (bed->base->attributes)
+        share_attributes(bed);
+    if (bed->base->xattrs)
+        prepare_xattrs(bed);
     if (bed->base->indexed)
         image_put32(&root->flags, image_get32(&root->flags) | EXT2DAX_FL_INDEX);
 }
@@ -432,7 +528,29 @@ static struct ext2dax_format_options format_options(const struct bed *bed)
     return (struct ext2dax_format_options){.size = sizeof(struct ext2dax_format_options),
                                            .block_size = bed->base->block_size,
                                            .inodes = INODES,
-                                           .time = CLOCK};
+                                           /* the first attribute sets the feature */
+                                           .without = bed->base->xattrs ? EXT2DAX_COMPAT_EXT_ATTR : 0,
+                                           .time = FIXED_TIME};
+}
+
+/* The large attribute leaves no room in the block for the others, which lie in the inode. */
+static void populate(struct bed *bed)
+{
+    static const int lengths[EXPECT_XATTRS] = {9, 4, 4036};
+    unsigned char bytes[EXPECT_MOST];
+    char name[] = "user.x";
+
+    ext2dax_crash_load(bed->crash, bed->image);
+    open_mount(bed);
+    must(bed, ext2dax_lookup(bed->root, "a", 1, &bed->inode[FILE_A]), "lookup");
+    for (int i = 0; i < EXPECT_XATTRS; i++) {
+        name[5] = (char)('x' + i);
+        fill_pattern(bytes, (size_t)lengths[i], (unsigned)i);
+        must(bed, ext2dax_setxattr(bed->inode[FILE_A], name, 6, bytes, (size_t)lengths[i], 0), "attribute");
+        expect_xattr(bed->expect, FILE_A, i, bytes, lengths[i]);
+    }
+    must(bed, close_mount(bed), "unmount");
+    memcpy(bed->image, bed->memory.base, bed->size);
 }
 
 static void make_base(struct bed *bed)
@@ -442,12 +560,15 @@ static void make_base(struct bed *bed)
     memset(bed->image, FREE_MARKER, bed->size);
     ext2dax_crash_load(bed->crash, bed->image);
     must(bed, ext2dax_format(&bed->memory, &format, NULL), "format");
-    bed->clock = bed->base->small_clock ? SMALL_CLOCK : CLOCK;
+    bed->clock = bed->base->small_clock ? SMALL_CLOCK : FIXED_TIME;
     open_mount(bed);
     make_files(bed);
     must(bed, close_mount(bed), "unmount");
     memcpy(bed->image, bed->memory.base, bed->size);
     patch_image(bed);
+    bed->expect->xattrs = bed->base->xattrs;
+    if (bed->base->populated)
+        populate(bed);
     for (int i = 0; i < EXPECT_FILES; i++)
         expect_synced(bed->expect, i);
     expect_returned(bed->expect);
@@ -502,20 +623,25 @@ static const struct ext2dax_disk_inode *disk_of(struct bed *bed, int file)
 {
     struct ext2dax_stat figures;
 
-    ext2dax_stat(bed->inode[file], &figures);
+    ext2dax_stat(bed->inode[file], &figures, sizeof(figures));
     return image_inode(bed->memory.base, bed->base->block_size, figures.number);
+}
+
+static void attributes_synced(struct bed *bed, int file)
+{
+    struct expect_file *f = &bed->expect->file[file];
+
+    if (!bed->inode[file] || !f->is)
+        return;
+    f->attributes_known = true;
+    image_attributes(bed->memory.base, disk_of(bed, file), f->attributes);
+    memcpy(f->attributes_was, f->attributes, sizeof f->attributes);
 }
 
 static void synced(struct bed *bed, int file)
 {
-    struct expect_file *f = &bed->expect->file[file];
-
     expect_synced(bed->expect, file);
-    if (!bed->inode[file] || !f->is)
-        return;
-    f->times_known = true;
-    f->ctime = image_get32(&disk_of(bed, file)->ctime);
-    f->mtime = image_get32(&disk_of(bed, file)->mtime);
+    attributes_synced(bed, file);
 }
 
 static void all_synced(struct bed *bed)
@@ -540,11 +666,14 @@ static uint64_t size_now(struct bed *bed, int file)
 {
     struct ext2dax_stat figures;
 
-    ext2dax_stat(bed->inode[file], &figures);
+    ext2dax_stat(bed->inode[file], &figures, sizeof(figures));
     return figures.size;
 }
 
-/* Less than was asked for, or an error: what did not happen is as it was, but for blocks that may be there and zero. */
+/*
+ * Corrects the expected size after a call which failed or did only a part. The part not done is
+ * unchanged, except that zeroed blocks may have been allocated there.
+ */
 static void settle_size(struct bed *bed, int file)
 {
     struct expect_file *f = &bed->expect->file[file];
@@ -562,7 +691,7 @@ static int do_write(struct bed *bed, const struct call *call)
     unsigned char *bytes = malloc(length);
     int64_t done;
 
-    /* Bytes that no other call of the workload writes. */
+    /* Each call of the workload writes different bytes. */
     fill_pattern(bytes, length, (unsigned)(call->file + 8 * (int)bed->count + 3 * (call->blocks + 9)));
     expect_store(bed->expect, call->file, at, bytes, length);
     if (at + length > f->size) {
@@ -658,7 +787,93 @@ static int do_punch(struct bed *bed, const struct call *call)
     return rc;
 }
 
-/* With its reference put first: what is dirty goes back, and the last name takes the file along. */
+/* Zeroes in place. The zeroes are data over existing blocks, and a crash may keep old bytes. */
+static int do_zero(struct bed *bed, const struct call *call)
+{
+    uint64_t from = place_of(bed, call), to = from + length_of(bed, call);
+    uint64_t size = bed->expect->file[call->file].size;
+
+    to = to < size ? to : size;
+    if (from >= to)
+        return 2;
+    expect_store(bed->expect, call->file, from, NULL, to - from);
+    return ext2dax_zero_range(bed->inode[call->file], from, length_of(bed, call));
+}
+
+/* Syncs the PMD ranges which cover the range. Blocks in other PMD ranges keep their versions. */
+static int do_fsync_range(struct bed *bed, const struct call *call)
+{
+    uint64_t from = place_of(bed, call), length = length_of(bed, call);
+    uint64_t window = (uint64_t)bed->base->block_size << HUGE_ORDER;
+    int rc = ext2dax_fsync_range(bed->inode[call->file], from, length);
+
+    expect_synced_range(bed->expect, call->file, from & ~(window - 1), (from + length + window - 1) & ~(window - 1));
+    attributes_synced(bed, call->file);
+    return rc;
+}
+
+static void expect_time(uint32_t *attributes, int field, int extra, struct ext2dax_time time, bool wide)
+{
+    attributes[field] = (uint32_t)time.seconds;
+    if (wide)
+        attributes[extra] = (uint32_t)((time.seconds - (int32_t)time.seconds) >> 32) | time.nanoseconds << 2;
+}
+
+/* Writes the expected fields of the selected attributes over `attributes`. */
+static void expect_attributes(uint32_t *attributes, const struct ext2dax_attributes *wanted, bool wide)
+{
+    if ((wanted->set & EXT2DAX_SET_MODE) != 0)
+        attributes[EXPECT_MODE] = (attributes[EXPECT_MODE] & EXT2DAX_S_IFMT) | wanted->mode;
+    if ((wanted->set & EXT2DAX_SET_UID) != 0) {
+        attributes[EXPECT_UID] = wanted->uid & 0xFFFF;
+        attributes[EXPECT_UID_HIGH] = wanted->uid >> 16;
+    }
+    if ((wanted->set & EXT2DAX_SET_GID) != 0) {
+        attributes[EXPECT_GID] = wanted->gid & 0xFFFF;
+        attributes[EXPECT_GID_HIGH] = wanted->gid >> 16;
+    }
+    if ((wanted->set & EXT2DAX_SET_FLAGS) != 0)
+        attributes[EXPECT_FLAGS] = wanted->flags;
+    if ((wanted->set & EXT2DAX_SET_ATIME) != 0)
+        expect_time(attributes, EXPECT_ATIME, EXPECT_ATIME_EXTRA, wanted->atime, wide);
+    if ((wanted->set & EXT2DAX_SET_MTIME) != 0)
+        expect_time(attributes, EXPECT_MTIME, EXPECT_MTIME_EXTRA, wanted->mtime, wide);
+    if ((wanted->set & EXT2DAX_SET_CREATED) != 0 && wide)
+        expect_time(attributes, EXPECT_CREATED, EXPECT_CREATED_EXTRA, wanted->created, wide);
+    expect_time(attributes, EXPECT_CTIME, EXPECT_CTIME_EXTRA, wanted->ctime, wide);
+}
+
+/*
+ * Sets other attributes in each call of the workload, with times past 2038 where inodes have room.
+ */
+static int do_setattr(struct bed *bed, const struct call *call)
+{
+    struct expect_file *f = &bed->expect->file[call->file];
+    bool wide = image_wide(bed->memory.base);
+    int64_t epoch = wide ? (int64_t)bed->count << 32 : 0;
+    uint32_t count = bed->count;
+    struct ext2dax_attributes wanted = {.size = sizeof wanted,
+                                        .set = (unsigned)call->absolute | EXT2DAX_SET_CTIME,
+                                        .mode = (uint16_t)(04711 + count),
+                                        .uid = 0x10001 * count + 1,
+                                        .gid = 0x20003 * count + 2,
+                                        .flags = count % 2 != 0 ? EXT2DAX_FL_NODUMP : EXT2DAX_FL_NOATIME,
+                                        .mtime = {epoch + 11 * count, 12 * count},
+                                        .ctime = {epoch + 13 * count, 14 * count},
+                                        .atime = {epoch + 15 * count, 16 * count},
+                                        .created = {epoch + 17 * count, 18 * count}};
+
+    image_attributes(bed->memory.base, disk_of(bed, call->file), f->attributes);
+    memcpy(f->attributes_was, f->attributes, sizeof f->attributes);
+    expect_attributes(f->attributes, &wanted, wide);
+    f->attributes_known = true;
+    return ext2dax_setattr(bed->inode[call->file], &wanted);
+}
+
+/*
+ * Removes a name. Unless `open` is set, puts the reference to the file first, which writes dirty
+ * data back. Removing the last name then frees the file.
+ */
 static int do_unlink(struct bed *bed, const struct call *call, bool open)
 {
     struct expect_file *f = &bed->expect->file[call->file];
@@ -680,7 +895,7 @@ static int do_create(struct bed *bed, const struct call *call)
     struct expect_file *f = &bed->expect->file[call->file];
     int rc;
 
-    /* A new file by an old name knows nothing of the old one's bytes. */
+    /* A new file created under an old name has none of the old file's bytes. */
     for (int i = 0; i < EXPECT_BLOCKS; i++) {
         f->block[i].versions = 1;
         f->block[i].untouched = true;
@@ -690,6 +905,40 @@ static int do_create(struct bed *bed, const struct call *call)
     f->size = f->size_was = 0;
     rc = create(bed, call->file);
     return rc == -EXT2DAX_ENOSPC ? 2 : rc;
+}
+
+static int do_xattr(struct bed *bed, const struct call *call)
+{
+    char name[] = {'u', 's', 'e', 'r', '.', (char)('x' + call->blocks)};
+    int old = bed->expect->file[call->file].xattr[call->blocks].length;
+    unsigned char bytes[EXPECT_MOST];
+    int rc;
+
+    if (call->kind == CALL_REMOVE_XATTR) {
+        if (old < 0)
+            return 2;
+        expect_xattr(bed->expect, call->file, call->blocks, NULL, -1);
+        return ext2dax_removexattr(bed->inode[call->file], name, sizeof name);
+    }
+    /* Values differ by call and file, or by nothing, so that blocks are shared. */
+    fill_pattern(bytes, (size_t)call->bytes,
+                 (unsigned)call->blocks + (bed->base->distinct ? 11 * bed->count + 40 * (unsigned)call->file : 0));
+    expect_xattr(bed->expect, call->file, call->blocks, bytes, call->bytes);
+    rc = ext2dax_setxattr(bed->inode[call->file], name, sizeof name, bytes, (size_t)call->bytes, 0);
+    if (rc != -EXT2DAX_ENOSPC || !bed->base->populated)
+        return rc;
+    bed->expect->file[call->file].xattr[call->blocks] = bed->start->file[call->file].xattr[call->blocks];
+    return 2;
+}
+
+/* Returns whether calls of the kind are part of workloads on this base. */
+static bool fits_base(const struct base *base, enum call_kind kind)
+{
+    bool xattr = kind == CALL_SET_XATTR || kind == CALL_REMOVE_XATTR;
+
+    if (!base->xattrs)
+        return !xattr;
+    return xattr || kind == CALL_UNLINK || kind == CALL_SYNC || kind == CALL_UNMOUNT;
 }
 
 static int do_put(struct bed *bed, const struct call *call)
@@ -724,16 +973,27 @@ static int do_unmount(struct bed *bed)
     return rc;
 }
 
-/* 0: done; 1: done in part, for want of space; 2: does not fit what is there. Else an error that should not be. */
+/*
+ * Runs a single call.
+ *
+ * Returns
+ *   0    done
+ *   1    done in part, for lack of space
+ *   2    the call does not fit the state of the filesystem
+ *   < 0  an error the call must not return
+ */
 static int perform(struct bed *bed, const struct call *call)
 {
     struct expect_file *f = &bed->expect->file[call->file];
     int rc = 0;
 
+    if (!fits_base(bed->base, call->kind))
+        return 2;
     if (call->kind == CALL_CREATE ? f->is || bed->inode[call->file] : call->kind < CALL_PUT && !f->is)
         return 2;
     if (!bed->mount || (call->kind >= CALL_WRITE && call->kind < CALL_PUT && !bed->inode[call->file]) ||
-        (bed->frozen && call->kind != CALL_THAW && call->kind != CALL_SYNC && call->kind != CALL_FSYNC))
+        (bed->frozen && call->kind != CALL_THAW && call->kind != CALL_SYNC && call->kind != CALL_FSYNC &&
+         call->kind != CALL_FSYNC_RANGE))
         return 2;
     switch (call->kind) {
     case CALL_CREATE:
@@ -750,12 +1010,21 @@ static int perform(struct bed *bed, const struct call *call)
         return do_truncate(bed, call);
     case CALL_PUNCH:
         return do_punch(bed, call);
+    case CALL_ZERO:
+        return do_zero(bed, call);
     case CALL_ALLOCATE:
         return do_allocate(bed, call);
+    case CALL_SETATTR:
+        return do_setattr(bed, call);
+    case CALL_SET_XATTR:
+    case CALL_REMOVE_XATTR:
+        return do_xattr(bed, call);
     case CALL_FSYNC:
         rc = ext2dax_fsync(bed->inode[call->file]);
         synced(bed, call->file);
         return rc;
+    case CALL_FSYNC_RANGE:
+        return do_fsync_range(bed, call);
     case CALL_PUT:
         return do_put(bed, call);
     case CALL_SYNC:
@@ -781,11 +1050,14 @@ static int perform(struct bed *bed, const struct call *call)
     return 2;
 }
 
-/* Another inode's times may change in any call but those that only sync. */
-static void forget_times(struct bed *bed)
+/*
+ * Clears the known attributes of all files. Any call except a sync may change the times of more
+ * than the file it names.
+ */
+static void forget_attributes(struct bed *bed)
 {
     for (int i = 0; i < EXPECT_FILES; i++)
-        bed->expect->file[i].times_known = false;
+        bed->expect->file[i].attributes_known = false;
 }
 
 static void begin_workload(struct bed *bed)
@@ -793,13 +1065,15 @@ static void begin_workload(struct bed *bed)
     expect_copy(bed->expect, bed->start);
     ext2dax_crash_judge(bed->crash, NULL, NULL);
     ext2dax_crash_load(bed->crash, bed->image);
-    bed->clock = bed->base->small_clock ? SMALL_CLOCK : CLOCK + 1000;
+    bed->clock = bed->base->small_clock ? SMALL_CLOCK : FIXED_TIME + 1000;
     bed->frozen = bed->unlinked = bed->closed = false;
-    bed->strict = false;
+    bed->strict = bed->settled = false;
     open_mount(bed);
-    for (int i = FILE_A; i <= FILE_B; i++) {
+    for (int i = FILE_A; i <= FILE_S; i++) {
         char name[256];
 
+        if (i > FILE_B && !(i == FILE_S && bed->base->xattrs))
+            continue;
         must(bed,
              ext2dax_lookup(bed->root, name_of(&bed->expect->file[i], name), bed->expect->file[i].name_length,
                             &bed->inode[i]),
@@ -815,17 +1089,24 @@ static void end_workload(struct bed *bed)
     (void)close_mount(bed);
 }
 
-/* Everything before it is durable when it has returned, ordered or not. */
+/* Returns whether all earlier changes are durable after the call, in ordered and unordered mode. */
 static bool syncs(const struct call *call)
 {
-    return call->kind == CALL_FSYNC || call->kind == CALL_SYNC || call->kind == CALL_FREEZE ||
-           call->kind == CALL_UNMOUNT;
+    return call->kind == CALL_FSYNC || call->kind == CALL_FSYNC_RANGE || call->kind == CALL_SYNC ||
+           call->kind == CALL_FREEZE || call->kind == CALL_UNMOUNT;
+}
+
+/* Returns whether the call has set the size of "a", which may have a block exactly at its end. */
+static bool settles(const struct bed *bed, const struct call *call)
+{
+    return call->file == FILE_A &&
+           (call->kind == CALL_TRUNCATE || bed->expect->file[FILE_A].size != bed->start->file[FILE_A].size);
 }
 
 bool bed_run(struct bed *bed, const struct call *const *calls, unsigned count)
 {
     uint64_t findings = bed->tally.findings;
-    bool fits = true, whole = true; /* the latter: every call has done all that it should */
+    bool fits = true, whole = true; /* `whole` is true while every call did all of its work */
     int rc = 0;
 
     bed->calls = calls;
@@ -835,11 +1116,12 @@ bool bed_run(struct bed *bed, const struct call *const *calls, unsigned count)
     for (unsigned i = 0; i < count && fits; i++) {
         bed->count = i + 1;
         bed->expect->inside = true;
-        forget_times(bed);
+        forget_attributes(bed);
         if (i + 1 == count && !bed->base->unordered)
             ext2dax_crash_judge(bed->crash, judge, bed);
         rc = perform(bed, calls[i]);
         fits = rc != 2;
+        bed->settled = bed->settled || (rc == 0 && settles(bed, calls[i]));
         whole = whole && rc == 0;
         ext2dax_crash_look(bed->crash);
         expect_returned(bed->expect);
@@ -850,7 +1132,10 @@ bool bed_run(struct bed *bed, const struct call *const *calls, unsigned count)
         snprintf(text, sizeof text, "the call fails: %d", rc);
         report(bed, "call", 0, text);
     }
-    /* Metadata is durable when a call has returned; what one that failed gave back may still leak. */
+    /*
+     * Metadata is durable after a call has returned. Blocks and inodes given back by a failed call
+     * may still leak.
+     */
     bed->strict = whole;
     if (bed->base->unordered)
         fits = fits && syncs(calls[count - 1]);
@@ -871,13 +1156,13 @@ void bed_recover(struct bed *bed)
     if (!bed->kept_any || bed->base->unordered)
         return;
     expect_copy(bed->expect, bed->kept_expect);
-    bed->keeping = bed->strict = bed->closed = bed->unlinked = false;
+    bed->keeping = bed->strict = bed->closed = bed->unlinked = bed->settled = false;
     bed->recovering = true;
     ext2dax_crash_load(bed->crash, bed->kept);
     ext2dax_crash_judge(bed->crash, judge, bed);
     open_mount(bed);
-    /* Everything is settled, and durable, when the mount has returned. */
-    bed->strict = true;
+    /* After the mount has returned, recovery is complete and durable. */
+    bed->strict = bed->settled = true;
     if (bed->tally.findings == findings)
         (void)ext2dax_crash_point(bed->crash);
     ext2dax_crash_judge(bed->crash, NULL, NULL);
@@ -892,7 +1177,7 @@ void bed_format(struct bed *bed)
 
     memset(bed->mended, FREE_MARKER, bed->size);
     ext2dax_crash_judge(bed->crash, NULL, NULL);
-    /* Over another filesystem, of which nothing may be left to see. */
+    /* Formats over an existing filesystem. No part of the old one may remain visible. */
     ext2dax_crash_load(bed->crash, bed->image);
     bed->formatting = bed->expect->inside = true;
     bed->count = 0;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The test bed: a small filesystem in crashing memory, the calls that change it with what is expected of each, and the
- * judges of every image that a crash could leave.
+ * The crash fixture. Holds a small filesystem in crashing memory, the calls which change it, the
+ * expected result of each call, and the checks run on every image a crash could leave.
  *
- * A base is a filesystem to begin with; a workload is a few calls on it, of which the last is crashed: what the others
- * left not durable is part of that. Which calls there are, and how they are put together, is in plan.h.
+ * A base is the filesystem a workload starts from. A workload is a few calls on a base. Only the
+ * last call is crashed. Changes of the earlier calls not yet durable are part of its crash images.
+ * The calls and the workloads made of them are in plan.h.
  */
-#ifndef TESTS_CRASH_BED_H
-#define TESTS_CRASH_BED_H
+#ifndef TESTS_CRASH_CRASH_FIXTURE_H
+#define TESTS_CRASH_CRASH_FIXTURE_H
 
 #include "expect.h"
 #include "ext2dax/ext2dax.h"
@@ -17,13 +18,25 @@
 struct base {
     const char *name;
     uint32_t block_size, blocks; /* of the image */
-    uint32_t edge;    /* the file "a" ends one block before this block, which a boundary of its tree may lie at */
-    bool full;        /* two blocks are free */
-    bool small_clock; /* times below the number of inodes */
+    /*
+     * the last block of file "a" is the block before this one, and the block tree may have a
+     * boundary here
+     */
+    uint32_t edge;
+    bool full;        /* only two blocks are free */
+    bool small_clock; /* the clock is below the number of inodes */
     bool indexed;     /* the root's index flag is set */
-    bool names;       /* one block of the root is full */
-    bool unused;      /* … and another has one unused entry */
-    bool unordered;   /* nothing is promised but by what syncs */
+    bool names;       /* a block of the root directory is full */
+    bool unused;      /* a second block of the root directory has a single unused dirent */
+    bool unordered;   /* only syncing calls promise durability */
+    bool at_end;      /* a block of old bytes begins exactly at the end of "a", at the edge */
+    /*
+     * "a" and "b" share an extended attribute block. e2fsck -p does not repair its reference count
+     */
+    bool attributes;
+    bool xattrs;    /* for calls on attributes. "s" is a symbolic link. Equal values are shared */
+    bool distinct;  /* values of different files differ, so no block is shared */
+    bool populated; /* "a" has three attributes, which leave no room in its block */
 };
 
 extern const struct base bases[];
@@ -37,8 +50,13 @@ enum call_kind {
     CALL_STORE,
     CALL_TRUNCATE,
     CALL_PUNCH,
+    CALL_ZERO,
     CALL_ALLOCATE,
+    CALL_SETATTR,
+    CALL_SET_XATTR,
+    CALL_REMOVE_XATTR,
     CALL_FSYNC,
+    CALL_FSYNC_RANGE,
     CALL_PUT,
     CALL_SYNC,
     CALL_FREEZE,
@@ -47,8 +65,12 @@ enum call_kind {
     CALL_UNMOUNT
 };
 
-/* Offsets are from the file's edge: `blocks` of them and `bytes`; of a truncate, `absolute` bytes where not 0,
- * and nothing where UINT64_MAX. */
+/*
+ * A call of a workload. Its offset is the file's edge plus `blocks` blocks plus `bytes` bytes. A
+ * truncate uses `absolute` bytes where `absolute` is not 0, and size 0 where it is UINT64_MAX. A
+ * setattr sets ctime and the attributes selected by `absolute`. A call on an extended attribute
+ * uses `blocks` as the number of the attribute and `bytes` as the length.
+ */
 struct call {
     const char *name;
     enum call_kind kind;
@@ -56,14 +78,14 @@ struct call {
     int blocks, bytes;
     uint32_t length_blocks, length_bytes;
     uint64_t absolute;
-    bool brief; /* one of the calls that sequences of three are made of */
+    bool brief; /* used in sequences of three calls */
 };
 
 struct tally {
     uint64_t workloads, unfit;
-    uint64_t images, checked, known; /* handed out; of these the checker ran on, and had run on before */
-    uint64_t contents;               /* images whose contents were compared */
-    uint64_t strict;                 /* of those checked: with nothing allowed, not even a leak */
+    uint64_t images, checked, known; /* handed out, checked for the first time, handed out before */
+    uint64_t contents;               /* images with compared contents */
+    uint64_t strict;                 /* images checked with no leak allowed */
     uint64_t fscked, fsck_exit[2], fsck_failed;
     uint64_t findings;
     uint64_t points, points_whole, unremembered;
@@ -73,36 +95,48 @@ struct bed;
 
 struct bed_options {
     uint64_t seed;
-    unsigned all_up_to, sample; /* of the crashing memory */
+    unsigned all_up_to, sample; /* both as in ext2dax_crash_options */
     unsigned line;
     unsigned remember_log;
-    uint64_t fsck_one_in; /* images; 0: none is put to e2fsck */
+    uint64_t fsck_one_in; /* put 1 in this many images to e2fsck, 0 for no e2fsck */
     uint64_t fsck_most;
-    bool only_fsck;    /* nothing else judges */
-    bool only_checker; /* likewise */
-    bool quiet;        /* findings are kept, not printed */
+    bool only_fsck;    /* skip all checks but e2fsck */
+    bool only_checker; /* skip all checks but the checker */
+    bool quiet;        /* keep findings without printing */
 };
 
 struct bed *bed_open(const struct base *base, const struct bed_options *options);
 void bed_close(struct bed *bed);
 
-/* Runs a workload; the last of its `count` calls crashes everywhere. False: a call does not fit what is there. */
+/*
+ * Runs a workload of `count` calls and crashes the last call at every point. Returns false if a
+ * call does not fit the state of the filesystem, or if the base is unordered and the last call does
+ * not sync.
+ */
 bool bed_run(struct bed *bed, const struct call *const *calls, unsigned count);
-/* Recovery of one of the images that the last workload has left crashes everywhere; nothing, if it left none. */
+/*
+ * Recovers an image left by the last workload and crashes the recovery at every point. Does nothing
+ * if the workload left no such image.
+ */
 void bed_recover(struct bed *bed);
-/* Making a filesystem crashes everywhere: afterwards there is a whole one, or none. */
+/*
+ * Formats the memory and crashes the format at every point. Each crash leaves a complete filesystem
+ * or none.
+ */
 void bed_format(struct bed *bed);
 
 const struct tally *bed_tally(const struct bed *bed);
-/* Of the last finding. */
+/* Returns the text of the last finding. */
 const char *bed_finding(const struct bed *bed);
 
 /* ---- fsck.c ---- */
 
 bool fsck_there(void);
 /*
- * Mends the image with e2fsck -p, which must do it by itself and say nothing but what it may, and looks again with
- * e2fsck -fn. NULL, or what went wrong, in words that last until the next call. *exit: of e2fsck -p.
+ * Repairs the image with e2fsck -p, then checks the result with e2fsck -fn. e2fsck -p must succeed
+ * without help and print only allowed messages. Stores the exit status of e2fsck -p in *status.
+ *
+ * Returns NULL, or a description of the failure, valid until the next call.
  */
 const char *fsck_mend(unsigned char *image, size_t size, int *status);
 

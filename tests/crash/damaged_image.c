@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "wreck.h"
+#include "damaged_image.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,18 +9,24 @@
 #include "ext2dax/hosted/memory.h"
 #include "ext2dax/ondisk.h"
 #include "ext2dax/testkit/checker.h"
+#include "../host_ops.h"
 
 #define BLOCK_SIZE  1024u
 #define SIZE        (64 * BLOCK_SIZE)
 #define INODES      24
-#define CLOCK       1700000000
 #define XATTR_MAGIC 0xEA020000u
+#define WRECKS      2u
 
 struct wreck {
     struct bed_options options;
-    struct ext2dax_memory memory, other; /* the latter: where what a crash left is recovered */
+    struct ext2dax_memory memory, other; /* `other` recovers the images left by crashes */
     struct ext2dax_crash *crash;
-    unsigned char image[SIZE], settled[SIZE]; /* the wreck, and recovered */
+    /*
+     * Before and after the mount, of the damaged image and of a clean image with wrong superblock
+     * counts.
+     */
+    unsigned char image[WRECKS][SIZE], settled[WRECKS][SIZE];
+    unsigned at;
     bool returned;
     struct tally tally;
     char finding[256];
@@ -28,39 +34,22 @@ struct wreck {
 
 /* ---- plugs ---- */
 
-static void *host_alloc(void *ctx, size_t bytes)
-{
-    (void)ctx;
-    return malloc(bytes);
-}
-
-static void host_release(void *ctx, void *at, size_t bytes)
-{
-    (void)ctx;
-    (void)bytes;
-    free(at);
-}
-
-/* Stands still, so that recovery leaves the same bytes whenever it runs. */
-static int64_t host_now(void *ctx)
-{
-    (void)ctx;
-    return CLOCK;
-}
-
 static const struct ext2dax_host_ops host_ops = {
-    .size = sizeof host_ops, .alloc = host_alloc, .release = host_release, .now = host_now};
+    .size = sizeof host_ops, .alloc = heap_alloc, .release = heap_release, .now = fixed_now};
 
 static int mount_at(const struct ext2dax_memory *memory, struct ext2dax_mount **mount)
 {
     struct ext2dax_plugs plugs = {.locks = ext2dax_locks_by_name("none"), .memory = *memory, .host = {&host_ops, NULL}};
-    struct ext2dax_mount_options options = {
-        .size = sizeof options, .page_shift = 10, .huge_order = 3, .order = EXT2DAX_ORDERED};
+    struct ext2dax_mount_options options = {.size = sizeof options,
+                                            .page_shift = 10,
+                                            .huge_order = 3,
+                                            .order = EXT2DAX_ORDERED,
+                                            .recover = ext2dax_recover};
 
     return ext2dax_mount(&plugs, &options, mount);
 }
 
-/* What must work for the test to mean anything. */
+/* Exits with 2 unless `works`. For steps which must succeed before a test result means anything. */
 static void must(bool works, const char *what)
 {
     if (works)
@@ -69,7 +58,7 @@ static void must(bool works, const char *what)
     exit(2);
 }
 
-/* ---- the wreck ---- */
+/* ---- the damaged image ---- */
 
 static void make_files(const struct ext2dax_memory *memory)
 {
@@ -108,7 +97,7 @@ static void add32(void *at, uint32_t more)
     image_put32(at, image_get32(at) + more);
 }
 
-/* "e" and "f" share the last block for their attributes, which says that more do. */
+/* Makes "e" and "f" share the last block for attributes, with a reference count of 5. */
 static void share_attributes(unsigned char *image, unsigned char *bitmap)
 {
     uint32_t block = SIZE / BLOCK_SIZE - 1, bit = block - 1;
@@ -134,7 +123,12 @@ static void break_all(unsigned char *image)
     share_attributes(image, image + (size_t)image_get32(&group->block_bitmap) * BLOCK_SIZE);
     add16(&file(image, 'a')->links, 2);
     add32(&file(image, 'a')->sectors, 6);
-    /* An index that names the dead entry of "b", whose blocks leak; "c" has lost its name, and "d" its type. */
+    /* Ends "e" where its last block begins. */
+    add32(&file(image, 'e')->size, (uint32_t) - (int32_t)BLOCK_SIZE);
+    /*
+     * Sets the root's index flag. Clears the link count of "b", so its dirent is dead and its
+     * blocks leak. Clears the dirent of "c", and the type in the dirent of "d".
+     */
     image_put32(&root->flags, image_get32(&root->flags) | EXT2DAX_FL_INDEX);
     image_put16(&file(image, 'b')->links, 0);
     image_put32(&entry(image, 'c')->inode, 0);
@@ -149,7 +143,15 @@ static void break_all(unsigned char *image)
     image_put16(&super->state, 0);
 }
 
-/* ---- judging ---- */
+static void break_sums(unsigned char *image)
+{
+    struct ext2dax_disk_super *super = image_super(image);
+
+    add32(&super->free_blocks, (uint32_t)-5);
+    add32(&super->free_inodes, 1000);
+}
+
+/* ---- checking ---- */
 
 static bool recovers(struct wreck *wreck, const void *image, int *error)
 {
@@ -160,7 +162,7 @@ static bool recovers(struct wreck *wreck, const void *image, int *error)
     *error = mount_at(&wreck->other, &mount);
     if (*error != 0)
         return false;
-    same = memcmp(wreck->other.base, wreck->settled, SIZE) == 0;
+    same = memcmp(wreck->other.base, wreck->settled[wreck->at], SIZE) == 0;
     (void)ext2dax_unmount(mount);
     return same;
 }
@@ -183,7 +185,7 @@ static int judge(void *arg, const struct ext2dax_crash_state *state)
     wreck->tally.images++;
     if (wreck->returned) {
         wreck->tally.strict++;
-        if (memcmp(state->image, wreck->settled, SIZE) != 0)
+        if (memcmp(state->image, wreck->settled[wreck->at], SIZE) != 0)
             return report(wreck, "what it has mended is not durable");
     }
     if (state->before) {
@@ -197,14 +199,15 @@ static int judge(void *arg, const struct ext2dax_crash_state *state)
                                     : "a crash leaves what recovers to another image");
 }
 
-bool wreck_recover(struct wreck *wreck)
+static bool recover(struct wreck *wreck, unsigned which)
 {
     uint64_t findings = wreck->tally.findings;
     struct ext2dax_mount *mount;
 
+    wreck->at = which;
     wreck->returned = false;
     ext2dax_crash_judge(wreck->crash, NULL, NULL);
-    ext2dax_crash_load(wreck->crash, wreck->image);
+    ext2dax_crash_load(wreck->crash, wreck->image[which]);
     ext2dax_crash_judge(wreck->crash, judge, wreck);
     must(mount_at(&wreck->memory, &mount) == 0, "recovery of the wreck");
     wreck->returned = true;
@@ -216,12 +219,36 @@ bool wreck_recover(struct wreck *wreck)
     return wreck->tally.findings == findings;
 }
 
+bool wreck_recover(struct wreck *wreck)
+{
+    bool good = true;
+
+    for (unsigned which = 0; which < WRECKS && good; which++)
+        good = recover(wreck, which);
+    return good;
+}
+
 /* ---- opening ---- */
+
+/* Stores the damaged image, and the image a mount makes of it. */
+static void keep(struct wreck *wreck, unsigned which)
+{
+    struct ext2dax_mount *mount;
+
+    memcpy(wreck->image[which], wreck->other.base, SIZE);
+    must(ext2dax_check_image(wreck->image[which], SIZE, EXT2DAX_CHECK_MOUNTED, NULL, NULL, NULL) > 0,
+         "nothing is broken");
+    must(mount_at(&wreck->other, &mount) == 0, "recovery");
+    memcpy(wreck->settled[which], wreck->other.base, SIZE);
+    must(ext2dax_unmount(mount) == 0, "unmount");
+    must(ext2dax_check_image(wreck->settled[which], SIZE, EXT2DAX_CHECK_MOUNTED, NULL, NULL, NULL) == 0,
+         "the checker finds something once it is recovered");
+}
 
 struct wreck *wreck_open(const struct bed_options *options)
 {
     struct ext2dax_format_options format = {
-        .size = sizeof format, .block_size = BLOCK_SIZE, .inodes = INODES, .time = CLOCK};
+        .size = sizeof format, .block_size = BLOCK_SIZE, .inodes = INODES, .time = FIXED_TIME};
     struct ext2dax_crash_options crash = {.size = sizeof crash,
                                           .bytes = SIZE,
                                           .line = options->line,
@@ -230,21 +257,16 @@ struct wreck *wreck_open(const struct bed_options *options)
                                           .seed = options->seed,
                                           .remember_log = options->remember_log};
     struct wreck *wreck = calloc(1, sizeof *wreck);
-    struct ext2dax_mount *mount;
 
     must(wreck != NULL, "no memory");
     wreck->options = *options;
-    must(ext2dax_heap_open(SIZE, &wreck->other) == 0, "memory");
+    must(ext2dax_memory_open_heap(SIZE, &wreck->other) == 0, "memory");
     must(ext2dax_format(&wreck->other, &format, NULL) == 0, "format");
     make_files(&wreck->other);
     break_all(wreck->other.base);
-    memcpy(wreck->image, wreck->other.base, SIZE);
-    must(ext2dax_check_image(wreck->image, SIZE, EXT2DAX_CHECK_MOUNTED, NULL, NULL, NULL) > 0, "nothing is broken");
-    must(mount_at(&wreck->other, &mount) == 0, "recovery");
-    memcpy(wreck->settled, wreck->other.base, SIZE);
-    must(ext2dax_unmount(mount) == 0, "unmount");
-    must(ext2dax_check_image(wreck->settled, SIZE, EXT2DAX_CHECK_MOUNTED, NULL, NULL, NULL) == 0,
-         "the checker finds something once it is recovered");
+    keep(wreck, 0);
+    break_sums(wreck->other.base);
+    keep(wreck, 1);
     must(ext2dax_crash_open(&crash, &wreck->memory, &wreck->crash) == 0, "crashing memory");
     return wreck;
 }
@@ -252,7 +274,7 @@ struct wreck *wreck_open(const struct bed_options *options)
 void wreck_close(struct wreck *wreck)
 {
     ext2dax_crash_close(wreck->crash);
-    ext2dax_heap_close(&wreck->other);
+    ext2dax_memory_close_heap(&wreck->other);
     free(wreck);
 }
 

@@ -1,30 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Recovery of a filesystem that needs all of it at once, crashed everywhere. The calls of plan.h leave little to mend; the
- * wreck has one thing of every kind that recovery knows, by hand, those included that another driver leaves and that
- * no call here does.
+ * Recovery of an image with every kind of damage at once, crashed at every point. The calls of
+ * plan.h leave little to repair. The damaged image has an error of each kind recovery repairs, made
+ * by editing bytes, including errors only another driver leaves. A second image is clean except for
+ * wrong superblock counts, which a mount corrects.
  */
-#ifndef TESTS_CRASH_WRECK_H
-#define TESTS_CRASH_WRECK_H
+#ifndef TESTS_CRASH_DAMAGED_IMAGE_H
+#define TESTS_CRASH_DAMAGED_IMAGE_H
 
-#include "bed.h"
+#include "crash_fixture.h"
 
 struct wreck;
 
-#define WRECK_NAME "wrecked-1k" /* beside the names of the bases */
+#define WRECK_NAME "wrecked-1k" /* listed beside the names of the bases */
 
-/* `options`: all_up_to, sample, line, remember_log, seed and quiet. */
+/*
+ * Makes the damaged image. Of `options`, uses all_up_to, sample, line, remember_log, seed and
+ * quiet.
+ */
 struct wreck *wreck_open(const struct bed_options *options);
 void wreck_close(struct wreck *wreck);
 
 /*
- * Recovers the wreck. Whatever a crash on the way leaves must recover to the same bytes as what was not disturbed, and
- * when the mount has returned these are durable. False: it is not so.
+ * Recovers the damaged images and crashes the recovery at every point. Every crash image must
+ * recover to the same bytes as an undisturbed recovery. After the mount has returned, these bytes
+ * must be durable. Returns false if a check fails.
  */
 bool wreck_recover(struct wreck *wreck);
 
 const struct tally *wreck_tally(const struct wreck *wreck);
-/* The last finding. */
+/* Returns the text of the last finding. */
 const char *wreck_finding(const struct wreck *wreck);
 
 #endif

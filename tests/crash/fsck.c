@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* What the real e2fsck makes of an image, and whether it says anything that it should not have to. */
+/* Runs the real e2fsck on an image and checks its output against a list of allowed messages. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #include "../image/outside.h"
-#include "bed.h"
+#include "crash_fixture.h"
 
-/* What it may say, by how it begins or what stands in it: leaks, counts and entries that it settles by itself. */
+/*
+ * Allowed messages, each given by a part of its text. They report leaks, counts and dirents which
+ * e2fsck repairs without help.
+ */
 static const char *const allowed[] = {
     "was not cleanly unmounted",
-    "contains a file system with errors, check forced", /* printed for any image that is not marked clean */
+    "contains a file system with errors, check forced", /* printed for any image not marked clean */
     "Block bitmap differences:",
     "Inode bitmap differences:",
     "Free blocks count wrong",
@@ -22,9 +25,9 @@ static const char *const allowed[] = {
     "Unattached zero-length inode",
     "ref count is",
     "Setting filetype for entry",
-    "Inode 2, i_size is ", /* the root: a directory's size, and no file's */
+    "Inode 2, i_size is ", /* the size of the root directory, never of a file */
     "Padding at end of inode bitmap",
-    " files (", /* the last line: figures */
+    " files (", /* the last line, with the totals */
 };
 
 bool fsck_there(void)
@@ -41,7 +44,10 @@ static bool may_say(const char *line)
     return line[strspn(line, " \t\r\n")] == '\0';
 }
 
-/* Runs e2fsck; keeps the first line it may not print. Its exit status, or -1. */
+/*
+ * Runs e2fsck and stores the first message outside the allowed list in `line`. Returns the exit
+ * status, or -1.
+ */
 static int run(const char *options, const char *path, bool any_line, char *line, size_t room)
 {
     char command[256], said[512];

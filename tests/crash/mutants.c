@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Is every part of the store order needed, and would its loss be seen? Takes away each fence and each write-back and
- * puts in each wrong order, one at a time, and runs workloads until a judge objects. The bases are made before.
+ * Shows the need for every part of the store order, and a check which notices its loss. Removes
+ * each fence and each write-back and injects each wrong order, a single mutant at a time. Runs
+ * workloads until a check fails. The bases are made before any mutant is active.
  *
  *   mutants [MUTANT]…
  *
- * 77: no e2fsck; all else was good. Every mutant in a process of its own: what it leaves of the library's state is nobody's concern.
+ * Exits with 77 if e2fsck is missing and everything else passed. Each mutant runs in a process of
+ * its own, so the library state left by a failed run affects no other mutant.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -17,32 +19,37 @@
 
 #include "ext2dax/testkit/mutant.h"
 #include "instrument.h"
+#include "../skip.h"
 #include "plan.h"
-#include "wreck.h"
+#include "damaged_image.h"
+#include "tree.h"
 
-#define BEDS_MOST 16
-#define SECONDS   120 /* for one mutant, at most */
+#define BEDS_MOST 32
+#define SECONDS   120 /* time limit per mutant */
 
-/* Why no workload can tell it from the core as it is. */
+/* Mutants with no effect in any workload, with the reason. */
 static const struct {
     const char *name, *why;
 } equivalent[] = {
     {"WRITE_BACK_FSYNC_INODE",
      "ordered, each store to the inode is written back where it is made; unordered, fsync flushes "
      "the whole image after it"},
+    {"WRITE_BACK_XATTR_BURIED",
+     "a removed entry with a value is as good as one without, the value takes space until the entry is cut off"},
     {"FENCE_RECOVER_REST",
      "a mount goes on to mark the image as in use before anything else, and the fence of that mark comes before "
      "whatever builds on what recovery has cleared"},
 };
 
-/* Memory that writes back whole lines, and memory that writes back no more than it is told to. */
+/* The first memory writes back whole cache lines, the second only the words named by persist. */
 static const unsigned lines[] = {64, 8};
 #define LINES (sizeof lines / sizeof lines[0])
 
 static struct bed *beds[LINES][BEDS_MOST];
 static struct wreck *wrecks[LINES];
+static struct tree_bed *trees[LINES][TREE_BASES];
 
-/* ---- is every write-back named? ---- */
+/* ---- is every write-back listed? ---- */
 
 #define SITE_ROW(name, function, what) {function, what},
 static const struct {
@@ -66,17 +73,19 @@ static void meet(const char *function, const char *what)
         printf("%s() writes back %s, and no mutant takes that away\n", function, what);
 }
 
-/* Every write-back that a workload comes to is in the list, and all of the list is come to. */
+/* Checks that every write-back reached by a workload is listed, and every listed one is reached. */
 static bool names_are_whole(void)
 {
     static const struct plan all = {true, 0, false};
     bool whole = true;
 
-    e2d_site_hook = meet;
+    e2dt_site_hook = meet;
     for (unsigned i = 0; i < base_count; i++)
         (void)plan_run(beds[0][i], &all, NULL, NULL);
     (void)wreck_recover(wrecks[0]);
-    e2d_site_hook = NULL;
+    for (unsigned i = 0; i < TREE_BASES; i++)
+        (void)tree_run(trees[0][i], false, false);
+    e2dt_site_hook = NULL;
     for (size_t i = 0; i < NAMED; i++) {
         if (!met[i])
             printf("no workload comes to %s() writing back %s\n", named[i].function, named[i].what);
@@ -85,7 +94,7 @@ static bool names_are_whole(void)
     return whole && nameless == 0;
 }
 
-/* ---- the hunt ---- */
+/* ---- running a mutant ---- */
 
 static bool found(void *arg)
 {
@@ -95,10 +104,10 @@ static bool found(void *arg)
 }
 
 /*
- * Does e2fsck object by itself, with no other judge, to what it is known to stop at or to mend wrongly? Else its sample
- * would prove nothing.
+ * Mutants e2fsck must object to with no other check active. e2fsck stops at their damage or repairs
+ * it wrongly. Without this test the e2fsck sample would prove nothing.
  */
-static const char *const for_fsck[] = {"ORDER_POINTERS_FIRST", "ORDER_CUT_SIZE_FIRST", "ORDER_ENTRY_FIRST",
+static const char *const for_fsck[] = {"ORDER_POINTERS_FIRST", "ORDER_SHRINK_SIZE_FIRST", "ORDER_ENTRY_FIRST",
                                        "ORDER_SMALL_DTIME", "FENCE_UNLINK_LINKS"};
 static bool by_fsck;
 
@@ -121,26 +130,40 @@ static int hunt_by_fsck(const char *name, int to)
     return 1;
 }
 
-/* In the child: 0 and a line about the finding, or 1. */
+/* Runs the calls on trees. Returns true and stores a line about the finding, or returns false. */
+static bool found_by_tree(bool twos, char *line, size_t room)
+{
+    for (size_t i = 0; i < LINES * TREE_BASES; i++) {
+        struct tree_bed *bed = trees[i % LINES][i / LINES];
+
+        if (tree_run(bed, twos, true))
+            continue;
+        snprintf(line, room, "%2u %s", lines[i % LINES], tree_finding(bed));
+        return true;
+    }
+    return false;
+}
+
+/* Runs in the child process. Returns 0 and writes a line about the finding, or returns 1. */
 static int hunt(const char *name, int to)
 {
     static const struct plan stages[] = {{false, 0, false}, {true, 0, false}};
+    char line[600];
 
     (void)alarm(SECONDS);
     if (ext2dax_mutant_activate(name) != 0)
         return 2;
     for (size_t i = 0; i < LINES; i++) {
-        char line[600];
-
         if (wreck_recover(wrecks[i]))
             continue;
         snprintf(line, sizeof line, "%2u %s", lines[i], wreck_finding(wrecks[i]));
         return write(to, line, strlen(line)) > 0 ? 0 : 2;
     }
     for (size_t turn = 0; turn < 2 * LINES; turn++) {
+        if (turn == LINES && found_by_tree(false, line, sizeof line))
+            return write(to, line, strlen(line)) > 0 ? 0 : 2;
         for (unsigned i = 0; i < base_count; i++) {
             struct bed *bed = beds[turn % LINES][i];
-            char line[600];
 
             if (plan_run(bed, &stages[turn / LINES], found, bed))
                 continue;
@@ -148,10 +171,12 @@ static int hunt(const char *name, int to)
             return write(to, line, strlen(line)) > 0 ? 0 : 2;
         }
     }
+    if (found_by_tree(true, line, sizeof line))
+        return write(to, line, strlen(line)) > 0 ? 0 : 2;
     return 1;
 }
 
-/* What caught it, or NULL. */
+/* Returns a description of the check which caught the mutant, or NULL. */
 static const char *caught_by(const char *name)
 {
     static char line[600];
@@ -189,12 +214,12 @@ static const char *excuse(const char *name)
     return NULL;
 }
 
-/* Of the other kinds, those that are about the order of stores too. */
+/* Mutants of other kinds which break the store order too. */
 static const char *const others[] = {
 #if BED_FAULTS
     "PUBLISH_BEFORE_ZEROING",
 #endif
-    "PUBLISH_UNZEROED", "TAIL_NOT_ZEROED"};
+    "PUBLISH_UNZEROED", "TAIL_NOT_ZEROED", "END_STAYS"};
 
 static bool ours(int number)
 {
@@ -219,6 +244,8 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < LINES; i++) {
         options.line = lines[i];
         wrecks[i] = wreck_open(&options);
+        for (unsigned k = 0; k < TREE_BASES; k++)
+            trees[i][k] = tree_open(k, &options);
     }
     whole = argc != 1 || names_are_whole();
     for (int i = 0; i < ext2dax_mutant_count(); i++) {
@@ -252,12 +279,15 @@ int main(int argc, char **argv)
     printf("%u caught, %u missed, %u that no crash can tell from the core as it is\n", caught, missed, excused);
     for (unsigned i = 0; i < LINES * base_count; i++)
         bed_close(beds[i % LINES][i / LINES]);
-    for (unsigned i = 0; i < LINES; i++)
+    for (unsigned i = 0; i < LINES; i++) {
         wreck_close(wrecks[i]);
+        for (unsigned k = 0; k < TREE_BASES; k++)
+            tree_close(trees[i][k]);
+    }
     if (!whole || missed != 0 || caught == 0)
         return 1;
     if (!fsck_there())
         printf("SKIPPED: e2fsck is not installed, so it was not shown to object; every mutant is caught by other "
                "judges\n");
-    return fsck_there() ? 0 : 77;
+    return fsck_there() ? 0 : SKIPPED;
 }

@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* The calls that workloads are made of, and the workloads: every call alone, every two, and a part of all threes. */
+/*
+ * The calls and the workloads made of them. Each call alone, each pair, and a part of all sequences
+ * of three.
+ */
 #ifndef TESTS_CRASH_PLAN_H
 #define TESTS_CRASH_PLAN_H
 
-#include "bed.h"
+#include "crash_fixture.h"
 
 extern const struct call calls[];
 extern const unsigned call_count;
 
 struct plan {
     bool twos;
-    unsigned three_in; /* one in so many sequences of three, by a fixed draw; 0: none */
-    bool recover;      /* an image that each call alone leaves is recovered, and that crashes everywhere too */
+    /* run 1 in this many sequences of three, by a fixed pseudorandom draw, or none if 0 */
+    unsigned three_in;
+    bool recover; /* recover an image left by each single call, and crash the recovery too */
 };
 
-/* Runs the plan until `enough` (NULL: never) says so; answers whether it went to the end. */
+/*
+ * Runs the plan until `enough` returns true. A NULL `enough` never stops the plan. Returns whether
+ * the plan ran to its end.
+ */
 bool plan_run(struct bed *bed, const struct plan *plan, bool (*enough)(void *arg), void *arg);
 
 #endif

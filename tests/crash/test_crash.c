@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The crashing memory itself: which images it hands out, and which it must not. */
+/* Tests which images the crashing memory hands out, and which it must not. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,16 +10,18 @@
 #include "ext2dax/testkit/checker.h"
 #include "ext2dax/testkit/crash.h"
 
+#include "../runner.h"
+
 #define BYTES 4096u
 
 static struct ext2dax_memory memory;
 static struct ext2dax_crash *crash;
 static uint64_t *words;
 
-/* What was handed out: how often the first eight words held what, by the low bits of their sum of n * 16^i. */
+/* The images handed out. Each is recorded by the low four bits of its first eight words. */
 static struct {
     unsigned images, before, whole;
-    uint64_t seen[4096]; /* the first words, a digit each */
+    uint64_t seen[4096]; /* the first eight words, a hex digit each */
     unsigned stop_after;
 } handed;
 
@@ -105,7 +107,7 @@ START_TEST(every_subset_of_what_was_stored)
     ck_assert_uint_eq(distinct(), 32);
     ck_assert_uint_eq(handed.whole, 1);
     ck_assert(was_handed(0) && was_handed(0x11111) && was_handed(0x10101));
-    /* Durable now: there is one image, and it was handed out before. */
+    /* All words are durable now. A single image is left, and it was handed out before. */
     ck_assert_uint_eq(point(), 1);
     ck_assert_uint_eq(handed.before, 1);
     ck_assert(was_handed(0x11111));
@@ -123,7 +125,7 @@ START_TEST(not_written_back_may_be_lost_for_ever)
     ck_assert_uint_eq(fence(), 2);
     ck_assert(was_handed(0x20) && was_handed(0x21));
     persist(0, 1);
-    ck_assert_uint_eq(fence(), 2); /* written back, and durable only after the fence */
+    ck_assert_uint_eq(fence(), 2); /* written back, but durable only after the fence */
     ck_assert_uint_eq(fence(), 1);
     ck_assert(was_handed(0x21));
     close_memory();
@@ -149,7 +151,7 @@ START_TEST(every_value_since_the_durable_one)
     open_memory(8, 12);
     words[0] = 1;
     persist(0, 1);
-    words[0] = 2; /* after its write-back: the fence makes 1 durable, or what came later */
+    words[0] = 2; /* after the write-back, so the fence makes 1 or a later value durable */
     ext2dax_crash_look(crash);
     words[0] = 3;
     ck_assert_uint_eq(fence(), 4);
@@ -184,7 +186,7 @@ START_TEST(too_many_are_drawn_from)
 
     open_memory(8, 4);
     for (unsigned i = 0; i < 8; i++)
-        words[i * 16] = 1; /* scattered: none go together */
+        words[i * 16] = 1; /* with the loop below, 15 pending words */
     for (unsigned i = 1; i < 8; i++)
         words[i] = 1;
     persist(0, 512);
@@ -201,7 +203,7 @@ START_TEST(too_many_are_drawn_from)
     ck_assert_uint_eq(figures.images, first);
     ck_assert_uint_eq(figures.most_pending, 15);
     ck_assert_uint_eq(figures.fences, 1);
-    /* Whatever was drawn is undone. */
+    /* All changes made for drawn images are undone. */
     ck_assert_uint_eq(point(), 1);
     ck_assert(was_handed(0x11111111));
     close_memory();
@@ -259,7 +261,7 @@ START_TEST(options_are_looked_at)
 }
 END_TEST
 
-/* ---- poison, under a filesystem ---- */
+/* ---- poison below a filesystem ---- */
 
 static struct ext2dax_host host;
 static struct ext2dax_mount *mounted;
@@ -267,7 +269,8 @@ static struct ext2dax_inode *root, *file;
 
 static int mount_it(void)
 {
-    struct ext2dax_mount_options options = {.size = sizeof options, .page_shift = 10, .huge_order = 3};
+    struct ext2dax_mount_options options = {
+        .size = sizeof options, .page_shift = 10, .huge_order = 3, .recover = ext2dax_recover};
     struct ext2dax_plugs plugs = {
         .locks = ext2dax_locks_by_name("none"), .memory = memory, .host = {host.ops, host.ctx}};
 
@@ -296,7 +299,10 @@ static void close_filesystem(void)
     ext2dax_crash_close(crash);
 }
 
-/* Reading a poisoned block is EIO, its neighbours are as they were, and a mapping never gets the bytes. */
+/*
+ * Reading a poisoned block returns EIO. Its neighbours stay readable and unchanged. The poisoned
+ * bytes are lost.
+ */
 START_TEST(poison_in_data)
 {
     struct ext2dax_run run;
@@ -318,7 +324,7 @@ START_TEST(poison_in_data)
 }
 END_TEST
 
-/* A pointer block that cannot be read: the call that needs it says EIO and has changed nothing. */
+/* An unreadable pointer block fails the calls which need it with EIO, and they change nothing. */
 START_TEST(poison_in_a_pointer_block)
 {
     struct ext2dax_run run;
@@ -338,11 +344,11 @@ START_TEST(poison_in_a_pointer_block)
     }
     ck_assert_uint_ne(pointers, 0);
     ck_assert_int_eq(ext2dax_crash_poison(crash, pointers * 1024, 1024), 0);
-    ext2dax_stat(file, &before);
+    ext2dax_stat(file, &before, sizeof(before));
     ck_assert_int_eq(ext2dax_truncate(file, 100), -EXT2DAX_EIO);
     ck_assert_int_eq(ext2dax_punch(file, 0, 13 * 1024), -EXT2DAX_EIO);
     ck_assert_int_eq(ext2dax_write(file, 12 * 1024, bytes, 100), -EXT2DAX_EIO);
-    ext2dax_stat(file, &after);
+    ext2dax_stat(file, &after, sizeof(after));
     ck_assert_uint_eq(before.size, after.size);
     ck_assert_uint_eq(before.sectors, after.sectors);
     ck_assert_int_eq(ext2dax_read(file, 11 * 1024, bytes, 1024), 1024);
@@ -370,7 +376,11 @@ static int use_filesystem(void)
     return rc;
 }
 
-/* Each check of a few calls fails once: an error, nothing half done, and the filesystem is whole when it is closed. */
+/*
+ * Fails each call of the memory's `check` op once, during a few filesystem calls. A failing call
+ * returns EIO and leaves nothing half done, and the filesystem passes the checker after unmount.
+ * Calls which succeed with another group or a second attempt return 0.
+ */
 START_TEST(a_check_that_fails)
 {
     int failed = 0, rc;
@@ -380,7 +390,6 @@ START_TEST(a_check_that_fails)
         ext2dax_crash_fail_check(crash, after);
         rc = use_filesystem();
         ck_assert(rc == 0 || rc == -EXT2DAX_EIO);
-        ck_assert(rc == 0 || failed == after);
         failed += rc != 0;
         ext2dax_crash_fail_check(crash, -1);
         ext2dax_inode_put(file);
@@ -395,7 +404,9 @@ START_TEST(a_check_that_fails)
 }
 END_TEST
 
-/* Poison in a bitmap or in the root's block is met at the mount, or at the call that needs it; never read past. */
+/*
+ * Poison in a bitmap fails the call which needs the bitmap with EIO. Nothing reads past the check.
+ */
 START_TEST(poison_in_metadata)
 {
     struct ext2dax_inode *other;
@@ -420,9 +431,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("crashing memory");
-    TCase *images = tcase_create("images"), *poison = tcase_create("poison");
-    SRunner *runner;
-    int failed;
+    TCase *images = add_case(suite, "images", USUAL_LIMIT), *poison = add_case(suite, "poison", USUAL_LIMIT);
 
     tcase_add_test(images, every_subset_of_what_was_stored);
     tcase_add_test(images, not_written_back_may_be_lost_for_ever);
@@ -437,11 +446,5 @@ int main(void)
     tcase_add_test(poison, poison_in_a_pointer_block);
     tcase_add_test(poison, a_check_that_fails);
     tcase_add_test(poison, poison_in_metadata);
-    suite_add_tcase(suite, images);
-    suite_add_tcase(suite, poison);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Plugs that fail: host memory, lock initialisation, write-back, fences and zeroing at every point of every call, and
- * every block of the image unreadable in turn. Whatever the answer, no lock stays held, everything is given back, the
- * image is at worst as after a crash, which the next mount mends, and what cannot be read is not read (its page has no
- * access). Once a store has failed nothing changes any more. The mount that mends is failed everywhere too.
+ * Failing plugs. Host memory, lock initialisation, write-back, fences and zeroing fail at every
+ * point of every call, and every block of the image is unreadable in turn. For every result the
+ * test checks
+ *   - no lock stays held, and all memory and locks are released
+ *   - the image is no worse than after a crash, and the next mount repairs it
+ *   - an unreadable block is never read, because its page has no access
+ *   - after a failed store nothing changes any more
+ * The repairing mount is itself failed at every point.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -22,28 +26,35 @@
 #include "told.h"
 #include "tree.h"
 
-#define ASKED 40u /* one image in so many is shown to e2fsck */
+#define ASKED 40u /* e2fsck checks every ASKEDth image */
 
-/* STORE: write-back, fences and zeroing from then on; ONE_STORE: that one alone, and the memory is well again. */
+/*
+ * The failing plug. STORE fails write-back, fences and zeroing from the chosen call on. ONE_STORE
+ * fails a single such call, and the memory works again afterwards.
+ */
 enum what { NOTHING, ALLOC, INIT, STORE, ONE_STORE, WHATS };
 
 static struct {
     const struct tree *tree;
     unsigned char *base;
-    const unsigned char *start; /* what a round begins with: the tree's image, or one that crashed */
+    /* the image at the start of a round, either the tree's or a crashed image */
+    const unsigned char *start;
     struct ext2dax_lock_order *order;
-    struct ext2dax_locks under; /* every lock goes through the order's checker */
+    struct ext2dax_locks under; /* every lock passes through the lock order checker */
     struct ext2dax_mount *mount;
     struct ext2dax_model *model;
     struct ext2dax_model_map *map;
     struct ext2dax_inode *root, *inode;
     enum what failing;
-    long left; /* good calls until one fails; stores fail from then on */
+    long left; /* successful calls before the failure. STORE fails every later call too */
     bool fired;
     long held, made, given;
-    bool e2fsck; /* is here */
-    bool
-        shared; /* an attribute block's count of references is concerned: e2fsck -p gives up at one, recovery does not */
+    bool e2fsck; /* is installed */
+    /*
+     * The reference count of an attribute block is involved. e2fsck -p gives up on such a count,
+     * recovery does not.
+     */
+    bool shared;
     unsigned asked;
     const unsigned char *poison;
 } s;
@@ -62,7 +73,7 @@ static bool fails(enum what what)
     return true;
 }
 
-/* A store has failed in this round. */
+/* Has a store failed in this round? */
 static bool stores_failed(enum what what)
 {
     return (what == STORE || what == ONE_STORE) && s.fired;
@@ -140,7 +151,7 @@ static bool try_write_lock(void *ctx, struct ext2dax_lock *lock)
     return got;
 }
 
-/* A table of an embedder that knows no `held`. */
+/* A lock table of an embedder built before `held` was added to the extensible struct. */
 static const struct ext2dax_lock_ops lock_ops = {offsetof(struct ext2dax_lock_ops, held),
                                                  init,
                                                  destroy,
@@ -180,7 +191,8 @@ static int check(void *ctx, const void *at, size_t length)
     return s.poison && from < s.poison + s.tree->block_size && s.poison < from + length ? -EXT2DAX_EIO : 0;
 }
 
-static const struct ext2dax_memory_ops memory_ops = {sizeof(memory_ops), zero, persist, fence, check};
+static const struct ext2dax_memory_ops memory_ops = {
+    .size = sizeof(memory_ops), .zero = zero, .persist = persist, .fence = fence, .check = check};
 
 /* ---- the calls ---- */
 
@@ -193,7 +205,7 @@ static int op_path(void)
     struct ext2dax_inode *inode;
     int error;
 
-    /* An absolute link leads back to a root that nobody holds. */
+    /* An absolute symbolic link leads back to a root inode without other references. */
     ext2dax_inode_put(s.root);
     s.root = NULL;
     error = TOLD(ext2dax_lookup_path(s.mount, "/d/fast/../slow/far", 19, 0, &inode));
@@ -238,7 +250,7 @@ static int op_append(void)
 {
     struct ext2dax_stat figures;
 
-    ext2dax_stat(s.inode, &figures);
+    ext2dax_stat(s.inode, &figures, sizeof(figures));
     return of(TOLD_COUNT(ext2dax_write(s.inode, figures.size, "appended", 8)));
 }
 static int op_far(void)
@@ -256,13 +268,29 @@ static int op_cut(void)
 {
     return TOLD(ext2dax_truncate(s.inode, 3));
 }
-static int op_grow(void)
+static int op_extend(void)
 {
     return TOLD(ext2dax_truncate(s.inode, (uint64_t)3 << 31));
 }
 static int op_punch(void)
 {
     return TOLD(ext2dax_punch(s.inode, s.tree->block_size / 2, (uint64_t)s.tree->block_size * 13));
+}
+static int op_zero(void)
+{
+    return TOLD(ext2dax_zero_range(s.inode, s.tree->block_size / 2, (uint64_t)s.tree->block_size * 13));
+}
+static int op_setattr(void)
+{
+    struct ext2dax_attributes wanted = {.size = sizeof(wanted),
+                                        .set = 0x7F,
+                                        .mode = 0751,
+                                        .uid = 0x10002,
+                                        .gid = 0x30004,
+                                        .mtime = {5, 6},
+                                        .created = {7, 8}};
+
+    return TOLD(ext2dax_setattr(s.inode, &wanted));
 }
 static int op_allocate(void)
 {
@@ -276,6 +304,11 @@ static int op_fsync(void)
 {
     (void)ext2dax_model_write(s.map, 1, "a", 1, false, false);
     return TOLD(ext2dax_fsync(s.inode));
+}
+static int op_fsync_range(void)
+{
+    (void)ext2dax_model_write(s.map, 1, "a", 1, false, false);
+    return TOLD(ext2dax_fsync_range(s.inode, 0, 2));
 }
 static int op_freeze(void)
 {
@@ -300,7 +333,7 @@ static int op_pin(void)
     struct ext2dax_stat figures;
     int error;
 
-    ext2dax_stat(s.inode, &figures);
+    ext2dax_stat(s.inode, &figures, sizeof(figures));
     error = TOLD(ext2dax_pin(s.inode, 0, figures.size, true, &pin));
     if (error == 0)
         ext2dax_unpin(&pin);
@@ -318,7 +351,7 @@ static int fault_all(bool write, bool huge)
     char byte = 1;
     int error = 0;
 
-    ext2dax_stat(s.inode, &figures);
+    ext2dax_stat(s.inode, &figures, sizeof(figures));
     for (unsigned i = 0; i < 14 && i * page < figures.size && error == 0; i++)
         error = errors[write ? ext2dax_model_write(s.map, i * page, &byte, 1, huge, false)
                              : ext2dax_model_read(s.map, i * page, &byte, 1, huge, false)];
@@ -340,7 +373,7 @@ static int op_fault_huge(void)
 static const struct op {
     const char *name;
     int (*run)(void);
-    const char *file; /* that it works on; NULL: none */
+    const char *file; /* the file worked on, NULL for none */
 } ops[] = {
     {"mount and unmount", op_nothing, "single"},
     {"path", op_path, "single"},
@@ -356,11 +389,15 @@ static const struct op {
     {"cut", op_cut, "single"},
     {"cut", op_cut, "twice"},
     {"cut", op_cut, "thrice"},
-    {"grow", op_grow, "direct"},
+    {"grow", op_extend, "direct"},
     {"punch", op_punch, "single"},
+    {"zero", op_zero, "single"},
+    {"zero", op_zero, "empty"},
+    {"attributes", op_setattr, "single"},
     {"allocate", op_allocate, "empty"},
     {"sync", op_sync, "single"},
     {"fsync", op_fsync, "single"},
+    {"fsync of a part", op_fsync_range, "single"},
     {"freeze", op_freeze, "single"},
     {"remount", op_remount, "single"},
     {"pin", op_pin, "single"},
@@ -371,7 +408,7 @@ static const struct op {
 #define OPS (sizeof(ops) / sizeof(ops[0]))
 static const struct op only_mount = {"recovery", op_nothing, NULL};
 
-/* ---- one round ---- */
+/* ---- a round ---- */
 
 static char round_name[128];
 
@@ -398,7 +435,9 @@ static int open_mount(unsigned flags)
                                             .flags = flags,
                                             .order = tree->order,
                                             .page_shift = tree->page_shift,
-                                            .huge_order = tree->huge_order};
+                                            .huge_order = tree->huge_order,
+                                            .recover = ext2dax_recover,
+                                            .verify = ext2dax_verify};
 
     plugs.address_space = ext2dax_model_address_space(s.model);
     return TOLD_MOUNT(ext2dax_mount(&plugs, &options, &s.mount));
@@ -409,11 +448,15 @@ static bool is_refused(int64_t answer)
     return answer == -EXT2DAX_EIO || answer == -EXT2DAX_EROFS;
 }
 
-/* After a store that failed: every call that changes something answers so, and changes nothing. */
+/*
+ * Checks a mount after a failed store. Every modifying call returns EIO or EROFS and changes
+ * nothing.
+ */
 static void nothing_changes_any_more(void)
 {
     unsigned char *before = malloc(s.tree->size);
     struct ext2dax_statfs figures;
+    struct ext2dax_attributes attributes = {.size = sizeof(attributes), .set = EXT2DAX_SET_UID, .uid = 77};
     struct ext2dax_stat stat;
     struct ext2dax_inode *made;
     struct ext2dax_pin pin;
@@ -421,25 +464,29 @@ static void nothing_changes_any_more(void)
 
     MUST(before);
     memcpy(before, s.base, s.tree->size);
-    ext2dax_statfs(s.mount, &figures);
-    ext2dax_stat(s.inode, &stat);
+    ext2dax_statfs(s.mount, &figures, sizeof(figures));
+    ext2dax_stat(s.inode, &stat, sizeof(stat));
     MUST(figures.read_only);
     MUST(is_refused(TOLD(ext2dax_truncate(s.inode, stat.size + 1))) && is_refused(TOLD(ext2dax_truncate(s.inode, 1))));
     MUST(is_refused(TOLD(ext2dax_punch(s.inode, 0, 1))));
+    MUST(is_refused(TOLD(ext2dax_zero_range(s.inode, 0, 1))));
     MUST(is_refused(TOLD_COUNT(ext2dax_write(s.inode, 0, &byte, 1))) &&
          is_refused(TOLD_COUNT(ext2dax_write(s.inode, stat.size, &byte, 1))));
     MUST(is_refused(TOLD(ext2dax_allocate(s.inode, 0, 1, false))));
     MUST(is_refused(TOLD(ext2dax_create(s.root, "more", 4, 0600, 1, 1, &made))) && !made);
     MUST(is_refused(TOLD(ext2dax_unlink(s.root, "direct", 6))));
+    MUST(is_refused(TOLD(ext2dax_setattr(s.inode, &attributes))));
     MUST(is_refused(TOLD(ext2dax_pin(s.inode, 0, 1, true, &pin))));
     MUST(is_refused(TOLD(ext2dax_fsync(s.inode))) && is_refused(TOLD(ext2dax_sync(s.mount))));
+    MUST(is_refused(TOLD(ext2dax_fsync_range(s.inode, 0, 1))));
     MUST(is_refused(TOLD(ext2dax_freeze(s.mount))));
-    (void)TOLD_MOUNT(ext2dax_remount(s.mount, EXT2DAX_MOUNT_READ_ONLY)); /* it may be that already */
+    /* may already be read-only */
+    (void)TOLD_MOUNT(ext2dax_remount(s.mount, EXT2DAX_MOUNT_READ_ONLY));
     MUST(s.held == 0 && memcmp(before, s.base, s.tree->size) == 0);
     free(before);
 }
 
-/* Mounts, finds the file, runs, unmounts: what answered last that was an error. */
+/* Mounts, finds the file, runs the operation and unmounts. Returns the last error, or 0. */
 static int go(const struct op *op, enum what what, long left)
 {
     struct ext2dax_memory memory = {&memory_ops, NULL, s.base, s.tree->size, 0};
@@ -492,7 +539,10 @@ static void reset(void)
     memcpy(s.base, s.start, s.tree->size);
 }
 
-/* What a failed store has left is mended by the next mount, all of it; and by e2fsck -p alone, asked now and then. */
+/*
+ * Checks the repair of an image after a failed store. The next mount repairs the image completely.
+ * e2fsck -p alone repairs the image too, checked for every ASKEDth image.
+ */
 static void mended(void)
 {
     static unsigned rounds;
@@ -530,7 +580,10 @@ static void fail_everywhere(const struct op *op, enum what what)
             return;
         }
         if (what == STORE || what == ONE_STORE) {
-            /* What failed to be written back is in memory all the same, so nothing worse than after a crash. */
+            /*
+             * Stores with a failed write-back are in memory all the same, so the image is no worse
+             * than after a crash.
+             */
             MUST(error == -EXT2DAX_EIO);
             check_image(EXT2DAX_CHECK_LEAKS_OK);
             MUST((((const unsigned char *)&super->state)[0] & EXT2DAX_STATE_VALID) == 0);
@@ -555,7 +608,7 @@ static void poison_touched(int number, siginfo_t *info, void *context)
 #else
     (void)context;
 #endif
-    /* Storing to it is no harm, and heals it. */
+    /* A store to the bad block is allowed, and clears the poison. */
     if (s.poison && at >= s.poison && at < s.poison + s.tree->block_size && wrote) {
         (void)mprotect((void *)(uintptr_t)s.poison, s.tree->block_size, PROT_READ | PROT_WRITE);
         return;
@@ -581,7 +634,9 @@ static void poison_everywhere(const struct op *op)
     }
 }
 
-/* Recovery, of what calls leave that cannot finish, while the plugs fail it. */
+/*
+ * Recovers images of operations interrupted by failing stores, while the plugs fail the recovery.
+ */
 static void recover_everywhere(void)
 {
     static const long moments[] = {4, 7, 11};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Trees that cannot be, one at a time: pointer blocks that name themselves or each other, empty ones hung in everywhere,
- * blocks past the end, sizes that no such image can hold. Every call ends soon, and says so where it met one.
+ * Impossible block trees. Pointer blocks name themselves or each other, a single empty pointer
+ * block is linked everywhere, pointers lie past the end of the image, and sizes exceed any possible
+ * image. Every call finishes soon, and a call reaching such damage reports it.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -11,10 +12,11 @@
 
 #include "ext2dax/hosted/lock.h"
 #include "ext2dax/testkit/model.h"
+#include "../host_ops.h"
 
 #include "tree.h"
 
-#define SECONDS 10u /* for each; nearly all of it slack */
+#define SECONDS 10u /* for each case, far longer than needed */
 
 static const struct tree *tree;
 static unsigned char *image;
@@ -23,17 +25,6 @@ static struct ext2dax_model *model;
 static struct ext2dax_inode *inode;
 static unsigned reports;
 
-static void *host_alloc(void *ctx, size_t bytes)
-{
-    (void)ctx;
-    return malloc(bytes);
-}
-static void host_release(void *ctx, void *at, size_t bytes)
-{
-    (void)ctx;
-    (void)bytes;
-    free(at);
-}
 static void host_log(void *ctx, const struct ext2dax_report *report)
 {
     (void)ctx;
@@ -50,12 +41,12 @@ static int64_t host_now(void *ctx)
 struct ext2dax_host fuzz_host(void)
 {
     static const struct ext2dax_host_ops ops = {
-        .size = sizeof(ops), .alloc = host_alloc, .release = host_release, .log = host_log, .now = host_now};
+        .size = sizeof(ops), .alloc = heap_alloc, .release = heap_release, .log = host_log, .now = host_now};
 
     return (struct ext2dax_host){&ops, NULL};
 }
 
-/* ---- a spoiled image, mounted ---- */
+/* ---- a damaged image, mounted ---- */
 
 static uint32_t number_of(const char *name)
 {
@@ -72,8 +63,10 @@ static void open_mount(void)
 {
     struct ext2dax_plugs plugs = {
         .locks = ext2dax_locks_none(), .memory = {NULL, NULL, image, tree->size, 0}, .host = fuzz_host()};
-    struct ext2dax_mount_options options = {
-        .size = sizeof(options), .page_shift = tree->page_shift, .huge_order = tree->huge_order};
+    struct ext2dax_mount_options options = {.size = sizeof(options),
+                                            .page_shift = tree->page_shift,
+                                            .huge_order = tree->huge_order,
+                                            .recover = ext2dax_recover};
 
     model = ext2dax_model_open(&plugs.memory, plugs.locks, (uint32_t)1 << tree->page_shift, tree->huge_order);
     MUST(model);
@@ -99,7 +92,10 @@ static uint32_t get(size_t at)
     return image[at] | (uint32_t)image[at + 1] << 8 | (uint32_t)image[at + 2] << 16 | (uint32_t)image[at + 3] << 24;
 }
 
-/* The image, at rest, where `name` is about to be spoiled; returns where its inode lies. */
+/*
+ * Restores the undamaged image, unmounted, and returns the offset of the inode of `name`. The
+ * caller damages the inode next.
+ */
 static size_t spoil(const char *name)
 {
     size_t at;
@@ -137,18 +133,18 @@ static uint64_t largest(void)
     uint64_t size;
 
     open_mount();
-    ext2dax_statfs(mount, &figures);
+    ext2dax_statfs(mount, &figures, sizeof(figures));
     size = figures.max_file_size;
     MUST(ext2dax_unmount(mount) == 0);
     ext2dax_model_close(model);
     return size;
 }
 
-/* Comparable byte by byte. */
+/* Returns figures comparable with memcmp. */
 static void figures_of(struct ext2dax_stat *figures)
 {
     memset(figures, 0, sizeof(*figures));
-    ext2dax_stat(inode, figures);
+    ext2dax_stat(inode, figures, sizeof(*figures));
 }
 
 /* ---- the cases ---- */
@@ -159,7 +155,7 @@ static void fill(uint32_t block, uint32_t value)
         put((size_t)block * tree->block_size + i, value);
 }
 
-/* One pointer block names itself, all over, and is the file's at every place. */
+/* Shows a pointer block full of pointers to itself, linked at every place of the inode. */
 static void loop_through(void)
 {
     struct ext2dax_model_map *map;
@@ -175,7 +171,7 @@ static void loop_through(void)
         put(slot(at, n), block);
     set_size(at, largest());
     use("single");
-    ext2dax_stat(inode, &figures);
+    ext2dax_stat(inode, &figures, sizeof(figures));
     MUST(ext2dax_seek(inode, 0, EXT2DAX_SEEK_HOLE) == -EXT2DAX_EUCLEAN && reports > 0);
     MUST(ext2dax_seek(inode, 0, EXT2DAX_SEEK_DATA) == 0);
     MUST(ext2dax_pin(inode, 0, figures.size, false, &pin) == -EXT2DAX_EUCLEAN);
@@ -183,6 +179,10 @@ static void loop_through(void)
     MUST(ext2dax_allocate(inode, 0, figures.size, true) == -EXT2DAX_EUCLEAN);
     MUST(ext2dax_truncate(inode, 1) == -EXT2DAX_EUCLEAN);
     MUST(ext2dax_punch(inode, 1, figures.size) == -EXT2DAX_EUCLEAN);
+    MUST(ext2dax_zero_range(inode, 1, figures.size) == -EXT2DAX_EUCLEAN);
+    /* The pin has marked as many PMD ranges dirty as the image has blocks for, few or many. */
+    (void)ext2dax_fsync_range(inode, 0, figures.size);
+    MUST(ext2dax_fsync_range(inode, 0, 1) == 0);
     map = ext2dax_model_map(model, inode, 0, 64, true, true);
     MUST(map);
     for (unsigned page = 0; page < 64; page++)
@@ -191,10 +191,13 @@ static void loop_through(void)
     close_mount();
 }
 
-/* The tree names one empty pointer block at every place: a hole, and a long way to its end. */
+/*
+ * Shows a tree with a single empty pointer block at every place. The file is a hole of extreme
+ * length.
+ */
 static void long_hole(void)
 {
-    bool three = tree->block_size != 65536; /* else no file reaches the third level */
+    bool three = tree->block_size != 65536; /* with 64 KiB blocks no file reaches the third level */
     size_t at = spoil(three ? "thrice" : "twice");
     uint32_t top = get(slot(at, three ? EXT2DAX_TIND : EXT2DAX_DIND)), below;
     uint64_t p = tree->block_size / 4, first = EXT2DAX_DIRECT + p + (three ? p * p : 0);
@@ -215,10 +218,15 @@ static void long_hole(void)
     MUST(ext2dax_map(inode, first, 5, &run) == 0 && run.physical == 0 && run.length == 5);
     MUST(ext2dax_seek(inode, first * tree->block_size, EXT2DAX_SEEK_DATA) == -EXT2DAX_EUCLEAN);
     (void)ext2dax_fsync(inode);
+    (void)ext2dax_fsync_range(inode, first * tree->block_size, tree->block_size);
+    MUST(ext2dax_zero_range(inode, first * tree->block_size, UINT64_MAX / 2) == -EXT2DAX_EUCLEAN);
     close_mount();
 }
 
-/* What lies past the end is not the file's: not shown, and not given to it by growing over it. */
+/*
+ * Shows a block allocated past the end of the file. The block is never mapped, and extending the
+ * file over the block fails with EUCLEAN.
+ */
 static void past_the_end(void)
 {
     uint64_t bs = tree->block_size;
@@ -242,7 +250,10 @@ static void past_the_end(void)
     close_mount();
 }
 
-/* A file's block that anybody may be given: found before the first change, whatever takes it away. */
+/*
+ * Shows a file's block marked free in the bitmap. Truncate and punch detect the block before their
+ * first change, whichever call would free it.
+ */
 static void marked_free(void)
 {
     size_t at = spoil("single"), map = (size_t)tree_bitmap(tree, 0, 0) * tree->block_size;
@@ -261,7 +272,7 @@ static void marked_free(void)
     close_mount();
 }
 
-/* A directory has no holes, so it is no larger than the image. */
+/* Shows a directory larger than the image. A directory has no holes, so the size is impossible. */
 static void endless_directory(void)
 {
     size_t at = spoil("d");
@@ -281,7 +292,9 @@ static void endless_directory(void)
     close_mount();
 }
 
-/* Nothing of a file that is not one can be mapped, and trying leaves no trace. */
+/*
+ * Shows a fault on a directory. Only regular files can be mapped, and the attempt changes nothing.
+ */
 static void fault_on_directory(void)
 {
     struct ext2dax_stat before, after;
@@ -302,7 +315,10 @@ static void fault_on_directory(void)
     close_mount();
 }
 
-/* Where a pointer block is another file's data too, a store there takes a pinned block away: block 0 is no answer. */
+/*
+ * Shows a pointer block also used as the data of another file. A store to the data removes a pinned
+ * block from the tree. The pin then fails with EUCLEAN instead of returning block 0.
+ */
 static void pinned_block_lost(void)
 {
     uint32_t block = get(slot(spoil("single"), EXT2DAX_IND));
@@ -321,6 +337,123 @@ static void pinned_block_lost(void)
     close_mount();
 }
 
+/* Checks for no report and no error bit since use(). */
+static void nothing_told(void)
+{
+    MUST(reports == 0);
+    MUST((image[EXT2DAX_SUPER_OFFSET + offsetof(struct ext2dax_disk_super, state)] & EXT2DAX_STATE_ERROR) == 0);
+}
+
+static int first_only(void *arg, const struct ext2dax_entry *entry)
+{
+    (void)arg;
+    (void)entry;
+    return 1;
+}
+
+/*
+ * Shows a file with two blocks at the end of the image and a third pointer past it. A call
+ * satisfied by the good blocks succeeds without a report.
+ */
+static void bad_pointer_behind(void)
+{
+    uint64_t bs = tree->block_size;
+    size_t at = spoil("direct");
+    unsigned char byte = 'x';
+    struct ext2dax_model_map *map;
+    struct ext2dax_inode *found;
+    struct ext2dax_pin pin;
+    struct ext2dax_run run;
+    size_t length;
+    void *pointer;
+
+    for (uint32_t n = 0; n < 3; n++)
+        put(slot(at, n), (uint32_t)tree->blocks - 2 + n);
+    put(slot(at, EXT2DAX_IND), (uint32_t)tree->blocks);
+    set_size(at, 30 * bs);
+    use("direct");
+    MUST(ext2dax_map(inode, 0, UINT64_MAX, &run) == 0 && run.length == 2 && run.physical == tree->blocks - 2);
+    MUST(ext2dax_map(inode, 3, UINT64_MAX, &run) == 0 && run.length == EXT2DAX_DIRECT - 3 && run.physical == 0);
+    MUST(ext2dax_seek(inode, bs, EXT2DAX_SEEK_DATA) == (int64_t)bs);
+    MUST(ext2dax_read(inode, bs, &byte, 1) == 1 && ext2dax_write(inode, bs, &byte, 1) == 1);
+    MUST(ext2dax_pin(inode, 0, 2 * bs, false, &pin) == 0);
+    MUST(ext2dax_pin_pointer(&pin, bs, &pointer, &length) == 0 && length == bs);
+    ext2dax_unpin(&pin);
+    map = ext2dax_model_map(model, inode, 0, 30, true, true);
+    MUST(map);
+    (void)ext2dax_model_read(map, 0, &byte, 1, false, false);
+    (void)ext2dax_model_write(map, 0, &byte, 1, true, false);
+    ext2dax_model_unmap(map);
+    nothing_told();
+    MUST(ext2dax_map(inode, 2, 1, &run) == -EXT2DAX_EUCLEAN && reports == 1);
+    MUST(ext2dax_map(inode, EXT2DAX_DIRECT, 1, &run) == -EXT2DAX_EUCLEAN && reports == 2);
+    close_mount();
+
+    at = spoil("d");
+    memcpy(image + (tree->blocks - 1) * bs, image + get(slot(at, 0)) * bs, bs);
+    for (uint32_t n = 0; n < 2; n++)
+        put(slot(at, n), (uint32_t)tree->blocks - 1 + n);
+    set_size(at, 2 * bs);
+    use("d");
+    MUST(ext2dax_lookup(inode, ".", 1, &found) == 0);
+    ext2dax_inode_put(found);
+    MUST(ext2dax_readdir(inode, 0, first_only, NULL) == 1);
+    nothing_told();
+    MUST(ext2dax_lookup(inode, "none", 4, &found) == -EXT2DAX_EUCLEAN && reports > 0);
+    close_mount();
+}
+
+/*
+ * Shows bad pointers used only as an allocation hint or to skip a hole. Calls succeed without a
+ * report.
+ */
+static void bad_pointer_beside(void)
+{
+    uint64_t bs = tree->block_size, window = (uint64_t)1 << tree->huge_order;
+    size_t at = spoil("single");
+
+    put(slot(at, 2), (uint32_t)tree->blocks);
+    use("single");
+    MUST(ext2dax_write(inode, 3 * bs, "x", 1) == 1);
+    nothing_told();
+    close_mount();
+
+    if (window > 10 || (uint64_t)1 << tree->page_shift != bs)
+        return;
+    at = spoil("single");
+    put(slot(at, (unsigned)window), (uint32_t)tree->blocks);
+    use("single");
+    MUST(ext2dax_write(inode, 0, "x", 1) == 1 && ext2dax_fsync(inode) == 0);
+    nothing_told();
+    close_mount();
+}
+
+/*
+ * Shows invalid inode numbers. Of the reserved inodes only the root can be obtained. A free inode
+ * is ENOENT with any content.
+ */
+static void no_such_inode(void)
+{
+    struct ext2dax_inode *found;
+    size_t at;
+
+    (void)spoil("direct");
+    for (uint32_t number = 1; number < EXT2DAX_FIRST_INODE_REV0; number++)
+        memcpy(image + tree_inode(tree, number), image + tree_inode(tree, number == 2 ? 2 : 12), 128);
+    at = tree_inode(tree, tree_inodes(tree));
+    put(at, EXT2DAX_S_IFREG | 0xF000);
+    set_size(at, UINT64_MAX);
+    use("direct");
+    for (uint32_t number = 0; number < EXT2DAX_FIRST_INODE_REV0; number++) {
+        if (number != EXT2DAX_ROOT_INODE)
+            MUST(ext2dax_inode_get(mount, number, &found) == -EXT2DAX_EINVAL && !found);
+    }
+    MUST(ext2dax_inode_get(mount, tree_inodes(tree) + 1, &found) == -EXT2DAX_EINVAL);
+    MUST(ext2dax_inode_get(mount, tree_inodes(tree), &found) == -EXT2DAX_ENOENT);
+    nothing_told();
+    close_mount();
+}
+
 static char case_name[64];
 
 static void tell(int number)
@@ -335,10 +468,11 @@ int main(void)
     static const struct {
         const char *name;
         void (*run)(void);
-    } cases[] = {{"a tree of itself", loop_through},          {"a long hole", long_hole},
-                 {"blocks past the end", past_the_end},       {"a block marked free", marked_free},
-                 {"an endless directory", endless_directory}, {"a fault on a directory", fault_on_directory},
-                 {"a pinned block lost", pinned_block_lost}};
+    } cases[] = {{"a tree of itself", loop_through},           {"a long hole", long_hole},
+                 {"blocks past the end", past_the_end},        {"a block marked free", marked_free},
+                 {"an endless directory", endless_directory},  {"a fault on a directory", fault_on_directory},
+                 {"a pinned block lost", pinned_block_lost},   {"a bad pointer behind", bad_pointer_behind},
+                 {"a bad pointer beside", bad_pointer_beside}, {"no such inode", no_such_inode}};
 
     (void)signal(SIGABRT, tell);
     (void)signal(SIGALRM, tell);

@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "tree.h"
+#include "../reasons.h"
 
 static bool told[EXT2DAX_EUCLEAN + 1]; /* by error */
 
 void told_note(const struct ext2dax_report *report)
 {
-    MUST(report->structure && report->field && report->reason);
+    MUST(report->structure && report->field && (report->reason != NULL) == REASONS);
     MUST(report->error <= 0 && report->error >= -EXT2DAX_EUCLEAN);
     told[-report->error] = true;
 }

@@ -82,7 +82,7 @@ size_t tree_inode(const struct tree *tree, uint32_t number)
 
 #define FIELD(tree, number, name) (tree_inode(tree, number) + offsetof(struct ext2dax_disk_inode, name))
 
-/* ---- what the library's own calls make ---- */
+/* ---- parts made by calls of the library ---- */
 
 static struct ext2dax_mount *open_tree(struct tree *tree)
 {
@@ -94,8 +94,10 @@ static struct ext2dax_mount *open_tree(struct tree *tree)
                                             .blocks_per_group = tree->blocks_per_group,
                                             .inodes = tree->inodes,
                                             .time = 1700000000};
-    struct ext2dax_mount_options options = {
-        .size = sizeof(options), .page_shift = tree->page_shift, .huge_order = tree->huge_order};
+    struct ext2dax_mount_options options = {.size = sizeof(options),
+                                            .page_shift = tree->page_shift,
+                                            .huge_order = tree->huge_order,
+                                            .recover = ext2dax_recover};
     struct ext2dax_mount *mount;
 
     MUST(ext2dax_format(&plugs.memory, &format, NULL) == 0);
@@ -111,7 +113,7 @@ static struct ext2dax_inode *create(struct ext2dax_inode *root, const char *name
     return inode;
 }
 
-/* A file with one byte in each of these blocks. Its number. */
+/* Creates a file with a single byte in each of the given blocks. Returns the inode number. */
 static uint32_t file(struct ext2dax_inode *root, const char *name, uint32_t block_size, unsigned count,
                      const uint64_t *blocks)
 {
@@ -121,14 +123,14 @@ static uint32_t file(struct ext2dax_inode *root, const char *name, uint32_t bloc
     for (unsigned i = 0; i < count; i++) {
         int64_t written = ext2dax_write(inode, blocks[i] * block_size + 5, "x", 1);
 
-        /* The largest blocks reach no third level. */
+        /* With 64 KiB blocks no file reaches the third level. */
         MUST(written == 1 || (written == -EXT2DAX_EFBIG && block_size == 65536));
     }
     ext2dax_inode_put(inode);
     return number;
 }
 
-/* ---- what they cannot: other kinds of inode, by editing ---- */
+/* ---- other kinds of inode, made by editing the image ---- */
 
 static size_t entry(struct tree *tree, size_t at, uint32_t number, uint32_t length, const char *name, unsigned type)
 {
@@ -140,7 +142,7 @@ static size_t entry(struct tree *tree, size_t at, uint32_t number, uint32_t leng
     return at + length;
 }
 
-/* The root's entry of an inode gets the type that the inode has by now. */
+/* Sets the type in the root's dirent of an inode to the inode's current type. */
 static void retype(struct tree *tree, uint32_t number, unsigned type)
 {
     size_t at = (size_t)get(tree, FIELD(tree, EXT2DAX_ROOT_INODE, block), 4) * tree->block_size;
@@ -155,7 +157,9 @@ static void add(struct tree *tree, size_t at, unsigned width, uint32_t count)
     put(tree, at, width, get(tree, at, width) + count);
 }
 
-/* Two blocks with two more names of `linked` and one of `link`. */
+/*
+ * Makes a directory of two blocks, with two further names of `linked` and another name of `link`.
+ */
 static void make_directory(struct tree *tree, uint32_t number, uint32_t linked, uint32_t link)
 {
     uint32_t bs = tree->block_size;
@@ -195,7 +199,7 @@ static void make_links(struct tree *tree, uint32_t fast, uint32_t slow)
     retype(tree, slow, EXT2DAX_FT_LNK);
 }
 
-/* The first block of the one becomes the extended attribute block of both. */
+/* Makes the first data block of `one` the extended attribute block of both inodes. */
 static void make_attributes(struct tree *tree, uint32_t one, uint32_t other)
 {
     size_t compat = EXT2DAX_SUPER_OFFSET + offsetof(struct ext2dax_disk_super, compat);
@@ -209,7 +213,7 @@ static void make_attributes(struct tree *tree, uint32_t one, uint32_t other)
     put(tree, FIELD(tree, one, file_acl), 4, block);
     put(tree, FIELD(tree, other, file_acl), 4, block);
     add(tree, FIELD(tree, other, sectors), 4, tree->block_size / 512);
-    /* Without it e2fsck calls the block a mistake. */
+    /* Without the feature flag e2fsck treats the block as an error. */
     put(tree, compat, 4, get(tree, compat, 4) | EXT2DAX_COMPAT_EXT_ATTR);
 }
 
@@ -220,7 +224,7 @@ static void make_device(struct tree *tree, uint32_t number)
     retype(tree, number, EXT2DAX_FT_CHR);
 }
 
-/* ---- the whole of it ---- */
+/* ---- the whole tree ---- */
 
 static void list_pointer_blocks(struct tree *tree, uint32_t block, unsigned level)
 {

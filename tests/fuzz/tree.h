@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Small good images with something of everything in them, for a fuzzer to spoil: files of every depth of tree, holes,
- * a directory of two blocks, symbolic links of both kinds, a device, an extended attribute block, an inode that dies.
+ * Small valid images for fuzzers to damage, with every kind of object. The images contain files of
+ * every tree depth, holes, a directory of two blocks, symbolic links of both kinds, a device, an
+ * extended attribute block shared by two inodes, and a file with an aligned extent.
  */
 #ifndef TESTS_FUZZ_TREE_H
 #define TESTS_FUZZ_TREE_H
@@ -27,20 +28,21 @@ struct tree {
     uint32_t pointer_block[TREE_LIST], entry_block[TREE_LIST];
 };
 
-/* Plugs of a program that takes the same way with the same input: the caller's. */
+/* The host of a deterministic program, defined by the program. */
 struct ext2dax_host fuzz_host(void);
 
-/* The tree, made when first asked for. Ends the program where it cannot be made. */
+/* Returns the tree, made at the first call. Ends the program on failure. */
 const struct tree *tree_get(unsigned number);
 
-/* Where things lie in the tree's image, in bytes. */
+/* Return positions in the tree's image, in bytes. */
 size_t tree_descriptors(const struct tree *tree);
 size_t tree_inode(const struct tree *tree, uint32_t number);
 uint32_t tree_groups(const struct tree *tree);
-uint32_t tree_bitmap(const struct tree *tree, uint32_t group, unsigned which); /* a block; 0: of blocks, 1: of inodes */
+/* Returns a block, of the block bitmap for `which` 0 and the inode bitmap for 1. */
+uint32_t tree_bitmap(const struct tree *tree, uint32_t group, unsigned which);
 uint32_t tree_inodes(const struct tree *tree);
 
-/* Says what is wrong, and where, and ends the program. */
+/* Prints the failure with its location, and ends the program. */
 _Noreturn void fuzz_fail(const char *file, int line, const char *what);
 #define MUST(condition)                                                                                                \
     do {                                                                                                               \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ways to break an image: each changes what it is named for and, as far as that can be, keeps everything else, counters
- * included, in agreement.
+ * Ways to damage an image. Each function makes the damage in the function's name, and keeps
+ * everything else consistent as far as possible, counters included.
  */
 #include "broken.h"
 
@@ -30,7 +30,7 @@ struct ext2dax_disk_inode *inode_at(uint32_t number)
     return (void *)(table + (size_t)((number - 1) % per_group) * 128);
 }
 
-/* The entry of a name in the first block of a directory; NULL: none. */
+/* Returns the dirent of a name in the first block of a directory, or NULL. */
 struct ext2dax_disk_dirent *entry(uint32_t directory, const char *name)
 {
     uint8_t *start = block_at(get32(inode_at(directory)->block[0]));
@@ -87,7 +87,7 @@ void mark_inode(uint32_t number, bool used)
     add16(&g->free_inodes, used ? -1 : 1);
     add32(&super()->free_inodes, used ? -1 : 1);
 }
-/* The last block is free in the images made here. */
+/* Allocates and zeroes the last block but one, always free in the images made here. */
 uint32_t take_block(void)
 {
     uint32_t block = get32(super()->blocks_count) - 2;
@@ -101,7 +101,7 @@ uint32_t free_inode(void)
     return get32(super()->inodes_count) - 1;
 }
 
-/* ---- what can be broken ---- */
+/* ---- the breakages ---- */
 
 static void owned_twice(void)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Images broken by hand, one thing at a time, and the small tools to do it with. All work on `image`, which has blocks
- * of 1K and inodes of 128 bytes. Written for the checker's test; shares nothing with the checker.
+ * Images damaged by hand, a single defect at a time, and the helpers for damaging. All helpers work
+ * on `image`, with 1 KiB blocks and 128-byte inodes. Written for the checker's test, the code
+ * shares nothing with the checker.
  */
 #ifndef TESTS_IMAGE_BROKEN_H
 #define TESTS_IMAGE_BROKEN_H
@@ -46,7 +47,7 @@ static inline void add16(struct ext2dax_le16 *at, int by)
     set16(at, get16(*at) + (uint32_t)by);
 }
 
-extern uint8_t *image; /* of the test that runs */
+extern uint8_t *image; /* the image of the current test */
 extern size_t image_size;
 
 void *block_at(uint32_t block);
@@ -62,9 +63,11 @@ uint32_t take_block(void);
 uint32_t free_inode(void);
 
 /*
- * `what`: the finding it must lead to. `tool`: e2fsck -fn sees it too. It does not: for a block exactly at the end of
- * the file (and then also for one in an empty file, and for an empty pointer block), for the superblock's own counters
- * and state, for copies, and for a descriptor that cannot be, where it goes by a copy of the descriptors instead.
+ * A breakage. `what` is the finding required from the checker. `tool` is true if e2fsck -fn also
+ * detects the breakage. e2fsck does not detect a block exactly at the end of the file, a block in
+ * an empty file, a pointer block without blocks, errors in the superblock's own counters and state,
+ * or errors in copies. For an invalid group descriptor e2fsck silently uses a copy of the
+ * descriptors.
  */
 struct breakage {
     void (*make)(void);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Images in memory that programs of the system can open by a path, and those programs. For tests only. */
+/*
+ * Images in memory accessible by path, and the system's programs for such images. For tests only.
+ */
 #ifndef TESTS_IMAGE_OUTSIDE_H
 #define TESTS_IMAGE_OUTSIDE_H
 
@@ -12,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OUTSIDE_SKIPPED 77
+#include "../skip.h"
 
 struct outside_image {
     uint8_t *base;
@@ -21,7 +23,7 @@ struct outside_image {
     char path[64];
 };
 
-/* `size` zero bytes; stops the test program where the system has none. */
+/* Opens an image of `size` zero bytes. Ends the test program on failure. */
 static inline struct outside_image outside_open(size_t size)
 {
     struct outside_image opened = {.size = size};
@@ -46,7 +48,9 @@ static inline void outside_close(struct outside_image *opened)
     (void)close(opened->descriptor);
 }
 
-/* Runs a shell command that also finds the system administrator's programs; its exit status, or -1. */
+/*
+ * Runs a shell command with the administrator's programs in PATH. Returns the exit status, or -1.
+ */
 __attribute__((format(printf, 1, 2))) static inline int outside_run(const char *format, ...)
 {
     char command[4096] = "PATH=\"$PATH:/usr/sbin:/sbin\"; ";
@@ -69,7 +73,9 @@ static inline bool outside_has(const char *program)
     return outside_run("command -v %s >/dev/null", program) == 0;
 }
 
-/* 0: clean. Says what it found where the caller did not expect any. */
+/*
+ * Runs e2fsck -fn. Returns 0 for a clean image. Prints the findings if a clean image was expected.
+ */
 static inline int outside_e2fsck(const struct outside_image *opened, bool expect_clean)
 {
     int status = outside_run("e2fsck -fn %s >/dev/null 2>&1", opened->path);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The whole-image checker against e2fsck: on images of every kind that mke2fs makes both find nothing; on images broken
- * by hand, one thing at a time, the checker names the thing, and the table says whether e2fsck sees it too. Then
- * images of random bytes in the wrong places, at the end of the address range, where one byte too far is a crash.
+ * Tests the whole-image checker against e2fsck. On images of every kind made by mke2fs both find
+ * nothing. On images damaged by hand, a single defect at a time, the checker names the defect, and
+ * the table records whether e2fsck detects it too. Images with random bytes in random places
+ * follow. Such an image ends at an inaccessible page, so an access past the end crashes.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -12,9 +13,11 @@
 #include "ext2dax/ondisk.h"
 #include "ext2dax/testkit/checker.h"
 
+#include "../../lib/testkit/check_image.h"
 #include "broken.h"
 #include "outside.h"
 #include "../emulated.h"
+#include "../runner.h"
 
 static char tree[] = "/tmp/ext2dax-tree-XXXXXX";
 
@@ -37,12 +40,12 @@ static void count_wanted(void *arg, const struct ext2dax_finding *finding)
     if (wanted && strcmp(finding->what, wanted) == 0)
         wanted_found++;
 }
-/* For images that should be right: says what is not. */
+/* Checks an image expected to be valid, and prints the findings. */
 static int check(unsigned flags)
 {
     return ext2dax_check_image(image, image_size, flags, print, NULL, NULL);
 }
-/* For images that are wrong. */
+/* Checks a damaged image, and counts the expected finding. */
 static int check_for(const char *what, unsigned flags)
 {
     wanted = what;
@@ -50,7 +53,7 @@ static int check_for(const char *what, unsigned flags)
     return ext2dax_check_image(image, image_size, flags, count_wanted, NULL, NULL);
 }
 
-/* ---- images that nobody broke ---- */
+/* ---- undamaged images ---- */
 
 static const struct {
     const char *options;
@@ -108,7 +111,7 @@ START_TEST(deleted_files_and_indexed_directories_have_no_findings)
 {
     struct outside_image made = make("-b 1024 -I 128 -O dir_index", 16, false);
 
-    /* e2fsck -D builds the indexes; debugfs leaves inodes with a time of deletion. */
+    /* e2fsck -D builds the indexes. debugfs leaves inodes with a deletion time. */
     ck_assert_int_eq(outside_run("debugfs -w -R 'rm /big' %s >/dev/null 2>&1", made.path), 0);
     ck_assert_int_eq(outside_run("debugfs -w -R 'rm /slow' %s >/dev/null 2>&1", made.path), 0);
     ck_assert_int_le(outside_run("e2fsck -fyD %s >/dev/null 2>&1", made.path), 1);
@@ -129,7 +132,8 @@ START_TEST(a_shared_xattr_block_is_owned_once)
     ck_assert_uint_ne(block, 0);
     ck_assert_int_eq(check(0), 0);
 
-    set32(&file("fast")->file_acl, block); /* a fast symlink stays one */
+    /* a fast symlink with an attribute block is still a fast symlink */
+    set32(&file("fast")->file_acl, block);
     add32(&file("fast")->sectors, 2);
     ck_assert_int_eq(check_for("xattr block: reference count", 0), 1);
     ck_assert_int_eq(wanted_found, 1);
@@ -150,9 +154,12 @@ START_TEST(a_shared_xattr_block_is_owned_once)
 }
 END_TEST
 
-/* ---- images broken by hand ---- */
+/* ---- images damaged by hand ---- */
 
-/* 4,195 blocks in four groups and some; 1K blocks and classic inodes keep the helpers above short. */
+/*
+ * Makes an image of 5,120 blocks in four groups. 1 KiB blocks and 128-byte inodes keep the helpers
+ * above short.
+ */
 static struct outside_image whole(void)
 {
     struct outside_image made = make("-b 1024 -I 128 -g 1280 -N 800 -O ^resize_inode,^dir_index", 5, false);
@@ -231,7 +238,10 @@ START_TEST(the_flags_allow_what_they_say_and_no_more)
         ck_assert_msg(check_for(NULL, EXT2DAX_CHECK_UNLINKED_OK | EXT2DAX_CHECK_MOUNTED) > 0, "%s", never[i]);
     }
 
-    /* A last name gone while somebody holds the file: its blocks are its own still, and a second owner is found. */
+    /*
+     * Last name removed while the file is open. The blocks still belong to the file, and a second
+     * owner is found.
+     */
     memcpy(image, copy, image_size);
     set16(&file("big")->links, 0);
     set32(&entry(EXT2DAX_ROOT_INODE, "big")->inode, 0);
@@ -247,10 +257,10 @@ START_TEST(the_flags_allow_what_they_say_and_no_more)
         set32(&entry(EXT2DAX_ROOT_INODE, "big")->inode, 0);
     }
     ck_assert_int_eq(check_for(NULL, EXT2DAX_CHECK_UNLINKED_OK), 1);
-    ck_assert_int_eq(check(EXT2DAX_CHECK_LEAKS_OK), 0); /* freeing it was under way */
+    ck_assert_int_eq(check(EXT2DAX_CHECK_LEAKS_OK), 0); /* a state while the file is being freed */
     ck_assert_int_eq(check(EXT2DAX_CHECK_LEAKS_OK | EXT2DAX_CHECK_UNLINKED_OK), 0);
 
-    /* Unlinking under way: the entry still names an inode without links. */
+    /* A state during unlink. The dirent still names an inode without links. */
     memcpy(image, copy, image_size);
     set16(&file("empty")->links, 0);
     ck_assert_int_gt(check_for(NULL, 0), 0);
@@ -320,6 +330,22 @@ START_TEST(what_is_no_image_is_refused)
 }
 END_TEST
 
+/* Shows each inode visited exactly once when the last inode number is UINT32_MAX. */
+START_TEST(the_last_inode_is_the_last)
+{
+    struct e2dt_audit a = {.inodes = UINT32_MAX};
+    uint32_t number = UINT32_MAX - 2;
+
+    ck_assert(e2dt_audit_next_inode(&a, &number) && number == UINT32_MAX - 1);
+    ck_assert(e2dt_audit_next_inode(&a, &number) && number == UINT32_MAX);
+    ck_assert(!e2dt_audit_next_inode(&a, &number));
+    number = 0;
+    a.inodes = 1;
+    ck_assert(e2dt_audit_next_inode(&a, &number) && number == 1);
+    ck_assert(!e2dt_audit_next_inode(&a, &number));
+}
+END_TEST
+
 START_TEST(a_finding_is_one_line)
 {
     struct ext2dax_finding finding = {"block owned twice", 12, 345, 11, 12};
@@ -341,7 +367,10 @@ static uint32_t next_random(uint32_t *state)
     return *state;
 }
 
-/* The image ends where the mapping does, and begins where another page that nobody may read ends. */
+/*
+ * Shows the checker on random damage. An inaccessible page precedes the image, and another follows
+ * it.
+ */
 START_TEST(hostile_bytes_neither_crash_nor_hang_it)
 {
     static const uint32_t tempting[] = {0, 1, 2, 11, 12, 0x7F, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFE};
@@ -368,7 +397,10 @@ START_TEST(hostile_bytes_neither_crash_nor_hang_it)
 
         memcpy(guarded, pristine, image_size);
         for (changes = 1 + next_random(&state) % 6; changes > 0; changes--) {
-            /* The first 64 KiB hold superblock, descriptors, bitmaps, tables and the first directories. */
+            /*
+             * The first 64 KiB hold superblock, descriptors, bitmaps, inode tables and the first
+             * directories.
+             */
             size_t reach = next_random(&state) % 4 == 0 ? image_size : next_random(&state) % 3 == 0 ? 4096 : 65536;
             size_t at = (reach == 4096 ? 1024 : 0) + (next_random(&state) % reach & ~(size_t)3);
             uint32_t value = next_random(&state) % 2 ? tempting[next_random(&state) % 11] : next_random(&state) % 1024;
@@ -408,19 +440,15 @@ static int make_tree(void)
 int main(void)
 {
     Suite *suite = suite_create("checker");
-    TCase *tests = tcase_create("checker");
-    SRunner *runner;
-    int failures;
+    TCase *tests = add_case(suite, "checker", 120);
+    int status;
 
-    if (!outside_has("mke2fs") || !outside_has("e2fsck") || !outside_has("debugfs")) {
-        puts("skipped: e2fsprogs is not installed, which makes and judges the images");
-        return OUTSIDE_SKIPPED;
-    }
+    if (!outside_has("mke2fs") || !outside_has("e2fsck") || !outside_has("debugfs"))
+        return skip("e2fsprogs is not installed, which makes and judges the images");
     if (make_tree() != 0) {
         puts("no tree of files to fill images with");
         return 2;
     }
-    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, what_mke2fs_makes_has_no_findings, 0, KINDS);
     tcase_add_test(tests, deleted_files_and_indexed_directories_have_no_findings);
     tcase_add_test(tests, a_shared_xattr_block_is_owned_once);
@@ -428,13 +456,10 @@ int main(void)
     tcase_add_test(tests, the_flags_allow_what_they_say_and_no_more);
     tcase_add_test(tests, block_size_and_owner_agree_with_debugfs);
     tcase_add_test(tests, what_is_no_image_is_refused);
+    tcase_add_test(tests, the_last_inode_is_the_last);
     tcase_add_test(tests, a_finding_is_one_line);
     tcase_add_loop_test(tests, hostile_bytes_neither_crash_nor_hang_it, 0, 2);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    status = run_suite(suite);
     (void)outside_run("rm -rf %s", tree);
-    return failures != 0;
+    return status;
 }

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The core's mkfs. Three judges: this file (sizes, refusals, what is stored when), e2fsck over a sweep of shapes
- * ("e2fsck" as the argument), and Linux, which mounts the image and works in it ("linux").
+ * The core's mkfs, tested three ways. This file checks sizes, refusals, and the order of stores.
+ * e2fsck checks a sweep of geometries (argument "e2fsck"). Linux mounts the image and changes files
+ * (argument "linux").
  */
 #include <check.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "ext2dax/error.h"
 #include "ext2dax/format.h"
+#include "ext2dax/hosted/memory.h"
 #include "ext2dax/ondisk.h"
 #include "ext2dax/testkit/checker.h"
 
+#include "../runner.h"
 #include "outside.h"
 
 static const uint32_t block_sizes[] = {1024, 2048, 4096, 8192, 16384, 32768, 65536};
@@ -36,11 +40,12 @@ static const struct ext2dax_disk_super *super_of(const void *base)
     return (const void *)((const uint8_t *)base + EXT2DAX_SUPER_OFFSET);
 }
 
-/* ---- memory that watches ---- */
+/* ---- memory with a record of stores ---- */
 
 /*
- * `durable` holds what was written back, `base` what was stored. The op number `fail_at` (from 1) answers EIO, and
- * nothing after it may reach the memory.
+ * Memory ops with a record. `durable` holds the bytes written back, `base` the bytes stored.
+ * Operation number `fail_at`, counted from 1, returns EIO, and nothing may reach the memory
+ * afterwards.
  */
 struct watch {
     uint8_t *base, *durable;
@@ -105,8 +110,11 @@ static int watch_check(void *ctx, const void *at, size_t length)
     return op(ctx);
 }
 
-static const struct ext2dax_memory_ops watch_ops = {sizeof(watch_ops), watch_zero, watch_persist, watch_fence,
-                                                    watch_check};
+static const struct ext2dax_memory_ops watch_ops = {.size = sizeof(watch_ops),
+                                                    .zero = watch_zero,
+                                                    .persist = watch_persist,
+                                                    .fence = watch_fence,
+                                                    .check = watch_check};
 static const struct ext2dax_memory_ops plain_ops = {.size = sizeof(plain_ops)};
 
 static struct ext2dax_memory plain(void *base, size_t size)
@@ -151,12 +159,15 @@ static void show(void *arg, const struct ext2dax_finding *finding)
     puts(line);
 }
 
-/* ---- what this file judges ---- */
+/* ---- checks of this file ---- */
 
 START_TEST(the_smallest_image_holds_just_its_metadata)
 {
     uint32_t block_size = block_sizes[_i];
-    /* boot block, superblock, descriptors, bitmaps, table, two directories; a table of 16 inodes is 2K */
+    /*
+     * Boot block, superblock, descriptors, bitmaps, inode table, two directories. A table of 16
+     * inodes is 2 KiB.
+     */
     uint32_t smallest = block_size == 1024 ? 9 : 7;
     size_t size = (size_t)smallest * block_size;
     uint8_t *image = filled(size, 0x5A);
@@ -223,7 +234,8 @@ START_TEST(options_stand_in_the_superblock)
     ck_assert_int_eq(ext2dax_format(&memory, &options, NULL), 0);
     ck_assert_int_eq(ext2dax_check_image(image, size, 0, show, NULL, NULL), 0);
     blocks = get32(super->blocks_count);
-    ck_assert_uint_eq(blocks, 4003); /* the last group has 930 blocks and keeps them; the partial block goes */
+    /* the last group of 930 blocks is kept, the partial block is dropped */
+    ck_assert_uint_eq(blocks, 4003);
     ck_assert_uint_eq(get32(super->log_block_size), 0);
     ck_assert_uint_eq(get32(super->blocks_per_group), 1024);
     ck_assert_uint_ge(get32(super->inodes_count), 333);
@@ -237,7 +249,10 @@ START_TEST(options_stand_in_the_superblock)
     ck_assert_uint_eq(get32(super->incompat), EXT2DAX_INCOMPAT_FILETYPE);
     ck_assert_uint_eq(get32(super->ro_compat), EXT2DAX_RO_COMPAT_SPARSE_SUPER | EXT2DAX_RO_COMPAT_LARGE_FILE);
 
-    /* A caller compiled against a shorter struct, or none at all: the defaults, and a uuid all the same. */
+    /*
+     * A caller compiled against a shorter options struct, or passing none, gets the defaults and a
+     * generated UUID.
+     */
     options.size = offsetof(struct ext2dax_format_options, inodes);
     ck_assert_int_eq(ext2dax_format(&memory, &options, NULL), 0);
     ck_assert_uint_eq(get32(super->blocks_per_group), 1024);
@@ -249,7 +264,67 @@ START_TEST(options_stand_in_the_superblock)
 }
 END_TEST
 
-/* Whole windows apart, whatever the page size and the order of a huge page: else there are no huge pages. */
+static const struct ext2dax_disk_inode *root_of(const void *base)
+{
+    const struct ext2dax_disk_super *super = super_of(base);
+    size_t block_size = (size_t)1024 << get32(super->log_block_size);
+    const struct ext2dax_disk_group *group =
+        (const void *)((const uint8_t *)base + (get32(super->first_data_block) + 1) * block_size);
+
+    return (const void *)((const uint8_t *)base + get32(group->inode_table) * block_size + get16(super->inode_size));
+}
+
+START_TEST(inodes_features_and_root_as_asked)
+{
+    size_t size = 4096 * 1000;
+    uint8_t *image = filled(size, 0);
+    struct ext2dax_memory memory = plain(image, size);
+    struct ext2dax_format_options options = {.size = sizeof(options), .uuid = {1}};
+    const struct ext2dax_disk_super *super = super_of(image);
+    struct ext2dax_le32 seed[4];
+
+    ck_assert_int_eq(ext2dax_format(&memory, &options, NULL), 0);
+    ck_assert_uint_eq(get32(super->compat), EXT2DAX_COMPAT_DIR_INDEX | EXT2DAX_COMPAT_EXT_ATTR);
+    ck_assert_uint_eq(super->hash_version, EXT2DAX_HASH_HALF_MD4);
+    ck_assert_uint_eq(get32(super->flags), EXT2DAX_SUPER_SIGNED_HASH);
+    ck_assert_uint_eq(get16(super->inode_size), 256);
+    ck_assert_uint_eq(get16(root_of(image)->mode), 040755);
+    ck_assert_uint_eq(get16(*(const struct ext2dax_le16 *)(const void *)(root_of(image) + 1)), 32);
+    memcpy(seed, super->hash_seed, sizeof(seed));
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert_uint_ne(get32(seed[i]), 0);
+
+    /* A similar UUID changes every word of the seed. */
+    options.uuid[15] = 1;
+    ck_assert_int_eq(ext2dax_format(&memory, &options, NULL), 0);
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert_uint_ne(get32(super->hash_seed[i]), get32(seed[i]));
+
+    options.hash_seed[3] = 0x80;
+    options.without = EXT2DAX_COMPAT_DIR_INDEX;
+    options.inode_size = 1024;
+    options.root_mode = 01777;
+    options.root_uid = 0x12345678;
+    options.root_gid = 0x9ABCDEF0;
+    ck_assert_int_eq(ext2dax_format(&memory, &options, NULL), 0);
+    ck_assert_int_eq(ext2dax_check_image(image, size, 0, show, NULL, NULL), 0);
+    ck_assert_uint_eq(get32(super->compat), EXT2DAX_COMPAT_EXT_ATTR);
+    ck_assert_int_eq(memcmp(super->hash_seed, options.hash_seed, 16), 0);
+    ck_assert_uint_eq(get16(super->inode_size), 1024);
+    ck_assert_uint_eq(get32(super->inodes_count) * 64 * 1024, size / 65536 * 65536 + 65536 * 2);
+    ck_assert_uint_eq(get16(root_of(image)->mode), 041777);
+    ck_assert_uint_eq(get16(root_of(image)->uid), 0x5678);
+    ck_assert_uint_eq(get16(root_of(image)->uid_high), 0x1234);
+    ck_assert_uint_eq(get16(root_of(image)->gid), 0xDEF0);
+    ck_assert_uint_eq(get16(root_of(image)->gid_high), 0x9ABC);
+    free(image);
+}
+END_TEST
+
+/*
+ * Shows groups a whole number of aligned extents apart, for every page size and huge page order.
+ * Otherwise huge pages would be impossible.
+ */
 START_TEST(groups_are_as_long_as_huge_pages_let_them_be)
 {
     static const uint32_t longest[] = {8192, 16384, 32768, 63488, 61440, 57344, 49152};
@@ -267,7 +342,7 @@ END_TEST
 
 START_TEST(a_last_group_too_small_for_its_metadata_is_left_out)
 {
-    /* 1K blocks, groups of 256: group 1 has a superblock copy, group 2 none. */
+    /* 1 KiB blocks, groups of 256. Group 1 has a superblock copy, group 2 none. */
     static const struct {
         uint32_t blocks, kept;
     } shapes[] = {{257, 257}, {258, 257}, {262, 257}, {263, 263}, {513, 513}, {514, 513}, {516, 513}, {517, 517}};
@@ -317,6 +392,13 @@ START_TEST(what_cannot_be_is_refused_by_name_and_changes_nothing)
         {{.time = -1}, EXT2DAX_EINVAL},
         {{.time = 0x100000000}, EXT2DAX_EINVAL},
         {{.inodes = UINT32_MAX}, EXT2DAX_EINVAL},
+        {{.inode_size = 64}, EXT2DAX_EINVAL},
+        {{.inode_size = 192}, EXT2DAX_EINVAL},
+        {{.inode_size = 8192}, EXT2DAX_EINVAL},
+        {{.inode_size = UINT32_MAX}, EXT2DAX_EINVAL},
+        {{.block_size = 65536, .inode_size = 65536}, EXT2DAX_EINVAL},
+        {{.without = EXT2DAX_COMPAT_RESIZE_INODE}, EXT2DAX_EINVAL},
+        {{.root_mode = 010000}, EXT2DAX_EINVAL},
         {{.block_size = 1024, .inodes = 8192}, EXT2DAX_ENOSPC},
     };
     struct ext2dax_memory memory = plain(image, size);
@@ -339,13 +421,14 @@ START_TEST(what_cannot_be_is_refused_by_name_and_changes_nothing)
     memory = plain(image, 0);
     ck_assert_int_eq(ext2dax_format(&memory, NULL, &host), -EXT2DAX_ENOSPC);
 #if SIZE_MAX > 0xFFFFFFFFu
-    /* Refused before the first look at the memory, which has not these sizes. */
+    /* Refused before any access to the memory, which is smaller than these sizes. */
     {
         struct ext2dax_format_options options = {.size = sizeof(options), .block_size = 1024};
 
         memory = plain(image, (size_t)1 << 42);
         ck_assert_int_eq(ext2dax_format(&memory, &options, &host), -EXT2DAX_EOVERFLOW);
-        memory = plain(image, ((size_t)1 << 42) - 1024); /* block numbers suffice, descriptors outgrow a group */
+        /* block numbers suffice, but the descriptors exceed a group */
+        memory = plain(image, ((size_t)1 << 42) - 1024);
         ck_assert_int_eq(ext2dax_format(&memory, &options, &host), -EXT2DAX_EOVERFLOW);
         ck_assert_str_ne(report_line, "");
     }
@@ -363,7 +446,7 @@ START_TEST(the_magic_number_comes_last_and_everything_is_written_back)
     struct ext2dax_format_options options = {.size = sizeof(options), .block_size = 1024, .blocks_per_group = 512};
     unsigned changed = 0;
 
-    /* Over an older filesystem, so that there is a magic number to come too soon. */
+    /* Formats over an older filesystem, so an early magic number would be visible. */
     ck_assert_int_eq(make(w.base, size, 1024, 0, 0), 0);
     memcpy(w.durable, w.base, size);
     w.before_magic = filled(size, 0);
@@ -398,11 +481,132 @@ START_TEST(failing_memory_leaves_no_filesystem)
         w.fail_at = n;
         ck_assert_int_eq(make(w.base, size, 1024, 0, 0), 0);
         ck_assert_msg(ext2dax_format(&memory, &options, NULL) == -EXT2DAX_EIO, "operation %u failed unnoticed", n);
-        /* The last two are the magic number's own write-back and fence: stored, but nobody may rely on it. */
+        /*
+         * The last two operations are the magic number's own write-back and fence. The magic number
+         * is stored then, but not durable.
+         */
         if (n > 1 && n + 3 < all)
             ck_assert_msg(!has_magic(w.base), "operation %u failed, but the image looks like a filesystem", n);
     }
     free(w.base);
+}
+END_TEST
+
+/* ---- sparse memory ---- */
+
+#define PIECE 1024u
+
+/* Memory that knows the zeroes in it, by pieces, as a sparse file does. */
+struct sparse {
+    uint8_t *base;
+    size_t zeroed, discarded; /* bytes */
+    bool refuses;             /* to discard, after damage to the range */
+};
+
+static bool piece_is_zero(const uint8_t *at, size_t length)
+{
+    return all_are(at, length < PIECE ? length : PIECE, 0);
+}
+
+static size_t sparse_next_data(void *ctx, const void *at, size_t length, size_t *from)
+{
+    const uint8_t *bytes = at;
+    size_t first = 0, end;
+
+    (void)ctx;
+    while (first < length && piece_is_zero(bytes + first, length - first))
+        first += PIECE;
+    if (first >= length)
+        return 0;
+    for (end = first; end < length && !piece_is_zero(bytes + end, length - end);)
+        end += PIECE;
+    *from = first;
+    return (end < length ? end : length) - first;
+}
+
+static int sparse_zero(void *ctx, void *at, size_t length)
+{
+    struct sparse *sparse = ctx;
+
+    memset(at, 0, length);
+    sparse->zeroed += length;
+    return 0;
+}
+
+static int sparse_discard(void *ctx, void *at, size_t length)
+{
+    struct sparse *sparse = ctx;
+
+    memset(at, sparse->refuses ? 0xBB : 0, length);
+    sparse->discarded += sparse->refuses ? 0 : length;
+    return sparse->refuses ? -EXT2DAX_EOPNOTSUPP : 0;
+}
+
+/*
+ * Formats memory of three kinds. New memory is not zeroed at all, and old content is discarded, or
+ * zeroed where discarding fails. The three images are equal in every block in use.
+ */
+START_TEST(zeroes_are_not_stored_and_old_content_is_discarded)
+{
+    static const struct ext2dax_memory_ops ops = {
+        .size = sizeof(ops), .zero = sparse_zero, .next_data = sparse_next_data, .discard = sparse_discard};
+    struct ext2dax_format_options options = {.size = sizeof(options), .block_size = 1024, .blocks_per_group = 1024};
+    size_t size = 5000 * 1024, i;
+    struct sparse fresh = {.base = filled(size, 0)}, old = {.base = filled(size, 0x5A)},
+                  broken = {.base = filled(size, 0x5A), .refuses = true};
+    struct sparse *all[] = {&fresh, &old, &broken};
+    uint32_t *owners = calloc(size / 1024, sizeof(*owners)), block, used = 0;
+
+    for (i = 0; i < size; i += 3 * PIECE) /* holes between */
+        memset(old.base + i, 0, PIECE);
+    for (i = 0; i < 3; i++) {
+        struct ext2dax_memory memory = {&ops, all[i], all[i]->base, size, 0};
+
+        ck_assert_int_eq(ext2dax_format(&memory, &options, NULL), 0);
+        ck_assert_int_eq(ext2dax_check_image(all[i]->base, size, 0, show, NULL, owners), 0);
+    }
+    for (block = 0; block < get32(super_of(fresh.base)->blocks_count); block++) {
+        size_t at = (size_t)block * 1024;
+
+        if (owners[block] == EXT2DAX_OWNER_FREE)
+            continue;
+        used++;
+        ck_assert_msg(memcmp(fresh.base + at, old.base + at, 1024) == 0, "block %u", block);
+        ck_assert_msg(memcmp(fresh.base + at, broken.base + at, 1024) == 0, "block %u", block);
+    }
+    ck_assert_uint_eq(fresh.zeroed + fresh.discarded, 0);
+    ck_assert_uint_eq(old.zeroed, 0);
+    ck_assert_uint_gt(old.discarded, (size_t)used * 1024 / 2);
+    ck_assert_uint_lt(old.discarded, (size_t)used * 1024 * 3 / 4);
+    ck_assert_uint_eq(broken.zeroed, (size_t)used * 1024);
+    for (i = 0; i < 3; i++)
+        free(all[i]->base);
+    free(owners);
+}
+END_TEST
+
+/* Shows 20 GiB in at most 6 MB, new and after every inode table was written to. */
+START_TEST(a_sparse_file_stays_sparse)
+{
+    struct ext2dax_memory memory;
+    struct stat st;
+    unsigned round;
+
+    if (sizeof(size_t) <= 4)
+        return;
+    ck_assert_int_eq(ext2dax_memory_open_anonymous("format", (uint64_t)20 << 30, &memory), 0);
+    for (round = 0; round < 2; round++) {
+        const struct ext2dax_disk_super *super = super_of(memory.base);
+        size_t group = (size_t)32768 << 12, at;
+
+        ck_assert_int_eq(ext2dax_format(&memory, NULL, NULL), 0);
+        ck_assert_int_eq(fstat(ext2dax_memory_descriptor(&memory), &st), 0);
+        ck_assert_msg((uint64_t)st.st_blocks * 512 <= 6000000, "%llu KiB", (unsigned long long)st.st_blocks / 2);
+        ck_assert_uint_eq(get32(super->blocks_per_group), 32768);
+        for (at = 0; at < memory.size; at += 10 * group) /* the middle of the tables, and more */
+            memset((uint8_t *)memory.base + at + (1 << 20), 0x77, 1 << 19);
+    }
+    ext2dax_memory_close_file(&memory);
 }
 END_TEST
 
@@ -430,7 +634,7 @@ START_TEST(a_large_image_costs_its_metadata_alone)
 }
 END_TEST
 
-/* ---- what e2fsck judges ---- */
+/* ---- checks by e2fsck ---- */
 
 static unsigned judged;
 
@@ -499,18 +703,49 @@ START_TEST(e2fsck_passes_odd_groups_and_inode_counts)
 }
 END_TEST
 
+START_TEST(e2fsck_passes_every_inode_size)
+{
+    static const uint32_t left_out[] = {0, EXT2DAX_COMPAT_DIR_INDEX, EXT2DAX_COMPAT_EXT_ATTR,
+                                        EXT2DAX_COMPAT_DIR_INDEX | EXT2DAX_COMPAT_EXT_ATTR};
+    uint32_t block_size = block_sizes[_i], inode_size;
+
+    for (inode_size = 128; inode_size <= block_size && inode_size <= 32768; inode_size *= 2) {
+        struct outside_image image = outside_open((size_t)700 * block_size);
+        struct ext2dax_memory memory = plain(image.base, image.size);
+        struct ext2dax_format_options options = {.size = sizeof(options),
+                                                 .block_size = block_size,
+                                                 .inode_size = inode_size,
+                                                 .without = left_out[inode_size / 128 % 4],
+                                                 .root_uid = 70000,
+                                                 .time = 0x90000000};
+
+        ck_assert_int_eq(ext2dax_format(&memory, &options, NULL), 0);
+        ck_assert_int_eq(ext2dax_check_image(image.base, image.size, 0, show, NULL, NULL), 0);
+        ck_assert_int_eq(outside_e2fsck(&image, true), 0);
+        ck_assert_int_eq(outside_run("tune2fs -l %s | grep -q 'Inode size:[[:space:]]*%u$'", image.path, inode_size),
+                         0);
+        outside_close(&image);
+    }
+}
+END_TEST
+
 START_TEST(debugfs_and_dumpe2fs_read_it)
 {
     struct outside_image image = outside_open((size_t)300 * block_sizes[_i]);
 
     ck_assert_int_eq(make(image.base, image.size, block_sizes[_i], 0, 0), 0);
     ck_assert_int_eq(outside_run("dumpe2fs %s 2>/dev/null | grep -q 'Filesystem state: *clean'", image.path), 0);
+    ck_assert_int_eq(
+        outside_run("dumpe2fs -h %s 2>/dev/null | grep -q 'features:  *ext_attr dir_index filetype'", image.path), 0);
+    ck_assert_int_eq(outside_run("dumpe2fs -h %s 2>/dev/null | grep -q 'directory hash: *half_md4'", image.path), 0);
+    ck_assert_int_eq(outside_run("dumpe2fs -h %s 2>/dev/null | grep -q 'Filesystem flags: *signed_dir'", image.path),
+                     0);
     ck_assert_int_eq(outside_run("debugfs -R 'ls -l /lost+found' %s 2>/dev/null | grep -q ' 40700 '", image.path), 0);
     outside_close(&image);
 }
 END_TEST
 
-/* ---- what Linux judges ---- */
+/* ---- checks by Linux ---- */
 
 static char mount_point[] = "/tmp/ext2dax-mount-XXXXXX";
 
@@ -532,27 +767,20 @@ START_TEST(linux_works_in_it)
 }
 END_TEST
 
-static int skip(const char *reason)
-{
-    printf("skipped: %s\n", reason);
-    return OUTSIDE_SKIPPED;
-}
-
 int main(int argc, char **argv)
 {
     const char *part = argc > 1 ? argv[1] : "core";
     Suite *suite = suite_create("format");
-    TCase *tests = tcase_create(part);
-    SRunner *runner;
-    int failures;
+    TCase *tests = add_case(suite, part, 120);
+    int status;
 
-    tcase_set_timeout(tests, 120);
     if (strcmp(part, "e2fsck") == 0) {
         if (!outside_has("e2fsck") || !outside_has("debugfs") || !outside_has("dumpe2fs"))
             return skip("e2fsprogs is not installed; nothing else judged the images");
         tcase_add_loop_test(tests, e2fsck_passes_every_block_size, 0, BLOCK_SIZES);
         tcase_add_test(tests, e2fsck_passes_sizes_around_group_boundaries);
         tcase_add_test(tests, e2fsck_passes_odd_groups_and_inode_counts);
+        tcase_add_loop_test(tests, e2fsck_passes_every_inode_size, 0, BLOCK_SIZES);
         tcase_add_loop_test(tests, debugfs_and_dumpe2fs_read_it, 0, BLOCK_SIZES);
     } else if (strcmp(part, "linux") == 0) {
         struct outside_image image = outside_open(1 << 20);
@@ -571,21 +799,21 @@ int main(int argc, char **argv)
         tcase_add_loop_test(tests, the_smallest_image_holds_just_its_metadata, 0, BLOCK_SIZES);
         tcase_add_loop_test(tests, the_same_call_makes_the_same_bytes_and_free_blocks_are_not_touched, 0, 6);
         tcase_add_test(tests, options_stand_in_the_superblock);
+        tcase_add_test(tests, inodes_features_and_root_as_asked);
         tcase_add_loop_test(tests, groups_are_as_long_as_huge_pages_let_them_be, 0, BLOCK_SIZES);
         tcase_add_test(tests, a_last_group_too_small_for_its_metadata_is_left_out);
         tcase_add_test(tests, what_cannot_be_is_refused_by_name_and_changes_nothing);
         tcase_add_test(tests, the_magic_number_comes_last_and_everything_is_written_back);
         tcase_add_test(tests, failing_memory_leaves_no_filesystem);
+        tcase_add_test(tests, zeroes_are_not_stored_and_old_content_is_discarded);
+        tcase_add_test(tests, a_sparse_file_stays_sparse);
         tcase_add_test(tests, a_large_image_costs_its_metadata_alone);
     }
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    status = run_suite(suite);
     if (strcmp(part, "linux") == 0) {
-        (void)outside_run("umount %s 2>/dev/null", mount_point); /* a test that failed left it mounted */
+        /* a failed test left the image mounted */
+        (void)outside_run("umount %s 2>/dev/null", mount_point);
         (void)rmdir(mount_point);
     }
-    return failures != 0;
+    return status;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What opens an image: images of every kind that mke2fs makes are opened and described as dumpe2fs describes them, block by
- * block; opening for writing changes one bit; a failure of any plug at any call gives everything back and changes nothing.
+ * Mount. Images of every kind made by mke2fs are mounted and compared with dumpe2fs, block by
+ * block. A read-write mount changes a single bit. A failure of any plug at any call releases
+ * everything and changes nothing.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -42,13 +43,13 @@ START_TEST(described_as_dumpe2fs_does)
     struct ext2dax_statfs figures;
     char *text = output_of("dumpe2fs", kind);
     uint8_t *metadata = calloc(kind->blocks + 1, 1);
-    uint32_t blocks; /* mke2fs may leave a short last group out */
+    uint32_t blocks; /* mke2fs may omit a short last group */
     uint64_t reserved = number_behind(text, "Reserved block count:");
 
     ck_assert_int_eq(try_mount(&image, EXT2DAX_MOUNT_READ_ONLY, &mount), 0);
     ck_assert_uint_eq(plug.errors, 0);
     blocks = mount->blocks;
-    ext2dax_statfs(mount, &figures);
+    ext2dax_statfs(mount, &figures, sizeof(figures));
     ck_assert_uint_eq(figures.block_size, number_behind(text, "Block size:"));
     ck_assert_uint_eq(figures.blocks, number_behind(text, "Block count:"));
     ck_assert_uint_eq(figures.free_blocks, number_behind(text, "Free blocks:"));
@@ -58,7 +59,7 @@ START_TEST(described_as_dumpe2fs_does)
     ck_assert(figures.read_only);
     ck_assert(figures.ordered);
 
-    /* Every block of the image: metadata for dumpe2fs, metadata for us. */
+    /* Every block is metadata for dumpe2fs exactly if it is metadata for the core. */
     EXPECT(metadata, "no memory");
     for (char *line = strtok(strstr(text, "\nGroup 0:"), "\n"); line; line = strtok(NULL, "\n")) {
         static const char *const labels[] = {"superblock at ",          "Group descriptors at ", "Group descriptor at ",
@@ -71,7 +72,7 @@ START_TEST(described_as_dumpe2fs_does)
     for (uint32_t block = 1; block < blocks; block++)
         EXPECT(e2d_zone_offender(mount, block, 1) == (metadata[block] ? block : 0), "block %u of %s: zone %d", block,
                kind->name, metadata[block]);
-    /* Runs: the first offender of them, across groups, and past the end of the image. */
+    /* Runs report their first metadata block, across groups and past the end of the image. */
     metadata[blocks] = 1;
     for (uint32_t block = 1, next = 1; block < blocks; block += 1 + block % 7) {
         for (next = next < block ? block : next; !metadata[next]; next++)
@@ -110,12 +111,14 @@ START_TEST(geometry_of_windows_and_regions)
             uint32_t blocks, last = 0;
 
             ck_assert_int_eq(ext2dax_mount(&plugs, &options, &mount), 0);
-            blocks = mount->window_blocks;
-            EXPECT(blocks == 1u << mount->window_shift && blocks >= 8 && blocks <= mount->pointers, "window");
-            EXPECT(mount->faultable == (kind->block_size == 1u << page_shift), "faultable");
+            blocks = mount->pmd_blocks;
+            EXPECT(blocks == 1u << mount->pmd_shift && blocks >= 8 && blocks <= mount->pointers, "window");
+            EXPECT(mount->faultable == (kind->block_size == 1u << page_shift &&
+                                        ((uintptr_t)image.base & ((1u << page_shift) - 1)) == 0),
+                   "faultable");
             EXPECT(!mount->faultable || blocks == 1u << order, "a window is a huge page");
-            for (uint32_t k = 0; k < mount->regions_per_group; k++) {
-                uint32_t from_group = mount->region_skew + k * blocks;
+            for (uint32_t k = 0; k < mount->aligned_per_group; k++) {
+                uint32_t from_group = mount->aligned_skew + k * blocks;
 
                 EXPECT((mount->first_data_block + from_group) % blocks == 0, "region start");
                 EXPECT(mount->blocks_per_group % blocks == 0 || mount->groups == 1,
@@ -124,10 +127,10 @@ START_TEST(geometry_of_windows_and_regions)
                 EXPECT(last <= mount->blocks_per_group, "region crosses its group's end");
             }
             EXPECT(mount->blocks_per_group % blocks || mount->blocks_per_group - last < blocks ||
-                       mount->regions_per_group == 0,
+                       mount->aligned_per_group == 0,
                    "a region was not counted");
             EXPECT((mount->blocks_per_group % blocks && mount->groups > 1) || blocks >= mount->blocks_per_group ||
-                       mount->regions_per_group,
+                       mount->aligned_per_group,
                    "no region");
             ck_assert_int_eq(ext2dax_unmount(mount), 0);
         }
@@ -136,7 +139,7 @@ START_TEST(geometry_of_windows_and_regions)
 }
 END_TEST
 
-/* ---- what a mount changes ---- */
+/* ---- changes made by a mount ---- */
 
 START_TEST(writing_changes_the_valid_bit_alone)
 {
@@ -148,7 +151,7 @@ START_TEST(writing_changes_the_valid_bit_alone)
     for (unsigned flags = 0; flags <= EXT2DAX_MOUNT_VERIFY; flags += EXT2DAX_MOUNT_VERIFY) {
         ck_assert_int_eq(try_mount(&image, flags, &mount), 0);
         ck_assert(plug.state_durable);
-        ext2dax_statfs(mount, &figures);
+        ext2dax_statfs(mount, &figures, sizeof(figures));
         ck_assert(!figures.read_only);
         ck_assert_uint_eq(e2d_get16(super_of(&image)->state), 0);
         super_of(&image)->state = e2d_le16(EXT2DAX_STATE_VALID);
@@ -175,7 +178,7 @@ START_TEST(mark_is_durable_without_order_too)
 
     ck_assert_int_eq(ext2dax_mount(&plugs, &options, &mount), 0);
     ck_assert(plug.state_durable);
-    ext2dax_statfs(mount, &figures);
+    ext2dax_statfs(mount, &figures, sizeof(figures));
     ck_assert(!figures.ordered);
     plug.state_pending = plug.state_durable = false;
     ck_assert_int_eq(ext2dax_unmount(mount), 0);
@@ -197,9 +200,9 @@ START_TEST(default_options)
     for (int i = 0; i < 3; i++) {
         plugs.memory.flags = i == 2 ? 0 : EXT2DAX_MEMORY_PERSISTENT;
         ck_assert_int_eq(ext2dax_mount(&plugs, i == 0 ? NULL : &zero, &mount), 0);
-        ext2dax_statfs(mount, &figures);
+        ext2dax_statfs(mount, &figures, sizeof(figures));
         ck_assert_uint_eq(figures.page_size, 4096);
-        ck_assert_uint_eq(figures.window_pages, 512);
+        ck_assert_uint_eq(figures.pmd_pages, 512);
         ck_assert(!figures.read_only);
         ck_assert_int_eq(figures.ordered, i != 2);
         ck_assert_uint_eq(figures.max_file_size, 2196873666560);
@@ -209,7 +212,7 @@ START_TEST(default_options)
 }
 END_TEST
 
-/* ---- refused for what the caller handed in ---- */
+/* ---- refusals of the caller's arguments ---- */
 
 static void bad_plugs(const struct ext2dax_plugs *plugs, const struct ext2dax_mount_options *options)
 {
@@ -229,7 +232,7 @@ START_TEST(bad_arguments)
     struct ext2dax_host_ops host;
     struct ext2dax_mount *mount;
 
-    /* Each required op missing, by NULL and by a table that ends before it. */
+    /* Each required op is missing, first as NULL, then by a table too short for the op. */
     plugs.locks.ops = &locks;
     for (size_t at = offsetof(struct ext2dax_lock_ops, init); at < sizeof(locks); at += sizeof(void *)) {
         bool optional =
@@ -262,7 +265,7 @@ START_TEST(bad_arguments)
     plugs.host.ops = NULL;
     bad_plugs(&plugs, NULL);
 
-    /* What a short table lacks is not called. */
+    /* Ops missing from a short table are not called. */
     host = host_ops;
     host.size = offsetof(struct ext2dax_host_ops, now);
     plugs.host.ops = &host;
@@ -276,7 +279,7 @@ START_TEST(bad_arguments)
     ck_assert_uint_eq(plug.warnings, 0);
     ck_assert_int_eq(ext2dax_unmount(mount), 0);
 
-    /* What a longer table has behind what is known is not copied. */
+    /* Ops past the known end of a longer table are not copied. */
     {
         static struct {
             struct ext2dax_lock_ops known;
@@ -305,6 +308,9 @@ START_TEST(bad_arguments)
 
     options.flags = 0x8;
     bad_plugs(&good, &options);
+    options.flags = EXT2DAX_MOUNT_VERIFY;
+    bad_plugs(&good, &options);
+    ck_assert_str_eq(plug.report[(plug.reports - 1) % REPORTS].field, "verify");
     options.flags = 0;
     options.order = (enum ext2dax_order)3;
     bad_plugs(&good, &options);
@@ -321,7 +327,8 @@ START_TEST(bad_arguments)
         if (order < 3 || order > 10)
             bad_plugs(&good, &options);
     }
-    options.size = offsetof(struct ext2dax_mount_options, page_shift); /* the bad order is not read */
+    /* the invalid order is not read */
+    options.size = offsetof(struct ext2dax_mount_options, page_shift);
     ck_assert_int_eq(ext2dax_mount(&good, &options, &mount), 0);
     ck_assert_int_eq(ext2dax_unmount(mount), 0);
 
@@ -334,7 +341,7 @@ START_TEST(read_only_memory)
 {
     struct image image = load(kind_named("4K"));
     struct ext2dax_plugs plugs = plugs_for(&image);
-    struct ext2dax_mount_options options = {.size = sizeof(options)};
+    struct ext2dax_mount_options options = {.size = sizeof(options), .verify = ext2dax_verify};
     struct ext2dax_mount *mount;
 
     plugs.memory.flags = EXT2DAX_MEMORY_READ_ONLY;
@@ -356,7 +363,8 @@ END_TEST
 START_TEST(no_memory_at_any_call)
 {
     struct image image = load(kind_named("small-groups"));
-    struct ext2dax_mount_options options = {.size = sizeof(options), .flags = EXT2DAX_MOUNT_VERIFY};
+    struct ext2dax_mount_options options = {
+        .size = sizeof(options), .flags = EXT2DAX_MOUNT_VERIFY, .verify = ext2dax_verify};
     struct ext2dax_plugs plugs = plugs_for(&image);
     struct ext2dax_mount *mount;
     long n = 0;
@@ -374,7 +382,8 @@ START_TEST(no_memory_at_any_call)
             ck_assert(unchanged(&image));
         }
     } while (rc != 0);
-    ck_assert_int_eq(n, 4); /* mount, groups, the scan's bits: three can fail */
+    /* three allocations can fail, of the mount, the groups and the scan's bits */
+    ck_assert_int_eq(n, 4);
     ck_assert_int_eq(ext2dax_unmount(mount), 0);
     everything_given_back();
     unload(&image);
@@ -411,7 +420,8 @@ START_TEST(poison_is_an_error)
 {
     struct image image = load(kind_named("small-groups"));
     struct ext2dax_plugs plugs = plugs_for(&image);
-    struct ext2dax_mount_options options = {.size = sizeof(options), .flags = EXT2DAX_MOUNT_VERIFY};
+    struct ext2dax_mount_options options = {
+        .size = sizeof(options), .flags = EXT2DAX_MOUNT_VERIFY, .verify = ext2dax_verify};
     struct ext2dax_mount *mount;
     const struct ext2dax_disk_inode *lost = inode_at(&image, 11);
     const size_t places[] = {1024, 2047, descriptor_at(&image, 0), descriptor_at(&image, 33),
@@ -450,7 +460,7 @@ START_TEST(write_back_that_fails)
         plug.persist_fails = !fence;
         plug.fence_fails = fence;
         ck_assert_int_eq(ext2dax_remount(mount, EXT2DAX_MOUNT_READ_ONLY), -EXT2DAX_EIO);
-        ext2dax_statfs(mount, &figures);
+        ext2dax_statfs(mount, &figures, sizeof(figures));
         ck_assert(figures.read_only);
         ck_assert_int_eq(ext2dax_unmount(mount), -EXT2DAX_EIO);
         everything_given_back();
@@ -472,7 +482,7 @@ START_TEST(remount_there_and_back)
     ck_assert_int_eq(try_mount(&image, 0, &mount), 0);
     for (int round = 0; round < 3; round++) {
         ck_assert_int_eq(ext2dax_remount(mount, EXT2DAX_MOUNT_READ_ONLY), 0);
-        ext2dax_statfs(mount, &figures);
+        ext2dax_statfs(mount, &figures, sizeof(figures));
         ck_assert(figures.read_only);
         ck_assert(unchanged(&image));
         ck_assert_int_eq(ext2dax_remount(mount, EXT2DAX_MOUNT_READ_ONLY), 0);
@@ -481,10 +491,42 @@ START_TEST(remount_there_and_back)
         plug.state_pending = plug.state_durable = false;
         ck_assert_int_eq(ext2dax_remount(mount, 0), 0);
         ck_assert(plug.state_durable);
-        ext2dax_statfs(mount, &figures);
+        ext2dax_statfs(mount, &figures, sizeof(figures));
         ck_assert(!figures.read_only);
         ck_assert_uint_eq(e2d_get16(super_of(&image)->state), 0);
         ck_assert_int_eq(ext2dax_remount(mount, 0), 0);
+    }
+    ck_assert_int_eq(ext2dax_unmount(mount), 0);
+    everything_given_back();
+    ck_assert(unchanged(&image));
+    unload(&image);
+}
+END_TEST
+
+/*
+ * Shows the allocator's records allocated once, when a mount first turns read-write, before
+ * anything changes.
+ */
+START_TEST(remount_without_memory_changes_nothing)
+{
+    struct image image = load(kind_named("4K"));
+    struct ext2dax_mount *mount;
+    struct ext2dax_statfs figures;
+    long before;
+
+    ck_assert_int_eq(try_mount(&image, EXT2DAX_MOUNT_READ_ONLY, &mount), 0);
+    before = plug.bytes;
+    plug.fail_at = plug.allocations + 1;
+    ck_assert_int_eq(ext2dax_remount(mount, 0), -EXT2DAX_ENOMEM);
+    ck_assert_int_eq(plug.bytes, before);
+    ck_assert(unchanged(&image));
+    ext2dax_statfs(mount, &figures, sizeof(figures));
+    ck_assert(figures.read_only);
+
+    for (int round = 0; round < 2; round++) {
+        ck_assert_int_eq(ext2dax_remount(mount, 0), 0);
+        ck_assert_int_eq(plug.allocations, plug.fail_at + 1);
+        ck_assert_int_eq(ext2dax_remount(mount, EXT2DAX_MOUNT_READ_ONLY), 0);
     }
     ck_assert_int_eq(ext2dax_unmount(mount), 0);
     everything_given_back();
@@ -535,9 +577,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("mount");
-    TCase *tcase = tcase_create("mount");
+    TCase *tcase = add_case(suite, "mount", 60);
 
-    tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, described_as_dumpe2fs_does, 0, KINDS);
     tcase_add_loop_test(tcase, geometry_of_windows_and_regions, 0, KINDS);
     tcase_add_loop_test(tcase, writing_changes_the_valid_bit_alone, 0, KINDS);
@@ -550,8 +591,8 @@ int main(void)
     tcase_add_test(tcase, poison_is_an_error);
     tcase_add_test(tcase, write_back_that_fails);
     tcase_add_test(tcase, remount_there_and_back);
+    tcase_add_test(tcase, remount_without_memory_changes_nothing);
     tcase_add_test(tcase, unmount_waits_for_references);
     tcase_add_test(tcase, unmount_of_a_frozen_filesystem);
-    suite_add_tcase(suite, tcase);
-    return run(suite, false);
+    return run_on_images(suite, false);
 }

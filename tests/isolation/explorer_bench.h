@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the explorer's own tests share: a world of a few variables and locks, and scenarios that play in it. */
+/*
+ * Shared by the explorer's own tests. Provides a world of a few variables and locks, and scenarios
+ * in the world.
+ */
 #ifndef EXPLORER_BENCH_H
 #define EXPLORER_BENCH_H
 
@@ -13,17 +16,19 @@
 #define VARIABLES 4u
 #define LOCKS     2u
 
-/* All that threads share; remembered. */
+/* All state shared by threads, saved and restored by the explorer. */
 struct world {
     uint32_t variable[VARIABLES];
-    uint32_t own[EXT2DAX_EXPLORER_THREADS]; /* a thread's own */
+    uint32_t own[EXT2DAX_EXPLORER_THREADS]; /* a thread's private variable */
     struct ext2dax_lock lock[LOCKS];
 };
 
 extern struct ext2dax_explorer *explorer;
 extern struct world world;
 
-/* How states are gone back to and where threads stand still; every test passes with each. */
+/*
+ * How the explorer backtracks, and where threads may be preempted. Every test passes in each mode.
+ */
 struct mode {
     const char *name;
     unsigned flags;
@@ -31,11 +36,11 @@ struct mode {
 #define MODES 4u
 extern const struct mode modes[MODES];
 
-/* An explorer with any number of preemptions. */
+/* Opens an explorer with any number of preemptions. */
 void open_explorer(unsigned flags);
 void close_explorer(void);
 
-/* A scenario's `start`: an empty world. */
+/* The `start` function of a scenario. Makes an empty world. */
 void empty_world(void *arg);
 
 uint32_t load(unsigned variable);
@@ -44,9 +49,12 @@ void lock(unsigned which);
 bool try_lock(unsigned which);
 void unlock(unsigned which);
 
-/* The id leads to the same finding, three times. */
+/* Checks three replays of the id for the same finding. */
 void reproduce(const struct ext2dax_scenario *scenario, const struct ext2dax_explorer_result *result);
-/* Explores; the finding begins with that text (NULL: there is none), and can be reproduced. */
+/*
+ * Explores the scenario. The finding must begin with `text` and be reproducible. NULL expects no
+ * finding.
+ */
 void expect_finding(const struct ext2dax_scenario *scenario, const char *text);
 
 #endif

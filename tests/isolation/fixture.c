@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-#include "stage.h"
+#include "fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ext2dax/testkit/checker.h"
-#include "judge.h"
+#include "invariants.h"
 
 struct stage stage;
 
-/* The file at the start: never changed while threads run. */
+/* The initial content of the file. Constant while threads run. */
 static unsigned char before[PAGES * PAGE];
 
 uint64_t stage_place(unsigned thread)
@@ -32,7 +32,7 @@ static void must(bool condition, const char *what)
     abort();
 }
 
-/* ---- setting ---- */
+/* ---- setup ---- */
 
 static void order_broken(void *arg, const char *text)
 {
@@ -58,7 +58,10 @@ static void name_places(void)
     ext2dax_explorer_name_inode(stage.explorer, stage.victim, "victim");
 }
 
-/* The mount's places never change while threads run, so that only what matters tells states apart. */
+/*
+ * Sets up the fixture. The addresses of the mount are constant while threads run, so only relevant
+ * data distinguishes states.
+ */
 static void set_up(const struct play *play)
 {
     struct ext2dax_format_options format = {
@@ -113,9 +116,9 @@ static void on_start(void *arg)
     must(ext2dax_read(stage.file, 0, before, sizeof before) == (int64_t)stage.size, "size");
 }
 
-/* ---- playing ---- */
+/* ---- running ---- */
 
-/* Every mapping holds a reference to its inode: whoever takes it down gives that back. */
+/* Every mapping holds a reference to its inode. Unmapping drops the reference. */
 static void leave(unsigned thread)
 {
     if (stage.unlinked) {
@@ -148,7 +151,7 @@ static void play_2(void *arg)
     play_part(arg, 2);
 }
 
-/* ---- judging ---- */
+/* ---- invariants ---- */
 
 static struct judge judge(void)
 {
@@ -167,7 +170,7 @@ static void on_step(void *arg)
     judge_state(&judged);
 }
 
-/* May somebody have stored this byte here? */
+/* Is this byte the result of a legitimate store? */
 static bool was_stored(uint64_t at, unsigned char byte)
 {
     for (unsigned i = 0; i < stage.maps; i++) {
@@ -202,20 +205,22 @@ static void judge_bytes(void)
     }
 }
 
-/* What the last page shows past the end of the file. Nobody stores there. */
+/* Checks the last page past the end of the file. No thread stores there. */
 static void judge_tail(void)
 {
     const unsigned char *image = stage.memory.base;
     struct ext2dax_stat figures;
     uint32_t block;
 
-    ext2dax_stat(stage.file, &figures);
+    ext2dax_stat(stage.file, &figures, sizeof(figures));
     block = ext2dax_check_block(image, stage.memory.size, stage.file->number, figures.size / PAGE);
     for (size_t i = (size_t)(figures.size % PAGE); i != 0 && block != 0 && i < PAGE; i++)
         expect(image[(size_t)block * PAGE + i] == 0, "bytes past the end of the file are not zero");
 }
 
-/* A private copy lasts until its page is cut off, and is of the file as it was once. */
+/*
+ * A private copy lasts until truncate removes its page, and holds bytes of the file at some moment.
+ */
 static void judge_copies(void)
 {
     unsigned char bytes[PAGE];
@@ -231,7 +236,7 @@ static void judge_copies(void)
     }
 }
 
-/* A page that can be stored to without a fault must be one that the next fsync visits. */
+/* A page writable without a fault must be visited by the next fsync. */
 static void judge_marks(void)
 {
     struct ext2dax_model_entry entry;

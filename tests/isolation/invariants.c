@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "judge.h"
+#include "invariants.h"
 
+#include <string.h>
+
+#include "ext2dax/ondisk.h"
 #include "ext2dax/testkit/checker.h"
 
 #define PAGE 1024u
@@ -67,16 +70,27 @@ static void look_at_entry(void *arg, const struct ext2dax_inode *inode, uint64_t
         bad_mapping((void *)(uintptr_t)judge, inode, page, what);
 }
 
+/* Does the superblock hold the record of a rename, which recovery would complete? */
+static bool is_renaming(const struct judge *judge)
+{
+    const struct ext2dax_disk_super *super =
+        (const void *)((const unsigned char *)judge->memory->base + EXT2DAX_SUPER_OFFSET);
+    static const struct ext2dax_le32 none[sizeof super->redo / sizeof super->redo[0]];
+
+    return memcmp(super->redo, none, sizeof none) != 0;
+}
+
 void judge_state(const struct judge *judge)
 {
     struct look look = {.judge = judge};
+    bool hostile = judge->hostile || is_renaming(judge);
     int found =
         ext2dax_check_image(judge->memory->base, judge->memory->size, EXT2DAX_CHECK_MOUNTED | EXT2DAX_CHECK_LEAKS_OK,
-                            judge->hostile ? NULL : finding, (void *)(uintptr_t)judge, look.owners);
+                            hostile ? NULL : finding, (void *)(uintptr_t)judge, look.owners);
 
     if (found < 0)
         ext2dax_explorer_fail(judge->explorer, "the image cannot be checked");
-    else if (found == 0 || judge->hostile)
+    else if (found == 0 || hostile)
         ext2dax_model_peek_each(judge->model, look_at_entry, &look);
 }
 

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* What has to hold in every state of every schedule, and at every end. What fails is the schedule's finding. */
-#ifndef JUDGE_H
-#define JUDGE_H
+/*
+ * Invariants of every state of every schedule, and of every end. A violation is the schedule's
+ * finding.
+ */
+#ifndef INVARIANTS_H
+#define INVARIANTS_H
 
 #include <stdint.h>
 
 #include "ext2dax/testkit/explorer.h"
 #include "ext2dax/testkit/model.h"
 
-/* Whatever free blocks hold, and what the other file's bytes are: nobody but their owner may ever see them. */
+/*
+ * Fill bytes of free blocks and of the other file. Only the owner of a block may ever read its
+ * bytes.
+ */
 #define FREE    0xA5
 #define FOREIGN 0xBB
 
@@ -16,21 +22,22 @@ struct judge {
     struct ext2dax_explorer *explorer;
     const struct ext2dax_memory *memory; /* of at most JUDGE_BLOCKS blocks of 1 KiB */
     struct ext2dax_model *model;
-    const uint32_t *others; /* an inode whose mappings may show FOREIGN; NULL: none */
+    const uint32_t *others; /* an inode with mappings allowed to contain FOREIGN, NULL for none */
     bool unlinked;          /* an inode without a name may still be mapped */
-    bool frozen;            /* nothing may be writable */
-    bool hostile;           /* the image was not whole to begin with */
+    bool frozen;            /* no page may be writable */
+    bool hostile;           /* the image was invalid from the start */
 };
 
 #define JUDGE_BLOCKS 256u
 
 /*
- * Threads stand at yield points. The image is one that a crash could have left and e2fsck could mend; what is mapped is a
- * block in use, of the file that shows it, with bytes that nobody else wrote.
+ * Checks a state with all threads at yield points. The image must be a possible result of a crash,
+ * repairable by e2fsck. Each mapped block must be in use, belong to the mapped file, and hold no
+ * bytes of another file.
  */
 void judge_state(const struct judge *judge);
 
-/* All threads are done: the whole image, every counter of it and every mapping. */
+/* Checks the whole image, all its counters and all mappings after all threads are done. */
 void judge_end(const struct judge *judge);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Plays every scenario in every schedule, and says how many there were. Two threads: each mover against each changer, from
- * each start. Three: each pair of movers that fault against each changer.
+ * Runs every scenario in every schedule, and prints the number of schedules. Scenarios of two
+ * threads combine each mover with each changer and each start. Scenarios of three threads combine
+ * each pair of faulting movers with each changer.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -10,14 +11,14 @@
 #include <time.h>
 
 #include "ext2dax/testkit/mutant.h"
-#include "stage.h"
+#include "fixture.h"
 
 static struct {
     unsigned threads;
     unsigned flags;
     uint32_t preemptions;
     unsigned slice, slices;
-    double seconds; /* begin no scenario after so many */
+    double seconds; /* no scenario starts after this many seconds */
     const char *only, *start, *replay, *mutant;
     bool order, quiet;
 } wanted = {.threads = 2, .flags = EXT2DAX_EXPLORER_SHARED_ONLY, .preemptions = EXT2DAX_EXPLORER_ANY, .slices = 1};
@@ -42,7 +43,7 @@ static void print_line(void *arg, const char *text)
     puts(text);
 }
 
-/* True: the schedule exists, and nothing is wrong in it. */
+/* Replays a schedule. Returns true if the schedule exists and has no finding. */
 static bool replay(const struct ext2dax_scenario *scenario, const char *id)
 {
     struct ext2dax_explorer_result result;
@@ -103,10 +104,11 @@ static bool faults(const struct part *part)
     return false;
 }
 
-/* ---- which ---- */
+/* ---- selection ---- */
 
 #define MOST_PLAYS 4096u
-#define STRIDE     1009u /* a prime: a run that has no time for all scenarios sees something of every kind */
+/* a prime, so that a run too short for all scenarios covers some of every kind */
+#define STRIDE 1009u
 
 static struct play plays[MOST_PLAYS];
 static unsigned play_count;
@@ -137,7 +139,7 @@ static void add_trios(const struct start *start)
                 add_play(&(struct play){start, {&movers[m], &movers[n], &changers[c]}, 3, wanted.order});
 }
 
-/* Those of this slice, as long as there is time. */
+/* Runs the scenarios of this slice until the time is over. */
 static void play_all(double begun)
 {
     for (unsigned s = 0; s < start_count; s++) {
@@ -241,7 +243,7 @@ int main(int argc, char **argv)
         wanted.seconds = atof(getenv("EXT2DAX_SECONDS"));
     options.flags = wanted.flags | (wanted.mutant ? EXT2DAX_EXPLORER_BLIND : 0);
     options.preemptions = wanted.preemptions;
-    /* One scenario is not to take all the time there is. */
+    /* Keeps a single scenario from using all of the time. */
     options.most_states = wanted.seconds > 0 ? 1000000 : 0;
     stage.explorer = ext2dax_explorer_open(&options);
     if (!stage.explorer || (wanted.mutant && ext2dax_mutant_activate(wanted.mutant) != 0)) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The default lock itself, in every schedule of its atomic operations: two and three threads that come and go in either
- * mode. Nobody is inside beside a writer, everybody gets in, and no wake-up is lost; with what the lock rests on broken,
- * one is.
+ * The default lock in every schedule of its atomic operations, with two and three threads locking
+ * and unlocking in either mode. A writer excludes all others, every thread gets the lock, and no
+ * wake-up is lost. With a mutant of the lock a wake-up is lost.
  */
 #include <check.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 
 #include "ext2dax/testkit/explorer.h"
 #include "ext2dax/testkit/mutant.h"
+#include "../runner.h"
 #include "explored_lock.h"
 
 static struct ext2dax_explorer *explorer;
@@ -18,11 +19,11 @@ static struct ext2dax_locks locks;
 
 static struct {
     struct ext2dax_lock lock;
-    unsigned readers, writers; /* inside */
+    unsigned readers, writers; /* holders of the lock */
     unsigned served;
 } meeting;
 
-/* A sleeper has one bit of 32: each is a place of its own to sleep at. */
+/* Returns the address to sleep at. A sleeper has 1 of 32 bits, and each bit has its own address. */
 static const void *place(const volatile void *at, unsigned bit)
 {
     return (const unsigned char *)(uintptr_t)at + 64 + bit;
@@ -130,9 +131,9 @@ static bool explore(struct ext2dax_scenario *scenario, const char *mutant, struc
 
     explorer = ext2dax_explorer_open(NULL);
     ck_assert_ptr_nonnull(explorer);
-    locks = e2d_explored_locks();
-    e2d_explored_sleep_hook = fall_asleep;
-    e2d_explored_wake_hook = wake;
+    locks = e2dt_explored_locks();
+    e2dt_explored_sleep_hook = fall_asleep;
+    e2dt_explored_wake_hook = wake;
     scenario->arg = scenario;
     scenario->start = set;
     scenario->finish = look_at_the_end;
@@ -177,17 +178,9 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("the default lock, explored");
-    TCase *cases = tcase_create("schedules");
-    SRunner *runner;
-    int failed;
+    TCase *cases = add_case(suite, "schedules", 120);
 
-    tcase_set_timeout(cases, 120);
     tcase_add_loop_test(cases, everybody_gets_in, 0, (int)MEETINGS);
     tcase_add_loop_test(cases, a_lost_wake_up_is_noticed, 0, 2);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scenarios of the mutants. Each judges by itself only what no look at the image and the mappings can tell: bytes
- * that were lost, or are another file's; what is durable; what a call answers.
+ * The scenarios of the mutants. A scenario itself checks only facts invisible in the image and the
+ * mappings, such as lost bytes, another file's bytes, durability, and results of calls.
  */
 #include "mutant_scenarios.h"
 
@@ -10,19 +10,23 @@
 
 #include "ext2dax/ondisk.h"
 
-#include "endian.h"
-
-#define OLD   7    /* the file's bytes at first */
-#define OTHER 0xBB /* the other file's */
+#include "base/endian.h"
+#include "base/internal.h"
+#include "operations.h"
 
 static struct ext2dax_model_map *private_map CHANGES;
 static struct ext2dax_pin pins[2] CHANGES;
+static const unsigned char *pinned_bytes CHANGES;
 static struct ext2dax_lock address_space CHANGES;
 static uint32_t number CHANGES;
+static struct ext2dax_inode *sharer CHANGES;
 
-/* ---- the stage ---- */
+/* ---- the fixture ---- */
 
-/* The other file takes every block that is free: what it takes later is this file's, and all of it for data. */
+/*
+ * Lets the other file allocate every free block. Later the other file can allocate only blocks
+ * freed by `file`, and uses all such blocks for data.
+ */
 static void fill_up_victim(void)
 {
     unsigned char bytes[PAGE];
@@ -31,47 +35,24 @@ static void fill_up_victim(void)
     while (ext2dax_write(victim, bench_size(victim), bytes, sizeof bytes) == sizeof bytes)
         ;
 }
-static void start_mapped(void)
+static void start_victim(void)
 {
+    unsigned char byte = OTHER;
+
     fill(0, 20);
-}
-static void start_region(void)
-{
-    ck_assert_int_eq(ext2dax_allocate(file, 0, 20 * PAGE, false), 0);
-    fill(0, 20);
-}
-static void start_read_only(void)
-{
-    fill(0, 20);
-    (void)fault_in(map, 9, false, ext2dax_fault);
-}
-static void start_hole(void)
-{
-    ck_assert_int_eq(ext2dax_truncate(file, 40 * PAGE), 0);
+    ck_assert_int_eq((int)ext2dax_write(victim, 0, &byte, 1), 1);
 }
 static void start_zero_page(void)
 {
     start_hole();
     (void)fault_in(map, 9, false, ext2dax_fault);
 }
-static void start_entered(void)
-{
-    fill(0, 20);
-    for (uint64_t page = 0; page < 20; page++)
-        store(map, page * PAGE + 5, 8);
-}
-/* A hole in front of the first pointer block, so that looking for what is behind begins with that. */
+/* A hole precedes the first pointer block, so a search for data starts with the pointer block. */
 static void start_entered_and_full(void)
 {
     start_entered();
     ck_assert_int_eq(ext2dax_punch(file, 11 * PAGE, PAGE), 0);
     fill_up_victim();
-}
-static void start_tail(void)
-{
-    fill(0, 20);
-    ck_assert_int_eq(ext2dax_truncate(file, 20 * PAGE + 100), 0);
-    store(map, 20 * PAGE, OLD);
 }
 static void start_private(void)
 {
@@ -100,10 +81,54 @@ static void start_unlinked(void)
     ck_assert_int_eq(ext2dax_write(victim, 30 * PAGE, &byte, 1), 1);
     bench_unlink(&bench, "victim");
 }
+/* The other file and a third file, both already unlinked, share an attribute block. */
+static void start_attributes_shared(void)
+{
+    sharer = bench_create(&bench, "sharer");
+    share_attributes(victim, sharer);
+    bench_unlink(&bench, "victim");
+    bench_unlink(&bench, "sharer");
+}
+/*
+ * A block of another file's bytes, exactly at the end of the file. A hole precedes the block, under
+ * the same pointer block.
+ */
+static void start_block_at_the_end(void)
+{
+    unsigned char bytes[PAGE];
+
+    memset(bytes, OTHER, sizeof bytes);
+    ck_assert_int_eq(ext2dax_write(file, 16 * PAGE, bytes, sizeof bytes), sizeof bytes);
+    file->disk->size = e2d_le32(16 * PAGE);
+    e2d_set64(&file->size, 16 * PAGE);
+    file->settled = 0;
+}
+/* A hole between pages 9 and 11, so that each is zeroed in a step of its own. Page 9 is mapped. */
+static void start_hole_between(void)
+{
+    fill(0, 12);
+    ck_assert_int_eq(ext2dax_punch(file, 10 * PAGE, PAGE), 0);
+    (void)fault_in(map, 9, false, ext2dax_fault);
+}
 static void start_writable_pin(void)
 {
     fill(0, 20);
     ck_assert_int_eq(ext2dax_pin(file, 0, PAGE, true, &pins[0]), 0);
+}
+/* Each byte of page 9 differs from its predecessor. The page is reached by a direct pointer. */
+static void start_read_only_pin(void)
+{
+    unsigned char bytes[PAGE];
+    size_t length;
+    void *at;
+
+    fill(0, 20);
+    for (unsigned i = 0; i < PAGE; i++)
+        bytes[i] = (unsigned char)(i % 251);
+    ck_assert_int_eq(ext2dax_write(file, 9 * PAGE, bytes, PAGE), PAGE);
+    ck_assert_int_eq(ext2dax_pin(file, 9 * PAGE, PAGE, false, &pins[0]), 0);
+    ck_assert_int_eq(ext2dax_pin_pointer(&pins[0], 9 * PAGE, &at, &length), 0);
+    pinned_bytes = at;
 }
 static void start_not_in_core(void)
 {
@@ -124,7 +149,10 @@ static void start_address_space(void)
     fill(0, 20);
     ck_assert_int_eq(locks.ops->init(locks.ctx, &address_space, EXT2DAX_LOCK_ADDRESS_SPACE, 0), 0);
 }
-/* The clock of a host that keeps the time in a mapped file: it may take a fault, where nothing below freeze is held. */
+/*
+ * The clock of a host with the time in a mapped file. Reading the clock may fault, which is
+ * legitimate while no lock below freeze is held.
+ */
 static void load_the_time(void)
 {
     unsigned char byte;
@@ -139,33 +167,9 @@ static void start_clock(void)
 
 /* ---- faults ---- */
 
-static void read_fault(void)
-{
-    (void)fault_in(map, 9, false, ext2dax_fault);
-}
-static void other_read_fault(void)
-{
-    (void)fault_in(other, 9, false, ext2dax_fault);
-}
-static void write_fault(void)
-{
-    (void)fault_in(map, 9, true, ext2dax_fault);
-}
-static void pmd_read(void)
-{
-    (void)fault_in(map, 9, false, ext2dax_pmd_fault);
-}
-static void pmd_write(void)
-{
-    (void)fault_in(map, 9, true, ext2dax_pmd_fault);
-}
 static void mkwrite(void)
 {
     (void)fault_in(map, 9, true, ext2dax_mkwrite);
-}
-static void pfn_mkwrite(void)
-{
-    (void)fault_in(map, 9, true, ext2dax_pfn_mkwrite);
 }
 static void private_read_fault(void)
 {
@@ -175,23 +179,6 @@ static void private_store(void)
 {
     store(private_map, 9 * PAGE, 1);
 }
-static void store_one(void)
-{
-    store(map, 9 * PAGE, 1);
-}
-static void store_two(void)
-{
-    store(other, 9 * PAGE + 100, 2);
-}
-/* Two windows whose pointers hang in one pointer block that is not there yet. */
-static void store_indirect(void)
-{
-    store(map, 13 * PAGE, 1);
-}
-static void store_next_window(void)
-{
-    store(other, 17 * PAGE, 2);
-}
 static void store_without_space(void)
 {
     unsigned char byte = 1;
@@ -199,7 +186,16 @@ static void store_without_space(void)
     expect(ext2dax_model_write(map, 9 * PAGE, &byte, 1, false, true) == EXT2DAX_FAULT_SIGBUS,
            "a store into a hole of a full filesystem went through");
 }
-/* As an embedder does it: under its lock, which it drops to wait for thaw. */
+static void store_without_memory(void)
+{
+    unsigned char byte = 1;
+
+    bench.allocs_left = 0;
+    expect(ext2dax_model_write(map, 9 * PAGE, &byte, 1, false, true) == EXT2DAX_FAULT_NOPAGE && bench.allocs_left == 0,
+           "a store into a hole asked the host for memory");
+    bench.allocs_left = -1;
+}
+/* Faults like an embedder, under a lock of the embedder, dropped while waiting for thaw. */
 static void store_under_the_embedders_lock(void)
 {
     struct ext2dax_locks locks = bench.locks;
@@ -223,7 +219,10 @@ static void look_into_the_page(void)
     for (unsigned i = 0; i < sizeof bytes; i++)
         expect(bytes[i] <= 1, "bytes that the file never had");
 }
-/* The pointer is a wild one only until the fault is over, and then not counted as an error: the mapping is judged. */
+/*
+ * The block pointer is invalid only during the fault, and the error bit is cleared afterwards. The
+ * invariants check the mapping.
+ */
 static void fault_of_a_wild_pointer(void)
 {
     struct ext2dax_disk_super *super = (void *)((unsigned char *)bench.memory.base + EXT2DAX_SUPER_OFFSET);
@@ -235,24 +234,61 @@ static void fault_of_a_wild_pointer(void)
     super->state = e2d_le16(e2d_get16(super->state) & ~EXT2DAX_STATE_ERROR);
 }
 
+/*
+ * Makes a group not yet checked claim a free block or inode more than its bitmap has. A call
+ * freeing into the group must fail with EUCLEAN and change nothing. Afterwards the group is
+ * restored.
+ */
+static void in_a_bad_group(bool inodes, void (*refused)(void))
+{
+    struct ext2dax_disk_super *super = (void *)((unsigned char *)bench.memory.base + EXT2DAX_SUPER_OFFSET);
+    struct ext2dax_disk_group *descriptor = (void *)((unsigned char *)bench.memory.base + 2 * PAGE);
+    struct ext2dax_le16 *count = inodes ? &descriptor->free_inodes : &descriptor->free_blocks;
+    struct e2d_group *group = &bench.mount->group[0];
+
+    *count = e2d_le16(e2d_get16(*count) + 1u);
+    group->checked = group->inodes_checked = false;
+    refused();
+    *count = e2d_le16(e2d_get16(*count) - 1u);
+    group->bad = group->inodes_bad = false;
+    super->state = e2d_le16(e2d_get16(super->state) & ~EXT2DAX_STATE_ERROR);
+}
+static void truncate_refused(void)
+{
+    expect(ext2dax_truncate(file, 0) == -EXT2DAX_EUCLEAN, "a truncate frees blocks of a bad group");
+    expect(bench_size(file) == 20 * PAGE, "a truncate that is refused changes the size");
+}
+static void unlink_refused(void)
+{
+    expect(ext2dax_unlink(bench.root, "victim", 6) == -EXT2DAX_EUCLEAN, "a file of a bad group loses its name");
+}
+static void truncate_in_a_bad_group(void)
+{
+    in_a_bad_group(false, truncate_refused);
+}
+static void unlink_in_a_bad_group(void)
+{
+    in_a_bad_group(false, unlink_refused);
+}
+static void unlink_in_a_bad_group_of_inodes(void)
+{
+    in_a_bad_group(true, unlink_refused);
+}
+
 /* ---- calls ---- */
 
 static void reuse(void)
 {
-    unsigned char bytes[WINDOW];
-
-    memset(bytes, OTHER, sizeof bytes);
-    for (uint64_t at = 0; at < 40 * PAGE; at += WINDOW)
-        (void)ext2dax_write(victim, at, bytes, sizeof bytes);
+    write_victim(40 * PAGE / WINDOW);
 }
 static void truncate_and_reuse(void)
 {
-    expect(ext2dax_truncate(file, 0) == 0, "a truncate failed");
+    truncate_to_nothing();
     reuse();
 }
 static void truncate_and_reuse_all(void)
 {
-    expect(ext2dax_truncate(file, 0) == 0, "a truncate failed");
+    truncate_to_nothing();
     fill_up_victim();
 }
 static void truncate_at_the_window(void)
@@ -261,62 +297,51 @@ static void truncate_at_the_window(void)
 }
 static void punch_and_reuse(void)
 {
-    expect(ext2dax_punch(file, 8 * PAGE, WINDOW) == 0, "a punch failed");
+    punch_window();
     reuse();
 }
-static void truncate_down(void)
+static void truncate_up(void)
 {
-    expect(ext2dax_truncate(file, 9 * PAGE) == 0, "a truncate failed");
+    expect(ext2dax_truncate(file, 18 * PAGE) == 0, "a truncate failed");
 }
 static void truncate_in_a_page(void)
 {
     expect(ext2dax_truncate(file, 9 * PAGE + 100) == 0, "a truncate failed");
 }
-static void punch_window(void)
-{
-    expect(ext2dax_punch(file, 8 * PAGE, WINDOW) == 0, "a punch failed");
-}
-/* The other file's blocks must not show through the mapping, not even for a moment. */
+/* The other file's blocks must never be visible through the mapping. */
 static void reuse_and_look(void)
 {
-    const unsigned char *memory = bench.memory.base;
-    struct ext2dax_model_entry entry;
-
     reuse();
-    for (uint64_t page = 0; page < 40; page++) {
-        entry = ext2dax_model_entry(map, page);
-        if (entry.kind == EXT2DAX_MODEL_DATA && memory[entry.memory_offset] == OTHER)
-            complain("another file's block is mapped");
-    }
+    victim_is_not_mapped();
 }
-static void extend_by_write(void)
-{
-    unsigned char byte = 3;
-
-    expect(ext2dax_write(file, bench_size(file) + 300, &byte, 1) == 1, "a write failed");
-}
-/* Into the last page, past the end; once the file has grown over it, such a store is a good one. */
-static bool strayed CHANGES;
-static void stray_store(void)
-{
-    unsigned char bytes[800];
-
-    memset(bytes, 0xEE, sizeof bytes);
-    (void)ext2dax_model_write(map, 20 * PAGE + 100, bytes, sizeof bytes, false, false);
-    strayed = bench_size(file) == 20 * PAGE + 100;
-}
-static void store_in_victim(void)
-{
-    unsigned char byte = OTHER;
-
-    (void)ext2dax_write(victim, 30 * PAGE, &byte, 1);
-}
-/* Where a truncate comes between, a broken write copies more than the one byte: from what is there to be copied. */
+/*
+ * Writes a single byte from a larger buffer. A mutant of write may copy more than the single byte
+ * if a truncate intervenes, and must not read past the buffer.
+ */
 static void write_one(void)
 {
     static const unsigned char bytes[WINDOW] = {1};
 
     expect(ext2dax_write(file, 9 * PAGE, bytes, 1) == 1, "a write failed");
+}
+static void set_owner(uint32_t owner)
+{
+    struct ext2dax_attributes wanted = {
+        .size = sizeof wanted, .set = EXT2DAX_SET_UID | EXT2DAX_SET_GID, .uid = owner, .gid = owner};
+
+    expect(ext2dax_setattr(file, &wanted) == 0, "a setattr failed");
+}
+static void set_owner_one(void)
+{
+    set_owner(0x10001);
+}
+static void set_owner_two(void)
+{
+    set_owner(0x20002);
+}
+static void write_from_itself(void)
+{
+    expect(ext2dax_write(file, 9 * PAGE + 64, pinned_bytes, 512) == 512, "a write failed");
 }
 static void read_page(void)
 {
@@ -326,9 +351,21 @@ static void read_page(void)
     for (int64_t i = 0; i < got; i++)
         expect(bytes[i] == OLD, "another file's bytes were read");
 }
-static void fsync_file(void)
+static void zero_pages(void)
 {
-    expect(ext2dax_fsync(file) == 0, "fsync failed");
+    expect(ext2dax_zero_range(file, 9 * PAGE, 3 * PAGE) == 0, "a zero_range failed");
+}
+/*
+ * Page 9 is mapped and may be zeroed while the call runs. The fault on page 11 waits for the end of
+ * the call then.
+ */
+static void look_at_both_ends(void)
+{
+    unsigned char first, last;
+
+    expect(ext2dax_model_read(map, 9 * PAGE, &first, 1, false, true) == EXT2DAX_FAULT_NOPAGE, "a load failed");
+    expect(ext2dax_model_read(other, 11 * PAGE, &last, 1, false, true) == EXT2DAX_FAULT_NOPAGE, "a load failed");
+    expect(first == OLD || last == 0, "a fault sees half of what is zeroed");
 }
 static void fsync_and_look(void)
 {
@@ -353,54 +390,19 @@ static void pin_three(void)
 {
     expect(ext2dax_pin(file, 3 * PAGE, PAGE, false, &pins[1]) == 0, "a pin failed");
 }
-static int truncate_all(void)
-{
-    return ext2dax_truncate(file, 0);
-}
 static int punch_it(void)
 {
     return ext2dax_punch(file, 8 * PAGE, WINDOW);
 }
-static void hold_pin(int (*change)(void))
-{
-    struct ext2dax_pin pin;
-    void *at;
-    size_t length;
-
-    if (ext2dax_pin(file, 9 * PAGE, PAGE, false, &pin) != 0)
-        return;
-    expect(change() == -EXT2DAX_EBUSY, "pinned blocks were taken");
-    expect(ext2dax_pin_pointer(&pin, 9 * PAGE, &at, &length) == 0 && *(unsigned char *)at == OLD,
-           "a pinned block is not the file's");
-    ext2dax_unpin(&pin);
-}
-static void pin_against_truncate(void)
-{
-    hold_pin(truncate_all);
-}
 static void pin_against_punch(void)
 {
     hold_pin(punch_it);
-}
-static void truncate_pinned(void)
-{
-    int rc = ext2dax_truncate(file, 9 * PAGE);
-
-    expect(rc == 0 || rc == -EXT2DAX_EBUSY, "a truncate failed");
 }
 static void punch_pinned(void)
 {
     int rc = punch_it();
 
     expect(rc == 0 || rc == -EXT2DAX_EBUSY, "a punch failed");
-}
-static void freeze_pinned(void)
-{
-    int rc = ext2dax_freeze(bench.mount);
-
-    expect(rc == -EXT2DAX_EBUSY, "a writable pin did not stop a freeze");
-    if (rc == 0)
-        (void)ext2dax_thaw(bench.mount);
 }
 
 /* ---- freeze ---- */
@@ -414,7 +416,7 @@ static uint64_t image_now(void)
         hash = (hash ^ words[i]) * 0x100000001B3u;
     return hash;
 }
-/* Nothing of the image changes while it is frozen, and nothing can be stored to it. */
+/* The image must not change while frozen, and no page may be writable. */
 static void freeze_and_look(void)
 {
     uint64_t before;
@@ -428,7 +430,7 @@ static void freeze_and_look(void)
         expect(!ext2dax_model_entry(map, page).writable, "a page is writable while frozen");
     expect(ext2dax_thaw(bench.mount) == 0, "thaw failed");
 }
-/* Who thaws takes the embedder's lock first. */
+/* The thawing thread first takes the embedder's lock. */
 static void thaw_under_the_embedders_lock(void)
 {
     struct ext2dax_locks locks = bench.locks;
@@ -442,14 +444,9 @@ static void thaw_under_the_embedders_lock(void)
 
 /* ---- names and numbers ---- */
 
-static void put_victim(void)
+static void put_sharer(void)
 {
-    ext2dax_inode_put(victim);
-}
-static void unlink_victim(void)
-{
-    bench_unlink(&bench, "victim");
-    ext2dax_inode_put(victim);
+    ext2dax_inode_put(sharer);
 }
 static void create_new(void)
 {
@@ -518,27 +515,12 @@ static void get_and_write_two(void)
     get_and_write(2, 2, 2);
 }
 
-/* ---- afterwards ---- */
+/* ---- checks afterwards ---- */
 
-static void byte_is(struct ext2dax_inode *inode, uint64_t at, unsigned char wanted, const char *what)
+static void moved_as_by_a_copy(void)
 {
-    unsigned char byte = 0;
-
-    expect(ext2dax_read(inode, at, &byte, 1) == 1 && byte == wanted, what);
-}
-static void one_store_kept(void)
-{
-    byte_is(file, 9 * PAGE, 1, "a store was lost");
-}
-static void both_stores_kept(void)
-{
-    one_store_kept();
-    byte_is(file, 9 * PAGE + 100, 2, "a store was lost");
-}
-static void windows_kept(void)
-{
-    byte_is(file, 13 * PAGE, 1, "a store was lost");
-    byte_is(file, 17 * PAGE, 2, "a store was lost");
+    for (unsigned i = 0; i < 512; i++)
+        byte_is(file, 9 * PAGE + 64 + i, (unsigned char)(i % 251), "what was stored was read again");
 }
 static void copy_kept(void)
 {
@@ -552,20 +534,22 @@ static void rest_kept(void)
     expect(bench_size(file) == 40 * PAGE, "a fault has changed the size");
     byte_is(file, 30 * PAGE, OLD, "a fault has cost bytes");
 }
-static void tail_is_zero(void)
-{
-    unsigned char bytes[400];
-    int64_t got = ext2dax_read(file, 20 * PAGE + 100, bytes, sizeof bytes);
-
-    for (int64_t i = 0; strayed && i < got - 1; i++)
-        expect(bytes[i] == 0, "a store past the end shows");
-}
 static void nothing_past_the_end(void)
 {
     unsigned char byte = 1;
 
     expect(ext2dax_model_read(map, 9 * PAGE + 200, &byte, 1, false, true) == EXT2DAX_FAULT_NOPAGE && byte == 0,
            "bytes that were cut off show in the last page");
+}
+static void end_is_zero(void)
+{
+    unsigned char bytes[2 * PAGE];
+
+    expect(ext2dax_read(file, 16 * PAGE, bytes, sizeof bytes) == sizeof bytes, "a read failed");
+    for (unsigned i = 0; i < sizeof bytes; i++)
+        expect(bytes[i] == 0, "what lay past the end shows");
+    byte_is(file, 13 * PAGE, 1, "a store was lost");
+    no_leaks();
 }
 static void victim_is_whole(void)
 {
@@ -578,13 +562,13 @@ static void victim_is_whole(void)
             expect(bytes[i] == OTHER, "another file was stored to");
     }
 }
-/* A page that may be stored to without a fault is in a window that the next fsync visits. */
-static void writable_is_dirty(void)
+static void owner_is_whole(void)
 {
-    bool before = ext2dax_model_entry(map, 9).writable;
+    struct ext2dax_stat figures;
 
-    fsync_file();
-    expect(!before || !ext2dax_model_entry(map, 9).writable, "fsync passed a writable page over");
+    ext2dax_stat(file, &figures, sizeof(figures));
+    expect(figures.uid == figures.gid && (figures.uid == 0x10001 || figures.uid == 0x20002),
+           "two calls mixed their attributes");
 }
 static void both_pins_hold(void)
 {
@@ -612,8 +596,13 @@ SCENARIO(punch__reuse, start_entered, punch_window, reuse_and_look, NULL);
 SCENARIO(truncate__private_read, start_copied, truncate_down, private_read_fault, NULL);
 SCENARIO(truncate_in_a_page__read, start_entered, truncate_in_a_page, read_fault, nothing_past_the_end);
 SCENARIO(extend__stray_store, start_tail, extend_by_write, stray_store, tail_is_zero);
+SCENARIO(truncate_up__store, start_block_at_the_end, truncate_up, store_indirect, end_is_zero);
 SCENARIO(store__full, start_full, store_without_space, read_fault, rest_kept);
+SCENARIO(store_without_memory__read_fault, start_hole, store_without_memory, other_read_fault, one_store_kept);
 SCENARIO(wild_pointer__read, start_mapped, fault_of_a_wild_pointer, store_in_victim, NULL);
+SCENARIO(truncate_bad_group__read, start_mapped, truncate_in_a_bad_group, read_fault, NULL);
+SCENARIO(unlink_bad_group__read, start_victim, unlink_in_a_bad_group, read_fault, NULL);
+SCENARIO(unlink_bad_inodes__read, start_victim, unlink_in_a_bad_group_of_inodes, read_fault, NULL);
 SCENARIO(store_in_hole__load, start_hole, store_one, look_into_the_page, one_store_kept);
 SCENARIO(store_in_hole__store, start_hole, store_one, store_two, both_stores_kept);
 SCENARIO(store_in_hole__store_near, start_hole, store_indirect, store_next_window, windows_kept);
@@ -628,11 +617,16 @@ SCENARIO(store_again__fsync_durable, start_read_only, store_one, fsync_file, fsy
 SCENARIO(fsync__fsync_durable, start_entered, fsync_and_look, fsync_and_look, NULL);
 SCENARIO(fsync__store_durable, start_entered, fsync_file, store_one, fsync_and_look);
 SCENARIO(write__fsync_durable, start_mapped, write_one, fsync_file, fsync_and_look);
+SCENARIO(zero__fsync_durable, start_mapped, zero_pages, fsync_file, fsync_and_look);
+SCENARIO(zero__look, start_hole_between, zero_pages, look_at_both_ends, NULL);
+SCENARIO(write_from_itself__fsync, start_read_only_pin, write_from_itself, fsync_file, moved_as_by_a_copy);
 SCENARIO(read__truncate, start_mapped, read_page, truncate_and_reuse, NULL);
 SCENARIO(write__truncate, start_mapped, write_one, truncate_and_reuse, victim_is_whole);
+SCENARIO(setattr__setattr, start_hole, set_owner_one, set_owner_two, owner_is_whole);
 SCENARIO(lookup__unlink, start_mapped, look_up_victim, unlink_victim, NULL);
 SCENARIO(readdir__replace, start_names, list_names, replace_names, NULL);
 SCENARIO(create__last_put, start_unlinked, create_new, put_victim, no_leaks);
+SCENARIO(last_put__last_put, start_attributes_shared, put_victim, put_sharer, no_leaks);
 SCENARIO(pin__pin, start_mapped, pin_nine, pin_three, both_pins_hold);
 SCENARIO(get__get, start_not_in_core, get_and_write_one, get_and_write_two, NULL);
 SCENARIO(store__get_nameless, start_unlinked, store_one, look_for_the_nameless, NULL);
@@ -662,10 +656,12 @@ const struct mutant_case mutant_cases[] = {
     {"DAX_SEM_PIN", &truncate__pin, false, false},
     {"DAX_SEM_TRUNCATE", &write_fault__truncate, false, false},
     {"DAX_SEM_PUNCH", &read_fault__punch, false, false},
-    {"DAX_SEM_GROW", &extend__stray_store, false, false},
+    {"DAX_SEM_EXTEND", &extend__stray_store, false, false},
+    {"DAX_SEM_ZERO", &zero__look, false, false},
     {"DAX_SEM_SHARED_TRUNCATE", &write_fault__truncate, false, false},
     {"DAX_SEM_SHARED_PUNCH", &read_fault__punch, false, false},
-    {"DAX_SEM_SHARED_GROW", &extend__stray_store, false, false},
+    {"DAX_SEM_SHARED_EXTEND", &extend__stray_store, false, false},
+    {"DAX_SEM_SHARED_ZERO", &zero__look, false, false},
     {"DAX_SEM_EARLY", &read_fault__truncate, false, false},
     {"READ_NO_RECHECK", &read_fault__truncate, false, false},
     {"WRITE_NO_RECHECK", &write_fault__truncate, false, false},
@@ -679,9 +675,13 @@ const struct mutant_case mutant_cases[] = {
     {"COPIES_STAY", &truncate__private_read, false, false},
     {"TAIL_NOT_ZEROED", &extend__stray_store, false, false},
     {"TAIL_STAYS_MAPPED", &extend__stray_store, false, false},
+    {"END_STAYS", &truncate_up__store, false, true},
     {"SHRINK_TAIL_NOT_ZEROED", &truncate_in_a_page__read, false, false},
     {"ERROR_TRUNCATES", &store__full, false, false},
     {"POINTER_UNCHECKED", &wild_pointer__read, false, true},
+    {"GROUP_UNCHECKED", &truncate_bad_group__read, false, true},
+    {"GROUP_UNCHECKED_INODES", &unlink_bad_inodes__read, false, true},
+    {"UNLINK_UNCHECKED", &unlink_bad_group__read, false, true},
     {"PUBLISH_UNZEROED", &store_in_hole__load, false, false},
     {"PUBLISH_BEFORE_ZEROING", &store_in_hole__load, false, false},
     {"ZEROED_BY_LOSER", &store_in_hole__store, false, false},
@@ -692,22 +692,27 @@ const struct mutant_case mutant_cases[] = {
     {"ZERO_PAGE_STAYS_PMD", &pmd_write_in_hole__read_fault, false, false},
     {"ZERO_PAGE_STAYS_WRITE", &write_in_hole__read_fault, false, false},
     {"ZERO_PAGE_EARLY", &write_in_hole__read_fault, false, false},
-    {"ENTRY_SKIPPED", &store_in_hole__store, false, false},
-    {"ENTRY_SKIPPED_FSYNC", &store__fsync, false, false},
+    {"RANGE_LOCK_SKIPPED", &store_in_hole__store, false, false},
+    {"RANGE_LOCK_SKIPPED_FSYNC", &store__fsync, false, false},
     {"TRUNCATE_LOCK_SKIPPED", &store_in_hole__store_near, false, false},
     {"IO_SKIPPED_READ", &read__truncate, false, false},
     {"IO_SKIPPED_WRITE", &write__truncate, false, false},
+    {"IO_SKIPPED_SETATTR", &setattr__setattr, false, false},
     {"IO_SKIPPED_LOOKUP", &lookup__unlink, false, false},
     {"IO_SKIPPED_READDIR", &readdir__replace, false, false},
     {"GROUP_LOCK_SKIPPED", &store_in_hole__other_file, false, false},
     {"GROUP_LOCK_SKIPPED_INODES", &create__last_put, false, false},
+    {"REFERENCES_UNGUARDED", &last_put__last_put, false, false},
     {"FS_LOCK_SKIPPED", &store_in_hole__other_file, false, false},
     {"FS_LOCK_SKIPPED_PINS", &pin__pin, false, false},
-    {"CACHE_LOCK_SKIPPED", &get__get, false, false},
+    {"ICACHE_LOCK_SKIPPED", &get__get, false, false},
     {"DYING_FOUND", &store__get_nameless, false, false},
+    {"ALIGNED_ALLOCATED_LATE", &store_without_memory__read_fault, false, false},
     {"FSYNC_CLEAR_FIRST", &fsync__fsync_durable, true, false},
     {"FSYNC_UNPROTECTED", &fsync__store_durable, true, false},
+    {"ALIAS_IGNORED", &write_from_itself__fsync, false, false},
     {"WRITE_DIRTY_EARLY", &write__fsync_durable, true, false},
+    {"ZERO_NOT_DIRTY", &zero__fsync_durable, true, false},
     {"FAULT_NOT_DIRTY", &store__fsync_durable, true, false},
     {"PFN_NOT_DIRTY", &store_again__fsync_durable, true, false},
     {"PINS_IGNORED", &truncate__pin, false, false},

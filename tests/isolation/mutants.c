@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every protection broken by itself, and noticed: in some schedule the image, the mappings or what a call answers is not as it
- * must be, with the core's assertions off and nobody looking at the order of locks. Whether those would have noticed too
- * stands in a column of its own. The same scenarios with nothing broken are all in order.
+ * Each protection is disabled in turn, and the failure must be detected. In some schedule the
+ * image, the mappings or the result of a call violates an invariant, with the core's assertions and
+ * the lock order checker off. A separate column shows the findings of both. The same scenarios with
+ * nothing broken have no findings.
  *
- * A broken core may do anything, so each is tried in a process of its own, which Check forks.
+ * A broken core may do anything, so each mutant runs in a process of its own, forked by Check.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,32 +14,61 @@
 #include <unistd.h>
 
 #include "ext2dax/testkit/mutant.h"
+#include "../runner.h"
 #include "mutant_scenarios.h"
 
 #define PATIENCE 100 /* seconds for all schedules of a scenario */
 #define REPLAYS  3
 
+static int count(const struct mutant_case *list)
+{
+    int cases = 0;
+
+    while (list[cases].mutant)
+        cases++;
+    return cases;
+}
+
 static int cases(void)
 {
-    int count = 0;
+    return count(mutant_cases) + count(name_mutant_cases);
+}
 
-    while (mutant_cases[count].mutant)
-        count++;
-    return count;
+/* Returns a case by its index in both lists together. */
+static const struct mutant_case *case_at(int index)
+{
+    int first = count(mutant_cases);
+
+    return index < first ? &mutant_cases[index] : &name_mutant_cases[index - first];
+}
+
+/* Describes the schedules of a case. The caller adds the mutant and the way to explore. */
+static struct duet duet_of(const struct mutant_case *tried)
+{
+    int at = 0;
+
+    while (at < cases() && case_at(at) != tried)
+        at++;
+    return (struct duet){.scenario = tried->scenario,
+                         .durable = tried->durable,
+                         .hostile = tried->hostile,
+                         .serial = at >= count(mutant_cases)};
 }
 
 /*
- * What assertions and the lock-order checker say, when they are asked: in a process of its own, since there a broken core goes
- * on where a look at the image would have ended the schedule.
+ * Prints the findings of assertions and of the lock order checker. Runs in a process of its own,
+ * because without the invariants a broken core continues past the point of the usual finding.
  */
 static void print_what_others_say(const struct mutant_case *tried)
 {
-    const struct duet duet = {
-        .scenario = tried->scenario, .mutant = tried->mutant, .unjudged = true, .durable = tried->durable};
+    struct duet duet = duet_of(tried);
     struct ext2dax_explorer_result checked;
     int status;
     pid_t child;
 
+    duet.mutant = tried->mutant;
+    duet.unjudged = true;
+    duet.hostile = false;
     fflush(stdout);
     child = fork();
     if (child == 0) {
@@ -55,30 +85,28 @@ static void print_what_others_say(const struct mutant_case *tried)
         printf("  [crash]\n");
 }
 
-/* A mutant that takes more than the usual points to be noticed: those must find nothing where nothing is broken. */
+/*
+ * Checks the unbroken core at all yield points, for a mutant not detected at shared accesses alone.
+ * No finding is allowed.
+ */
 static void find_nothing_unbroken(const struct mutant_case *tried)
 {
-    const struct duet duet = {.scenario = tried->scenario,
-                              .thorough = true,
-                              .blind = true,
-                              .durable = tried->durable,
-                              .hostile = tried->hostile};
+    struct duet duet = duet_of(tried);
     struct ext2dax_explorer_result result;
 
+    duet.thorough = duet.blind = true;
     if (!duet_explore(&duet, &result))
         ck_abort_msg("%s, with nothing broken, schedule %s: %s", tried->scenario->name, result.id, result.finding);
 }
 
 START_TEST(a_broken_protection_is_noticed)
 {
-    const struct mutant_case *tried = &mutant_cases[_i];
-    const struct duet duet = {.scenario = tried->scenario,
-                              .mutant = tried->mutant,
-                              .blind = true,
-                              .durable = tried->durable,
-                              .hostile = tried->hostile};
+    const struct mutant_case *tried = case_at(_i);
+    struct duet duet = duet_of(tried);
     struct ext2dax_explorer_result noticed, again;
 
+    duet.mutant = tried->mutant;
+    duet.blind = true;
     if (duet_explore(&duet, &noticed))
         ck_abort_msg("%s was not noticed in %s (%llu schedules)", tried->mutant, tried->scenario->name,
                      (unsigned long long)noticed.schedules);
@@ -96,11 +124,12 @@ END_TEST
 
 START_TEST(nothing_is_noticed_where_nothing_is_broken)
 {
-    const struct mutant_case *tried = &mutant_cases[_i];
-    const struct duet duet = {.scenario = tried->scenario, .durable = tried->durable, .hostile = tried->hostile};
+    const struct mutant_case *tried = case_at(_i), *before;
+    const struct duet duet = duet_of(tried);
     struct ext2dax_explorer_result result, again;
 
-    for (const struct mutant_case *before = mutant_cases; before < tried; before++) {
+    for (int i = 0; i < _i; i++) {
+        before = case_at(i);
         if (before->scenario == tried->scenario && before->durable == tried->durable)
             return;
     }
@@ -112,53 +141,40 @@ START_TEST(nothing_is_noticed_where_nothing_is_broken)
 }
 END_TEST
 
-/* A new protection comes with its case. */
+/* Shows a case for every mutant of the core. */
 START_TEST(every_mutant_has_its_case)
 {
     for (int i = 0; i < ext2dax_mutant_count(); i++) {
         bool found = ext2dax_mutant_kind(i) != EXT2DAX_MUTANT_CORE;
 
         for (int k = 0; k < cases() && !found; k++)
-            found = strcmp(mutant_cases[k].mutant, ext2dax_mutant_name(i)) == 0;
+            found = strcmp(case_at(k)->mutant, ext2dax_mutant_name(i)) == 0;
         if (!found)
             ck_abort_msg("%s (%s) has no case", ext2dax_mutant_name(i), ext2dax_mutant_text(i));
     }
 }
 END_TEST
 
-static SRunner *runner_of(const char *name)
+static Suite *suite_of(const char *name)
 {
     Suite *suite = suite_create(name);
-    TCase *tests = tcase_create(name);
+    TCase *tests = add_case(suite, name, PATIENCE);
 
-    tcase_set_timeout(tests, PATIENCE);
     if (strcmp(name, "mutants") == 0) {
         tcase_add_loop_test(tests, a_broken_protection_is_noticed, 0, cases());
     } else {
         tcase_add_test(tests, every_mutant_has_its_case);
         tcase_add_loop_test(tests, nothing_is_noticed_where_nothing_is_broken, 0, cases());
     }
-    suite_add_tcase(suite, tests);
-    return srunner_create(suite);
-}
-
-static int run(const char *name)
-{
-    SRunner *runner = runner_of(name);
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed;
+    return suite;
 }
 
 int main(void)
 {
-    int sound = run("nothing broken"), mutants;
+    int sound = count_failures(suite_of("nothing broken")), mutants;
 
     printf("%-26s %-32s %5s  %-14s %s\n", "mutant", "scenario", "tried", "schedule", "noticed by [also by]");
-    mutants = run("mutants");
+    mutants = count_failures(suite_of("mutants"));
     printf("%d of %d mutants noticed\n", cases() - mutants, cases());
     return sound == 0 && mutants == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "duet.h"
+#include "pair.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,25 +7,35 @@
 
 #include "ext2dax/testkit/checker.h"
 #include "ext2dax/testkit/mutant.h"
+#include "../runner.h"
 #include "coroutine.h"
-#include "judge.h"
+#include "disk/inode.h"
+#include "invariants.h"
 
 struct bench bench CHANGES;
 struct ext2dax_inode *file CHANGES, *victim CHANGES;
 struct ext2dax_model_map *map CHANGES, *other CHANGES;
 
-/* States in which assertions may come up; they only have a column of their own. */
+/* States explored for assertions, which only fill a column of the table. */
 #define ENOUGH 20000u
-/* In which a way of exploring shows that it finds nothing where there is nothing. */
+/* States explored to show a method of exploration without findings on an unbroken core. */
 #define THOROUGH 100000u
 
-/* States of a scenario under a sanitizer, where going back is running the schedule again. */
+/* States per scenario under a sanitizer, where backtracking means running the schedule again. */
 #define SANITIZED 500u
+
+/* Most serial orders of a duet. */
+#define SERIAL_ORDERS 6u
 
 static struct ext2dax_explorer *explorer;
 static const struct duet *playing;
 
-/* Of everything that is declared with CHANGES. */
+/* The outcomes of the serial orders. While they are recorded no outcome is compared. */
+static uint64_t serial_outcome[SERIAL_ORDERS];
+static unsigned serial_outcomes;
+static bool recording;
+
+/* The section of all variables declared with CHANGES. */
 extern unsigned char __start_changes[], __stop_changes[];
 
 /* ---- findings ---- */
@@ -42,6 +52,20 @@ void expect(bool condition, const char *what)
         complain(what);
 }
 
+void outcome(uint64_t hash)
+{
+    unsigned i = 0;
+
+    while (i < serial_outcomes && serial_outcome[i] != hash)
+        i++;
+    if (i < serial_outcomes)
+        return;
+    if (recording && i < SERIAL_ORDERS)
+        serial_outcome[serial_outcomes++] = hash;
+    else if (playing->serial)
+        complain("an outcome that no serial order has");
+}
+
 static struct judge judge(void)
 {
     return (struct judge){.explorer = explorer,
@@ -52,7 +76,7 @@ static struct judge judge(void)
                           .hostile = playing->hostile};
 }
 
-/* ---- the scenario, as the explorer wants it ---- */
+/* ---- the scenario as passed to the explorer ---- */
 
 static void break_protection(const struct duet *duet, bool broken)
 {
@@ -65,6 +89,7 @@ static void on_start(void *arg)
     struct bench_options options = {.size = 128 << 10,
                                     .block_size = PAGE,
                                     .blocks_per_group = 256,
+                                    .inodes = duet->serial ? 32 : 0,
                                     .page_shift = 10,
                                     .huge_order = 3,
                                     .order = duet->durable ? EXT2DAX_ORDERED : EXT2DAX_ORDER_AUTO,
@@ -128,15 +153,25 @@ static void play_second(void *arg)
         ext2dax_lock_order_returned(bench.order);
 }
 
+static void play_third(void *arg)
+{
+    const struct duet *duet = arg;
+
+    duet->third();
+    if (bench.order)
+        ext2dax_lock_order_returned(bench.order);
+}
+
 static struct ext2dax_scenario describe(const struct duet *duet)
 {
-    return (struct ext2dax_scenario){.name = duet->scenario->name,
-                                     .arg = (void *)(uintptr_t)duet,
-                                     .threads = 2,
-                                     .thread = {{"the first", play_first}, {"the second", play_second}},
-                                     .start = on_start,
-                                     .step = on_step,
-                                     .finish = on_finish};
+    return (struct ext2dax_scenario){
+        .name = duet->scenario->name,
+        .arg = (void *)(uintptr_t)duet,
+        .threads = duet->third ? 3 : 2,
+        .thread = {{"the first", play_first}, {"the second", play_second}, {"the third", play_third}},
+        .start = on_start,
+        .step = on_step,
+        .finish = on_finish};
 }
 
 static void open_explorer(const struct duet *duet, unsigned flags, uint32_t preemptions)
@@ -144,10 +179,11 @@ static void open_explorer(const struct duet *duet, unsigned flags, uint32_t pree
     struct ext2dax_explorer_options options = {.size = sizeof options,
                                                .flags = flags | (duet->blind ? EXT2DAX_EXPLORER_BLIND : 0),
                                                .preemptions = preemptions,
-                                               .most_states = duet->unjudged            ? ENOUGH
-                                                              : duet->thorough          ? THOROUGH
-                                                              : E2D_COROUTINE_SANITIZED ? SANITIZED
-                                                                                        : 0};
+                                               .most_states = recording                  ? 0
+                                                              : duet->unjudged           ? ENOUGH
+                                                              : duet->thorough           ? THOROUGH
+                                                              : E2DT_COROUTINE_SANITIZED ? SANITIZED
+                                                                                         : 0};
 
     explorer = ext2dax_explorer_open(&options);
     ck_assert_ptr_nonnull(explorer);
@@ -162,9 +198,10 @@ static void close_explorer(const struct duet *duet)
 }
 
 /*
- * What is broken is looked for where it most likely shows, in schedules with few preemptions, before all of them are tried. It
- * may leave what threads share to be touched without a lock and unannounced: only all yield points tell then. And some
- * mistakes take a lock that is fair.
+ * The order of explorations for a mutant. Schedules with few preemptions come first, because a
+ * mutant is most likely detected there. A mutant may make threads access shared data without a lock
+ * and unannounced, which only an exploration of all yield points detects. Some mutants are detected
+ * only with a fair lock.
  */
 static const struct {
     unsigned flags;
@@ -183,7 +220,30 @@ static bool is_tried(const struct duet *duet, unsigned number)
 {
     if (duet->mutant && !duet->unjudged)
         return true;
+    /* Three threads have too many schedules for any number of preemptions. */
+    if (duet->third)
+        return number == 1;
     return tries[number].preemptions == EXT2DAX_EXPLORER_ANY && (duet->thorough || number == 2);
+}
+
+/*
+ * Records the outcomes of all serial orders of the unbroken core. Without preemptions a thread runs
+ * to its end.
+ */
+static bool record_outcomes(const struct duet *duet, struct ext2dax_explorer_result *result)
+{
+    struct duet unbroken = *duet;
+    const struct ext2dax_scenario scenario = describe(&unbroken);
+    bool sound;
+
+    unbroken.mutant = NULL;
+    unbroken.unjudged = false;
+    recording = true;
+    open_explorer(&unbroken, 0, 0);
+    sound = ext2dax_explorer_explore(explorer, &scenario, result);
+    recording = false;
+    close_explorer(&unbroken);
+    return sound;
 }
 
 bool duet_explore(const struct duet *duet, struct ext2dax_explorer_result *result)
@@ -192,6 +252,9 @@ bool duet_explore(const struct duet *duet, struct ext2dax_explorer_result *resul
     uint64_t schedules = 0, pruned = 0;
     bool sound = true;
 
+    serial_outcomes = 0;
+    if (duet->serial && !record_outcomes(duet, result))
+        return false;
     for (unsigned i = 0; i < sizeof tries / sizeof tries[0] && sound; i++) {
         if (!is_tried(duet, i))
             continue;
@@ -236,7 +299,7 @@ static void every_schedule(const struct scenario *scenario)
         (void)duet_replay(&duet, result.id, result.flags, true, &again);
         ck_abort_msg("%s, schedule %s: %s", scenario->name, result.id, result.finding);
     }
-    ck_assert(result.complete || E2D_COROUTINE_SANITIZED);
+    ck_assert(result.complete || E2DT_COROUTINE_SANITIZED);
     printf("%-45s %6llu schedules %7llu pruned %7llu states%s\n", scenario->name, (unsigned long long)result.schedules,
            (unsigned long long)result.pruned, (unsigned long long)result.states,
            result.complete ? "" : ", not all: a sanitizer is slow");
@@ -253,19 +316,11 @@ END_TEST
 int duets_run(const char *name, const struct scenario *scenarios, int count)
 {
     Suite *suite = suite_create(name);
-    TCase *tests = tcase_create("duets");
-    SRunner *runner;
-    int failed;
+    TCase *tests = add_case(suite, "duets", 120);
 
     running = scenarios;
-    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, every_schedule_is_in_order, 0, count);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }
 
 /* ---- operations ---- */
@@ -284,6 +339,22 @@ void store(struct ext2dax_model_map *in, uint64_t offset, unsigned char byte)
     enum ext2dax_fault_result result = ext2dax_model_write(in, offset, &byte, 1, false, true);
 
     expect(result == EXT2DAX_FAULT_NOPAGE || result == EXT2DAX_FAULT_SIGBUS, "a store failed");
+}
+
+/* Shares an attribute block, made from a block allocated for data. */
+void share_attributes(struct ext2dax_inode *one, struct ext2dax_inode *two)
+{
+    struct ext2dax_le32 *header;
+
+    ck_assert_int_eq(ext2dax_write(one, 0, "x", 1), 1);
+    header = (void *)((unsigned char *)bench.memory.base + bench_physical(one, 0) * PAGE);
+    memset(header, 0, PAGE);
+    header[0] = e2d_le32(E2D_XATTR_MAGIC);
+    header[1] = e2d_le32(2); /* references */
+    header[2] = e2d_le32(1); /* blocks */
+    one->disk->file_acl = two->disk->file_acl = one->disk->block[0];
+    one->disk->block[0] = e2d_le32(0);
+    two->disk->sectors = one->disk->sectors;
 }
 
 void linger(void)
@@ -306,7 +377,7 @@ void fill(uint64_t first, uint64_t pages)
 {
     unsigned char bytes[8 * PAGE];
 
-    memset(bytes, 7, sizeof bytes);
+    memset(bytes, OLD, sizeof bytes);
     for (uint64_t i = 0; i < pages; i += 8)
         ck_assert_int_gt(
             ext2dax_write(file, (first + i) * PAGE, bytes, (pages - i < 8 ? (size_t)(pages - i) : 8) * PAGE), 0);

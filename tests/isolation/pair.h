@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Duets: two operations on a bench, in every schedule. In every state and at every end the whole image and every mapping
- * must be as they must be, no lock taken out of order, and no store may be lost.
+ * Pairs of operations on a fixture, run in every schedule. In every state and at every end the
+ * whole image and every mapping must satisfy the invariants, no lock may be taken out of order, and
+ * no store may be lost.
  *
- * Whatever a scenario changes while threads run it declares with CHANGES, so that it is put back.
+ * A scenario declares every variable changed by its threads with CHANGES. The explorer restores
+ * such variables.
  */
-#ifndef DUET_H
-#define DUET_H
+#ifndef PAIR_H
+#define PAIR_H
 
-#include "../core/bench.h"
+#include "../core/fixture.h"
 #include "ext2dax/testkit/explorer.h"
 
 #define PAGE    1024u
 #define WINDOW  (8 * PAGE)
+#define OLD     7    /* stored by fill() */
+#define OTHER   0xBB /* stored in the other file */
 #define CHANGES __attribute__((section("changes")))
 
-/* Made anew for every scenario: two files, and two shared mappings of the first one's first 40 pages. */
+/*
+ * Created for every scenario. Two files, and two shared mappings of the first 40 pages of `file`.
+ */
 extern struct bench bench;
 extern struct ext2dax_inode *file, *victim;
 extern struct ext2dax_model_map *map, *other;
@@ -30,32 +36,47 @@ void expect(bool condition, const char *what);
 
 struct duet {
     const struct scenario *scenario;
-    const char *mutant; /* active while both run; NULL: nothing is broken */
-    bool blind;         /* the core's assertions are off, and nobody looks at the order of locks */
-    bool thorough;      /* tried in all the ways a mutant is, though nothing is broken */
-    bool unjudged;      /* only assertions and the order of locks count */
-    bool hostile;       /* the image is not whole from the start: only its mappings are judged */
-    bool durable;       /* the mount is ordered, and bench.durable kept */
+    void (*third)(void); /* a third operation, or NULL */
+    bool serial;         /* outcomes are compared, see outcome(), and 32 inodes exist */
+    const char *mutant;  /* active while both run, NULL for an unbroken core */
+    bool blind;          /* the core's assertions and the lock order checker are off */
+    bool thorough;       /* tried in all the ways of a mutant, though nothing is broken */
+    bool unjudged;       /* only assertions and the lock order count */
+    bool hostile;        /* the image is invalid from the start, and only mappings are checked */
+    bool durable;        /* the mount is ordered, and bench.durable is maintained */
 };
 
-/* All schedules, up to a finding; false: there was one. */
+/*
+ * Reports the outcome of a schedule, a hash of the results of all operations and of the state at
+ * the end. A scenario calls the function once, in `verify`. An outcome which no serial order of the
+ * operations has is a finding. Without `serial` of the duet no outcome is compared.
+ */
+void outcome(uint64_t hash);
+
+/* Explores all schedules up to the first finding. Returns false after a finding. */
 bool duet_explore(const struct duet *duet, struct ext2dax_explorer_result *result);
-/* One of them. `print`: as a table, to stdout. False: it ends in a finding. */
+/*
+ * Runs a single schedule. With `print` prints a table to stdout. Returns false if the schedule ends
+ * in a finding.
+ */
 bool duet_replay(const struct duet *duet, const char *id, unsigned flags, bool print,
                  struct ext2dax_explorer_result *result);
 
 /*
- * A Check suite with a test for each: explores it with nothing broken, prints how many schedules there were, and fails at a
- * finding. What main() returns.
+ * Runs a Check suite with a test per scenario. Each test explores the unbroken core, prints the
+ * number of schedules, and fails on a finding. Returns the exit status for main().
  */
 int duets_run(const char *name, const struct scenario *scenarios, int count);
 
-/* Steps of operations. */
+/* Building blocks of operations. */
 enum ext2dax_fault_result fault_in(struct ext2dax_model_map *in, uint64_t page, bool write,
                                    enum ext2dax_fault_result (*entry)(struct ext2dax_fault *));
 void store(struct ext2dax_model_map *in, uint64_t offset, unsigned char byte);
-void fill(uint64_t first, uint64_t pages); /* pages of the file, with 7s */
-void linger(void);                         /* a step at which the other operation may go on */
-void no_leaks(void);                       /* nothing is in use that no name leads to */
+void fill(uint64_t first, uint64_t pages); /* pages of the file, with OLD */
+void linger(void);                         /* a yield point for the other operation */
+void no_leaks(void);                       /* every block in use is reachable from a name */
+
+/* Makes two empty files share an attribute block. */
+void share_attributes(struct ext2dax_inode *one, struct ext2dax_inode *two);
 
 #endif

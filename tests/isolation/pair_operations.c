@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What threads do in scenarios, and how the stage is set before them. */
+/* The operations of threads in scenarios, and the starts of scenarios. */
 #include <string.h>
 
-#include "stage.h"
+#include "fixture.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* ---- what faults, reads and writes ---- */
+/* ---- faults, reads and writes ---- */
 
 static enum ext2dax_fault_result fault(unsigned thread, uint64_t page, bool write,
                                        enum ext2dax_fault_result (*entry)(struct ext2dax_fault *))
@@ -26,7 +26,7 @@ static void pmd_read(unsigned thread)
     (void)fault(thread, stage.page, false, ext2dax_pmd_fault);
 }
 
-/* A store as a processor makes it: whatever faults it takes, and then the byte. */
+/* Stores like a processor, with all necessary faults first and then the byte. */
 static void store(unsigned thread, uint64_t offset, bool huge)
 {
     unsigned char byte = (unsigned char)(STORED + thread);
@@ -125,9 +125,9 @@ const struct part movers[] = {
 };
 const unsigned mover_count = COUNT(movers);
 
-/* ---- what takes away, or gets in between ---- */
+/* ---- truncate, punch, unlink, and other interference ---- */
 
-/* The victim takes what it can get, as the next writer would. */
+/* Writes to the victim, which allocates freed blocks like the next writer. */
 static void reuse(void)
 {
     unsigned char bytes[WINDOW * PAGE];
@@ -362,7 +362,7 @@ static void start_private(void)
     }
     all_maps(stage.page, false, ext2dax_fault);
 }
-/* Not a block is free; what a punch frees, a fault may get. */
+/* No block is free. A fault may get the blocks freed by punch. */
 static void start_full(void)
 {
     unsigned char bytes[PAGE];

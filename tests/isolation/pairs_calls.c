@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls against each other, and against faults where they grow, free, freeze or name a file (duet.h). */
-#include <stdlib.h>
+/*
+ * Calls against each other, and against faults where calls extend, free, freeze or name a file
+ * (pair.h).
+ */
 #include <string.h>
 
-#include "duet.h"
+#include "operations.h"
 
 /* ---- operations ---- */
 
 static struct ext2dax_pin pin CHANGES;
-static uint32_t number CHANGES; /* of a file that comes or goes */
+static uint32_t number CHANGES; /* of a file being created or deleted */
+static struct ext2dax_inode *sharer CHANGES;
 
 static void look_for_number(void)
 {
@@ -20,10 +23,6 @@ static void look_for_number(void)
         return;
     expect(bench_size(found) == 0 || bench_size(found) == PAGE, "an inode is half made");
     ext2dax_inode_put(found);
-}
-static void freeze_pinned(void)
-{
-    expect(ext2dax_freeze(bench.mount) == -EXT2DAX_EBUSY, "a writable pin did not stop a freeze");
 }
 static void freeze_and_thaw(void)
 {
@@ -48,16 +47,12 @@ static void sync_all(void)
 {
     expect(ext2dax_sync(bench.mount) == 0, "sync failed");
 }
-static void put_victim(void)
+static void unlink_sharer(void)
 {
-    ext2dax_inode_put(victim);
+    bench_unlink(&bench, "sharer");
+    ext2dax_inode_put(sharer);
 }
-static void unlink_victim(void)
-{
-    bench_unlink(&bench, "victim");
-    ext2dax_inode_put(victim);
-}
-/* Of two that hold the file one takes its name away, and the other still stores to it. */
+/* Two threads hold the file. This thread removes the name, the other still stores to the file. */
 static void unlink_file(void)
 {
     bench_unlink(&bench, "file");
@@ -76,33 +71,13 @@ static void create_new(void)
     unsigned char bytes[PAGE];
     struct ext2dax_inode *new = bench_create(&bench, "new");
 
-    memset(bytes, 0xBB, sizeof bytes);
+    memset(bytes, OTHER, sizeof bytes);
     expect(ext2dax_write(new, 0, bytes, sizeof bytes) == sizeof bytes, "a write failed");
     ext2dax_inode_put(new);
-}
-static void punch_window(void)
-{
-    expect(ext2dax_punch(file, 8 * PAGE, WINDOW) == 0, "a punch failed");
-}
-static void truncate_to_nothing(void)
-{
-    expect(ext2dax_truncate(file, 0) == 0, "a truncate failed");
-}
-static void fsync_file(void)
-{
-    expect(ext2dax_fsync(file) == 0, "fsync failed");
 }
 static void allocate_window(void)
 {
     expect(ext2dax_allocate(file, 8 * PAGE, WINDOW, false) == 0, "an allocation failed");
-}
-static void store_one(void)
-{
-    store(map, 9 * PAGE, 1);
-}
-static void store_two(void)
-{
-    store(other, 9 * PAGE + 100, 2);
 }
 static void pmd_store_one(void)
 {
@@ -133,7 +108,7 @@ static void pin_and_unpin(void)
     *(unsigned char *)at = 1;
     ext2dax_unpin(&own);
 }
-/* Two pages past the end, the second by one byte. */
+/* Writes two pages past the end, with a single byte in the second. */
 static void append(void)
 {
     unsigned char bytes[PAGE + 1];
@@ -153,9 +128,8 @@ static void store_behind(void)
     behind = ext2dax_model_write(map, 21 * PAGE + 5, &byte, 1, false, true);
     expect(behind == EXT2DAX_FAULT_NOPAGE || behind == EXT2DAX_FAULT_SIGBUS, "a store failed");
 }
-/* In the last page, past the end; once the file has grown over it, such a store is a good one. */
-static bool strayed CHANGES;
-static void stray_store(void)
+/* Like stray_store(), with a single byte. */
+static void stray_byte(void)
 {
     unsigned char byte = 0xEE;
 
@@ -165,26 +139,6 @@ static void stray_store(void)
 
 /* ---- before and after ---- */
 
-static void start_mapped(void)
-{
-    fill(0, 20);
-}
-static void start_hole(void)
-{
-    ck_assert_int_eq(ext2dax_truncate(file, 40 * PAGE), 0);
-}
-static void start_entered(void)
-{
-    fill(0, 20);
-    for (uint64_t page = 0; page < 20; page++)
-        store(map, page * PAGE + 5, 7);
-}
-static void start_tail(void)
-{
-    fill(0, 20);
-    ck_assert_int_eq(ext2dax_truncate(file, 20 * PAGE + 100), 0);
-    store(map, 20 * PAGE, 7);
-}
 static void start_unlinked(void)
 {
     unsigned char byte = 1;
@@ -204,24 +158,16 @@ static void start_held_twice(void)
     start_hole();
     ext2dax_inode_hold(file);
 }
+static void start_attributes_shared(void)
+{
+    sharer = bench_create(&bench, "sharer");
+    share_attributes(victim, sharer);
+}
 static void start_number(void)
 {
     number = victim->number + 1;
 }
 
-static void both_stores_kept(void)
-{
-    unsigned char bytes[101];
-
-    expect(ext2dax_read(file, 9 * PAGE, bytes, sizeof bytes) == sizeof bytes && bytes[0] == 1 && bytes[100] == 2,
-           "a store was lost");
-}
-static void one_store_kept(void)
-{
-    unsigned char byte = 0;
-
-    expect(ext2dax_read(file, 9 * PAGE, &byte, 1) == 1 && byte == 1, "a store was lost");
-}
 static void behind_kept(void)
 {
     unsigned char byte = 0;
@@ -236,7 +182,10 @@ static void stray_is_gone(void)
 
     expect(ext2dax_read(file, 20 * PAGE + 300, &byte, 1) == 1 && (!strayed || byte == 0), "a store past the end shows");
 }
-/* What the window has now is what the tree says, and fsync has left no page of it writable. */
+/*
+ * Checks for no page left writable by fsync. The invariants at the end compare the mappings with
+ * the block tree.
+ */
 static void fsynced(void)
 {
     expect(ext2dax_fsync(file) == 0, "fsync failed");
@@ -250,11 +199,13 @@ static const struct scenario scenarios[] = {
     {"last put / freeze", start_unlinked, put_victim, freeze_and_thaw, no_leaks},
     {"remount / last put", start_unlinked, remount_and_back, put_victim, no_leaks},
     {"last put / remount", start_unlinked, put_victim, remount_and_back, no_leaks},
-    {"remount / store", start_entered, remount_and_back, stray_store, NULL},
+    {"remount / store", start_entered, remount_and_back, stray_byte, NULL},
     {"last put / get", start_unlinked, put_victim, look_for_number, no_leaks},
     {"last put / create", start_unlinked, put_victim, create_new, no_leaks},
     {"create / last put", start_unlinked, create_new, put_victim, no_leaks},
     {"create / get", start_number, create_new, look_for_number, no_leaks},
+    {"unlink / unlink of a file with the same attributes", start_attributes_shared, unlink_victim, unlink_sharer,
+     no_leaks},
     {"create / unlink", start_mapped, create_new, unlink_victim, no_leaks},
     {"unlink / sync", start_entered, unlink_victim, sync_all, no_leaks},
     {"sync / unlink", start_entered, sync_all, unlink_victim, no_leaks},
@@ -273,8 +224,8 @@ static const struct scenario scenarios[] = {
     {"append / store past the old end", start_mapped, append, store_behind, NULL},
     {"truncate up / store past the old end", start_mapped, grow_size, store_behind, behind_kept},
     {"store past the old end / truncate up", start_mapped, store_behind, grow_size, behind_kept},
-    {"truncate up / store past the end", start_tail, grow_size, stray_store, stray_is_gone},
-    {"store past the end / truncate up", start_tail, stray_store, grow_size, stray_is_gone},
+    {"truncate up / store past the end", start_tail, grow_size, stray_byte, stray_is_gone},
+    {"store past the end / truncate up", start_tail, stray_byte, grow_size, stray_is_gone},
 };
 
 int main(void)

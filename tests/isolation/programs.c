@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- making one ---- */
+/* ---- generation ---- */
 
 static uint32_t state;
 
@@ -66,7 +66,7 @@ void make_program(struct program *program, uint32_t seed)
     }
 }
 
-/* ---- what it ends in ---- */
+/* ---- end states ---- */
 
 static bool same(const struct ending *a, const struct ending *b)
 {
@@ -103,7 +103,7 @@ struct moment {
     bool halfway[PROGRAM_THREADS], used;
 };
 
-/* Moments seen, by their bytes. */
+/* Hash table of moments already reached. */
 #define SEEN ((size_t)1 << 16)
 static struct moment *seen;
 
@@ -125,7 +125,7 @@ static bool is_new(const struct moment *moment)
     abort();
 }
 
-/* false: the thread cannot go on. */
+/* Executes an instruction. Returns false if the thread cannot proceed. */
 static bool advance(const struct program *program, struct moment *m, unsigned thread)
 {
     const struct instruction *instruction = &program->code[thread][m->at[thread]];

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Small programs made by chance, and all that they can end in, found by trying every order of their instructions. */
+/*
+ * Small random programs, and all their end states, found by trying every order of the instructions.
+ */
 #ifndef PROGRAMS_H
 #define PROGRAMS_H
 
@@ -15,12 +17,12 @@ enum operation {
     ADD_LOCKED,   /* variable of the lock += own + 1, in two steps */
     LOCK,
     UNLOCK,
-    TRY /* not free: own += 16, and the next two instructions are passed over */
+    TRY /* if not free, own += 16, and the next two instructions are skipped */
 };
 
 struct instruction {
     enum operation operation;
-    unsigned which; /* variable, or lock, whose variable is 2 + which */
+    unsigned which; /* variable, or lock with variable 2 + which */
 };
 
 struct program {
@@ -39,11 +41,11 @@ struct endings {
     bool deadlock;
 };
 
-/* The same for the same seed, everywhere. */
+/* Makes the same program for the same seed on every machine. */
 void make_program(struct program *program, uint32_t seed);
 void add_ending(struct endings *endings, const struct ending *ending);
 bool same_endings(const struct endings *a, const struct endings *b);
-/* Tries every order. */
+/* Tries every order of instructions. */
 void run_every_order(const struct program *program, struct endings *endings);
 
 #endif

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The schedule explorer finds what can go wrong with two threads and a few variables, and nothing else. */
+/*
+ * The schedule explorer finds every possible failure of two threads with a few variables, and
+ * reports nothing else.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../runner.h"
 #include "explorer_bench.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -76,7 +80,7 @@ static void wake(void *arg)
     ext2dax_explorer_wake(explorer, &world.variable[READY]);
 }
 
-/* Nothing comes between the look and the sleep. */
+/* Nothing intervenes between the test and the sleep. */
 static void wait_well(void *arg)
 {
     (void)arg;
@@ -181,7 +185,7 @@ static void spin_holding(void *arg)
     unlock(0);
 }
 
-/* Each gives way to the other, for ever if they keep step. */
+/* Each thread yields to the other, forever if both alternate. */
 static void polite(unsigned mine, unsigned other)
 {
     for (;;) {
@@ -247,7 +251,7 @@ START_TEST(no_end)
 }
 END_TEST
 
-/* ---- lost updates, and how many preemptions they take ---- */
+/* ---- lost updates, and their number of preemptions ---- */
 
 static void add_one(void *arg)
 {
@@ -287,7 +291,7 @@ START_TEST(lost_updates)
     ck_assert(!ext2dax_explorer_explore(explorer, &bare, &result));
     ck_assert_uint_eq(result.preemptions, 1);
     reproduce(&bare, &result);
-    /* Of all that fail, the one with the fewest. */
+    /* The explorer reports the failing schedule with the fewest preemptions. */
     ext2dax_explorer_set(explorer, modes[_i].flags, EXT2DAX_EXPLORER_ANY);
     ck_assert(!ext2dax_explorer_explore(explorer, &bare, &result));
     ck_assert_uint_eq(result.preemptions, 1);
@@ -295,7 +299,7 @@ START_TEST(lost_updates)
 }
 END_TEST
 
-/* ---- who only tries ---- */
+/* ---- try-lock ---- */
 
 static void hold_for_a_moment(void *arg)
 {
@@ -329,7 +333,7 @@ START_TEST(tries)
 }
 END_TEST
 
-/* ---- where findings come from ---- */
+/* ---- sources of findings ---- */
 
 static void see_both(void *arg)
 {
@@ -402,7 +406,7 @@ START_TEST(findings)
 }
 END_TEST
 
-/* ---- what is put back, and what tells states apart ---- */
+/* ---- restored memory, and distinct states ---- */
 
 static uint32_t counter;
 
@@ -433,7 +437,7 @@ static void count_and_allocate(void *arg)
             return;
         }
         memset(at[i], 0x77, 100);
-        /* Whoever comes first leaves a trace that somebody else's state will not have. */
+        /* The first thread leaves a trace absent from the other thread's state. */
         counter = counter * 3 + load(0);
         store(0, load(0) + 1);
     }
@@ -553,7 +557,7 @@ START_TEST(bounds)
 }
 END_TEST
 
-/* Again and again in the same explorer, cleared or not. */
+/* Shows repeated use of the same explorer, cleared or not. */
 START_TEST(used_again)
 {
     struct ext2dax_scenario bare = scenario_of("bare", 2, add_one, add_one, NULL),
@@ -581,11 +585,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("explorer");
-    TCase *tcase = tcase_create("explorer");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    TCase *tcase = add_case(suite, "explorer", 30);
 
-    tcase_set_timeout(tcase, 30);
     tcase_add_loop_test(tcase, deadlocks, 0, MODES);
     tcase_add_loop_test(tcase, wake_ups, 0, MODES);
     tcase_add_loop_test(tcase, livelocks, 0, MODES);
@@ -597,9 +598,5 @@ int main(void)
     tcase_add_loop_test(tcase, ids, 0, MODES);
     tcase_add_loop_test(tcase, bounds, 0, MODES);
     tcase_add_loop_test(tcase, used_again, 0, MODES);
-    suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The explorer against trying every order of instructions, on small programs made by chance: both end in the same states
- * or a deadlock, however the explorer goes back and wherever it lets others in.
+ * Compares the explorer with trying every order of instructions, on small random programs. Both
+ * must find the same end states and deadlocks in every mode of the explorer.
  *
- * With --figures: prints what exploring them counts, for comparing builds. How many states there are is not among it: dead
- * registers tell states apart, and the ways to switch keep different ones.
+ * With --figures prints the counts of the exploration, for comparing builds. The number of states
+ * is not printed, because dead registers distinguish states, and each method of switching threads
+ * preserves different registers.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../runner.h"
 #include "programs.h"
 
 #define PROGRAMS 400u
@@ -136,7 +138,7 @@ START_TEST(programs)
         same_counts(seed, &result[0], &result[2]);
         same_counts(seed, &result[1], &result[3]);
         ck_assert_uint_le(result[1].states, result[0].states * result[1].rounds);
-        /* A bound that is never reached is none. */
+        /* A bound never reached has no effect. */
         ext2dax_explorer_set(explorer, 0, 100);
         compare(seed, &all, &bounded);
     }
@@ -167,19 +169,11 @@ int main(int argc, char **argv)
 {
     Suite *suite;
     TCase *tcase;
-    SRunner *runner;
-    int failed;
 
     if (argc > 1)
         return strcmp(argv[1], "--figures") == 0 ? print_figures() : 2;
     suite = suite_create("explorer");
-    tcase = tcase_create("programs");
-    tcase_set_timeout(tcase, 100);
+    tcase = add_case(suite, "programs", 100);
     tcase_add_test(tcase, programs);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The story by this library: stores go through windows whose page faults the fault family serves. */
+/*
+ * The round trip through this library. Stores use mappings with page faults resolved by the
+ * library.
+ */
 #include "actor_library.h"
 
 #include <errno.h>
@@ -12,13 +15,14 @@
 
 int library_open(struct library *library, const char *image, bool writable)
 {
-    struct ext2dax_process_options process = {.size = sizeof(process), .way = EXT2DAX_PROCESS_SIGSEGV};
-    struct ext2dax_mount_options options = {.size = sizeof(options), .flags = writable ? 0 : EXT2DAX_MOUNT_READ_ONLY};
+    struct ext2dax_process_options process = {.size = sizeof(process), .method = EXT2DAX_FAULT_METHOD_SIGSEGV};
+    struct ext2dax_mount_options options = {
+        .size = sizeof(options), .flags = writable ? 0 : EXT2DAX_MOUNT_READ_ONLY, .recover = ext2dax_recover};
     struct ext2dax_plugs plugs = {.locks = ext2dax_locks_default()};
     int error;
 
     memset(library, 0, sizeof(*library));
-    error = ext2dax_file_open(image, writable ? 0 : EXT2DAX_FILE_READ_ONLY, 0, &library->memory);
+    error = ext2dax_memory_open_file(image, writable ? 0 : EXT2DAX_FILE_READ_ONLY, 0, &library->memory);
     if (error != 0)
         return error;
     error = ext2dax_host_open(NULL, &library->host);
@@ -37,7 +41,7 @@ int library_open(struct library *library, const char *image, bool writable)
 no_process:
     ext2dax_host_close(&library->host);
 no_host:
-    ext2dax_file_close(&library->memory);
+    ext2dax_memory_close_file(&library->memory);
     return error;
 }
 
@@ -46,7 +50,7 @@ int library_close(struct library *library)
     int error = ext2dax_unmount(library->mount), closed = ext2dax_process_close(library->process);
 
     ext2dax_host_close(&library->host);
-    ext2dax_file_close(&library->memory);
+    ext2dax_memory_close_file(&library->memory);
     return error ? error : closed;
 }
 
@@ -57,7 +61,7 @@ static int look_up(void *ctx, const char *path, size_t length, struct ext2dax_in
     return ext2dax_lookup_path(library->mount, path, length, EXT2DAX_NO_FOLLOW, inode);
 }
 
-/* Opens the file, lets `rest` answer, and puts it. */
+/* Opens the file, evaluates `rest`, puts the file and returns the result. */
 #define WITH_FILE(ctx, path, inode, rest)                                                                              \
     do {                                                                                                               \
         struct ext2dax_inode *inode;                                                                                   \
@@ -69,7 +73,7 @@ static int look_up(void *ctx, const char *path, size_t length, struct ext2dax_in
         return answer_;                                                                                                \
     } while (0)
 
-/* The directory a path's last name is in. */
+/* Returns the directory containing a path's last component. */
 static int directory_of(void *ctx, const char *path, const char **name, struct ext2dax_inode **directory)
 {
     const char *slash = strrchr(path, '/');
@@ -137,7 +141,7 @@ static int64_t size_in(const struct ext2dax_inode *inode)
 {
     struct ext2dax_stat figures;
 
-    ext2dax_stat(inode, &figures);
+    ext2dax_stat(inode, &figures, sizeof(figures));
     return (int64_t)figures.size;
 }
 

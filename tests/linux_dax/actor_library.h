@@ -6,7 +6,10 @@
 #include "ext2dax/ext2dax.h"
 #include "ext2dax/hosted/process.h"
 
-/* An image file, mounted by the library, with the address space of this process: stores are page faults. */
+/*
+ * An image file mounted by the library, with the address space of this process. Stores are page
+ * faults.
+ */
 struct library {
     struct ext2dax_memory memory;
     struct ext2dax_host host;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The story by Linux's system calls; stores go through MAP_SHARED, and msync makes them durable. */
+/*
+ * The round trip through Linux's system calls. Stores use MAP_SHARED mappings, and msync makes the
+ * stores durable.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

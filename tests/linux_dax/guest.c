@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The first and only program of a Linux that has one of our images as its persistent memory. Loads the modules in
- * /modules in the order of their names, mounts /dev/pmem0 at /image, does what it was told, and switches the machine off.
+ * The init program, and only program, of a Linux guest with an image of this library as its
+ * persistent memory. Loads the modules in /modules in order of their names, mounts /dev/pmem0 at
+ * /image, runs the requested phase, and powers off.
  *
  *     init FIRST PHASE OPTION
  *
- * FIRST: who does phase 1 of the story, "linux" or "library". PHASE: which of them to do here, after a check of what those
- * before it have left; one past the last only checks, as any does where that check fails. OPTION: of the mount, "dax" or "plain", for none.
+ * FIRST is the actor of phase 1 of the round trip, "linux" or "library". PHASE is the phase to run
+ * here, after a check of the result of the earlier phases. A PHASE past the last only checks. If
+ * the check fails, the phase is not run. OPTION is the mount option, "dax", or "plain" for none.
  *
- * Prints one line a check on the second serial port, the kernel's own words being on the first.
+ * Prints a line per check on the second serial port. The kernel's messages use the first.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -23,7 +25,7 @@
 #include <unistd.h>
 
 #include "guest.h"
-#include "story.h"
+#include "round_trip.h"
 #include "tell.h"
 
 #define DEVICE "/dev/pmem0"
@@ -87,7 +89,7 @@ static void boot(void)
 {
     int descriptor;
 
-    /* An initramfs holds no device files: before this there is nothing to write to. */
+    /* An initramfs has no device files, so no output is possible before this point. */
     if ((mkdir("/dev", 0755) < 0 && errno != EEXIST) || mount("dev", "/dev", "devtmpfs", 0, "") < 0)
         off();
     descriptor = open("/dev/ttyS1", O_RDWR | O_NOCTTY);
@@ -133,7 +135,7 @@ static void act(const char *option, bool linux_first, unsigned phase)
         }
     }
 
-    /* Nothing of it was in Linux's memory alone. */
+    /* Shows the data on the device after a new mount, not only in Linux's memory. */
     must_mount(DEVICE, ROOT, "ext2", option);
     if (phase <= STORY_PHASES && story->model.count != 0)
         story_check(story, &actor, "mounted again");

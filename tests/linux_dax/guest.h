@@ -4,16 +4,17 @@
 
 #include "actor.h"
 
-/* Is this file, and any mapping of it, really the image's memory? */
+/* Checks the file and its mapping for being the image's memory itself. */
 void guest_check_dax(const char *root);
 
-/* What Linux does under a mapping, on blocks and holes of its own making in our image. Leaves nothing behind. */
+/* Checks Linux's faults on a mapping of blocks and holes made by Linux. Leaves no files behind. */
 void guest_check_faults(const char *root);
 
 /*
- * A pass over a file's windows, to be called with pass 0, 1, … as long as it answers true, each on a fresh mount. In the end it
- * prints "windows FILE TOTAL BACKED COLD WARM": those that are not empty, those that one aligned run of blocks backs, and
- * those that Linux enters as one huge page, if it knows nothing of the file yet and if it has come across its blocks.
+ * Counts a file's PMD ranges in a pass. Called with pass 0, 1, … while the result is true, each
+ * pass on a fresh mount. The last pass prints "windows FILE TOTAL BACKED COLD WARM". TOTAL counts
+ * the ranges with data, BACKED the ranges in an aligned extent, and COLD and WARM the ranges mapped
+ * by Linux as a huge page, before and after Linux has seen the file's blocks.
  */
 bool guest_count_windows(const char *root, const char *path, unsigned pass);
 

@@ -34,7 +34,7 @@ static bool mounted_with_dax(const char *root)
     return option != NULL;
 }
 
-/* A file of the guest's own, `size` bytes long, that holds nothing; ends the checks where there can be none. */
+/* Creates an empty file of `size` bytes. Returns the descriptor, or -1 after a failed check. */
 static int scratch(const char *root, char *path, size_t room, off_t size)
 {
     int descriptor;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which windows Linux maps by one huge page. /proc/self/smaps does not count huge entries of DAX, so that is told by how
- * many page faults it takes to touch all of a window: one, or one a page. The kernel's trace of its huge faults says it
- * again, by itself.
+ * Detects PMD ranges mapped by Linux with a huge page. /proc/self/smaps does not count huge entries
+ * of DAX, so the test counts the page faults of an access to every page of a range, either a single
+ * fault or a fault per page. The kernel's trace of huge faults confirms the count independently.
  *
- * Each pass wants a mount of its own, for Linux remembers: a window once entered page by page stays so until the inode
- * leaves memory, and runs of blocks that it has come across before are joined, even where its map call would have
- * stopped at the end of a pointer block. So there are two figures: on a file that nobody has touched since mount
- * ("cold"), and where something has gone through all of its blocks before ("warm").
+ * Each pass needs a mount of its own, because Linux keeps state. A range once mapped page by page
+ * stays so until the inode is evicted. Runs of blocks already seen are merged, even where the map
+ * call would have stopped at the end of a pointer block. The test therefore reports two figures,
+ * for a file not accessed since mount ("cold"), and after an access to all of its blocks ("warm").
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +45,7 @@ static bool put(const char *path, const char *text)
     return good;
 }
 
-/* Huge faults that the trace says were served. */
+/* Returns the number of successful huge faults in the trace. */
 static unsigned served(void)
 {
     FILE *trace = fopen(TRACE "trace", "r");
@@ -61,7 +61,10 @@ static unsigned served(void)
 
 enum backing { EMPTY, SCATTERED, BACKED };
 
-/* What is behind a window; BACKED: one run of blocks that begins at a multiple of a window. Linux reports it in pieces. */
+/*
+ * Returns the backing of a PMD range. BACKED is a single run of blocks starting at a multiple of
+ * WINDOW. Linux reports the run in pieces.
+ */
 static enum backing backing(int descriptor, uint64_t start)
 {
     struct fiemap *map = calloc(1, sizeof(*map) + EXTENTS * sizeof(map->fm_extents[0]));
@@ -89,7 +92,7 @@ static enum backing backing(int descriptor, uint64_t start)
     return found;
 }
 
-/* Does a pointer block end inside it? Linux's map call goes no further. */
+/* Does a pointer block end inside the range? Linux's map call stops there. */
 static bool cut(uint64_t start)
 {
     uint64_t first = start / PAGE, next = 12;
@@ -107,8 +110,10 @@ static long faults(void)
     return usage.ru_minflt + usage.ru_majflt;
 }
 
-/* Page faults that it takes to touch every page of a window through a new mapping: reads a byte of each, or stores one that
- * is there already. -1: cannot. */
+/*
+ * Returns the page faults of an access to every page of a PMD range through a new mapping. The
+ * access reads a byte of each page, or stores the byte already present. Returns -1 on failure.
+ */
 static long touch(int descriptor, uint64_t start, const uint8_t *store)
 {
     int protection = PROT_READ | (store ? PROT_WRITE : 0);
@@ -142,9 +147,10 @@ static bool traced(void)
 
 static struct {
     enum backing behind[WINDOWS];
-    uint8_t bytes[WINDOWS][PAGES]; /* of each page the first, for a store that leaves the file as it is */
+    /* first byte of each page, for a store leaving the file unchanged */
+    uint8_t bytes[WINDOWS][PAGES];
     unsigned total, backed;
-    unsigned huge[2][2]; /* cold and warm, to read and to store */
+    unsigned huge[2][2]; /* cold and warm, for reads and stores */
 } counted;
 
 static void classify(int descriptor, unsigned windows)
@@ -173,7 +179,10 @@ static void touch_all(int descriptor, const char *path, unsigned windows, bool w
         bool one_run = counted.behind[i] == BACKED;
         long faults;
 
-        /* Linux has a huge page of zeroes for an empty one; a store would fill the holes of the others. */
+        /*
+         * Linux maps a huge zero page for an empty range. A store to a scattered range would fill
+         * its holes.
+         */
         if (counted.behind[i] == EMPTY || (store && !one_run))
             continue;
         faults = touch(descriptor, i * WINDOW, store ? counted.bytes[i] : NULL);

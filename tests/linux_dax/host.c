@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Our side of the round trips.
+ * The library's side of the round trips.
  *
  *     host format IMAGE BYTES
- *     host act IMAGE FIRST PHASE     as the guest: checks what those before have left, and then does a phase, if there is one
- *     host windows IMAGE             "windows FILE TOTAL BACKED HUGE HUGE": as the guest's, by ext2dax_pmd_fault()
+ *     host act IMAGE FIRST PHASE     like the guest, checks the result of the earlier phases, then
+ *                                    runs a phase if there is any
+ *     host windows IMAGE             prints "windows FILE TOTAL BACKED HUGE HUGE" like the guest,
+ *                                    using ext2dax_pmd_fault()
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +18,7 @@
 #include "ext2dax/hosted/lock.h"
 #include "ext2dax/hosted/memory.h"
 #include "ext2dax/testkit/checker.h"
-#include "story.h"
+#include "round_trip.h"
 #include "tell.h"
 
 #define PAGE  4096u
@@ -32,12 +34,12 @@ static int format(const char *image, const char *bytes)
 {
     struct ext2dax_format_options options = {.size = sizeof(options)};
     struct ext2dax_memory memory;
-    int error = ext2dax_file_open(image, EXT2DAX_FILE_CREATE, strtoull(bytes, NULL, 0), &memory);
+    int error = ext2dax_memory_open_file(image, EXT2DAX_FILE_CREATE, strtoull(bytes, NULL, 0), &memory);
 
     if (error != 0)
         return failed(image, "make", error);
     error = ext2dax_format(&memory, &options, NULL);
-    ext2dax_file_close(&memory);
+    ext2dax_memory_close_file(&memory);
     return error != 0 ? failed(image, "format", error) : 0;
 }
 
@@ -53,7 +55,7 @@ static void say_finding(void *arg, const struct ext2dax_finding *finding)
 static void check_image(const char *image, const char *when)
 {
     struct ext2dax_memory memory;
-    int error = ext2dax_file_open(image, EXT2DAX_FILE_READ_ONLY, 0, &memory), findings;
+    int error = ext2dax_memory_open_file(image, EXT2DAX_FILE_READ_ONLY, 0, &memory), findings;
 
     if (error != 0) {
         tell(false, "%s: %s: %s", when, image, ext2dax_strerror(error));
@@ -61,10 +63,13 @@ static void check_image(const char *image, const char *when)
     }
     findings = ext2dax_check_image(memory.base, memory.size, 0, say_finding, NULL, NULL);
     tell(findings == 0, "%s: the invariant checker has %d findings", when, findings);
-    ext2dax_file_close(&memory);
+    ext2dax_memory_close_file(&memory);
 }
 
-/* Opens the image once more for the checks, so that they see what is in the image and not in the mount. */
+/*
+ * Opens the image again for the checks, so the checks see the content of the image, not of the
+ * mount.
+ */
 static int act_on(struct story *story, const char *image, unsigned phase, const char *when)
 {
     struct library library;
@@ -105,9 +110,9 @@ static int act(const char *image, const char *first, unsigned phase)
     return !tell_sum() || code != 0;
 }
 
-/* ---- windows ---- */
+/* ---- PMD ranges ---- */
 
-/* An address space that enters nothing: it wants to know whether a huge page is asked for, and which. */
+/* An address space installing nothing. Records the requested mapping. */
 static enum ext2dax_fault_result note_map(void *ctx, struct ext2dax_fault *fault, const struct ext2dax_mapping *mapping)
 {
     struct ext2dax_mapping *noted = ctx;
@@ -159,7 +164,7 @@ static void count_file(struct ext2dax_mount *mount, const char *path, const stru
 
     if (!tell(ext2dax_lookup_path(mount, path, strlen(path), 0, &inode) == 0, "%s: is there", path))
         return;
-    ext2dax_stat(inode, &figures);
+    ext2dax_stat(inode, &figures, sizeof(figures));
     for (uint64_t page = 0; (page + PAGES) * PAGE <= figures.size; page += PAGES) {
         bool one_run = backed(inode, page), as_huge = true;
 
@@ -185,7 +190,8 @@ static void count_file(struct ext2dax_mount *mount, const char *path, const stru
         wrong += as_huge != one_run;
     }
     tell(wrong == 0, "%s: a huge page over every aligned run, and over nothing else", path);
-    printf("windows %s %u %u %u %u\n", path, total, is_backed, huge, huge); /* it is the same cold and warm */
+    /* cold and warm are equal */
+    printf("windows %s %u %u %u %u\n", path, total, is_backed, huge, huge);
     ext2dax_inode_put(inode);
 }
 
@@ -193,11 +199,11 @@ static int windows(const char *image)
 {
     static const struct ext2dax_address_space_ops ops = {
         .size = sizeof(ops), .map = note_map, .unmap = no_unmap, .protect = no_protect};
-    struct ext2dax_mount_options options = {.size = sizeof(options)};
+    struct ext2dax_mount_options options = {.size = sizeof(options), .recover = ext2dax_recover};
     struct ext2dax_plugs plugs = {.locks = ext2dax_locks_default(), .host = ext2dax_host_default()};
     struct ext2dax_mapping noted;
     struct ext2dax_mount *mount;
-    int error = ext2dax_file_open(image, 0, 0, &plugs.memory);
+    int error = ext2dax_memory_open_file(image, 0, 0, &plugs.memory);
 
     if (error != 0)
         return failed(image, "open", error);
@@ -208,7 +214,7 @@ static int windows(const char *image)
             count_file(mount, story_windowed(i), &noted);
         error = ext2dax_unmount(mount);
     }
-    ext2dax_file_close(&plugs.memory);
+    ext2dax_memory_close_file(&plugs.memory);
     if (error != 0)
         return failed(image, "mount", error);
     return !tell_sum();

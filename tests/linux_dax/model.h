@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every file must hold: a filesystem as a table of names and pages, which the story changes alongside the image. Both
- * kernels' programs carry it, so that neither has to ask the other what is right.
+ * The expected content of every file. The model is a filesystem as a table of names and pages,
+ * changed by the round trip together with the image. The programs of both kernels contain the
+ * model, so neither depends on the other for the expected content.
  */
 #ifndef MODEL_H
 #define MODEL_H
@@ -18,30 +19,31 @@ struct model_file {
     char path[MODEL_PATH];
     bool there;
     uint64_t size;
-    uint64_t room;   /* pages that `pages` has places for */
-    uint8_t **pages; /* NULL: zeroes */
+    uint64_t room;   /* capacity of `pages` */
+    uint8_t **pages; /* NULL for zeroes */
 };
 
 struct model {
     struct model_file files[MODEL_FILES];
     unsigned count;
-    bool many; /* the directory "many" is there */
+    bool many; /* the directory "many" exists */
 };
 
-/* The file of that name, which is entered if it is new. Ends the program where the table is full. */
+/* Returns the file with the given name, added if new. Ends the program if the table is full. */
 struct model_file *model_file(struct model *model, const char *path);
 
-/* Gives back what the files hold; the model itself is the caller's. */
+/* Frees the content of the files. The caller owns the model itself. */
 void model_free(struct model *model);
 
 void model_write(struct model_file *file, uint64_t offset, const uint8_t *bytes, size_t length);
 void model_truncate(struct model_file *file, uint64_t size);
-void model_punch(struct model_file *file, uint64_t offset, uint64_t length); /* clipped to the size */
+/* clipped to the size */
+void model_punch(struct model_file *file, uint64_t offset, uint64_t length);
 void model_unlink(struct model_file *file);
 
-/* The page's bytes, zeroes where it holds nothing. */
+/* Returns the page's bytes, zeroes for a page without data. */
 const uint8_t *model_page(const struct model_file *file, uint64_t page);
-/* The first page from `page` on that is not known to be zero; UINT64_MAX: none. */
+/* Returns the first page at or after `page` not known to be zero, or UINT64_MAX. */
 uint64_t model_next(const struct model_file *file, uint64_t page);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "story.h"
+#include "round_trip.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 #define WINDOW   (2 * MIB)
 #define MAX_OP   (2 * MIB)
 
-/* Where the second, third and fourth level of the block tree begin. */
+/* First bytes mapped by the second, third and fourth level of the block tree. */
 #define SINGLE (12 * BLOCK)
 #define DOUBLE ((12 + POINTERS) * BLOCK)
 #define TRIPLE ((12 + POINTERS + POINTERS * POINTERS) * BLOCK)
@@ -27,7 +27,7 @@
 #define NOISE_OPS   120u
 #define NOISE_SIZE  (9 * MIB)
 
-/* Enough names for several blocks of a directory, so that Linux indexes it. */
+/* Enough names for several directory blocks, so that Linux indexes the directory. */
 #define MANY_NAMES 150u
 
 const char *story_windowed(unsigned number)
@@ -37,10 +37,10 @@ const char *story_windowed(unsigned number)
     return names[number];
 }
 
-/* One phase on its way. */
+/* The state of a running phase. */
 struct telling {
     struct story *story;
-    const struct actor *actor; /* NULL: the model alone */
+    const struct actor *actor; /* NULL for the model alone */
     uint64_t noise;
     uint64_t op;
     unsigned failures;
@@ -60,7 +60,7 @@ static uint64_t noise(struct telling *t, uint64_t below)
     return mix(t->noise) % below;
 }
 
-/* No two operations write the same bytes, and no byte is zero. */
+/* Fills the buffer. No two operations write the same bytes, and no byte is zero. */
 static void fill(struct telling *t, size_t length)
 {
     uint64_t seed = t->noise ^ mix(++t->op), word;
@@ -101,7 +101,10 @@ static void write_bytes(struct telling *t, struct model_file *file, uint64_t off
     did(t, result >= 0 && (size_t)result != length ? -ENOSPC : result, "write", file);
 }
 
-/* Through a mapping; `read_first`: a page is read, so entered, before it is stored to. Past the end nothing is. */
+/*
+ * Stores through a mapping. With `read_first` each page is read first, and so mapped, before the
+ * store. Nothing is stored past the end.
+ */
 static void store(struct telling *t, struct model_file *file, uint64_t offset, size_t length, bool read_first)
 {
     struct view view;
@@ -133,7 +136,7 @@ static void store(struct telling *t, struct model_file *file, uint64_t offset, s
     model_write(file, offset, t->bytes, length);
 }
 
-/* By write, under the eyes of a mapping that shows the zero page there: it has to see what was written. */
+/* Writes while a mapping has the zero page there. The mapping must contain the bytes written. */
 static void write_mapped(struct telling *t, struct model_file *file, uint64_t offset, size_t length)
 {
     struct view view;
@@ -155,7 +158,7 @@ static void write_mapped(struct telling *t, struct model_file *file, uint64_t of
     did(t, t->actor->unmap(t->actor->ctx, &view), "unmap", file);
 }
 
-/* Into the part of the last page that lies past the end: no byte of the file, whatever becomes of it later. */
+/* Stores to the part of the last page past the end. The bytes never become part of the file. */
 static void store_past_end(struct telling *t, struct model_file *file)
 {
     uint64_t length = BLOCK - file->size % BLOCK;
@@ -179,7 +182,10 @@ static void truncate_to(struct telling *t, struct model_file *file, uint64_t siz
         did(t, t->actor->truncate(t->actor->ctx, file->path, size), "truncate", file);
 }
 
-/* Truncate under the eyes of a mapping: what is cut off is gone from it, and the rest of the last page is zeroes. */
+/*
+ * Truncates while mapped. The removed pages disappear from the mapping, and the rest of the last
+ * page is zeroes.
+ */
 static void truncate_mapped(struct telling *t, struct model_file *file, uint64_t size)
 {
     uint64_t last = (file->size - 1) / BLOCK * BLOCK;
@@ -269,7 +275,7 @@ static void middle(struct telling *t)
 {
     struct model_file *file;
 
-    /* First of all: the other kernel may have left stores past this file's end. */
+    /* Runs first, because the other kernel may have left stores past the end of this file. */
     truncate_to(t, named(t, "tail"), 100000);
     write_bytes(t, named(t, "tail"), 60000, 5000);
     write_bytes(t, named(t, "small"), 500, 2500);
@@ -329,7 +335,7 @@ static void end(struct telling *t)
     write_bytes(t, file, TRIPLE + 5, 5);
 }
 
-/* Whoever acts, at random, over the same few files. */
+/* Runs random operations on the same few files, for either actor. */
 static void at_random(struct telling *t)
 {
     char path[MODEL_PATH];
@@ -370,7 +376,9 @@ static void many_path(char *path, unsigned number)
                    "a name that is long enough for a directory of several blocks, which is what makes Linux index it");
 }
 
-/* A directory that Linux makes and indexes, as soon as it is its turn; both then add and remove names. */
+/*
+ * Linux creates and indexes a directory in its first phase. Both actors then add and remove names.
+ */
 static void many_names(struct telling *t, unsigned phase, bool by_linux)
 {
     struct model *model = &t->story->model;

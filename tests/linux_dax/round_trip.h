@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happens to an image on its way from one kernel to the other and back, in three phases by turns. What a phase does
- * follows from its number and from who acts; so each side knows what the other has done, byte for byte, without being told.
+ * The operations on an image on its round trip between two kernels, in three alternating phases.
+ * The number of a phase and its actor determine its operations. Each side therefore knows every
+ * byte written by the other without communication.
  */
-#ifndef STORY_H
-#define STORY_H
+#ifndef ROUND_TRIP_H
+#define ROUND_TRIP_H
 
 #include <stdbool.h>
 
@@ -15,16 +16,22 @@
 
 struct story {
     struct model model;
-    bool linux_first; /* Linux does phases 1 and 3, the library 2; else the other way round */
+    bool linux_first; /* Linux runs phases 1 and 3 and the library phase 2, or the reverse */
 };
 
-/* Does a phase, in the model alone where `actor` is NULL. False, and told, where the actor could not. */
+/*
+ * Runs a phase, in the model alone if `actor` is NULL. Returns false, after a printed failure, if
+ * the actor failed.
+ */
 bool story_phase(struct story *story, unsigned phase, const struct actor *actor);
 
-/* Every name, size and byte, by read and through a mapping, one line a file; `when` says at which point. */
+/*
+ * Checks every name, size and byte, by read and through a mapping, with a line per file. `when`
+ * names the point of the round trip.
+ */
 void story_check(struct story *story, const struct actor *actor, const char *when);
 
-/* The files whose windows are counted, by number; NULL behind the last. */
+/* Returns the files with PMD ranges to count, by number. Returns NULL after the last. */
 const char *story_windowed(unsigned number);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Is what an actor sees what the story says? */
+/* Checks an actor's view of the image against the model. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "story.h"
+#include "round_trip.h"
 #include "tell.h"
 
-/* The first byte of a page that differs, and MODEL_PAGE where none does. */
+/* Returns the first differing byte of a page, or MODEL_PAGE. */
 static size_t differs_at(const uint8_t *seen, const uint8_t *expected, size_t length)
 {
     size_t at = 0;
@@ -20,8 +20,8 @@ static size_t differs_at(const uint8_t *seen, const uint8_t *expected, size_t le
 }
 
 /*
- * Compares the pages that should hold something and those in which the actor says there is data; where the actor says
- * there is a hole, and nothing should be, it is a hole. `why` is set where something is wrong.
+ * Compares the pages expected to have data and the pages reported by the actor to have data. A page
+ * without expected data and reported as a hole needs no comparison. Sets `why` on a difference.
  */
 static uint64_t compare(const struct actor *actor, const struct model_file *file, const uint8_t *view, char *why,
                         size_t room)
@@ -71,7 +71,7 @@ static uint64_t compare(const struct actor *actor, const struct model_file *file
     }
 }
 
-/* Answers the bytes compared each way; `why` is empty where all is well. */
+/* Returns the number of bytes compared each way. `why` is empty on success. */
 static uint64_t check_file(const struct actor *actor, const struct model_file *file, char *why, size_t room)
 {
     int64_t size = actor->size(actor->ctx, file->path);

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* One line a check, and how many held: what both kernels' programs print. */
+/* Output of the programs of both kernels. Prints a line per check and counts the passed checks. */
 #ifndef TELL_H
 #define TELL_H
 
 #include <stdbool.h>
 
-/* Prints "ok: …" or "FAILED: …" and counts; answers `good`. */
+/* Prints "ok" or "FAILED" with the text, and counts the check. Returns `good`. */
 __attribute__((format(printf, 2, 3))) bool tell(bool good, const char *format, ...);
 
-/* How many did not hold. */
+/* Returns the number of failed checks. */
 unsigned tell_failures(void);
 
-/* Prints "N passed, N failed"; true where all held and there was something to hold. */
+/*
+ * Prints "N passed, N failed". Returns true if all checks passed and at least a single check was
+ * made.
+ */
 bool tell_sum(void);
 
 #endif

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""map --touch: what it takes to touch every page of a file, and what the kernel maps by huge entries.
+"""map --access: what it takes to touch every page of a file, and what the kernel maps by huge entries.
 
-touch.py             on any filesystem
-touch.py KIND...     on a tmpfs mounted with huge=KIND, and where only MADV_COLLAPSE makes huge pages
+access.py             on any filesystem
+access.py KIND...     on a tmpfs mounted with huge=KIND, and where only MADV_COLLAPSE makes huge pages
 """
 
 import json
@@ -15,14 +15,14 @@ import sys
 from bench import FAULTS, check, debugfs_extents, digest, done, fsck, main, need, refused, run, skip
 
 EXACT = os.environ.get("PMEM_MAPPER_EXACT", "true") == "true"  # a sanitizer faults in memory of its own
-KEYS = ["size", "extents", "pages", "windows", "stored", "traps", "page_faults", "mapped", "evicted", "huge", "collapsed",
+KEYS = ["size", "extents", "pages", "mappings", "stored", "traps", "page_faults", "mapped", "evicted", "huge", "collapsed",
         "shmem_pmd_mapped_kb", "file_pmd_mapped_kb"]
 WINDOWS = 32
 BYTES = WINDOWS << 21
 
 
 def touched(image, path, *options):
-    how = () if any(option.startswith("--touch") for option in options) else ("--touch",)
+    how = () if any(option.startswith("--access") for option in options) else ("--access",)
     found = json.loads(done("map", image, path, "--json", *how, *options).out)
     check(list(found) == KEYS, found)
     check(found["pages"] == -(-found["size"] // os.sysconf("SC_PAGESIZE")), found)
@@ -44,11 +44,11 @@ def reading_and_storing():
     check(found["traps"] and found["mapped"] and not found["stored"], found)
     check(digest("image") == before, "reading has changed the image")
     check(touched("image", "/f", "--populate")["traps"] == 0, "--populate")
-    text = done("map", "image", "/f", "--touch").out.decode()
-    check(re.match(r"/f: 5242880 bytes, \d+ extents: 1280 pages read through windows of \d+\n +\d+ traps\n", text), text)
-    found = touched("image", "/f", "--touch=write")
+    text = done("map", "image", "/f", "--access").out.decode()
+    check(re.match(r"/f: 5242880 bytes, \d+ extents: 1280 pages read through mappings of \d+\n +\d+ traps\n", text), text)
+    found = touched("image", "/f", "--access=write")
     check(found["stored"] and found["traps"], found)
-    check(touched("image", "/f", "--touch=write", "--populate")["traps"] == 0, "--touch=write --populate")
+    check(touched("image", "/f", "--access=write", "--populate")["traps"] == 0, "--access=write --populate")
     done("get", "image", "/f", "out")
     check(digest("out") == digest("host"), "/f has changed")
     done("put", "image", "host", "/holes")
@@ -56,7 +56,7 @@ def reading_and_storing():
     check(debugfs_extents("image", "/holes")[0] == [], "a hole")
     touched("image", "/holes")
     check(debugfs_extents("image", "/holes")[0] == [], "reading has filled a hole")
-    touched("image", "/holes", "--touch=write")
+    touched("image", "/holes", "--access=write")
     check(sum(length for _, _, length in debugfs_extents("image", "/holes")[0]) == 1280, "storing has not filled the hole")
     done("get", "image", "/holes", "out")
     with open("out", "rb") as file:
@@ -75,19 +75,19 @@ def system_calls():
 
 
 def what_fails():
-    refused("image", "map", "image", "/none", "--touch", why="no such")
+    refused("image", "map", "image", "/none", "--access", why="no such")
     done("format", "small", "1M")
     with open("empty", "wb"):
         pass
     done("put", "small", "empty", "/f")
     done("truncate", "small", "/f", "8M")
     for options in ((), ("--populate",)):
-        result = run("map", "small", "/f", "--touch=write", *options)
+        result = run("map", "small", "/f", "--access=write", *options)
         check(result.code == 1 and "space" in result.err and result.err.startswith("pmem-mapper: small: "), result)
     fsck("small")
     done("format", "blocks", "8M", "--block-size", "1024")
     done("put", "blocks", "empty", "/f")
-    refused("blocks", "map", "blocks", "/f", "--touch", why="1024")
+    refused("blocks", "map", "blocks", "/f", "--access", why="1024")
 
 
 def refused_without_faults():
@@ -95,12 +95,12 @@ def refused_without_faults():
     with open("empty", "wb"):
         pass
     done("put", "image", "empty", "/f")
-    refused("image", "map", "image", "/f", "--touch", why="serves no page faults")
+    refused("image", "map", "image", "/f", "--access", why="serves no page faults")
 
 
 def one_fault_each(image, *options):
     """Each huge page takes one fault here, and one of the kernel's."""
-    for how in ("--touch=read", "--touch=write"):
+    for how in ("--access=read", "--access=write"):
         found = touched(image, "/big", how, *options)
         print(image, how, *options, found)
         check(found["traps"] == found["huge"] == found["mapped"] == WINDOWS, found)

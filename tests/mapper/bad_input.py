@@ -11,12 +11,14 @@ import struct
 import subprocess
 import time
 
-from bench import FAULTS, MAPPER, check, debugfs, digest, done, fsck, main, mke2fs, need, refused, run
+from bench import FAULTS, MAPPER, REASONS, check, debugfs, digest, done, fsck, main, mke2fs, need, refused, run, skip
 
 CHANGES = (("put", "image", "host", "/new"), ("put", "image", "host", "/file"), ("truncate", "image", "/file", "1"),
-           ("punch", "image", "/file", "0", "1"), ("race", "image", "/file", "--seconds", "1"))
+           ("punch", "image", "/file", "0", "1"), ("race", "image", "/file", "--seconds", "1"),
+           ("mkdir", "image", "/made"), ("rm", "-r", "image", "/file"), ("chmod", "image", "0", "/file"),
+           ("put", "-r", "image", "tree", "/"))
 READS = (("ls", "image"), ("get", "image", "/file", "out"), ("map", "image", "/file"),
-         ("map", "image", "/file", "--json"))
+         ("map", "image", "/file", "--json"), ("stat", "image", "/file"))
 
 
 def good():
@@ -108,10 +110,36 @@ def not_cleanly_unmounted():
     said = done("truncate", "image", "/file", "6").err
     check("recovered" not in said, said)
     fsck("image")
+    patch(58, "<H", lambda value: value & ~1)
+    said = done("truncate", "image", "/file", "7").err
+    check(said.endswith("image: was not cleanly unmounted, but nothing had to be mended\n"), said)
+    fsck("image")
     good()
     patch(58, "<H", lambda value: value & ~1)
     patch(232, "<I", lambda value: 12)
     all_refused(CHANGES, why="orphan")
+    all_refused([command + ("--no-recovery",) for command in CHANGES], why="; run e2fsck")
+    all_refused(CHANGES, why="; run e2fsck")
+
+
+def wrong_totals():
+    """What the superblock counts keeps nobody from reading, and who writes sets it right; both say so."""
+    good()
+    free = int(re.search(r"Free blocks: *(\d+)", debugfs("image", "show_super_stats -h")).group(1))
+    for total in (77, free + 31673, 0xFFFFFFFF):
+        good()
+        change_with_debugfs("ssv free_blocks_count %d" % total, "ssv state 1")
+        before = digest("image")
+        for command in READS:
+            said = done(*command).err
+            check("image: warning: superblock 0: free block count %d: is not the sum over the groups\n" % total in said,
+                  said)
+        check(digest("image") == before, "reading changed the image")
+        said = done("put", "image", "host", "/new").err
+        check("warning: superblock 0: free block count %d: is not the sum over the groups, which takes its place\n"
+              % total in said, said)
+        fsck("image")
+        check(done("ls", "image").err == "", "told again")
 
 
 def corrupt_superblocks():
@@ -160,6 +188,28 @@ def corrupt_bitmap():
         check(result.code == 1 and result.err.splitlines()[-1] == "pmem-mapper: image: put /new: group 0: "
               "block bitmap %d: disagrees with the free block count" % free, result)
     refused("image", "truncate", "image", "/file", "5", why="superblock 0: state 3: errors were recorded")
+
+
+def corrupt_bitmap_of_what_is_freed():
+    """The file whose blocks could not be given back is left as it is: shorter, longer, cut, replaced."""
+    good()
+    free = int(re.search(r"Free blocks: *(\d+)", debugfs("image", "show_super_stats -h")).group(1))
+    change_with_debugfs("ssv free_blocks_count %d" % (free + 1), "set_bg 0 free_blocks_count %d" % (free + 1),
+                        "ssv state 1")
+    os.rename("image", "corrupt")
+    with open("host", "rb") as file:
+        content = file.read()
+    for name, size in (("shorter", 5000), ("longer", 200000), ("empty", 0)):
+        with open(name, "wb") as file:
+            file.write(b"n" * size)
+    for command in (("put", "image", "shorter", "/file"), ("put", "image", "longer", "/file"),
+                    ("put", "image", "empty", "/file"), ("truncate", "image", "/file", "1"),
+                    ("punch", "image", "/file", "0", "100000")):
+        copy("corrupt", "image")
+        result = run(*command)
+        check(result.code == 1 and len(result.err.splitlines()) == 1 and
+              "group 0: block bitmap %d: disagrees with the free block count" % free in result.err, result)
+        check(done("get", "image", "/file").out == content, "%r has changed the file" % (command,))
 
 
 def bad_paths():
@@ -211,7 +261,7 @@ def no_space():
 def a_full_filesystem():
     """Formatting on one leaves nothing behind. Only where this machine lets us mount one."""
     os.mkdir("small")
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", "small"],
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", "small"],
                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
         return
     try:
@@ -220,6 +270,17 @@ def a_full_filesystem():
         check(os.listdir("small") == [], "a file was left behind")
     finally:
         subprocess.run(["umount", "small"], check=True)
+
+
+def a_limit_of_file_sizes():
+    """RLIMIT_FSIZE is told, of a new image, of one that is to grow and of what is copied out; nothing is left behind."""
+    good()
+    limit = ("bash", "-c", 'ulimit -f 16; trap - XFSZ; exec "$@"', "limited", MAPPER)
+    for command, made in (("format", "new", "8M"), "new"), (("get", "image", "/file", "out"), "out"):
+        result = subprocess.run([*limit, *command], capture_output=True, text=True, timeout=60, check=False)
+        check(result.returncode == 1 and "too large" in result.stderr, result)
+        check(not os.path.exists(made), "%s was left behind" % made)
+    fsck("image")
 
 
 def exactly_full():
@@ -295,6 +356,24 @@ def interrupted():
         fsck("image")
 
 
+def interrupted_recovery():
+    """Asked to stop, recovery of a large image ends at once, and what is left is recovered by the next command."""
+    good()
+    mke2fs("image", 4096, None, "300G", "-N", "200000", "-m", "0")
+    patch(58, "<H", lambda state: 0)
+    process = subprocess.Popen([MAPPER, "put", "image", "host", "/new"], stderr=subprocess.PIPE)
+    time.sleep(0.1)
+    asked = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    err = process.communicate(timeout=60)[1]
+    check(time.monotonic() - asked < 10, "it went on for %.1f s" % (time.monotonic() - asked))
+    check(process.returncode in (0, -signal.SIGTERM) or b"interrupted" in err, (process.returncode, err))
+    done("put", "image", "host", "/new")
+    done("get", "image", "/new", "out")
+    check(digest("out") == digest("host"), "what was put after an interruption")
+    fsck("image")
+
+
 def beyond_the_limits():
     good()
     for size in (2196873666561, (1 << 63) - 1, 1 << 63, (1 << 64) - 1):
@@ -359,6 +438,9 @@ def permissions():
 
 
 need("mke2fs", "e2fsck", "debugfs")
-main(not_an_image, truncated_image, missing_image, unknown_features, not_cleanly_unmounted, corrupt_superblocks,
-     corrupt_inodes, corrupt_bitmap, corrupt_pointers, bad_paths, bad_host_files, no_space, a_full_filesystem,
-     exactly_full, beyond_the_limits, interrupted, format_leaves_what_is_there, in_use, permissions)
+if not REASONS:
+    skip("the lines looked for have the reasons of reports, and this build has none")
+main(not_an_image, truncated_image, missing_image, unknown_features, not_cleanly_unmounted, wrong_totals,
+     corrupt_superblocks, corrupt_inodes, corrupt_bitmap, corrupt_bitmap_of_what_is_freed, corrupt_pointers, bad_paths,
+     bad_host_files, no_space, a_full_filesystem, a_limit_of_file_sizes, exactly_full, beyond_the_limits,
+     interrupted, interrupted_recovery, format_leaves_what_is_there, in_use, permissions)

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import pty
 import random
 import re
 import shutil
@@ -18,7 +19,21 @@ import tempfile
 
 MAPPER = os.environ.get("PMEM_MAPPER", "pmem-mapper")
 FAULTS = os.environ.get("PMEM_MAPPER_FAULTS", "true") == "true"
+REASONS = os.environ.get("PMEM_MAPPER_REASONS", "true") == "true"
 MAX_SIZE = {1024: 17247252480, 2048: 275415851008, 4096: 2196873666560, 65536: 2198888906752}
+
+
+def reason(text, otherwise):
+    """The reason of a report, and what is there instead in a build whose reports have none."""
+    return text if REASONS else otherwise
+
+
+def terminal():
+    """Both ends of a terminal. A chroot may have no devices for one."""
+    try:
+        return pty.openpty()
+    except OSError as error:
+        skip("a terminal: %s" % error)
 
 
 def skip(reason):
@@ -201,7 +216,7 @@ def check_map(image, path, block_size):
     """`map --json` against debugfs, every block; holes and windows against arithmetic."""
     result = done("map", image, path, "--json")
     found = json.loads(result.out)
-    check(list(found) == ["size", "block_size", "extents", "holes", "huge_windows", "windows"], result)
+    check(list(found) == ["size", "block_size", "extents", "holes", "huge_ranges", "ranges"], result)
     extents, size = debugfs_extents(image, path)
     check(found["size"] == size and found["block_size"] == block_size, result)
     listed = [(e["logical"], e["physical"], e["length"]) for e in found["extents"]]
@@ -219,7 +234,7 @@ def check_map(image, path, block_size):
         for logical, physical, length in extents:
             if (physical - logical) % 512 == 0:
                 huge += max(0, min((logical + length) // 512, windows) - -(-logical // 512))
-    check(found["huge_windows"] == huge and found["windows"] == windows, "%s\n  huge: %d" % (result, huge))
+    check(found["huge_ranges"] == huge and found["ranges"] == windows, "%s\n  huge: %d" % (result, huge))
     return extents
 
 

@@ -11,7 +11,7 @@ import sys
 from bench import check, done, main
 
 COMMAND = re.compile(r"^  ([a-z]+(?: \S+)*)(?:  .*)?$")
-OPTION = re.compile(r"^ +(--\S+(?: \S+)*)(?:  .*)?$")
+OPTION = re.compile(r"^ +(--?[a-z]\S*(?: \S+)*)(?:  .*)?$")
 ITEM = re.compile(r"^\.It (Ic|Fl) (.*)$")
 
 

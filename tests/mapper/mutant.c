@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Linked into pmem-mapper-broken: leaves out the protection that EXT2DAX_MUTANT names, before main begins. Every eighth
- * time a fault is about to install its answer, or a truncate to revoke mappings, it dwells there: with every protection
- * in place nothing may come of it, and without one the race is lost in seconds on any machine.
+ * Linked into pmem-mapper-broken. A constructor activates the mutant named by EXT2DAX_MUTANT before
+ * main. A hook also sleeps at every eighth callback of the core, where a fault is about to install
+ * a mapping or a truncate to revoke mappings. With every protection in place the delay must have no
+ * effect. With a mutant the race is lost within seconds on any machine.
  */
 #include <ext2dax/testkit/mutant.h>
 
@@ -27,7 +28,7 @@ __attribute__((constructor)) static void break_it(void)
     const char *name = getenv("EXT2DAX_MUTANT");
 
     if (!name || !ext2dax_mutant_activate(name)) {
-        e2d_yield_hook = dwell;
+        e2dt_yield_hook = dwell;
         return;
     }
     fprintf(stderr, "EXT2DAX_MUTANT=%s: no such mutant\n", name);

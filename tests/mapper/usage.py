@@ -9,7 +9,8 @@ from bench import check, done, main, refused, run, usage
 
 def help_and_version():
     result = done("--help")
-    for word in (b"format", b"ls", b"put", b"get", b"map", b"truncate", b"punch", b"race", b"demo", b"--lock"):
+    for word in (b"format", b"ls", b"put", b"get", b"map", b"truncate", b"punch", b"race", b"demo", b"--lock",
+                 b"mkdir", b"mknod", b"ln", b"mv", b"rm", b"stat", b"chmod", b"chown", b"touch", b"getfattr", b"setfattr"):
         check(word in result.out, result)
     check(re.fullmatch(rb"pmem-mapper \d+\.\d+\.\d+\n", done("--version").out), "--version")
     check(done("race", "--help").out == result.out, "--help behind a command")
@@ -22,7 +23,7 @@ def bad_commands():
             ("frobnicate", "i"), ("format", "i"), ("format", "i", "1M", "2"), ("ls",), ("ls", "i", "/", "/"),
             ("put", "i", "h"), ("get", "i"), ("get", "i", "/", "h", "x"), ("map", "i"), ("truncate", "i", "/f"),
             ("punch", "i", "/f", "0"), ("race", "i"), ("demo", "i", "x"), ("map", "i", "/f", "--jason"),
-            ("ls", "i", "--touch"), ("map", "i", "/f", "--touch=all"), ("map", "i", "/f", "--collapse"),
+            ("ls", "i", "--access"), ("map", "i", "/f", "--access=all"), ("map", "i", "/f", "--collapse"),
             ("map", "i", "/f", "--populate"), ("get", "i", "/f", "--populate"), ("get", "i", "/f", "--mapped", "--collapse"),
             ("ls", "i", "--json"), ("map", "i", "/f", "--threads", "2"), ("format", "i", "1M", "--block-size"),
             ("format", "i", "1M", "--block-size", "512"), ("format", "i", "1M", "--block-size", "3000"),
@@ -31,6 +32,8 @@ def bad_commands():
             ("race", "i", "/f", "--threads", "-1"), ("race", "i", "/f", "--seconds", "0"),
             ("race", "i", "/f", "--seconds", "1s"), ("truncate", "i", "/f", "-1"), ("truncate", "i", "/f", "1X"),
             ("truncate", "i", "/f", ""), ("truncate", "i", "/f", "1KB"), ("punch", "i", "/f", "a", "1"),
+            ("mkdir", "i"), ("rm", "i"), ("mv", "i", "a"), ("mv", "i", "a", "b", "c"), ("ln", "i", "a"), ("chmod", "i", "7"),
+            ("put", "i", "h", "/f", "-s"), ("ls", "i", "-r"), ("rm", "i", "/f", "-x"), ("get", "i", "/f", "h", "-rs"),
             ("format", "i", "many"), ("ls", "i", "a", "b", "c", "d", "e", "f", "g")):
         usage(*arguments)
         check(not os.path.exists("i"), arguments)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the parts of the lock test share: the backend under test with its one lock, and bounded waits for threads. */
+/*
+ * Shared by the parts of the lock test. Provides the backend under test with a single lock, and
+ * bounded waits for threads.
+ */
 #ifndef LOCK_FIXTURE_H
 #define LOCK_FIXTURE_H
 
@@ -9,14 +12,16 @@
 
 #include <ext2dax/hosted/lock.h>
 
-#define LIMIT 60 /* seconds for a wait that must end: far more than it needs anywhere */
+#include "../runner.h"
+
+#define LIMIT 60 /* seconds for a wait certain to end, far more than needed on any machine */
 #ifdef OWN_LOCK
 #define BACKENDS 1
 #else
 #define BACKENDS 3
 #endif
 
-/* The backend under test and its one lock, between words that must stay as they are. */
+/* The backend under test and its lock, between two words required to stay unchanged. */
 extern struct ext2dax_locks locks;
 extern struct guarded_lock {
     uintptr_t before;
@@ -24,17 +29,21 @@ extern struct guarded_lock {
     uintptr_t after;
 } guarded;
 
-/* False where this build has no such backend, or where it knows no threads and the test wants them. */
+/*
+ * Sets up a backend. Returns false if this build lacks the backend, or if the test needs threads
+ * and the backend does not support threads.
+ */
 bool set_up(int backend, bool threads);
 void tear_down(void);
 
 void nap(long microseconds);
-/* Until *at has come to `value`; a wait that does not end fails the test. */
+/* Waits until *at equals `value`. Fails the test if the wait does not end. */
 void await(int *at, int value, const char *what);
 pthread_t start(void *(*body)(void *), void *arg);
 
-TCase *lock_sharing_case(void);
-TCase *lock_sleeping_case(void);
+/* Add the cases of the other parts of the lock test. */
+void add_sharing_case(Suite *suite);
+void add_sleeping_case(Suite *suite);
 
 static inline void read_lock(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who is inside a lock together, and who gets in next: what must not happen is looked for while other threads make it
- * as likely as they can.
+ * Exclusion, sharing and order of admission. The test looks for violations while other threads make
+ * a violation as likely as possible.
  */
 #include <sched.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 #include "lock_fixture.h"
 
-/* What the lock protects; plain, so that a race detector looks too. */
+/* Data protected by the lock. Not atomic, so that a race detector checks the lock too. */
 static long left, right;
 static int finished;
 
@@ -41,7 +41,7 @@ static void *store_and_look(void *arg)
     return NULL;
 }
 
-/* Begins just before the counts in the word wrap, so that they do so with waiters. */
+/* Starts just before the counts in the lock word wrap, so the counts wrap while threads wait. */
 START_TEST(exclusion)
 {
     enum { THREADS = 8 };
@@ -110,7 +110,7 @@ START_TEST(readers_together)
 }
 END_TEST
 
-/* The readers that waited for a writer, asleep by then, enter together too. */
+/* Shows readers asleep behind a writer entering together. */
 START_TEST(readers_together_after_writer)
 {
     enum { THREADS = 6 };
@@ -191,7 +191,7 @@ static void *queue_reader(void *arg)
     return NULL;
 }
 
-/* A reader that comes behind a waiting writer does not pass it, though readers are inside. */
+/* Shows a reader queued behind a waiting writer, though other readers hold the lock. */
 START_TEST(first_come)
 {
     pthread_t writer, reader;
@@ -265,7 +265,10 @@ static void *enter_as_reader(void *arg)
     return NULL;
 }
 
-/* `crowd` keeps the lock busy without a gap; `loner` has to get in all the same. */
+/*
+ * Checks for starvation. `crowd` keeps the lock busy without a gap, and `loner` must still get the
+ * lock.
+ */
 static void starve(void *(*crowd)(void *), void *(*loner)(void *))
 {
     enum { CROWD_THREADS = 4 };
@@ -303,11 +306,10 @@ START_TEST(reader_among_writers)
 }
 END_TEST
 
-TCase *lock_sharing_case(void)
+void add_sharing_case(Suite *suite)
 {
-    TCase *tcase = tcase_create("sharing");
+    TCase *tcase = add_case(suite, "sharing", 2 * LIMIT);
 
-    tcase_set_timeout(tcase, 2 * LIMIT);
     tcase_add_loop_test(tcase, exclusion, 0, BACKENDS);
     tcase_add_loop_test(tcase, readers_together, 0, BACKENDS);
     tcase_add_loop_test(tcase, readers_together_after_writer, 0, BACKENDS);
@@ -315,5 +317,4 @@ TCase *lock_sharing_case(void)
     tcase_add_loop_test(tcase, first_come, 0, BACKENDS);
     tcase_add_loop_test(tcase, writer_among_readers, 0, BACKENDS);
     tcase_add_loop_test(tcase, reader_among_writers, 0, BACKENDS);
-    return tcase;
 }

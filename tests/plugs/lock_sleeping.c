@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everyone who waits is woken: with more threads than processors, in crowds, at every step of falling asleep, under
- * signals, in a signal handler and in a thread that is being cancelled.
+ * Every waiter is woken, with more threads than processors, in crowds, at every step of falling
+ * asleep, under signals, in a signal handler, and in a thread being cancelled.
  */
 #include <errno.h>
 #include <sched.h>
@@ -10,9 +10,9 @@
 
 #include "lock_fixture.h"
 
-#define CROWD 300 /* threads; more than a 32-bit word has tickets */
+#define CROWD 300 /* threads, more than a 32-bit word has tickets */
 
-/* What the lock protects, and how far the threads are. */
+/* Data protected by the lock, and the progress of the threads. */
 static long left;
 static int inside, finished, queued;
 
@@ -31,7 +31,10 @@ static void *enter_once(void *arg)
     return NULL;
 }
 
-/* More waiters than a small word has tickets, all asleep, readers and writers mixed: each is woken. */
+/*
+ * Shows every waiter woken when all sleep, readers and writers mixed, with more waiters than a
+ * small word has tickets.
+ */
 START_TEST(crowd)
 {
     static pthread_t thread[CROWD];
@@ -57,7 +60,7 @@ START_TEST(crowd)
 }
 END_TEST
 
-/* Sections of every length around the time it takes to fall asleep, so that waits end at every step of it. */
+/* Uses critical sections about as long as falling asleep, so waits end at every step of it. */
 static void *churn_one(void *arg)
 {
     unsigned seed = *(unsigned *)arg;
@@ -136,7 +139,7 @@ static void *wait_under_signals(void *arg)
     return NULL;
 }
 
-/* A waiter that signals wake from its sleep goes on waiting. */
+/* Shows a waiter still waiting after a signal interrupts its sleep. */
 START_TEST(signals_do_not_admit)
 {
     struct sigaction action = {.sa_handler = do_nothing}, old;
@@ -193,8 +196,8 @@ static void *follow(void *arg)
 }
 
 /*
- * The one holder leaves at every step of the one waiter's way to sleep: a wake-up lost there is lost for good, since
- * nobody else comes.
+ * Shows a single holder unlocking at every step of a single waiter falling asleep. A wake-up lost
+ * there is lost for good, because no other thread uses the lock.
  */
 START_TEST(leave_while_falling_asleep)
 {
@@ -246,7 +249,10 @@ static void *disturb_and_unlock(void *arg)
     return NULL;
 }
 
-/* In a handler raised by the thread itself, as a fault's is, asleep and disturbed; errno is as it was. */
+/*
+ * Shows a lock taken in a signal handler raised by the thread itself, like a fault handler, asleep
+ * and interrupted by signals. errno is preserved.
+ */
 START_TEST(in_signal_handler)
 {
     struct sigaction action = {.sa_handler = lock_in_handler}, old;
@@ -269,7 +275,10 @@ START_TEST(in_signal_handler)
 }
 END_TEST
 
-/* A thread that is cancelled while it waits neither leaves a hole in the queue nor dies before it has the lock. */
+/*
+ * A thread cancelled while waiting leaves no gap in the queue, and is not terminated before it has
+ * the lock.
+ */
 static void *cancelled_waiter(void *arg)
 {
     (void)arg;
@@ -302,16 +311,14 @@ START_TEST(cancelled_while_waiting)
 }
 END_TEST
 
-TCase *lock_sleeping_case(void)
+void add_sleeping_case(Suite *suite)
 {
-    TCase *tcase = tcase_create("sleeping");
+    TCase *tcase = add_case(suite, "sleeping", 2 * LIMIT);
 
-    tcase_set_timeout(tcase, 2 * LIMIT);
     tcase_add_loop_test(tcase, crowd, 0, BACKENDS);
     tcase_add_loop_test(tcase, churn, 0, BACKENDS);
     tcase_add_loop_test(tcase, signals_do_not_admit, 0, BACKENDS);
     tcase_add_loop_test(tcase, leave_while_falling_asleep, 0, BACKENDS);
     tcase_add_loop_test(tcase, in_signal_handler, 0, BACKENDS);
     tcase_add_loop_test(tcase, cancelled_while_waiting, 0, BACKENDS);
-    return tcase;
 }

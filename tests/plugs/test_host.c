@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host plug's contract, for both ways to get the hosted one: memory aligned for any type, in a handler from the
- * reserve alone; a log that takes one line a report; a panic that does not return.
+ * The host plug's contract, for both hosted hosts. Memory is aligned for any type, and allocated
+ * only from the reserve in a handler. A log writes a line per report. A panic does not return.
  */
 #include <check.h>
 #include <errno.h>
@@ -19,7 +19,12 @@
 
 #include <ext2dax/hosted/host.h>
 
-/* Memcheck takes every touch of a protected page for an error, also where a handler resolves it. */
+#include "../runner.h"
+
+/*
+ * Memcheck reports every access to a protected page as an error, even if a handler resolves the
+ * fault.
+ */
 #if defined(__has_include)
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
@@ -34,7 +39,7 @@
 
 static struct ext2dax_host host;
 
-/* Loop 0: the default host; loop 1: one of our own with a reserve of the same size. */
+/* Opens the host. Loop 0 uses the default host, loop 1 a host with a reserve of the same size. */
 static void set_up(int way)
 {
     if (way == 0) {
@@ -90,7 +95,10 @@ static struct {
     int error;
 } taken;
 
-/* Takes all there is: with malloc this would not end before 4096. */
+/*
+ * Allocates until the reserve is empty. If the host used malloc, the loop would reach 4096
+ * allocations.
+ */
 static void take_until_empty(size_t size)
 {
     taken.count = 0;
@@ -116,7 +124,10 @@ static void check_and_give_back(void)
     }
 }
 
-/* The reserve is as large as promised, ends, and comes back; with sizes that do not divide its words too. */
+/*
+ * Shows a reserve of the promised size, bounded and reusable, also with sizes not dividing the size
+ * of a bitmap word.
+ */
 START_TEST(reserve_is_bounded)
 {
     static const size_t sizes[] = {1, 256, 257, 300, 1000, 5000, 12 << 10, 20 << 10, 64 << 10};
@@ -139,7 +150,7 @@ START_TEST(reserve_is_bounded)
 }
 END_TEST
 
-/* A run is found between allocations that stay, and only where it fits. */
+/* Shows a run found between allocations still in use, and only where the run fits. */
 START_TEST(reserve_with_gaps)
 {
     void *kept[64], *run;
@@ -174,7 +185,7 @@ START_TEST(reserve_with_gaps)
 }
 END_TEST
 
-/* Released on the other side of where it was allocated. */
+/* Shows memory allocated outside a handler and released inside, and the reverse. */
 START_TEST(released_elsewhere)
 {
     void *outside[200];
@@ -188,10 +199,11 @@ START_TEST(released_elsewhere)
     ext2dax_host_in_handler(true);
     ext2dax_host_in_handler(false);
     take_until_empty(256);
-    ck_assert_uint_eq(taken.count, RESERVE / 256); /* what malloc made did not end up in the reserve */
+    /* memory from malloc did not enter the reserve */
+    ck_assert_uint_eq(taken.count, RESERVE / 256);
     ext2dax_host_in_handler(false);
     check_and_give_back();
-    outside[0] = alloc(10); /* frees what waited; a leak checker tells if not */
+    outside[0] = alloc(10); /* frees the deferred releases, checked by a leak checker */
     release(outside[0], 10);
     tear_down();
 }
@@ -200,7 +212,7 @@ END_TEST
 static char *trap;
 static size_t page;
 
-/* A handler ran: what it changed is read anew. */
+/* Compiler barrier after a handler, so that variables changed by the handler are read again. */
 static void handler_ran(void)
 {
     __asm__ volatile("" ::: "memory");
@@ -244,7 +256,7 @@ START_TEST(in_real_handlers)
     VALGRIND_ENABLE_ERROR_REPORTING;
     handler_ran();
     ck_assert_uint_eq(taken.count, RESERVE / 1024);
-    ordinary = alloc(1000); /* outside: the reserve is empty, malloc is not */
+    ordinary = alloc(1000); /* outside a handler, where the reserve is empty but malloc is not */
     ck_assert_ptr_nonnull(ordinary);
     release(ordinary, 1000);
     check_and_give_back();
@@ -262,7 +274,7 @@ START_TEST(in_real_handlers)
 }
 END_TEST
 
-/* Several handlers at once: no two hold the same bytes. */
+/* Runs several handlers at once. No two may hold the same bytes. */
 static void *handlers_at_once(void *arg)
 {
     unsigned seed = *(unsigned *)arg;
@@ -308,7 +320,7 @@ START_TEST(reserve_shared_by_threads)
     }
     for (int i = 0; i < THREADS; i++)
         pthread_join(thread[i], NULL);
-    take_until_empty(RESERVE); /* all of it is back */
+    take_until_empty(RESERVE); /* the whole reserve is free again */
     ck_assert_uint_eq(taken.count, 1);
     check_and_give_back();
     tear_down();
@@ -354,7 +366,7 @@ START_TEST(log_hook)
     host.ops->log(host.ctx, &info);
     ck_assert_int_eq(logged.calls, 2);
     tear_down();
-    /* Options of a caller who knew only the size: all defaults. */
+    /* Options of a caller compiled with only the size. All others have defaults. */
     options.size = offsetof(struct ext2dax_host_options, log);
     ck_assert_int_eq(ext2dax_host_open(&options, &host), 0);
     logged.calls = 0;
@@ -370,7 +382,7 @@ START_TEST(log_hook)
 }
 END_TEST
 
-/* Runs `body` in a child and collects what it writes to stderr. */
+/* Runs `body` in a child and collects its output to stderr. */
 static int stderr_of_child(void (*body)(void), char *text, size_t size)
 {
     size_t length = 0;
@@ -433,8 +445,105 @@ START_TEST(log_to_stderr)
     ck_assert_int_eq(strncmp(text, "ext2dax: warning: ", 18), 0);
     ck_assert_str_eq(text + 18, expected);
     ck_assert_int_eq(strncmp(second, "ext2dax: error: ", 16), 0);
-    ck_assert_ptr_eq(strchr(second, '\n'), second + strlen(second) - 1); /* cut, and one line all the same */
+    /* truncated, but still a single line */
+    ck_assert_ptr_eq(strchr(second, '\n'), second + strlen(second) - 1);
     ck_assert_uint_eq(strlen(second), 512);
+    tear_down();
+}
+END_TEST
+
+static int reported;
+
+static void report_and_go_on(void *arg, const struct ext2dax_report *report)
+{
+    (void)arg;
+    (void)report;
+    pthread_testcancel();
+}
+
+/*
+ * Reports in a thread already cancelled. The thread terminates at its own pthread_testcancel(), not
+ * inside the report, where locks may be held.
+ */
+static void *report_when_cancelled(void *arg)
+{
+    (void)arg;
+    pthread_cancel(pthread_self());
+    host.ops->log(host.ctx, &sample);
+    __atomic_store_n(&reported, 1, __ATOMIC_RELAXED);
+    pthread_testcancel();
+    return NULL;
+}
+
+START_TEST(a_report_is_no_cancellation_point)
+{
+    struct ext2dax_host_options options = {.size = sizeof(options), .log = report_and_go_on};
+    pthread_t thread;
+    void *result;
+
+    if (_i == 0)
+        set_up(0);
+    else
+        ck_assert_int_eq(ext2dax_host_open(&options, &host), 0);
+    reported = 0;
+    ck_assert_int_eq(pthread_create(&thread, NULL, report_when_cancelled, NULL), 0);
+    ck_assert_int_eq(pthread_join(thread, &result), 0);
+    ck_assert_int_eq(__atomic_load_n(&reported, __ATOMIC_RELAXED), 1);
+    ck_assert_ptr_eq(result, PTHREAD_CANCELED);
+    tear_down();
+}
+END_TEST
+
+static bool is_pending(int number)
+{
+    sigset_t pending;
+
+    sigpending(&pending);
+    return sigismember(&pending, number) == 1;
+}
+
+/*
+ * Logs to a stderr unable to accept more, a file at its limit and a pipe without a reader. Logs
+ * inside and outside a handler.
+ */
+static void log_in_vain(void)
+{
+    const struct rlimit limit = {4, 4};
+    sigset_t all, before;
+    int ends[2];
+
+    if (pipe(ends) != 0 || dup2(memfd_create("log", 0), STDERR_FILENO) < 0 || setrlimit(RLIMIT_FSIZE, &limit) != 0)
+        _exit(3);
+    close(ends[0]);
+    sigfillset(&all);
+    for (int i = 0; i < 2; i++) {
+        host.ops->log(host.ctx, &sample); /* four bytes are written */
+        host.ops->log(host.ctx, &sample);
+        sigprocmask(SIG_SETMASK, &all, &before);
+        host.ops->log(host.ctx, &sample);
+        if (is_pending(SIGXFSZ) || is_pending(SIGPIPE))
+            _exit(4);
+        raise(i ? SIGPIPE : SIGXFSZ);
+        host.ops->log(host.ctx, &sample);
+        if (!is_pending(i ? SIGPIPE : SIGXFSZ))
+            _exit(5);
+        signal(SIGPIPE, SIG_IGN); /* discards the pending signal */
+        signal(SIGXFSZ, SIG_IGN);
+        signal(SIGPIPE, SIG_DFL);
+        signal(SIGXFSZ, SIG_DFL);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        dup2(ends[1], STDERR_FILENO);
+    }
+}
+
+START_TEST(a_log_that_takes_no_more_ends_nothing)
+{
+    char text[64];
+    int status;
+
+    set_up(_i);
+    status = stderr_of_child(log_in_vain, text, sizeof(text));
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
     tear_down();
 }
 END_TEST
@@ -461,28 +570,56 @@ END_TEST
 START_TEST(figures)
 {
     time_t before = time(NULL);
+    struct ext2dax_time present;
     int64_t now;
 
     set_up(_i);
     now = host.ops->now(host.ctx);
     ck_assert_int_ge(now, before);
     ck_assert_int_le(now, time(NULL));
+    host.ops->time(host.ctx, &present);
+    ck_assert_int_ge(present.seconds, now);
+    ck_assert_int_le(present.seconds, time(NULL));
+    ck_assert_uint_lt(present.nanoseconds, 1000000000);
     ck_assert_int_eq(host.ops->may_use_reserved(host.ctx), geteuid() == 0);
     ck_assert_int_eq(host.ops->may_use_reserved(host.ctx), geteuid() == 0);
     tear_down();
 }
 END_TEST
 
+static bool ask(void *arg)
+{
+    return *(bool *)arg;
+}
+
+/* The question whether to cancel reaches the program, with handlers and without. */
+START_TEST(recovery_can_be_cancelled)
+{
+    bool cancelled = false;
+    struct ext2dax_host_options options = {
+        .size = sizeof(options), .interrupted = ask, .log_arg = &cancelled, .no_handlers = _i == 1};
+
+    ck_assert_int_eq(ext2dax_host_open(&options, &host), 0);
+    ck_assert_ptr_nonnull(host.ops->interrupted);
+    ck_assert(!host.ops->interrupted(host.ctx));
+    cancelled = true;
+    ck_assert(host.ops->interrupted(host.ctx));
+    ext2dax_host_close(&host);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("host");
-    TCase *tcase = tcase_create("host");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = add_case(suite, "host", 60);
 
-    tcase_set_timeout(tcase, 60);
-    /* Before any thread was: what a library keeps for threads would look like a leak in a child. */
+    /*
+     * Runs before any thread exists, because thread data kept by a library would look like a leak
+     * in a child.
+     */
+    tcase_add_loop_test(tcase, recovery_can_be_cancelled, 0, 2);
     tcase_add_loop_test(tcase, log_to_stderr, 0, 2);
+    tcase_add_loop_test(tcase, a_log_that_takes_no_more_ends_nothing, 0, 2);
     tcase_add_loop_test(tcase, panic_aborts, 0, 2);
     tcase_add_loop_test(tcase, alignment, 0, 2);
     tcase_add_loop_test(tcase, reserve_is_bounded, 0, 2);
@@ -491,11 +628,7 @@ int main(void)
     tcase_add_loop_test(tcase, in_real_handlers, 0, 2);
     tcase_add_loop_test(tcase, reserve_shared_by_threads, 0, 2);
     tcase_add_test(tcase, log_hook);
+    tcase_add_loop_test(tcase, a_report_is_no_cancellation_point, 0, 2);
     tcase_add_loop_test(tcase, figures, 0, 2);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock plug's contract, for every backend of it. Here what one thread can see: the states, that nothing but the
- * word is touched, that misuse is noticed; lock_sharing.c has who may be inside together and in which order,
- * lock_sleeping.c that everyone who waits is woken.
+ * The lock plug's contract, for every backend. This file tests properties visible to a single
+ * thread, the states, that only the lock word is changed, and detection of misuse. lock_sharing.c
+ * tests exclusion and order of admission, and lock_sleeping.c tests waking of every waiter.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@
 #include "lock_fixture.h"
 
 #ifdef OWN_LOCK
-/* A backend of somebody else's, by itself. */
+/* A backend from another project, tested by itself. */
 struct ext2dax_locks own_locks(void);
 static const char *const backends[BACKENDS] = {"own"};
 
@@ -157,7 +157,7 @@ START_TEST(states)
 }
 END_TEST
 
-/* Whatever the word counts wraps at some time: the same states again and again. */
+/* Shows the same states repeated until every counter in the lock word has wrapped. */
 START_TEST(states_for_long)
 {
     if (!set_up(_i, false))
@@ -235,11 +235,11 @@ static void wait_for_oneself(void)
 {
     write_lock();
     if (locks.ops != ext2dax_locks_none().ops)
-        abort(); /* the others would wait, rightly */
+        abort(); /* the other backends would rightly wait */
     read_lock();
 }
 
-/* In a child, which must abort. */
+/* Shows misuse aborting the process, in a child. */
 START_TEST(misuse_aborts)
 {
     static void (*const misuses[])(void) = {
@@ -274,23 +274,15 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("lock");
-    TCase *alone = tcase_create("one thread");
-    SRunner *runner;
-    int failed;
+    TCase *alone = add_case(suite, "one thread", 2 * LIMIT);
 
-    tcase_set_timeout(alone, 2 * LIMIT);
     tcase_add_test(alone, registry_names);
     tcase_add_loop_test(alone, registry, 0, BACKENDS);
     tcase_add_loop_test(alone, states, 0, BACKENDS);
     tcase_add_loop_test(alone, states_for_long, 0, BACKENDS);
     tcase_add_loop_test(alone, many_locks, 0, BACKENDS);
     tcase_add_loop_test(alone, misuse_aborts, 0, BACKENDS);
-    suite_add_tcase(suite, alone);
-    suite_add_tcase(suite, lock_sharing_case());
-    suite_add_tcase(suite, lock_sleeping_case());
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    add_sharing_case(suite);
+    add_sleeping_case(suite);
+    return run_suite(suite);
 }

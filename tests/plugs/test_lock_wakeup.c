@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No wake-up of the default lock is lost: while one thread is on its way into a held lock, the holder leaves before any one
- * of its steps, or once it sleeps. What the lock rests on is the test's (explored_lock.h), so that the holder runs right
- * there, and a sleep that nobody is left to end is seen at once.
+ * No wake-up of the default lock is lost. While a thread is entering a held lock, the holder
+ * unlocks before any single step of the thread, or after the thread sleeps. The test replaces the
+ * sleep and wake functions under the lock (explored_lock.h), so the holder runs exactly there, and
+ * a sleep without any thread left to end it is detected at once.
  */
 #include <check.h>
 #include <stdbool.h>
@@ -12,6 +13,7 @@
 
 #include "ext2dax/testkit/mutant.h"
 
+#include "../runner.h"
 #include "explored_lock.h"
 #include "instrument.h"
 
@@ -19,8 +21,8 @@ static struct ext2dax_locks locks;
 static struct ext2dax_lock lock;
 
 static struct {
-    bool writer, left; /* how the lock is held at first; the holder has left */
-    bool inside;       /* the holder is on its way out */
+    bool writer, left; /* the initial mode of the holder, and the holder has unlocked */
+    bool inside;       /* the holder is unlocking */
     unsigned at, passed;
     uint32_t woken;
     bool lost;
@@ -44,7 +46,7 @@ static void step(enum e2d_yield_kind kind, const volatile void *at)
         leave();
 }
 
-/* Awake only through who leaves from here on. */
+/* Sleeps. Only an unlock from here on can wake the thread. */
 static void fall_asleep(const volatile void *at, uint32_t bits)
 {
     (void)at;
@@ -61,7 +63,7 @@ static void wake(const volatile void *at, uint32_t bits)
     run.woken |= bits;
 }
 
-/* The holder leaves before step `at` of who comes; true: there is one. */
+/* Unlocks before step `at` of the entering thread. Returns true if the step exists. */
 static bool meet(bool holder_writes, bool comer_writes, unsigned at)
 {
     memset(&run, 0, sizeof run);
@@ -72,14 +74,14 @@ static bool meet(bool holder_writes, bool comer_writes, unsigned at)
         locks.ops->write_lock(locks.ctx, &lock);
     else
         locks.ops->read_lock(locks.ctx, &lock);
-    e2d_explored_sleep_hook = fall_asleep;
-    e2d_explored_wake_hook = wake;
-    e2d_yield_hook = step;
+    e2dt_explored_sleep_hook = fall_asleep;
+    e2dt_explored_wake_hook = wake;
+    e2dt_yield_hook = step;
     if (comer_writes)
         locks.ops->write_lock(locks.ctx, &lock);
     else
         locks.ops->read_lock(locks.ctx, &lock);
-    e2d_yield_hook = NULL;
+    e2dt_yield_hook = NULL;
     if (!run.left)
         leave();
     if (comer_writes)
@@ -87,11 +89,11 @@ static bool meet(bool holder_writes, bool comer_writes, unsigned at)
     else
         locks.ops->read_unlock(locks.ctx, &lock);
     locks.ops->destroy(locks.ctx, &lock);
-    e2d_explored_sleep_hook = e2d_explored_wake_hook = NULL;
+    e2dt_explored_sleep_hook = e2dt_explored_wake_hook = NULL;
     return run.passed > at;
 }
 
-/* At which step a wake-up was lost, or -1: at none; *steps: how many there were. */
+/* Returns the step with a lost wake-up, or -1. Stores the number of steps in *steps. */
 static int first_lost(bool holder_writes, bool comer_writes, unsigned *steps)
 {
     for (*steps = 0; meet(holder_writes, comer_writes, *steps) && !run.lost; ++*steps)
@@ -99,7 +101,7 @@ static int first_lost(bool holder_writes, bool comer_writes, unsigned *steps)
     return run.lost ? (int)*steps : -1;
 }
 
-/* A reader enters beside a reader, and does not wait. */
+/* Pairs with a wait. A reader does not wait for a reader. */
 static const struct {
     bool holder_writes, comer_writes;
 } pairs[] = {{true, true}, {true, false}, {false, true}};
@@ -135,17 +137,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("wake-ups of the lock");
-    TCase *cases = tcase_create("wake-ups");
-    SRunner *runner;
-    int failed;
+    TCase *cases = add_case(suite, "wake-ups", USUAL_LIMIT);
 
-    locks = e2d_explored_locks();
+    locks = e2dt_explored_locks();
     tcase_add_loop_test(cases, every_waiter_is_woken, 0, 3);
     tcase_add_loop_test(cases, a_lost_wake_up_is_noticed, 0, 3);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Error detail: whoever's call failed can say which structure, number and value it was; and is never told of another call's,
- * another thread's or a fault's.
+ * Error detail. A caller can name the structure, number and value responsible for its failed call,
+ * and never receives the report of another call, another thread or a fault.
  */
 #include <check.h>
 #include <pthread.h>
@@ -14,6 +14,9 @@
 #include <ext2dax/hosted/lock.h>
 #include <ext2dax/hosted/memory.h>
 
+#include "../runner.h"
+#include "../reasons.h"
+
 static struct ext2dax_host host;
 
 static void pass_over(void *arg, const struct ext2dax_report *report)
@@ -22,7 +25,7 @@ static void pass_over(void *arg, const struct ext2dax_report *report)
     (void)report;
 }
 
-/* Loop 0: the default host; loop 1: one of our own whose log keeps quiet. */
+/* Opens the host. Loop 0 uses the default host, loop 1 a host with a silent log. */
 static void set_up(int way)
 {
     struct ext2dax_host_options options = {.size = sizeof(options), .log = pass_over};
@@ -55,7 +58,7 @@ START_TEST(belongs_to_the_call)
     set_up(_i);
     outer = mark = ext2dax_host_mark();
     ck_assert(!ext2dax_host_report(mark, 0, &report) && report.number == 77);
-    tell(EXT2DAX_LEVEL_WARNING, 0, 1); /* no reason of a failure */
+    tell(EXT2DAX_LEVEL_WARNING, 0, 1); /* not the reason of a failure */
     tell(EXT2DAX_LEVEL_INFO, 0, 2);
     ck_assert_uint_eq(number_since(mark, 0), 0);
 
@@ -68,23 +71,24 @@ START_TEST(belongs_to_the_call)
     ck_assert_str_eq(report.field, "block pointer");
     ck_assert_uint_eq(report.value, 4096);
     ck_assert_str_eq(report.reason, "lies in a metadata zone");
-    ck_assert_uint_eq(number_since(mark, EXT2DAX_EUCLEAN), 3); /* of either sign, as ext2dax_strerror() takes it */
+    /* either sign, like ext2dax_strerror() */
+    ck_assert_uint_eq(number_since(mark, EXT2DAX_EUCLEAN), 3);
     ck_assert_uint_eq(number_since(mark, 0), 3);
     ck_assert_uint_eq(number_since(mark, -EXT2DAX_EIO), 0);
 
-    /* A later call that failed by itself, or by the same error without a report. */
+    /* A later call failing without a report, with another error or the same. */
     mark = ext2dax_host_mark();
     ck_assert_uint_eq(number_since(mark, -EXT2DAX_EUCLEAN), 0);
     ck_assert_uint_eq(number_since(mark, 0), 0);
     tell(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EIO, 4);
     ck_assert_uint_eq(number_since(mark, -EXT2DAX_EIO), 4);
     ck_assert_uint_eq(number_since(mark, -EXT2DAX_EUCLEAN), 0);
-    /* Looking has changed nothing, and an outer mark still finds both. */
+    /* Reading does not consume the reports, and an outer mark still finds both. */
     ck_assert_uint_eq(number_since(outer, -EXT2DAX_EUCLEAN), 3);
     ck_assert_uint_eq(number_since(outer, -EXT2DAX_EIO), 4);
     ck_assert_uint_eq(number_since(outer, 0), 4);
     ext2dax_host_close(&host);
-    /* The strings are static: the host may be gone. */
+    /* The strings are static, so the host may be closed. */
     ck_assert_uint_eq(number_since(outer, -EXT2DAX_EUCLEAN), 3);
 }
 END_TEST
@@ -101,7 +105,7 @@ START_TEST(the_last_one_and_rather_a_finding)
     tell(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EIO, 3);
     tell(EXT2DAX_LEVEL_INFO, -EXT2DAX_EIO, 4);
     ck_assert_uint_eq(number_since(mark, -EXT2DAX_EIO), 3);
-    /* A thousand are not too many for the last to be found, wherever in the ring it lies. */
+    /* After a thousand reports the last is still found, at any position in the ring. */
     for (uint64_t i = 5; i < 1000; i++) {
         tell(EXT2DAX_LEVEL_ERROR, i % 2 ? -EXT2DAX_EIO : -EXT2DAX_EUCLEAN, i);
         ck_assert_uint_eq(number_since(mark, i % 2 ? -EXT2DAX_EIO : -EXT2DAX_EUCLEAN), i);
@@ -136,11 +140,62 @@ START_TEST(as_text)
 }
 END_TEST
 
+/*
+ * Shows features as names, and unknown features as numbers. A report of features has the same text.
+ */
+START_TEST(features_as_text)
+{
+    static const struct {
+        enum ext2dax_feature_set set;
+        uint32_t flags;
+        const char *text;
+    } named[] = {
+        {EXT2DAX_FEATURES_INCOMPAT, 0, ""},
+        {EXT2DAX_FEATURES_INCOMPAT, 0x2C2, "filetype, extent, 64bit, flex_bg"},
+        {EXT2DAX_FEATURES_INCOMPAT, 0x1, "compression"},
+        {EXT2DAX_FEATURES_INCOMPAT, 0x20020, "FEATURE_I5, casefold"},
+        {EXT2DAX_FEATURES_INCOMPAT, 0x80040000, "FEATURE_I18, FEATURE_I31"},
+        {EXT2DAX_FEATURES_RO_COMPAT, 0x404, "FEATURE_R2, metadata_csum"},
+        {EXT2DAX_FEATURES_RO_COMPAT, 0x30000, "orphan_present, FEATURE_R17"},
+        {EXT2DAX_FEATURES_COMPAT, 0x20003C, "has_journal, ext_attr, resize_inode, dir_index, FEATURE_C21"},
+        {(enum ext2dax_feature_set)3, 1, ""},
+    };
+    struct ext2dax_plugs plugs = {.locks = ext2dax_locks_default()};
+    struct ext2dax_mount *mount;
+    unsigned char *image;
+    char text[200];
+    uint64_t mark;
+
+    for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
+        ck_assert_uint_eq(ext2dax_feature_text(named[i].set, named[i].flags, text, sizeof(text)),
+                          strlen(named[i].text));
+        ck_assert_str_eq(text, named[i].text);
+        ck_assert_uint_eq(ext2dax_feature_text(named[i].set, named[i].flags, text, 7), strlen(named[i].text));
+        ck_assert(strncmp(text, named[i].text, 6) == 0 && strlen(text) <= 6);
+        ck_assert_uint_eq(ext2dax_feature_text(named[i].set, named[i].flags, NULL, 0), strlen(named[i].text));
+    }
+    set_up(1);
+    plugs.host = host;
+    ck_assert_int_eq(ext2dax_memory_open_heap(1 << 20, &plugs.memory), 0);
+    ck_assert_int_eq(ext2dax_format(&plugs.memory, NULL, NULL), 0);
+    image = plugs.memory.base;
+    image[1024 + 96] |= 0xC0;
+    image[1024 + 98] |= 0x10;
+    mark = ext2dax_host_mark();
+    ck_assert_int_eq(ext2dax_mount(&plugs, NULL, &mount), -EXT2DAX_EOPNOTSUPP);
+    (void)ext2dax_host_describe(mark, -EXT2DAX_EOPNOTSUPP, text, sizeof(text));
+    ck_assert_str_eq(text, REASONS ? "superblock 0: incompatible features extent, 64bit, FEATURE_I20: are not supported"
+                                   : "superblock 0: incompatible features extent, 64bit, FEATURE_I20: not supported");
+    ext2dax_memory_close_heap(&plugs.memory);
+    ext2dax_host_close(&host);
+}
+END_TEST
+
 static void *fail_elsewhere(void *arg)
 {
     uint64_t *seen = arg;
 
-    *seen = number_since(0, 0) + ext2dax_host_mark(); /* a new thread was told nothing */
+    *seen = number_since(0, 0) + ext2dax_host_mark(); /* a new thread has no reports */
     tell(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EIO, 5);
     *seen += number_since(0, -EXT2DAX_EIO) != 5;
     return NULL;
@@ -176,7 +231,7 @@ static void serve(int number)
     (void)number;
     ext2dax_host_in_handler(true);
     tell(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EUCLEAN, 21);
-    ext2dax_host_in_handler(true); /* a handler in a handler is one fault */
+    ext2dax_host_in_handler(true); /* a handler inside a handler is a single fault */
     ext2dax_host_in_handler(false);
     tell(EXT2DAX_LEVEL_INFO, -EXT2DAX_EIO, 22);
     ext2dax_host_in_handler(false);
@@ -195,12 +250,12 @@ START_TEST(a_fault_has_a_place_of_its_own)
     ck_assert_int_eq(raise(SIGUSR1), 0);
     sigaction(SIGUSR1, &old, NULL);
     ck_assert_uint_eq(number_since(mark, 0), 20);
-    ck_assert_uint_eq(number_of_fault(ext2dax_host_mark()), 0); /* no later touch's */
+    ck_assert_uint_eq(number_of_fault(ext2dax_host_mark()), 0); /* not of a later access */
     ck_assert_uint_eq(number_of_fault(mark), 21);
     for (int i = 0; i < 20; i++)
         serve(0);
     ck_assert_uint_eq(number_since(mark, 0), 20);
-    /* Calls leave it alone; the next fault begins with nothing. */
+    /* Calls keep the report of a fault. The next fault starts without a report. */
     tell(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EIO, 23);
     ck_assert_uint_eq(number_of_fault(mark), 21);
     ext2dax_host_in_handler(true);
@@ -230,7 +285,7 @@ static const struct hostile {
     {AT_SUPER(log_block_size, 4), 9, -EXT2DAX_EUCLEAN, "block size (log2, KiB)"},
     {AT_SUPER(blocks_per_group, 4), 0, -EXT2DAX_EUCLEAN, "blocks per group"},
     {AT_SUPER(inode_size, 2), 100, -EXT2DAX_EUCLEAN, "inode size"},
-    {AT_SUPER(free_blocks, 4), 5, -EXT2DAX_EUCLEAN, "free block count"},
+    {AT_SUPER(reserved_blocks, 4), UINT32_MAX, -EXT2DAX_EUCLEAN, "reserved block count"},
     {AT_SUPER(state, 2), EXT2DAX_STATE_ERROR, -EXT2DAX_EUCLEAN, "state"},
 };
 
@@ -246,13 +301,13 @@ static void format(void)
 
     plugs.locks = ext2dax_locks_none();
     plugs.host = host;
-    ck_assert_int_eq(ext2dax_heap_open(8u << 20, &plugs.memory), 0);
+    ck_assert_int_eq(ext2dax_memory_open_heap(8u << 20, &plugs.memory), 0);
     ck_assert_int_eq(ext2dax_format(&plugs.memory, &options, &host), 0);
 }
 
 START_TEST(hostile_images_are_named)
 {
-    struct ext2dax_mount_options options = {.size = sizeof(options)};
+    struct ext2dax_mount_options options = {.size = sizeof(options), .recover = ext2dax_recover};
 
     set_up(1);
     for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
@@ -270,16 +325,19 @@ START_TEST(hostile_images_are_named)
         ck_assert_uint_eq(report.number, 0);
         ck_assert_str_eq(report.field, h->field);
         ck_assert_uint_eq(report.value, h->value);
-        ext2dax_heap_close(&plugs.memory);
+        ext2dax_memory_close_heap(&plugs.memory);
     }
     ext2dax_host_close(&host);
 }
 END_TEST
 
-/* A pointer into metadata, met by calls; between them calls that fail by what their caller handed in. */
+/*
+ * Shows calls failing at a pointer into metadata, alternating with calls failing for their
+ * arguments.
+ */
 START_TEST(each_failing_call_has_its_own)
 {
-    struct ext2dax_mount_options options = {.size = sizeof(options)};
+    struct ext2dax_mount_options options = {.size = sizeof(options), .recover = ext2dax_recover};
     struct ext2dax_report report = {.number = 77};
     struct ext2dax_inode *root, *file;
     struct ext2dax_mount *mount;
@@ -314,12 +372,12 @@ START_TEST(each_failing_call_has_its_own)
     ext2dax_inode_put(file);
     ext2dax_inode_put(root);
     ck_assert_int_eq(ext2dax_unmount(mount), 0);
-    ext2dax_heap_close(&plugs.memory);
+    ext2dax_memory_close_heap(&plugs.memory);
     ext2dax_host_close(&host);
 }
 END_TEST
 
-static int good_persist = -1; /* how many more; negative: all */
+static int good_persist = -1; /* remaining successful calls, negative for all */
 
 static int persist(void *ctx, const void *at, size_t length)
 {
@@ -331,11 +389,12 @@ static int persist(void *ctx, const void *at, size_t length)
     return good_persist-- > 0 ? 0 : (good_persist = 0, -EXT2DAX_ENOSPC);
 }
 
-/* A write-back that failed is the reason for every refusal after it, whoever met it. */
+/* Shows a failed write-back reported as the reason of every later refusal, to every caller. */
 START_TEST(refused_for_a_failure_of_before)
 {
     static const struct ext2dax_memory_ops ops = {.size = sizeof(ops), .persist = persist};
-    struct ext2dax_mount_options options = {.size = sizeof(options), .order = EXT2DAX_ORDERED};
+    struct ext2dax_mount_options options = {
+        .size = sizeof(options), .order = EXT2DAX_ORDERED, .recover = ext2dax_recover};
     struct ext2dax_report report;
     struct ext2dax_memory heap;
     struct ext2dax_inode *root, *file;
@@ -360,8 +419,8 @@ START_TEST(refused_for_a_failure_of_before)
         ck_assert(again == 0 || report.number == block);
         block = report.number;
         (void)ext2dax_host_describe(mark, -EXT2DAX_EIO, text, sizeof(text));
-        ck_assert_ptr_nonnull(strstr(text, "has failed"));
-        if (again == 0) { /* what the memory said itself */
+        ck_assert_ptr_nonnull(strstr(text, REASONS ? "has failed" : "input/output error"));
+        if (again == 0) { /* the memory plug's own report */
             ck_assert(ext2dax_host_report(mark, -EXT2DAX_ENOSPC, &report));
             ck_assert_uint_eq(report.number / 4096, block);
         }
@@ -372,7 +431,7 @@ START_TEST(refused_for_a_failure_of_before)
     ck_assert_int_eq(ext2dax_unmount(mount), -EXT2DAX_EIO);
     ck_assert(ext2dax_host_report(mark, -EXT2DAX_EIO, &report) && report.number == block);
     good_persist = -1;
-    ext2dax_heap_close(&heap);
+    ext2dax_memory_close_heap(&heap);
     ext2dax_host_close(&host);
 }
 END_TEST
@@ -380,23 +439,16 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("error detail");
-    TCase *tcase = tcase_create("error detail");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = add_case(suite, "error detail", 60);
 
-    tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, belongs_to_the_call, 0, 2);
     tcase_add_loop_test(tcase, the_last_one_and_rather_a_finding, 1, 2);
     tcase_add_loop_test(tcase, as_text, 0, 2);
+    tcase_add_test(tcase, features_as_text);
     tcase_add_loop_test(tcase, of_this_thread, 0, 2);
     tcase_add_loop_test(tcase, a_fault_has_a_place_of_its_own, 0, 2);
     tcase_add_test(tcase, hostile_images_are_named);
     tcase_add_test(tcase, each_failing_call_has_its_own);
     tcase_add_test(tcase, refused_for_a_failure_of_before);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

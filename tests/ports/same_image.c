@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The same calls on any machine: what they leave must be the same bytes, and what one machine left another must read and
- * go on with.
+ * Makes the same calls on any machine. The resulting images must be byte for byte the same, and
+ * every machine must be able to read an image of another machine and to continue with it.
  *
  *   same_image make SHAPE FILE    makes an image, works on it, and writes it
- *   same_image on SHAPE FILE      goes on with the image in FILE, and writes it
- *   same_image list SHAPE FILE    prints what is in it: names, sizes, where each block lies, a checksum of the bytes
- *   same_image shapes             prints the shapes' names
+ *   same_image on SHAPE FILE      continues with the image in FILE, and writes it
+ *   same_image list SHAPE FILE    prints the names, sizes, the location of each block, and
+ *                                 a checksum of the bytes
+ *   same_image shapes             prints the names of the shapes
  *
- * Whatever could differ and may not is fed in: the clock counts its calls, and what is written comes from a seed.
+ * Every input able to differ between machines is fixed. The clock counts calls, and the data
+ * written comes from a seed.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,12 +22,13 @@
 #include "ext2dax/hosted/memory.h"
 #include "ext2dax/testkit/checker.h"
 #include "ext2dax/testkit/model.h"
+#include "../host_ops.h"
 
 #define FILES      6
 #define STEPS      400
 #define MOST_BYTES ((size_t)768 << 10)
 
-/* Huge pages are small here, so that a small image has many. */
+/* Image shapes. Huge pages are small here, so a small image has many. */
 static const struct shape {
     const char *name;
     size_t size;
@@ -64,7 +67,7 @@ static void must(int64_t result, const char *what)
         die(what, result);
 }
 
-/* The image may be full: an answer as good as another, and the same everywhere. */
+/* Accepts ENOSPC. A full image is a valid result, and must be the same on every machine. */
 static void may_be_full(int64_t result, const char *what)
 {
     if (result < 0 && result != -EXT2DAX_ENOSPC)
@@ -77,21 +80,8 @@ static int64_t count_calls(void *ctx)
     return 1700000000 + clock_calls++;
 }
 
-static void *host_alloc(void *ctx, size_t bytes)
-{
-    (void)ctx;
-    return malloc(bytes);
-}
-
-static void host_release(void *ctx, void *at, size_t bytes)
-{
-    (void)ctx;
-    (void)bytes;
-    free(at);
-}
-
 static const struct ext2dax_host_ops host_ops = {
-    .size = sizeof(host_ops), .alloc = host_alloc, .release = host_release, .now = count_calls};
+    .size = sizeof(host_ops), .alloc = heap_alloc, .release = heap_release, .now = count_calls};
 
 static uint32_t below(uint32_t end)
 {
@@ -145,13 +135,13 @@ static void unlink_file(unsigned i)
     must(ext2dax_unlink(root, &name, 1), "unlink");
 }
 
-/* Stores through the mapping, as a program would: entered page by page or as a huge page. */
+/* Stores through the mapping like a program. The mapping is installed by page or as a huge page. */
 static void store(unsigned i, uint64_t offset, size_t length)
 {
     struct ext2dax_stat stat;
     enum ext2dax_fault_result result;
 
-    ext2dax_stat(file[i], &stat);
+    ext2dax_stat(file[i], &stat, sizeof(stat));
     if (!map[i] || stat.size == 0)
         return;
     offset %= stat.size;
@@ -224,7 +214,7 @@ static void print_contents(unsigned i, const struct ext2dax_stat *stat)
     printf("%c: inode %u mode %o uid %u gid %u links %u size %" PRIu64 " sectors %" PRIu64 " mtime %" PRId64
            " ctime %" PRId64 " sum %016" PRIx64 "\n",
            'a' + (int)i, (unsigned)stat->number, (unsigned)stat->mode, (unsigned)stat->uid, (unsigned)stat->gid,
-           (unsigned)stat->links, stat->size, stat->sectors, stat->mtime, stat->ctime, sum);
+           (unsigned)stat->links, stat->size, stat->sectors, stat->mtime.seconds, stat->ctime.seconds, sum);
     for (uint64_t block = 0; block * shape->block_size < stat->size; block += run.length) {
         must(ext2dax_map(file[i], block, UINT32_MAX, &run), "map");
         printf("  %" PRIu64 "+%" PRIu64 ": %" PRIu64 "\n", block, (uint64_t)run.length, (uint64_t)run.physical);
@@ -237,12 +227,12 @@ static void list(void)
     struct ext2dax_statfs figures;
 
     open_mount();
-    ext2dax_statfs(mount, &figures);
+    ext2dax_statfs(mount, &figures, sizeof(figures));
     printf("blocks %" PRIu64 " free %" PRIu64 " inodes %" PRIu64 " free %" PRIu64 "\n", figures.blocks,
            figures.free_blocks, figures.inodes, figures.free_inodes);
     for (unsigned i = 0; i < FILES; i++) {
         open_file(i);
-        ext2dax_stat(file[i], &stat);
+        ext2dax_stat(file[i], &stat, sizeof(stat));
         print_contents(i, &stat);
         close_file(i);
     }
@@ -330,11 +320,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: same_image make|on|list SHAPE FILE, or same_image shapes\n");
         return 2;
     }
-    must(ext2dax_heap_open(shape->size, &memory), "memory");
+    must(ext2dax_memory_open_heap(shape->size, &memory), "memory");
     if (!act(argv[1], argv[3])) {
         fprintf(stderr, "same_image: no such command: %s\n", argv[1]);
         return 2;
     }
-    ext2dax_heap_close(&memory);
+    ext2dax_memory_close_heap(&memory);
     return 0;
 }

@@ -8,14 +8,17 @@
 #include "ext2dax/hosted/lock.h"
 
 #include "../image/broken.h"
+#include "../host_ops.h"
 #include "../image/outside.h"
+
+#define PIECE(at, length) ((length) - (at) < 1024 ? (length) - (at) : 1024)
 
 struct plug plug;
 
 void plug_reset(void)
 {
     memset(&plug, 0, sizeof(plug));
-    plug.allocs_left = plug.fences_left = -1;
+    plug.allocs_left = plug.fences_left = plug.asks_left = -1;
 }
 
 /* ---- plugs ---- */
@@ -36,16 +39,13 @@ static void host_release(void *ctx, void *at, size_t bytes)
     plug.held -= (long)bytes;
     free(at);
 }
-static int64_t host_now(void *ctx)
-{
-    (void)ctx;
-    return 1700000000;
-}
 static void host_log(void *ctx, const struct ext2dax_report *report)
 {
     (void)ctx;
     if (report->level == EXT2DAX_LEVEL_ERROR)
         plug.error = *report;
+    if (report->level == EXT2DAX_LEVEL_WARNING)
+        plug.warning = *report;
     if (report->level != EXT2DAX_LEVEL_INFO)
         return;
     if (strcmp(report->structure, "recovery") == 0 && plug.kinds < KINDS_TOLD)
@@ -57,11 +57,13 @@ static void host_log(void *ctx, const struct ext2dax_report *report)
     plug.all = report->value;
     plug.progresses++;
 }
-static void host_panic(void *ctx, const char *file, int line, const char *what)
+static bool host_interrupted(void *ctx)
 {
     (void)ctx;
-    (void)fprintf(stderr, "%s:%d: %s\n", file, line, what);
-    abort();
+    if (plug.asks_left == 0)
+        return true;
+    plug.asks_left -= plug.asks_left > 0;
+    return false;
 }
 static int memory_fence(void *ctx)
 {
@@ -79,25 +81,67 @@ static int memory_check(void *ctx, const void *at, size_t length)
     const unsigned char *from = at;
 
     (void)ctx;
+    plug.checked += plug.scanning ? length : 0;
     return plug.poison && from < plug.poison + plug.poison_size && plug.poison < from + length ? -EXT2DAX_EIO : 0;
+}
+
+static void memory_scan(void *ctx, bool begins)
+{
+    (void)ctx;
+    if (begins == plug.scanning)
+        abort();
+    plug.scanning = begins;
+    plug.scans += begins;
+}
+static void memory_fetch(void *ctx, const void *at, size_t length)
+{
+    (void)ctx, (void)at;
+    if (!plug.scanning)
+        abort();
+    plug.fetched += length;
 }
 
 static const struct ext2dax_host_ops host_ops = {.size = sizeof(host_ops),
                                                  .alloc = host_alloc,
                                                  .release = host_release,
-                                                 .now = host_now,
+                                                 .now = fixed_now,
                                                  .log = host_log,
-                                                 .panic = host_panic};
-static const struct ext2dax_memory_ops memory_ops = {
-    .size = sizeof(memory_ops), .fence = memory_fence, .check = memory_check};
+                                                 .panic = print_panic,
+                                                 .interrupted = host_interrupted};
+/* Emulates a sparse file, with 1 KiB pages allocated only where data was stored. */
+static size_t memory_next_data(void *ctx, const void *at, size_t length, size_t *from)
+{
+    static const uint8_t zeros[1024];
+    const uint8_t *bytes = at;
+    size_t first = 0, end;
+
+    (void)ctx;
+    while (first < length && memcmp(bytes + first, zeros, PIECE(first, length)) == 0)
+        first += PIECE(first, length);
+    for (end = first; end < length && memcmp(bytes + end, zeros, PIECE(end, length)) != 0;)
+        end += PIECE(end, length);
+    *from = first;
+    plug.holes += length - end + first;
+    return end - first;
+}
+
+static const struct ext2dax_memory_ops memory_ops = {.size = sizeof(memory_ops),
+                                                     .fence = memory_fence,
+                                                     .check = memory_check,
+                                                     .scan = memory_scan,
+                                                     .fetch = memory_fetch,
+                                                     .next_data = memory_next_data};
 
 int plug_mount(unsigned char *base, size_t size, unsigned flags, enum ext2dax_order order, struct ext2dax_mount **mount)
 {
     struct ext2dax_plugs plugs = {.locks = ext2dax_locks_none(),
                                   .memory = {&memory_ops, NULL, base, size, EXT2DAX_MEMORY_PERSISTENT},
                                   .host = {&host_ops, NULL}};
-    struct ext2dax_mount_options options = {.size = sizeof(options), .flags = flags, .order = order};
+    struct ext2dax_mount_options options = {
+        .size = sizeof(options), .flags = flags & ~WITHOUT_RECOVERY, .order = order, .verify = ext2dax_verify};
 
+    if ((flags & WITHOUT_RECOVERY) == 0)
+        options.recover = ext2dax_recover;
     return ext2dax_mount(&plugs, &options, mount);
 }
 
@@ -169,9 +213,9 @@ void say_finding(void *arg, const struct ext2dax_finding *finding)
     (void)fprintf(stderr, "%s: %s\n", (const char *)arg, line);
 }
 
-/* ---- the same in substance ---- */
+/* ---- equivalence of images ---- */
 
-/* Of the images at hand: 1 KiB blocks, 128-byte inodes. broken.h's helpers work on `image`. */
+/* For images with 1 KiB blocks and 128-byte inodes. The helpers of broken.h work on `image`. */
 static uint64_t entries_of(uint32_t number)
 {
     uint64_t sum = 0, blocks = ext2dax_check_size(image, image_size, number) / 1024;
@@ -299,7 +343,36 @@ const char *differs(const unsigned char *a, const unsigned char *b, size_t size)
     return what;
 }
 
-/* ---- states between two ---- */
+/* Returns a sum over the links, the type and the dirents of an inode of the current image. */
+static uint64_t names_of(uint32_t number)
+{
+    const struct ext2dax_disk_inode *inode = inode_at(number);
+    uint64_t links = get16(inode->links);
+
+    if (links == 0)
+        return 0;
+    return links << 16 | (get16(inode->mode) & EXT2DAX_S_IFMT) | (is_directory(inode) ? entries_of(number) << 32 : 0);
+}
+
+bool same_names(const unsigned char *a, const unsigned char *b, size_t size)
+{
+    uint8_t *kept = image;
+    bool same = true;
+
+    image_size = size;
+    for (uint32_t number = 1; number <= get32(super()->inodes_count) && same; number++) {
+        uint64_t of_a;
+
+        image = (uint8_t *)(uintptr_t)a;
+        of_a = names_of(number);
+        image = (uint8_t *)(uintptr_t)b;
+        same = of_a == names_of(number);
+    }
+    image = kept;
+    return same;
+}
+
+/* ---- states between two images ---- */
 
 uint32_t noise(uint32_t *state)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of recovery share: images with something of everything in them, plugs that tell of every fence, fail when
- * told and keep what the log was told, and whether two images say the same.
+ * Shared by the tests of recovery. Provides images with every kind of object, plugs reporting every
+ * fence, failing on request and recording the log, and a comparison of two images.
  */
 #ifndef TESTS_RECOVER_CRASHED_H
 #define TESTS_RECOVER_CRASHED_H
@@ -17,57 +17,80 @@
 
 #define KINDS_TOLD 32
 
-/* What the plugs have seen, and what they are told to do. plug_reset() sets it to zero, and the countdowns to never. */
+/*
+ * The record of the plugs, and the failures requested. plug_reset() zeroes the struct and sets the
+ * countdowns to never.
+ */
 struct plug {
-    long allocs_left; /* allocations until one fails, once; negative: never */
-    long fences_left; /* fences until they fail, from then on; negative: never */
-    long held;        /* bytes of the host's memory that are out */
-    size_t most;      /* … at any time */
+    long allocs_left; /* allocations before a single failure, negative for never */
+    long fences_left; /* fences before all later fences fail, negative for never */
+    /* interruption checks before all later checks return true, negative for never */
+    long asks_left;
+    long held;   /* bytes of the host's memory currently allocated */
+    size_t most; /* the maximum of `held` */
     const unsigned char *poison;
     size_t poison_size;
-    void (*fenced)(void *arg); /* before a fence counts */
+    bool scanning; /* a scan has been announced to the memory and has not ended */
+    unsigned scans;
+    uint64_t fetched;          /* bytes announced for prefetch during a scan */
+    uint64_t checked;          /* bytes checked for readability during a scan */
+    uint64_t holes;            /* bytes reported to be zeros */
+    void (*fenced)(void *arg); /* called before a fence is counted */
     void *arg;
     unsigned fences;
 
-    struct ext2dax_report error;                 /* the last one */
+    struct ext2dax_report error;                 /* the last error */
+    struct ext2dax_report warning;               /* the last warning */
     struct ext2dax_report recovered[KINDS_TOLD]; /* summaries */
     unsigned kinds;
     uint64_t steps, all; /* the last progress */
     unsigned progresses;
-    bool backwards; /* progress went back, or past its end */
+    bool backwards; /* progress decreased, or exceeded its total */
 };
 extern struct plug plug;
 void plug_reset(void);
 
-/* Mounts `base`; the plugs go on as they are told. */
+/* Flag of plug_mount(). Mounts without the option `recover`. */
+#define WITHOUT_RECOVERY 0x80000000u
+/* Mounts `base` without resetting the plugs. */
 int plug_mount(unsigned char *base, size_t size, unsigned flags, enum ext2dax_order order,
                struct ext2dax_mount **mount);
-/* Mounts for writing and unmounts. */
+/* Mounts read-write and unmounts. */
 int plug_recover(unsigned char *base, size_t size);
-/* How many of `what` the log was told to be recovered. */
+/* Returns the number of recovered items of kind `what` in the log. */
 uint64_t plug_recovered(const char *what);
 
-/* An image made by mke2fs of a tree of files; false: it cannot be made. Removed again by tree_remove(). */
+/*
+ * Makes an image of a directory tree with mke2fs. Returns false on failure. tree_remove() removes
+ * the image.
+ */
 bool tree_make(void);
 void tree_remove(void);
 
-/* A copy of it, 8 MiB in blocks of 1 KiB, in a file of its own; `image` and `image_size` of broken.h become it. */
+/*
+ * Opens a copy of the image, 8 MiB in 1 KiB blocks, in a file of its own. Sets `image` and
+ * `image_size` of broken.h to the copy.
+ */
 struct outside_image tree_image(void);
 
 void say_finding(void *arg, const struct ext2dax_finding *finding);
 
 /*
- * Do two images hold the same: the same files under the same names, links, sizes, sectors, blocks, owners of blocks,
- * bitmaps and counts? NULL, or the first thing that differs.
+ * Compares two images by files, names, links, sizes, sectors, blocks, owners of blocks, bitmaps and
+ * counts. Returns NULL, or the name of the first difference.
  */
 const char *differs(const unsigned char *a, const unsigned char *b, size_t size);
 
-/* Deterministic noise. */
+/* Do two images have the same names, with the same inodes, types and link counts? */
+bool same_names(const unsigned char *a, const unsigned char *b, size_t size);
+
+/* Returns deterministic random numbers. */
 uint32_t noise(uint32_t *state);
 
 /*
- * A state between two: of the 8-byte words that differ, those that `state` decides have arrived. `pattern` below
- * 2^(number of them), where that is small: exactly that subset.
+ * Builds a state between two images. words_between() counts the differing 8-byte words. mix() takes
+ * from `to` the differing words with a set bit in `pattern`, or a random subset if `state` is not
+ * NULL.
  */
 unsigned words_between(const unsigned char *from, const unsigned char *to, size_t size);
 void mix(unsigned char *mixed, const unsigned char *from, const unsigned char *to, size_t size, uint64_t pattern,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The workers. Each has one file at a time open and mapped, takes what to do next from its own noise, and looks at every
- * word that comes by.
+ * The workers. Each has a single file at a time open and mapped, chooses the next operation from
+ * its own random numbers, and checks every word read.
  */
 #include "stress.h"
 
@@ -17,18 +17,21 @@
 #include "ext2dax/ext2dax.h"
 
 #define SLOTS 3
-#define WORDS 1024u /* that one access moves at most */
+#define WORDS 1024u /* the longest access */
 
 static const struct stress_space *space;
 
-/* A truncate zeroes behind the new end while the last page is mapped: a store there is the program's own race. */
+/*
+ * Suppresses a single race. Truncate zeroes the rest of the last block while the page is mapped. A
+ * store past the end at the same moment is a race of the program, not of the library.
+ */
 __attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
     return "race:zero_in_block";
 }
 
-/* ---- what goes wrong ---- */
+/* ---- failures ---- */
 
 static pthread_mutex_t wrong_mutex = PTHREAD_MUTEX_INITIALIZER;
 static atomic_bool stop;
@@ -73,10 +76,13 @@ static void check_words(uint16_t file, uint64_t offset, const uint64_t *words, s
 
 /* ---- files ---- */
 
-/* The file that a name stands for is told by the name: an old one may be held by some when a new one has its place. */
+/*
+ * The files. The name contains the id of the file, because a worker may still hold an unlinked file
+ * after a new file has taken its slot.
+ */
 static struct {
     pthread_mutex_t mutex;
-    uint16_t id; /* 0: no file */
+    uint16_t id; /* 0 means no file */
 } slots[SLOTS];
 static atomic_uint last_id;
 
@@ -130,7 +136,7 @@ static void replace_file(struct worker *w)
     pthread_mutex_unlock(&slots[slot].mutex);
 }
 
-/* What frees the file, if it was unlinked meanwhile and nobody else holds it. */
+/* Closes the file. The last close of an unlinked file frees the file. */
 static void close_file(struct worker *w)
 {
     if (!w->inode)
@@ -169,7 +175,9 @@ static bool open_file(struct worker *w)
 
 /* ---- operations ---- */
 
-/* A range of whole words in the file, some of it past the end. */
+/*
+ * Returns a range of whole words within the mapped length. Part may lie past the end of the file.
+ */
 static uint64_t range(struct worker *w, size_t *count)
 {
     *count = noise(w, 8) == 0 ? 1 + noise(w, WORDS - 1) : 1 + noise(w, 64);
@@ -195,7 +203,9 @@ static void may_end(enum ext2dax_fault_result result, const char *how)
         complain(how, result, 0);
 }
 
-/* Word by word, as a processor stores: a page may be gone between two of them. */
+/*
+ * Stores word by word, like a processor. The mapping of a page may be removed between two stores.
+ */
 static void store_mapped(struct worker *w)
 {
     uint64_t offset;
@@ -303,13 +313,13 @@ static void look(struct worker *w)
     EXPECT(ext2dax_seek(w->inode, noise(w, space->pages) * space->page,
                         noise(w, 2) ? EXT2DAX_SEEK_DATA : EXT2DAX_SEEK_HOLE),
            EXT2DAX_ENXIO);
-    ext2dax_stat(w->inode, &figures);
-    ext2dax_statfs(space->mount, &all);
+    ext2dax_stat(w->inode, &figures, sizeof(figures));
+    ext2dax_statfs(space->mount, &all, sizeof(all));
     if (figures.size > space->pages * space->page || all.free_blocks > all.blocks)
         complain("figures", figures.size, all.free_blocks);
 }
 
-/* The main thread thaws what this one leaves frozen. */
+/* Freezes the file system. The main thread thaws if this worker does not. */
 static void freeze(struct worker *w)
 {
     int rc = ext2dax_freeze(space->mount);
@@ -384,7 +394,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* ---- a run ---- */
+/* ---- run ---- */
 
 static double now(void)
 {
@@ -394,7 +404,10 @@ static double now(void)
     return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
 }
 
-/* What one left frozen another waits for: nobody else thaws. */
+/*
+ * Thaws after 1 ms. A worker may be waiting for a file system another worker left frozen, and
+ * nothing else thaws.
+ */
 static void thaw_after_a_while(void)
 {
     struct timespec pause = {0, 1000000};

@@ -82,7 +82,7 @@ try {
     plugs.locks = ext2dax_locks_default();
     plugs.host = ext2dax_host_default();
     options.size = sizeof options;
-    good(ext2dax_file_open_anonymous("window", 16 << 20, &plugs.memory), "memory");
+    good(ext2dax_memory_open_anonymous("window", 16 << 20, &plugs.memory), "memory");
     good(ext2dax_format(&plugs.memory, nullptr, &plugs.host), "format");
     good(ext2dax_process_open(&plugs.memory, plugs.locks, &options, &process), "address space");
     plugs.address_space = ext2dax_process_address_space(process);
@@ -90,7 +90,7 @@ try {
     play(mount, process);
     good(ext2dax_unmount(mount), "unmount");
     good(ext2dax_process_close(process), "close");
-    ext2dax_file_close(&plugs.memory);
+    ext2dax_memory_close_file(&plugs.memory);
     std::puts("window: a file was touched in place");
     return 0;
 } catch (const std::exception &wrong) {

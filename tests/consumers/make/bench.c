@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A test bench: a file's pages are faulted in through the model's page table, and the image is judged. */
+/*
+ * A test harness using an installed library. The program faults the pages of a file in through the
+ * model's page table, and runs the checker on the image.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -55,7 +58,7 @@ int main(void)
     struct ext2dax_inode *root, *file;
     int bad;
 
-    if (ext2dax_heap_open(8 << 20, &plugs.memory) != 0 || ext2dax_format(&plugs.memory, NULL, &plugs.host) != 0)
+    if (ext2dax_memory_open_heap(8 << 20, &plugs.memory) != 0 || ext2dax_format(&plugs.memory, NULL, &plugs.host) != 0)
         return fail("an image");
     model = ext2dax_model_open(&plugs.memory, plugs.locks, PAGE, 9);
     if (!model)
@@ -72,7 +75,7 @@ int main(void)
     if (ext2dax_check_image(plugs.memory.base, plugs.memory.size, 0, NULL, NULL, NULL) != 0)
         return fail("the checker objects");
     ext2dax_model_close(model);
-    ext2dax_heap_close(&plugs.memory);
+    ext2dax_memory_close_heap(&plugs.memory);
     if (!bad)
         puts("bench: pages came and went, and the image is sound");
     return bad;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* An image in heap memory: a file is written, found in the image, cut and read back. */
+/*
+ * Writes a file to an image in heap memory, finds the bytes in the image, truncates the file and
+ * reads the rest back.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -20,7 +23,7 @@ static int fail(const char *what, int64_t said)
     return 1;
 }
 
-/* Every block of the file lies in the image where map says, and holds what was written. */
+/* Checks every block of the file at the address given by ext2dax_map() for the bytes written. */
 static int found_in_the_image(struct ext2dax_inode *file, const unsigned char *image)
 {
     struct ext2dax_run run;
@@ -57,7 +60,7 @@ static int play(struct ext2dax_mount *mount, const unsigned char *image)
     bad = found_in_the_image(file, image);
     if ((said = ext2dax_truncate(file, CUT)) != 0)
         return fail("truncate", said);
-    ext2dax_stat(file, &figures);
+    ext2dax_stat(file, &figures, sizeof(figures));
     if ((said = ext2dax_read(file, 0, in, LENGTH)) != CUT || figures.size != CUT || memcmp(in, out, CUT) != 0)
         return fail("what is left", said < 0 ? said : 0);
     ext2dax_inode_put(file);
@@ -71,7 +74,7 @@ int main(void)
     struct ext2dax_mount *mount;
     int error, bad;
 
-    if ((error = ext2dax_heap_open(16 << 20, &plugs.memory)) != 0)
+    if ((error = ext2dax_memory_open_heap(16 << 20, &plugs.memory)) != 0)
         return fail("memory", error);
     if ((error = ext2dax_format(&plugs.memory, NULL, &plugs.host)) != 0)
         return fail("format", error);
@@ -79,7 +82,7 @@ int main(void)
         return fail("mount", error);
     bad = play(mount, plugs.memory.base);
     error = ext2dax_unmount(mount);
-    ext2dax_heap_close(&plugs.memory);
+    ext2dax_memory_close_heap(&plugs.memory);
     if (error)
         return fail("unmount", error);
     if (!bad)

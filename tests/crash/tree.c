@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: MIT */
+#include "tree.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ext2dax/hosted/lock.h"
+#include "ext2dax/hosted/memory.h"
+#include "ext2dax/ondisk.h"
+#include "ext2dax/testkit/checker.h"
+#include "../host_ops.h"
+#include "tree_names.h"
+
+#define BLOCK_SIZE 1024u
+#define SIZE       (64 * BLOCK_SIZE)
+#define INODES     32
+#define TEN(x)     x x x x x x x x x x
+#define LONG_NAME  TEN("long name,") TEN("long name,") /* more than the root's block has room for */
+/* A multiple of 8 bytes, so the terminating zero lies in another word. */
+#define LONG_LINK   TEN("0123456789") TEN("0123456789")
+#define REDO_AT     (EXT2DAX_SUPER_OFFSET + offsetof(struct ext2dax_disk_super, redo))
+#define FREE_MARKER 0xA5 /* content of free blocks */
+
+static const char *const base_names[TREE_BASES] = {"tree-1k", "tree-untyped-1k"};
+
+enum tree_kind { MAKE_DIRECTORY, MAKE_FILE, MAKE_NODE, MAKE_LINK, SYMLINK, REMOVE, REMOVE_DIRECTORY, RENAME };
+
+struct tree_call {
+    const char *name;
+    enum tree_kind kind;
+    const char *from, *to; /* paths, `from` is the target of a symbolic link */
+    unsigned flags;
+};
+
+static const struct tree_call calls[] = {
+    {"mkdir", MAKE_DIRECTORY, NULL, "/n", 0},
+    {"mkdir below", MAKE_DIRECTORY, NULL, "/d/n", 0},
+    {"mkdir, long name", MAKE_DIRECTORY, NULL, "/" LONG_NAME, 0},
+    {"create below", MAKE_FILE, NULL, "/d/s/n", 0},
+    {"mknod", MAKE_NODE, NULL, "/d/n", 0},
+    {"symlink", SYMLINK, "a short target", "/n", 0},
+    {"slow symlink", SYMLINK, LONG_LINK, "/d/n", 0},
+    {"link", MAKE_LINK, "/d/f", "/n", 0},
+    {"link, long name", MAKE_LINK, "/p", "/" LONG_NAME, 0},
+    {"unlink below", REMOVE, NULL, "/d/f", 0},
+    {"rmdir", REMOVE_DIRECTORY, NULL, "/k", 0},
+    {"rmdir below", REMOVE_DIRECTORY, NULL, "/d/e", 0},
+    {"rename", RENAME, "/d/f", "/n", 0},
+    {"rename beside", RENAME, "/d/f", "/d/m", 0},
+    {"rename the first", RENAME, "/d/s/g", "/d/s/m", 0},
+    {"rename, long name", RENAME, "/p", "/" LONG_NAME, 0},
+    {"rename over one of several", RENAME, "/d/f", "/d/h", 0},
+    {"rename a pipe over one of several", RENAME, "/p", "/d/h", 0},
+    {"rename over a last name", RENAME, "/d/f", "/d/s/g", 0},
+    {"rename over a pipe beside", RENAME, "/a", "/p", 0},
+    {"rename a directory", RENAME, "/d/s", "/k/n", 0},
+    {"rename a directory beside", RENAME, "/d/s", "/d/m", 0},
+    {"rename a directory, long name", RENAME, "/d/s", "/" LONG_NAME, 0},
+    {"rename over a directory", RENAME, "/d/s", "/k", 0},
+    {"rename over a directory beside", RENAME, "/d/s", "/d/e", 0},
+    {"exchange", RENAME, "/d/f", "/d/s/g", EXT2DAX_RENAME_EXCHANGE},
+    {"exchange one of several", RENAME, "/d/h", "/p", EXT2DAX_RENAME_EXCHANGE},
+    {"exchange directories", RENAME, "/d/s", "/k", EXT2DAX_RENAME_EXCHANGE},
+    {"exchange directory and file", RENAME, "/d/s", "/a", EXT2DAX_RENAME_EXCHANGE},
+    {"exchange file and directory", RENAME, "/a", "/d/s", EXT2DAX_RENAME_EXCHANGE},
+};
+#define CALLS (sizeof(calls) / sizeof(calls[0]))
+
+struct tree_bed {
+    unsigned base;
+    struct bed_options options;
+    struct ext2dax_memory memory, other; /* `other` recovers the images left by crashes */
+    struct ext2dax_crash *crash;
+    unsigned char image[SIZE], kept[SIZE], mended[SIZE];
+    struct ext2dax_mount *mount;
+    int64_t clock;
+    const struct tree_call *chosen[2];
+    unsigned count;
+    struct tree_names old, new, both;
+    bool exempt;     /* the last call is settled by recovery alone */
+    bool both_good;  /* the last call may leave both names */
+    bool returned;   /* the call has returned, so its changes must be present and durable */
+    bool recovering; /* the recovery is crashed, of a rename with a record */
+    bool kept_any;
+    struct tally tally;
+    char finding[400];
+};
+
+/* ---- plugs ---- */
+
+static int64_t host_now(void *ctx)
+{
+    struct tree_bed *bed = ctx;
+
+    return bed->clock++;
+}
+
+static const struct ext2dax_host_ops host_ops = {.size = sizeof host_ops,
+                                                 .alloc = heap_alloc,
+                                                 .release = heap_release,
+                                                 .now = host_now,
+                                                 .may_use_reserved = always_may_use_reserved};
+
+static int mount_at(struct tree_bed *bed, const struct ext2dax_memory *memory, struct ext2dax_mount **mount)
+{
+    struct ext2dax_plugs plugs = {.locks = ext2dax_locks_by_name("none"), .memory = *memory, .host = {&host_ops, bed}};
+    struct ext2dax_mount_options options = {.size = sizeof options,
+                                            .page_shift = 10,
+                                            .huge_order = 3,
+                                            .order = EXT2DAX_ORDERED,
+                                            .recover = ext2dax_recover};
+
+    return ext2dax_mount(&plugs, &options, mount);
+}
+
+/* Exits with 2 unless `works`. For steps which must succeed before a test result means anything. */
+static void must(const struct tree_bed *bed, bool works, const char *what)
+{
+    if (works)
+        return;
+    fprintf(stderr, "%s: %s\n", base_names[bed->base], what);
+    exit(2);
+}
+
+/* ---- checking ---- */
+
+static int report(struct tree_bed *bed, const char *judge, const char *what)
+{
+    bed->tally.findings++;
+    snprintf(bed->finding, sizeof bed->finding, "%s: %s%s%s%s (%s): %s: %.200s", base_names[bed->base],
+             bed->chosen[0]->name, bed->count > 1 ? ", " : "", bed->count > 1 ? bed->chosen[1]->name : "",
+             bed->recovering ? ", recovery" : "", bed->returned ? "when it has returned" : "while it runs", judge,
+             what);
+    if (!bed->options.quiet)
+        printf("FINDING %s\n", bed->finding);
+    return 1;
+}
+
+static void keep_finding(void *arg, const struct ext2dax_finding *finding)
+{
+    char *text = arg;
+
+    if (text[0] == '\0')
+        (void)ext2dax_finding_text(finding, text, 160);
+}
+
+static bool passes_check(struct tree_bed *bed, const void *image, unsigned flags, const char *judge)
+{
+    char text[160] = "";
+    int rc = ext2dax_check_image(image, SIZE, flags, keep_finding, text, NULL);
+
+    if (rc == 0)
+        return true;
+    (void)report(bed, judge, text[0] != '\0' ? text : "no memory");
+    return false;
+}
+
+/* Checks the names of an image which needs no repair any more. */
+static bool passes_names(struct tree_bed *bed, const void *image, const char *judge)
+{
+    struct tree_names names;
+
+    tree_names_read(&names, image);
+    bed->tally.contents++;
+    if (tree_names_same(&names, &bed->new))
+        return true;
+    if (!bed->returned && !bed->recovering && tree_names_same(&names, &bed->old))
+        return true;
+    if (!bed->returned && bed->both_good && tree_names_same(&names, &bed->both))
+        return true;
+    (void)report(bed, judge, "has other names or contents than before and after");
+    return false;
+}
+
+static bool passes_recovery(struct tree_bed *bed, const void *image)
+{
+    struct ext2dax_mount *mount;
+    int64_t clock = bed->clock;
+    int rc;
+
+    memcpy(bed->other.base, image, SIZE);
+    rc = mount_at(bed, &bed->other, &mount);
+    if (rc == 0)
+        rc = ext2dax_unmount(mount);
+    bed->clock = clock;
+    if (rc != 0) {
+        char text[64];
+
+        snprintf(text, sizeof text, "is refused: %d", rc);
+        (void)report(bed, "recovery", text);
+        return false;
+    }
+    return passes_check(bed, bed->other.base, 0, "checker after recovery") &&
+           passes_names(bed, bed->other.base, "recovery");
+}
+
+static bool passes_fsck(struct tree_bed *bed, const void *image)
+{
+    const char *wrong;
+    int status;
+
+    memcpy(bed->mended, image, SIZE);
+    wrong = fsck_mend(bed->mended, SIZE, &status);
+    bed->tally.fscked++;
+    if (status == 0 || status == 1)
+        bed->tally.fsck_exit[status]++;
+    else
+        bed->tally.fsck_failed++;
+    if (wrong) {
+        (void)report(bed, "e2fsck", wrong);
+        return false;
+    }
+    return passes_check(bed, bed->mended, 0, "checker after e2fsck") && passes_names(bed, bed->mended, "e2fsck");
+}
+
+static bool has_record(const unsigned char *image)
+{
+    static const unsigned char zeroes[sizeof(((struct ext2dax_disk_super *)0)->redo)];
+
+    return memcmp(image + REDO_AT, zeroes, sizeof zeroes) != 0;
+}
+
+static int judge(void *arg, const struct ext2dax_crash_state *state)
+{
+    struct tree_bed *bed = arg;
+    bool exempt = bed->recovering || bed->exempt;
+
+    bed->tally.images++;
+    bed->tally.checked += !state->before;
+    bed->tally.known += state->before;
+    bed->tally.strict += bed->returned;
+    if (bed->returned && has_record(state->image))
+        return report(bed, "state", "holds the record of a rename that is over");
+    if (bed->returned && !passes_check(bed, state->image, EXT2DAX_CHECK_MOUNTED, "checker"))
+        return 1;
+    if (!bed->returned && !exempt && !passes_check(bed, state->image, EXT2DAX_CHECK_LEAKS_OK, "checker"))
+        return 1;
+    if (!passes_recovery(bed, state->image))
+        return 1;
+    if (exempt && !bed->returned && !bed->recovering && !bed->kept_any && has_record(state->image)) {
+        /* The first image whose record counts, as seen from the result. Few stores are made yet. */
+        struct tree_names names;
+
+        tree_names_read(&names, bed->other.base);
+        if (tree_names_same(&names, &bed->new)) {
+            memcpy(bed->kept, state->image, SIZE);
+            bed->kept_any = true;
+        }
+    }
+    return !exempt && bed->options.fsck_one_in != 0 && !state->before && state->hash % bed->options.fsck_one_in == 0 &&
+           bed->tally.fscked < bed->options.fsck_most && !image_valid(state->image) && !passes_fsck(bed, state->image);
+}
+
+/* ---- calls ---- */
+
+/* Finds the directory of a path, and the last name. */
+static int find_directory(struct tree_bed *bed, const char *path, struct ext2dax_inode **directory, const char **name)
+{
+    *name = strrchr(path, '/') + 1;
+    return ext2dax_lookup_path(bed->mount, path, (size_t)(*name - path), 0, directory);
+}
+
+static int link_to(struct tree_bed *bed, const char *from, struct ext2dax_inode *in, const char *name)
+{
+    struct ext2dax_inode *inode;
+    int rc = ext2dax_lookup_path(bed->mount, from, strlen(from), EXT2DAX_NO_FOLLOW, &inode);
+
+    if (rc != 0)
+        return rc;
+    rc = ext2dax_link(inode, in, name, strlen(name));
+    ext2dax_inode_put(inode);
+    return rc;
+}
+
+static int rename_to(struct tree_bed *bed, const struct tree_call *call, struct ext2dax_inode *in, const char *name)
+{
+    struct ext2dax_inode *from;
+    const char *old;
+    int rc = find_directory(bed, call->from, &from, &old);
+
+    if (rc != 0)
+        return rc;
+    rc = ext2dax_rename(from, old, strlen(old), in, name, strlen(name), call->flags);
+    ext2dax_inode_put(from);
+    return rc;
+}
+
+static int perform(struct tree_bed *bed, const struct tree_call *call)
+{
+    struct ext2dax_inode *in;
+    const char *name;
+    int rc = find_directory(bed, call->to, &in, &name);
+    size_t length = strlen(name);
+
+    if (rc != 0)
+        return rc;
+    switch (call->kind) {
+    case MAKE_DIRECTORY:
+        rc = ext2dax_mkdir(in, name, length, 0755, 0, 0, NULL);
+        break;
+    case MAKE_FILE:
+        rc = ext2dax_mknod(in, name, length, EXT2DAX_S_IFREG | 0644, 0, 0, 0, 0, NULL);
+        break;
+    case MAKE_NODE:
+        rc = ext2dax_mknod(in, name, length, EXT2DAX_S_IFCHR | 0600, 300, 5, 0, 0, NULL);
+        break;
+    case MAKE_LINK:
+        rc = link_to(bed, call->from, in, name);
+        break;
+    case SYMLINK:
+        rc = ext2dax_symlink(in, name, length, call->from, strlen(call->from), 0, 0, NULL);
+        break;
+    case REMOVE:
+        rc = ext2dax_unlink(in, name, length);
+        break;
+    case REMOVE_DIRECTORY:
+        rc = ext2dax_rmdir(in, name, length);
+        break;
+    case RENAME:
+        rc = rename_to(bed, call, in, name);
+        break;
+    }
+    ext2dax_inode_put(in);
+    return rc;
+}
+
+/* ---- workloads ---- */
+
+static void begin(struct tree_bed *bed, const void *image)
+{
+    ext2dax_crash_judge(bed->crash, NULL, NULL);
+    ext2dax_crash_load(bed->crash, image);
+    bed->clock = FIXED_TIME + 1000;
+    bed->returned = false;
+}
+
+/* Runs the calls but the last, and returns whether they succeed. */
+static bool run_first(struct tree_bed *bed)
+{
+    bool fits = true;
+
+    begin(bed, bed->image);
+    must(bed, mount_at(bed, &bed->memory, &bed->mount) == 0, "mount");
+    for (unsigned i = 0; i + 1 < bed->count && fits; i++)
+        fits = perform(bed, bed->chosen[i]) == 0;
+    return fits;
+}
+
+/* Returns the mode and the links of a path, all 0 if the path does not exist. */
+static struct ext2dax_stat stat_of(struct tree_bed *bed, const char *path)
+{
+    struct ext2dax_stat figures;
+    struct ext2dax_inode *inode;
+
+    memset(&figures, 0, sizeof figures);
+    if (ext2dax_lookup_path(bed->mount, path, strlen(path), EXT2DAX_NO_FOLLOW, &inode) == 0) {
+        ext2dax_stat(inode, &figures, sizeof figures);
+        ext2dax_inode_put(inode);
+    }
+    return figures;
+}
+
+/*
+ * Determines the promise of the last call, which depends on the state. Renames of directories, over
+ * last names, and exchanges are exempt.
+ */
+static void classify(struct tree_bed *bed, const struct tree_call *call)
+{
+    struct ext2dax_stat from, to;
+
+    bed->exempt = bed->both_good = false;
+    if (call->kind != RENAME)
+        return;
+    from = stat_of(bed, call->from);
+    to = stat_of(bed, call->to);
+    bed->exempt = (call->flags & EXT2DAX_RENAME_EXCHANGE) != 0 || (from.mode & EXT2DAX_S_IFMT) == EXT2DAX_S_IFDIR ||
+                  to.links == 1;
+    bed->both_good = !bed->exempt;
+}
+
+/* Runs the workload without crashes, for the names before and after the last call. */
+static bool learn(struct tree_bed *bed)
+{
+    bool fits = run_first(bed);
+
+    tree_names_read(&bed->old, bed->memory.base);
+    classify(bed, bed->chosen[bed->count - 1]);
+    fits = fits && perform(bed, bed->chosen[bed->count - 1]) == 0;
+    tree_names_read(&bed->new, bed->memory.base);
+    tree_names_join(&bed->both, &bed->old, &bed->new);
+    (void)ext2dax_unmount(bed->mount);
+    return fits;
+}
+
+/* Crashes the last call at every point. Returns false if the workload does not fit. */
+static bool run(struct tree_bed *bed)
+{
+    uint64_t findings = bed->tally.findings;
+
+    if (!learn(bed)) {
+        bed->tally.unfit++;
+        return false;
+    }
+    bed->kept_any = false;
+    (void)run_first(bed);
+    ext2dax_crash_judge(bed->crash, judge, bed);
+    (void)perform(bed, bed->chosen[bed->count - 1]);
+    bed->returned = true;
+    if (bed->tally.findings == findings)
+        (void)ext2dax_crash_point(bed->crash);
+    ext2dax_crash_judge(bed->crash, NULL, NULL);
+    (void)ext2dax_unmount(bed->mount);
+    bed->tally.workloads++;
+    return true;
+}
+
+/* Crashes the recovery of a kept image at every point. The rename must be complete. */
+static void recover_kept(struct tree_bed *bed)
+{
+    uint64_t findings = bed->tally.findings;
+
+    if (!bed->kept_any)
+        return;
+    bed->recovering = true;
+    begin(bed, bed->kept);
+    ext2dax_crash_judge(bed->crash, judge, bed);
+    if (mount_at(bed, &bed->memory, &bed->mount) != 0) {
+        (void)report(bed, "recovery", "is refused");
+    } else {
+        bed->returned = true;
+        if (bed->tally.findings == findings)
+            (void)ext2dax_crash_point(bed->crash);
+        ext2dax_crash_judge(bed->crash, NULL, NULL);
+        (void)ext2dax_unmount(bed->mount);
+    }
+    ext2dax_crash_judge(bed->crash, NULL, NULL);
+    bed->recovering = false;
+    bed->tally.workloads++;
+}
+
+bool tree_run(struct tree_bed *bed, bool twos, bool until_found)
+{
+    bed->count = 1;
+    for (unsigned i = 0; i < CALLS && !(until_found && bed->tally.findings != 0); i++) {
+        bed->chosen[0] = &calls[i];
+        if (!run(bed))
+            (void)report(bed, "call", "fails");
+        recover_kept(bed);
+    }
+    bed->count = 2;
+    for (unsigned i = 0; twos && i < CALLS * CALLS && !(until_found && bed->tally.findings != 0); i++) {
+        bed->chosen[0] = &calls[i / CALLS];
+        bed->chosen[1] = &calls[i % CALLS];
+        (void)run(bed);
+    }
+    return bed->tally.findings == 0;
+}
+
+/* ---- the base ---- */
+
+/* Takes the types from the dirents, as in an image without the filetype feature. */
+static void take_types(unsigned char *image)
+{
+    struct ext2dax_disk_super *super = image_super(image);
+
+    image_put32(&super->incompat, image_get32(&super->incompat) & ~EXT2DAX_INCOMPAT_FILETYPE);
+    for (uint32_t number = EXT2DAX_ROOT_INODE; number <= INODES; number++) {
+        const struct ext2dax_disk_inode *inode = image_inode(image, BLOCK_SIZE, number);
+
+        if ((image_get16(&inode->mode) & EXT2DAX_S_IFMT) != EXT2DAX_S_IFDIR || image_get16(&inode->links) == 0)
+            continue;
+        for (uint32_t k = 0; k < image_get32(&inode->size) / BLOCK_SIZE && k < EXT2DAX_DIRECT; k++) {
+            unsigned char *block = image + (size_t)image_get32(&inode->block[k]) * BLOCK_SIZE;
+
+            for (uint32_t at = 0; at < BLOCK_SIZE; at += image_get16(block + at + 4))
+                block[at + 7] = 0;
+        }
+    }
+}
+
+static void make_file(struct tree_bed *bed, const char *path, size_t length)
+{
+    static const char bytes[2 * BLOCK_SIZE] = "bytes of a file";
+    struct tree_call call = {"", MAKE_FILE, NULL, path, 0};
+    struct ext2dax_inode *inode;
+
+    must(bed, perform(bed, &call) == 0, path);
+    must(bed, ext2dax_lookup_path(bed->mount, path, strlen(path), 0, &inode) == 0, path);
+    must(bed, ext2dax_write(inode, 0, bytes, length) == (int64_t)length, path);
+    ext2dax_inode_put(inode);
+}
+
+static void make_tree(struct tree_bed *bed)
+{
+    static const struct tree_call made[] = {
+        {"", MAKE_DIRECTORY, NULL, "/d", 0},   {"", MAKE_DIRECTORY, NULL, "/d/s", 0},
+        {"", MAKE_DIRECTORY, NULL, "/d/e", 0}, {"", MAKE_DIRECTORY, NULL, "/k", 0},
+        {"", MAKE_NODE, NULL, "/p", 0},
+    };
+
+    for (unsigned i = 0; i < sizeof(made) / sizeof(made[0]); i++)
+        must(bed, perform(bed, &made[i]) == 0, made[i].to);
+    make_file(bed, "/a", BLOCK_SIZE + 100);
+    make_file(bed, "/b", 10);
+    make_file(bed, "/d/f", 20);
+    make_file(bed, "/d/s/g", BLOCK_SIZE);
+    must(bed, perform(bed, &(struct tree_call){"", MAKE_LINK, "/b", "/d/h", 0}) == 0, "link");
+    for (const char *letter = "xyz"; *letter != '\0'; letter++) {
+        char path[260] = "/" LONG_LINK;
+
+        path[1] = *letter;
+        must(bed, perform(bed, &(struct tree_call){"", MAKE_LINK, "/b", path, 0}) == 0, "long link");
+    }
+}
+
+struct tree_bed *tree_open(unsigned base, const struct bed_options *options)
+{
+    struct ext2dax_format_options format = {
+        .size = sizeof format, .block_size = BLOCK_SIZE, .inodes = INODES, .time = FIXED_TIME};
+    struct ext2dax_crash_options crash = {.size = sizeof crash,
+                                          .bytes = SIZE,
+                                          .line = options->line,
+                                          .all_up_to = options->all_up_to,
+                                          .sample = options->sample,
+                                          .seed = options->seed,
+                                          .remember_log = options->remember_log};
+    struct tree_bed *bed = calloc(1, sizeof *bed);
+
+    if (!bed)
+        exit(2);
+    bed->base = base;
+    bed->options = *options;
+    bed->chosen[0] = &calls[0];
+    bed->count = 1;
+    bed->clock = FIXED_TIME;
+    must(bed, ext2dax_memory_open_heap(SIZE, &bed->other) == 0, "memory");
+    memset(bed->other.base, FREE_MARKER, SIZE);
+    must(bed, ext2dax_format(&bed->other, &format, NULL) == 0, "format");
+    must(bed, mount_at(bed, &bed->other, &bed->mount) == 0, "mount");
+    make_tree(bed);
+    must(bed, ext2dax_unmount(bed->mount) == 0, "unmount");
+    memcpy(bed->image, bed->other.base, SIZE);
+    if (base == 1)
+        take_types(bed->image);
+    must(bed, passes_check(bed, bed->image, 0, "checker of the base"), bed->finding);
+    must(bed, ext2dax_crash_open(&crash, &bed->memory, &bed->crash) == 0, "crashing memory");
+    return bed;
+}
+
+void tree_close(struct tree_bed *bed)
+{
+    ext2dax_crash_close(bed->crash);
+    ext2dax_memory_close_heap(&bed->other);
+    free(bed);
+}
+
+const char *tree_name(unsigned base)
+{
+    return base_names[base];
+}
+
+const struct tally *tree_tally(const struct tree_bed *bed)
+{
+    struct tree_bed *own = (struct tree_bed *)(uintptr_t)bed;
+    struct ext2dax_crash_figures figures;
+
+    ext2dax_crash_count(bed->crash, &figures);
+    own->tally.points = figures.points;
+    own->tally.points_whole = figures.points_whole;
+    own->tally.unremembered = figures.unremembered;
+    return &own->tally;
+}
+
+const char *tree_finding(const struct tree_bed *bed)
+{
+    return bed->finding;
+}
