@@ -20,6 +20,7 @@ extern "C" {
 struct ext2dax_time {
     int64_t seconds;      /* since 1970-01-01 UTC, negative before */
     uint32_t nanoseconds; /* 0 … 999,999,999, added to the seconds */
+    uint32_t reserved;    /* 0 in results, so that no byte of a result is undefined */
 };
 
 #ifdef __cplusplus

@@ -90,7 +90,7 @@ START_TEST(a_new_inode)
     struct ext2dax_stat figures;
 
     open_layout(layout, false);
-    bench.present = (struct ext2dax_time){YEAR_2026, 5};
+    bench.present = (struct ext2dax_time){.seconds = YEAR_2026, .nanoseconds = 5};
     ck_assert_int_eq(ext2dax_create(bench.root, "fresh", 5, 07777, 0x12345678, 0x9ABCDEF0, &fresh), 0);
     figures = stat_of(fresh);
     ck_assert_uint_eq(figures.mode, EXT2DAX_S_IFREG | 07777);
@@ -197,7 +197,7 @@ START_TEST(every_attribute)
     uintptr_t fences;
 
     open_layout(layout, true);
-    bench.present = (struct ext2dax_time){YEAR_2026, 77};
+    bench.present = (struct ext2dax_time){.seconds = YEAR_2026, .nanoseconds = 77};
     for (unsigned bits = 0; bits < 0x400; bits++) {
         struct ext2dax_attributes attributes = wanted;
         struct ext2dax_stat before;
@@ -288,7 +288,7 @@ START_TEST(limits_of_times)
     open_layout(layout, false);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t seconds = layout->wide ? rows[i].wide : rows[i].narrow;
-        struct ext2dax_time time = {rows[i].seconds, 999999999};
+        struct ext2dax_time time = {.seconds = rows[i].seconds, .nanoseconds = 999999999};
         uint32_t nanoseconds = !layout->wide || (seconds != rows[i].seconds && seconds < 0) ? 0 : 999999999;
         struct ext2dax_stat figures;
 
@@ -330,7 +330,7 @@ START_TEST(dated_2040_and_written_in_2026)
     same_time(figures.ctime, YEAR_2040, 123456789);
     same_time(figures.atime, YEAR_2040, 123456789);
     same_time(figures.created, YEAR_2040, 123456789);
-    bench.present = (struct ext2dax_time){YEAR_2026, 987654321};
+    bench.present = (struct ext2dax_time){.seconds = YEAR_2026, .nanoseconds = 987654321};
     ck_assert_int_eq(ext2dax_write(file, 0, "x", 1), 1);
     figures = stat_of(file);
     same_time(figures.mtime, YEAR_2026, 987654321);
@@ -352,7 +352,7 @@ END_TEST
 START_TEST(every_extra_isize)
 {
     static const unsigned bits = EXT2DAX_SET_ATIME | EXT2DAX_SET_MTIME | EXT2DAX_SET_CTIME | EXT2DAX_SET_CREATED;
-    struct ext2dax_time time = {YEAR_2106 + 5, 123};
+    struct ext2dax_time time = {.seconds = YEAR_2106 + 5, .nanoseconds = 123};
     unsigned char *bytes, before[128];
 
     open_layout(&layouts[2], false);
@@ -394,7 +394,7 @@ START_TEST(equal_times_are_not_stored)
     open_layout(&layouts[2], true);
     durable = (void *)(bench.durable + ((char *)file->disk - (char *)bench.memory.base));
     tail = (void *)(durable + 1);
-    bench.present = (struct ext2dax_time){YEAR_2026, 5};
+    bench.present = (struct ext2dax_time){.seconds = YEAR_2026, .nanoseconds = 5};
     ck_assert_int_eq(ext2dax_write(file, 0, "x", 1), 1);
     durable->ctime = durable->mtime = tail->ctime_extra = tail->mtime_extra = e2d_le32(0x5A5A5A5A);
     ck_assert_int_eq(ext2dax_write(file, 0, "y", 1), 1);
@@ -423,6 +423,29 @@ static void refused(int error, struct ext2dax_attributes attributes)
     ck_assert_int_eq(set(file, attributes), -error);
     ck_assert_int_eq(memcmp(before, file->disk, sizeof(before)), 0);
 }
+
+/*
+ * A result has no undefined byte, also between its members. A kernel hands the bytes of a result to
+ * a program, and undefined bytes are bytes of its stack.
+ */
+START_TEST(no_undefined_byte)
+{
+    struct ext2dax_stat figures, expected;
+
+    open_layout(&layouts[_i], false);
+    memset(&figures, 0xA5, sizeof(figures));
+    memset(&expected, 0, sizeof(expected));
+    ext2dax_stat(file, &figures, sizeof(figures));
+#define MEMBER(name) expected.name = figures.name
+    MEMBER(number), MEMBER(mode), MEMBER(links), MEMBER(uid), MEMBER(gid), MEMBER(flags), MEMBER(generation);
+    MEMBER(device_major), MEMBER(device_minor), MEMBER(size), MEMBER(sectors);
+#define TIME(name) MEMBER(name.seconds), MEMBER(name.nanoseconds)
+    TIME(mtime), TIME(ctime), TIME(atime), TIME(created);
+    MEMBER(has_nanoseconds), MEMBER(has_created);
+    ck_assert_mem_eq(&figures, &expected, sizeof(figures));
+    close_all();
+}
+END_TEST
 
 START_TEST(bad_requests)
 {
@@ -552,6 +575,7 @@ int main(void)
     tcase_add_test(all, dated_2040_and_written_in_2026);
     tcase_add_test(all, every_extra_isize);
     tcase_add_test(all, equal_times_are_not_stored);
+    tcase_add_loop_test(all, no_undefined_byte, 0, LAYOUTS);
     tcase_add_loop_test(all, bad_requests, 0, LAYOUTS);
     tcase_add_test(all, immutable_and_append_only);
     tcase_add_loop_test(all, a_mount_that_may_not_change, 0, LAYOUTS);

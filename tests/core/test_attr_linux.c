@@ -202,7 +202,7 @@ END_TEST
 /* Sets other attributes in all inodes made by Linux. */
 static void set_by_library(const char *name, int i)
 {
-    struct ext2dax_time time = {times[i].seconds, times[i].nanoseconds};
+    struct ext2dax_time time = {.seconds = times[i].seconds, .nanoseconds = times[i].nanoseconds};
     struct ext2dax_attributes wanted = {.size = sizeof(wanted),
                                         .set = 0x7F,
                                         .mode = (uint16_t)(02713 + i),

@@ -515,7 +515,7 @@ START_TEST(present_of_the_host)
     ck_assert_int_eq(now.seconds, 1800000000);
     ck_assert_uint_eq(now.nanoseconds, 0);
     m->host_ops.time = fine_clock_of_test;
-    time_value = (struct ext2dax_time){1900000000, 123456789};
+    time_value = (struct ext2dax_time){.seconds = 1900000000, .nanoseconds = 123456789};
     now = e2d_time_decode(e2d_now(m));
     ck_assert_int_eq(now.seconds, 1900000000);
     ck_assert_uint_eq(now.nanoseconds, 123456789);
@@ -546,7 +546,8 @@ START_TEST(times_as_in_the_image)
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct e2d_time time = e2d_time_encode((struct ext2dax_time){rows[i].seconds, 999999999});
+        struct e2d_time time =
+            e2d_time_encode((struct ext2dax_time){.seconds = rows[i].seconds, .nanoseconds = 999999999});
         struct ext2dax_time back = e2d_time_decode(time);
 
         ck_assert_uint_eq(time.seconds, rows[i].word);
@@ -564,8 +565,10 @@ START_TEST(times_out_of_range)
     static const int64_t late[] = {INT64_C(15032385536), INT64_MAX};
 
     for (int i = 0; i < 2; i++) {
-        struct ext2dax_time first = e2d_time_decode(e2d_time_encode((struct ext2dax_time){early[i], 5}));
-        struct ext2dax_time last = e2d_time_decode(e2d_time_encode((struct ext2dax_time){late[i], 5}));
+        struct ext2dax_time first =
+            e2d_time_decode(e2d_time_encode((struct ext2dax_time){.seconds = early[i], .nanoseconds = 5}));
+        struct ext2dax_time last =
+            e2d_time_decode(e2d_time_encode((struct ext2dax_time){.seconds = late[i], .nanoseconds = 5}));
 
         ck_assert_int_eq(first.seconds, INT64_C(-2147483648));
         ck_assert_uint_eq(first.nanoseconds, 0);

@@ -167,7 +167,7 @@ static void host_time(void *ctx, struct ext2dax_time *now)
 {
     (void)ctx;
     timed++;
-    *now = (struct ext2dax_time){1700000000, 5};
+    *now = (struct ext2dax_time){.seconds = 1700000000, .nanoseconds = 5};
 }
 
 static void host_log(void *ctx, const struct ext2dax_report *report)

@@ -118,6 +118,11 @@ uint32_t host_flags(struct player *player, unsigned slot)
     return (uint32_t)flags & EXT2DAX_FL_SETTABLE;
 }
 
+static struct ext2dax_time time_of(const struct timespec *time)
+{
+    return (struct ext2dax_time){.seconds = time->tv_sec, .nanoseconds = (uint32_t)time->tv_nsec};
+}
+
 static int64_t stat_inode(struct player *player, const struct call *call, struct outcome *outcome)
 {
     struct ext2dax_stat *seen = &outcome->stat;
@@ -139,9 +144,9 @@ static int64_t stat_inode(struct player *player, const struct call *call, struct
     }
     seen->size = (uint64_t)stat.st_size;
     seen->sectors = (uint64_t)stat.st_blocks;
-    seen->mtime = (struct ext2dax_time){stat.st_mtim.tv_sec, (uint32_t)stat.st_mtim.tv_nsec};
-    seen->ctime = (struct ext2dax_time){stat.st_ctim.tv_sec, (uint32_t)stat.st_ctim.tv_nsec};
-    seen->atime = (struct ext2dax_time){stat.st_atim.tv_sec, (uint32_t)stat.st_atim.tv_nsec};
+    seen->mtime = time_of(&stat.st_mtim);
+    seen->ctime = time_of(&stat.st_ctim);
+    seen->atime = time_of(&stat.st_atim);
     /* An inode with room for the time of creation has room for nanoseconds. */
     seen->has_nanoseconds = statx(player->slot[call->slot], "", AT_EMPTY_PATH, STATX_BTIME, &more) == 0 &&
                             (more.stx_mask & STATX_BTIME) != 0;

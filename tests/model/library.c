@@ -186,6 +186,12 @@ static void library_clock(struct player *player, int64_t seconds)
 
 /* ---- names ---- */
 
+/* The time of a call, `after` seconds later. */
+static struct ext2dax_time given_time(const struct call *call, int64_t after)
+{
+    return (struct ext2dax_time){.seconds = call->seconds + after, .nanoseconds = call->nanoseconds};
+}
+
 static void describe(const struct call *call, struct ext2dax_creation *creation, char target[PATH_ROOM])
 {
     struct ext2dax_attributes *attributes = &creation->attributes;
@@ -198,10 +204,10 @@ static void describe(const struct call *call, struct ext2dax_creation *creation,
     attributes->uid = call->uid;
     attributes->gid = call->gid;
     attributes->flags = call->inode_flags;
-    attributes->mtime = (struct ext2dax_time){call->seconds, call->nanoseconds};
-    attributes->atime = (struct ext2dax_time){call->seconds + 1, call->nanoseconds};
-    attributes->ctime = (struct ext2dax_time){call->seconds + 2, call->nanoseconds};
-    attributes->created = (struct ext2dax_time){call->seconds + 3, call->nanoseconds};
+    attributes->mtime = given_time(call, 0);
+    attributes->atime = given_time(call, 1);
+    attributes->ctime = given_time(call, 2);
+    attributes->created = given_time(call, 3);
     creation->device_major = call->major;
     creation->device_minor = call->minor;
     creation->target = target;

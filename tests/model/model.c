@@ -133,7 +133,7 @@ void model_hold(struct model *model, unsigned slot, struct node *node)
 
 struct ext2dax_time model_now(const struct model *model, const struct node *node)
 {
-    const struct ext2dax_time now = {model->now, 0};
+    const struct ext2dax_time now = {.seconds = model->now};
 
     return model_stored(node, now);
 }

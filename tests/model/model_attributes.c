@@ -123,7 +123,7 @@ static int64_t stat_inode(struct model *model, const struct call *call, const st
 
 static struct ext2dax_time given(const struct node *node, const struct call *call, int64_t after)
 {
-    const struct ext2dax_time time = {call->seconds + after, call->nanoseconds};
+    const struct ext2dax_time time = {.seconds = call->seconds + after, .nanoseconds = call->nanoseconds};
 
     return model_stored(node, time);
 }

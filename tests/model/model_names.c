@@ -45,7 +45,7 @@ struct creation {
 
 static void describe(const struct call *call, struct creation *creation)
 {
-    const struct ext2dax_time base = {call->seconds, call->nanoseconds};
+    const struct ext2dax_time base = {.seconds = call->seconds, .nanoseconds = call->nanoseconds};
     unsigned type = call->mode & EXT2DAX_S_IFMT;
 
     memset(creation, 0, sizeof(*creation));

@@ -29,7 +29,7 @@ struct e2d_time e2d_time_encode(struct ext2dax_time time)
 struct ext2dax_time e2d_time_decode(struct e2d_time time)
 {
     uint32_t nanoseconds = time.extra >> 2;
-    struct ext2dax_time decoded = {(int32_t)time.seconds, 0};
+    struct ext2dax_time decoded = {.seconds = (int32_t)time.seconds};
 
     decoded.seconds += (int64_t)(time.extra & EPOCH_BITS) << 32;
     decoded.nanoseconds = nanoseconds < E2D_SECOND_NANOSECONDS ? nanoseconds : 0;
@@ -38,7 +38,7 @@ struct ext2dax_time e2d_time_decode(struct e2d_time time)
 
 struct e2d_time e2d_now(struct ext2dax_mount *m)
 {
-    struct ext2dax_time now = {0, 0};
+    struct ext2dax_time now = {0};
 
     if (m->host_ops.time)
         m->host_ops.time(m->host_ctx, &now);
