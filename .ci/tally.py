@@ -3,6 +3,9 @@
 
     tally.py STAGE LOG EXPECTED_SKIPS TOTALS    appends "passed failed skipped"; ends 1 if anything failed
     tally.py --sum TOTALS                       prints "N passed, N failed, N skipped"
+
+The name of every test that failed, and the last lines that the test printed, are appended to TOTALS.failures as well, so that the
+end of a long output tells what failed.
 """
 
 import fnmatch
@@ -12,6 +15,7 @@ import subprocess
 import sys
 
 GOOD = ("OK", "EXPECTEDFAIL")
+LAST_LINES = 30
 
 
 def expected(path):
@@ -31,8 +35,13 @@ def reason(test):
     return lines[-1].strip()
 
 
+def last_lines(test):
+    said = (test.get("stdout") or "") + (test.get("stderr") or "")
+    return ["    " + line for line in said.splitlines()[-LAST_LINES:]]
+
+
 def add(stage, log, skips, totals):
-    passed, skipped, bad = 0, 0, []
+    passed, skipped, bad, details = 0, 0, [], []
     try:
         tests = [json.loads(line) for line in pathlib.Path(log).read_text().splitlines()]
     except OSError as error:
@@ -45,18 +54,22 @@ def add(stage, log, skips, totals):
             passed += 1
         elif test["result"] != "SKIP":
             bad.append("%s: %s" % (test["name"], test["result"]))
+            details += ["%s: %s" % (stage, bad[-1])] + last_lines(test)
         elif any(fnmatch.fnmatch(stage, s) and fnmatch.fnmatch(name, t) for s, t in allowed):
             skipped += 1
             print("%s: skipped, as expected: %s (%s)" % (stage, test["name"], reason(test)))
         else:
             skipped += 1
             bad.append("%s: skipped, and nothing expects it: %s" % (test["name"], reason(test)))
+            details.append("%s: %s" % (stage, bad[-1]))
     if not tests:
         bad.append("not one test ran")
     for line in bad:
         print("%s: %s" % (stage, line))
     with open(totals, "a") as out:
         out.write("%d %d %d\n" % (passed, len(bad), skipped))
+    with open(totals + ".failures", "a") as out:
+        out.writelines(line + "\n" for line in details)
     return 1 if bad else 0
 
 
