@@ -7,7 +7,7 @@
  *
  *   explore short|quick|full [BASE]…
  *
- * Under valgrind every run is short. Exits with 77 if e2fsck is missing, so no sample was taken,
+ * Under valgrind and emulation every run is short. Exits with 77 if e2fsck is missing, so no sample was taken,
  * and everything else passed.
  */
 #include <inttypes.h>
@@ -16,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../emulated.h"
 #include "../skip.h"
 #include "plan.h"
 #include "damaged_image.h"
@@ -140,7 +141,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: explore short|quick|long|full [BASE]...\n");
         return 2;
     }
-    if (getenv("EXT2DAX_UNDER_VALGRIND"))
+    if (left_out_emulated("the longer workloads") || slowed())
         length = &lengths[0];
     printf("checked: distinct images that the checker ran on (of the wreck: that were recovered); known: those it had "
            "met before\n");
