@@ -7,8 +7,8 @@
  *
  *   explore short|quick|full [BASE]…
  *
- * Under valgrind and emulation every run is short. Exits with 77 if e2fsck is missing, so no sample was taken,
- * and everything else passed.
+ * Under valgrind and emulation every run is short. Exits with 77 if e2fsck is missing, so no sample
+ * was taken, and everything else passed.
  */
 #include <inttypes.h>
 #include <stdio.h>
