@@ -136,8 +136,11 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *wanted, int set, st
     if (set & (FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
         keep_setgid(req, inode, &attributes);
     change_begin(server);
-    if (set & FUSE_SET_ATTR_SIZE)
+    if (set & FUSE_SET_ATTR_SIZE) {
+        pthread_rwlock_wrlock(read_gate(server, ino));
         error = ext2dax_truncate(inode, (uint64_t)wanted->st_size);
+        pthread_rwlock_unlock(read_gate(server, ino));
+    }
     if (!error && set & FUSE_SET_ATTR_MODE)
         error = acl_follow(inode, wanted->st_mode);
     if (!error)

@@ -5,37 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 enum { COPY_BYTES = 1 << 20 };
-
-/* The buffer of a thread for reads, which grows to the largest read. */
-static pthread_once_t buffer_once = PTHREAD_ONCE_INIT;
-static pthread_key_t buffer_key;
-struct buffer {
-    size_t size;
-    char bytes[];
-};
-
-static void buffer_make_key(void)
-{
-    pthread_key_create(&buffer_key, free);
-}
-
-static char *buffer_of_thread(size_t size)
-{
-    pthread_once(&buffer_once, buffer_make_key);
-    struct buffer *buffer = pthread_getspecific(buffer_key);
-    if (!buffer || buffer->size < size) {
-        free(buffer);
-        buffer = malloc(sizeof(*buffer) + size);
-        if (buffer)
-            buffer->size = size;
-        pthread_setspecific(buffer_key, buffer);
-    }
-    return buffer ? buffer->bytes : NULL;
-}
 
 /* Without the pages kept, the first read reaches this program and updates the access time. */
 bool open_keeps_cache(const struct server *server, const struct ext2dax_inode *inode, int flags)
@@ -68,25 +40,6 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
     (void)ino;
     (void)file;
     fuse_reply_err(req, 0);
-}
-
-void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *file)
-{
-    struct server *server;
-    struct ext2dax_inode *inode = request_inode(req, REQUEST_READ, ino, &server);
-
-    if (!inode)
-        return;
-    char *bytes = buffer_of_thread(size);
-    int64_t got = bytes ? ext2dax_read(inode, (uint64_t)offset, bytes, size) : -ENOMEM;
-    if (got < 0) {
-        request_end(req, (int)got);
-        return;
-    }
-    if (!file || !(file->flags & O_NOATIME))
-        access_note(server, inode);
-    atomic_fetch_add_explicit(&server->bytes_read, (uint_fast64_t)got, memory_order_relaxed);
-    fuse_reply_buf(req, bytes, (size_t)got);
 }
 
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t offset, struct fuse_file_info *file)
@@ -150,6 +103,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
     if (!inode)
         return;
     change_begin(server);
+    pthread_rwlock_wrlock(read_gate(server, ino));
     if (offset < 0 || length <= 0)
         error = -EINVAL;
     else if (!(mode & ~FALLOC_FL_KEEP_SIZE))
@@ -158,6 +112,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
         error = ext2dax_punch(inode, from, bytes);
     else if (!(mode & ~(FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)))
         error = zero_range(inode, from, bytes, (mode & FALLOC_FL_KEEP_SIZE) != 0);
+    pthread_rwlock_unlock(read_gate(server, ino));
     if (!error)
         setgid_drop(req, server, inode);
     change_end(server);

@@ -223,6 +223,8 @@ int main(int argc, char **argv)
     pthread_rwlockattr_init(&kind);
     pthread_rwlockattr_setkind_np(&kind, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     pthread_rwlock_init(&server.changes, &kind);
+    for (unsigned i = 0; i < READ_GATES; i++)
+        pthread_rwlock_init(&server.gates[i], &kind);
     int code = run(&server, options.foreground ? -1 : become_daemon(&options));
     free(server.image);
     free(server.mountpoint);

@@ -95,6 +95,7 @@ struct nodes {
     size_t chunk_count;
 };
 
+#define READ_GATES 64
 struct server {
     const struct options *options;
     char *image;      /* absolute path */
@@ -113,6 +114,7 @@ struct server {
      * the old ctime again, which no change may meanwhile replace.
      */
     pthread_rwlock_t changes;
+    pthread_rwlock_t gates[READ_GATES]; /* of inodes, see read.c; taken inside `changes` */
     atomic_uint_fast64_t requests[REQUESTS];
     atomic_uint_fast64_t failures;
     atomic_uint_fast64_t bytes_read;
@@ -268,6 +270,11 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags);
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+
+/* read.c. The lock that keeps the blocks of an inode in place while a read is answered. */
+pthread_rwlock_t *read_gate(struct server *server, fuse_ino_t ino);
+/* Returns a buffer of the calling thread, valid until the next call, or NULL without memory. */
+char *buffer_of_thread(size_t size);
 
 /* file_data.c. Decides whether the kernel may keep the pages cached before an open. */
 bool open_keeps_cache(const struct server *server, const struct ext2dax_inode *inode, int flags);
