@@ -57,6 +57,14 @@ class Place:
     def __init__(self):
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="ext2dax-fuse-"))
         self.mounts = []
+        # A daemon has no standard error. A sanitizer writes its report to a file here instead.
+        for name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"):
+            if name in os.environ:
+                os.environ[name] += ":log_path=%s" % (self.path / "sanitizer")
+
+    def reports(self):
+        """What sanitizers had to say of a daemon."""
+        return "".join(path.read_text() for path in sorted(self.path.glob("sanitizer.*")))
 
     def __enter__(self):
         return self
@@ -64,7 +72,10 @@ class Place:
     def __exit__(self, *_):
         for mount in reversed(self.mounts):
             run("umount", "-l", mount)
+        reports = self.reports()
         shutil.rmtree(self.path, ignore_errors=True)
+        if reports:
+            sys.exit(reports)
 
     def image(self, name, size="64M", block=4096, inode=256, extra=()):
         path = self.path / name
