@@ -430,6 +430,8 @@ int ext2dax_unmount(struct ext2dax_mount *m)
     if (e2d_load32(&m->frozen) != 0 || in_use(m))
         return -EXT2DAX_EBUSY;
     e2d_icache_drain(m);
+    /* A mount is still read-only after a remount which failed to mark the image unclean. */
+    error = e2d_failed(m);
     if (!m->read_only) {
         if (E2D_MUTANT(ORDER_CLEAN_EARLY))
             (void)e2d_super_mark(m, true);
