@@ -149,10 +149,9 @@ static int scan(struct ext2dax_mount *m, uint32_t group)
     uint32_t free, in_aligned = 0;
     int rc = check(m, group);
 
-    if (rc != 0) {
-        g->unreadable = rc == -EXT2DAX_EIO;
+    g->unreadable = rc == -EXT2DAX_EIO;
+    if (rc != 0)
         return rc;
-    }
     free = e2d_load_le16(&e2d_descriptor(m, group)->free_blocks);
     for (uint32_t i = 0; i < e2d_aligned_count(m, group); i++) {
         struct e2d_aligned_extent *aligned = e2d_aligned_at(m, group, i);
@@ -214,8 +213,8 @@ int e2d_aligned_lock_group(struct ext2dax_mount *m, uint32_t group)
     lock_group(m, group);
     if (g->bad)
         rc = -EXT2DAX_EUCLEAN;
-    else if (g->unreadable)
-        rc = -EXT2DAX_EIO;
+    else if (g->unreadable && !e2d_readable(m, e2d_block_bitmap(m, group), m->block_size))
+        rc = -EXT2DAX_EIO; /* reported when found first, and checked until poison is cleared */
     else if (!is_known(g))
         rc = scan(m, group);
     if (rc != 0)

@@ -81,7 +81,8 @@ struct e2d_aligned_extent {
  * valid when `known` is 1.
  *
  * A group with `bad` set neither allocates nor frees blocks. A group with `unreadable` set
- * allocates no blocks. A group with `inodes_bad` set neither allocates nor frees inodes.
+ * allocates no blocks until the bitmap can be read. A group with `inodes_bad` set neither allocates
+ * nor frees inodes.
  *
  * `compact` is set if all metadata of the group is a single run at the start of the group.
  * `metadata_end` is then the length of the run. Otherwise `metadata_end` covers only the superblock
