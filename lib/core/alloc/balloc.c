@@ -315,20 +315,18 @@ uint32_t e2d_bfree(struct ext2dax_mount *m, uint32_t block, uint32_t count)
 int e2d_bunshare(struct ext2dax_mount *m, uint32_t block, struct ext2dax_le32 *references)
 {
     uint32_t group = e2d_group_of(m, block), bit = block - e2d_group_first(m, group), count;
-    const uint8_t *map = e2d_block_bitmap(m, group);
-    int rc;
+    int rc = 0;
 
     e2d_write_lock(m, &m->group[group].lock);
-    rc = e2d_check(m, map, m->block_size);
     E2D_GUARDED_LOAD(references);
     count = e2d_get32(*references);
-    if (rc == 0 && (count == 0 || !e2d_bit(map, bit))) {
+    if (count == 0 || !e2d_bit(e2d_block_bitmap(m, group), bit)) {
         rc = -EXT2DAX_EUCLEAN;
-    } else if (rc == 0 && count == 1) {
+    } else if (count == 1) {
         clear_run(m, group, bit, bit + 1);
         e2d_share_forget(m, block);
         rc = 1;
-    } else if (rc == 0) {
+    } else {
         E2D_GUARDED_STORE(references);
         e2d_store32(m, references, count - 1);
     }

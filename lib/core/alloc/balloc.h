@@ -59,10 +59,11 @@ uint32_t e2d_bfree(struct ext2dax_mount *m, uint32_t block, uint32_t count);
 /*
  * Drops a reference to a block shared by several inodes. The count, `references`, is inside the
  * block. If the count was 1, marks the block free, and no inode can share the block any more. The
- * count is guarded by the lock of the block's group, which this function takes. Returns 1 if the
- * block was marked free, 0 if still shared, or a negative errno with nothing changed
+ * count is guarded by the lock of the block's group, which this function takes. The caller has
+ * checked with e2d_ballocated() that the bitmap can be read, before the change that needs the drop.
+ * Returns 1 if the block was marked free, 0 if still shared, or a negative errno with nothing
+ * changed
  *   EUCLEAN  the count is 0, or the block is marked free (not reported)
- *   EIO      the bitmap cannot be read (reported)
  */
 int e2d_bunshare(struct ext2dax_mount *m, uint32_t block, struct ext2dax_le32 *references);
 
