@@ -128,9 +128,8 @@ static int check_places(const struct e2d_renaming *r, const struct e2d_ancestry 
 }
 
 /* Checks the inode of a name, with io held. A directory must lie in the directory with the name. */
-static int check_inode(const struct e2d_renaming_side *side)
+static int check_inode(struct e2d_renaming_side *side)
 {
-    struct ext2dax_disk_dirent *dotdot;
     int error;
 
     if (!side->inode)
@@ -141,9 +140,10 @@ static int check_inode(const struct e2d_renaming_side *side)
         return e2d_dir_corrupt(side->directory, "entry", side->inode->number, "names an inode without links");
     if (!e2d_is_directory(side->inode))
         return 0;
-    error = e2d_dir_dotdot(side->inode, &dotdot);
-    if (error == 0 && e2d_get32(dotdot->inode) != side->directory->number)
-        error = e2d_dir_corrupt(side->inode, "..", e2d_get32(dotdot->inode), "is not the directory with the name");
+    error = e2d_dir_dotdot(side->inode, &side->dotdot);
+    if (error == 0 && e2d_get32(side->dotdot->inode) != side->directory->number)
+        error =
+            e2d_dir_corrupt(side->inode, "..", e2d_get32(side->dotdot->inode), "is not the directory with the name");
     return error;
 }
 

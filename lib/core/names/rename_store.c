@@ -95,15 +95,13 @@ static int over_one_of_several(struct e2d_renaming *r)
 
 /* ---- with a record ---- */
 
-/* Returns the dirent ".." of an inode of a name, or NULL if the dirent stays as it is. */
-static struct ext2dax_disk_dirent *moved_dotdot(const struct e2d_renaming *r, struct ext2dax_inode *inode)
+/*
+ * Returns the dirent ".." of the inode of a name, or NULL if the dirent stays as it is. Reads
+ * nothing that could fail, because half a rename cannot be undone.
+ */
+static struct ext2dax_disk_dirent *moved_dotdot(const struct e2d_renaming *r, const struct e2d_renaming_side *side)
 {
-    struct ext2dax_disk_dirent *dotdot;
-
-    if (r->old.directory == r->new.directory || !is_directory(inode))
-        return NULL;
-    /* Checked before, under the io of the directory. */
-    return e2d_dir_dotdot(inode, &dotdot) == 0 ? dotdot : NULL;
+    return r->old.directory == r->new.directory ? NULL : side->dotdot;
 }
 
 static void add_dir_store(struct e2d_renaming *r, struct e2d_redo *redo, struct e2d_dir_store store)
@@ -126,8 +124,8 @@ static void list_replacement(struct e2d_renaming *r, struct e2d_redo *redo, cons
 static void list_stores(struct e2d_renaming *r, struct e2d_redo *redo)
 {
     const struct e2d_dir_slot *slot = r->old.directory == r->new.directory && !r->new.inode ? &r->slot : NULL;
-    struct ext2dax_disk_dirent *old = moved_dotdot(r, r->old.inode);
-    struct ext2dax_disk_dirent *new = r->exchange ? moved_dotdot(r, r->new.inode) : NULL;
+    struct ext2dax_disk_dirent *old = moved_dotdot(r, &r->old);
+    struct ext2dax_disk_dirent *new = r->exchange ? moved_dotdot(r, &r->new) : NULL;
 
     memset(redo, 0, sizeof(*redo));
     if (r->new.inode)
@@ -181,8 +179,8 @@ static void kill_victim(struct e2d_renaming *r)
 /* Makes the stores of the list, and those of counts and times. */
 static void make_stores(struct e2d_renaming *r)
 {
-    struct ext2dax_disk_dirent *old = moved_dotdot(r, r->old.inode);
-    struct ext2dax_disk_dirent *new = r->exchange ? moved_dotdot(r, r->new.inode) : NULL;
+    struct ext2dax_disk_dirent *old = moved_dotdot(r, &r->old);
+    struct ext2dax_disk_dirent *new = r->exchange ? moved_dotdot(r, &r->new) : NULL;
 
     if (r->new.inode)
         replace(r, &r->new, r->old.inode);

@@ -11,8 +11,9 @@ struct e2d_renaming_side {
     struct ext2dax_inode *directory;
     const char *name;
     size_t length;
-    struct e2d_dirent found;     /* the dirent, if the name exists */
-    struct ext2dax_inode *inode; /* the inode of the name, with a reference, or NULL */
+    struct e2d_dirent found;            /* the dirent, if the name exists */
+    struct ext2dax_inode *inode;        /* the inode of the name, with a reference, or NULL */
+    struct ext2dax_disk_dirent *dotdot; /* the dirent ".." of the inode, checked, or NULL */
 };
 
 struct e2d_renaming {
