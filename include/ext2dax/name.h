@@ -272,8 +272,8 @@ EXT2DAX_API int ext2dax_rmdir(struct ext2dax_inode *directory, const char *name,
  * another directory gets a new "..". Stores ctime of the inode, and the times of both directories.
  *
  * On an ordered mount a crash leaves the old tree or the new tree once recovery has run, or both
- * names of a file moved to a new name. e2fsck -p without recovery completes only a rename of a file
- * to a new name or over one of several names.
+ * names of a file moved to a new name or over one of several names. e2fsck -p without recovery
+ * completes only these two renames of a file.
  *
  * Takes freeze_write shared, the rename lock, the io locks of the directories and of the inodes
  * exclusively, the io locks of ancestors shared, and range, truncate, group, fs and cache locks.
