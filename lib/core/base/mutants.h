@@ -61,7 +61,7 @@
     _(ATTRIBUTES, "store_half", "at")                                                                                  \
     _(FLAGS, "store_attributes", "&disk->flags")                                                                       \
     _(POINTERS_CLEARED, "e2d_remove_detach", "removal->run[i].slots")                                                  \
-    _(EDGE, "zero_in_block", "(unsigned char *)e2d_block(m, (uint32_t)run.physical) + (from & (m->block_size - 1))")   \
+    _(EDGE, "zero_in_block", "block + (from & (m->block_size - 1))")                                                   \
     _(INODE_BIT_SET, "take", "bitmap + bit / 8")                                                                       \
     _(FREE_INODES_TAKEN, "take", "&descriptor->free_inodes")                                                           \
     _(DIRECTORIES_TAKEN, "take", "&descriptor->used_dirs")                                                             \

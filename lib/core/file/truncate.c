@@ -46,28 +46,33 @@ static void removal_unlock(struct ext2dax_inode *inode, enum e2d_dax_for what)
 
 /*
  * Zeroes the bytes [from, to) of the file, which lie in a single block, if the block exists.
- * Returns true if the block exists. The lookup of the block was validated before.
+ * Returns true if the block exists.
  */
-static bool(zero_in_block)(struct ext2dax_inode *inode, uint64_t from, uint64_t to)
+static bool(zero_in_block)(struct ext2dax_mount *m, unsigned char *block, uint64_t from, uint64_t to)
 {
-    struct ext2dax_mount *m = inode->mount;
-    struct ext2dax_run run;
-
-    if (from >= to || e2d_map(inode, from >> m->block_shift, 1, &run) != 0 || run.physical == 0)
+    if (!block || from >= to)
         return false;
-    e2d_zero(m, (unsigned char *)e2d_block(m, (uint32_t)run.physical) + (from & (m->block_size - 1)),
-             (size_t)(to - from));
+    e2d_zero(m, block + (from & (m->block_size - 1)), (size_t)(to - from));
     return true;
 }
 
-/* Validates a remaining edge block about to be zeroed. Returns 0 or the error of the lookup. */
-static int edge_check(struct ext2dax_inode *inode, uint64_t offset)
+/*
+ * Finds the edge block about to be zeroed in part, before the first change. Stores NULL for a hole,
+ * or if `offset` is no edge. The block stays in the tree. Returns 0 or the error of the lookup.
+ */
+static int find_edge(struct ext2dax_inode *inode, uint64_t offset, unsigned char **block)
 {
+    struct ext2dax_mount *m = inode->mount;
     struct ext2dax_run run;
+    int rc;
 
-    if ((offset & (inode->mount->block_size - 1)) == 0)
+    *block = NULL;
+    if ((offset & (m->block_size - 1)) == 0)
         return 0;
-    return e2d_map(inode, offset >> inode->mount->block_shift, 1, &run);
+    rc = e2d_map(inode, offset >> m->block_shift, 1, &run);
+    if (rc == 0 && run.physical != 0)
+        *block = e2d_block(m, (uint32_t)run.physical);
+    return rc;
 }
 
 static int(free_bits)(struct e2d_removal *removal, struct e2d_time now)
@@ -90,6 +95,7 @@ int e2d_shrink(struct ext2dax_inode *inode, uint64_t size, struct e2d_time now)
     struct ext2dax_mount *m = inode->mount;
     uint64_t keep = e2d_blocks_for(m, size);
     struct e2d_removal removal;
+    unsigned char *edge;
     int rc;
 
     e2d_unmap_early(inode, size);
@@ -98,7 +104,7 @@ int e2d_shrink(struct ext2dax_inode *inode, uint64_t size, struct e2d_time now)
     if (rc == 0 && e2d_pinned(inode, keep, UINT64_MAX, false))
         rc = -EXT2DAX_EBUSY;
     if (rc == 0)
-        rc = edge_check(inode, size);
+        rc = find_edge(inode, size, &edge);
     if (rc == 0)
         rc = e2d_remove_prepare(&removal);
     if (rc != 0)
@@ -108,7 +114,7 @@ int e2d_shrink(struct ext2dax_inode *inode, uint64_t size, struct e2d_time now)
     e2d_size_early(inode, size, E2D_SIZE_BEFORE_POINTERS);
     e2d_free_early(&removal, now, E2D_CUT_TRUNCATE);
     e2d_remove_detach(&removal);
-    (void)zero_in_block(inode, size, keep << m->block_shift);
+    (void)zero_in_block(m, edge, size, keep << m->block_shift);
     rc = e2d_order(m, E2D_FENCE_REMOVE_POINTERS);
     if (rc == 0)
         rc = e2d_store_size(inode, size);
@@ -217,6 +223,7 @@ static int punch(struct ext2dax_inode *inode, uint64_t from, uint64_t to, struct
 {
     struct ext2dax_mount *m = inode->mount;
     uint64_t first = e2d_blocks_for(m, from), end = to >> m->block_shift, edge_to, page, pages;
+    unsigned char *first_edge, *last_edge;
     struct e2d_removal removal;
     bool changed;
     int rc;
@@ -226,9 +233,9 @@ static int punch(struct ext2dax_inode *inode, uint64_t from, uint64_t to, struct
     if (rc == 0 && first < end && e2d_pinned(inode, first, end, false))
         rc = -EXT2DAX_EBUSY;
     if (rc == 0)
-        rc = edge_check(inode, from);
+        rc = find_edge(inode, from, &first_edge);
     if (rc == 0)
-        rc = edge_check(inode, to);
+        rc = find_edge(inode, to, &last_edge);
     if (rc == 0)
         rc = e2d_remove_prepare(&removal);
     if (rc != 0)
@@ -238,8 +245,9 @@ static int punch(struct ext2dax_inode *inode, uint64_t from, uint64_t to, struct
     pages = first < end ? e2d_pages_for(m, end << m->block_shift) - page : 0;
     e2d_unmap(inode, page, pages, false);
     edge_to = e2d_min64(to, first << m->block_shift);
-    changed = zero_in_block(inode, from, edge_to);
-    changed = zero_in_block(inode, e2d_max64(end << m->block_shift, edge_to), to) || changed || removal.runs != 0;
+    changed = zero_in_block(m, first_edge, from, edge_to);
+    changed =
+        zero_in_block(m, last_edge, e2d_max64(end << m->block_shift, edge_to), to) || changed || removal.runs != 0;
     e2d_free_early(&removal, now, E2D_CUT_PUNCH);
     e2d_remove_detach(&removal);
     if (changed)
