@@ -25,22 +25,25 @@ static const struct {
     const char *name, *text;
     enum ext2dax_mutant_kind kind;
 } mutants[] = {
-#define CORE_ROW(name, text)  {#name, text, EXT2DAX_MUTANT_CORE},
-#define LOCK_ROW(name, text)  {#name, text, EXT2DAX_MUTANT_LOCK},
-#define RACE_ROW(name, text)  {#name, text, EXT2DAX_MUTANT_ORDER},
-#define SHAPE_ROW(name, text) {#name, text, EXT2DAX_MUTANT_GEOMETRY},
-#define CALL_ROW(name, text)  {#name, text, EXT2DAX_MUTANT_CALL},
-#define STORE_ROW(name, text) {"ORDER_" #name, text, EXT2DAX_MUTANT_CRASH},
-#define FENCE_ROW(name, text) {"FENCE_" #name, "no fence after: " text, EXT2DAX_MUTANT_CRASH},
+#define CORE_ROW(name, text)    {#name, text, EXT2DAX_MUTANT_CORE},
+#define LOCK_ROW(name, text)    {#name, text, EXT2DAX_MUTANT_LOCK},
+#define RACE_ROW(name, text)    {#name, text, EXT2DAX_MUTANT_ORDER},
+#define SHAPE_ROW(name, text)   {#name, text, EXT2DAX_MUTANT_GEOMETRY},
+#define CALL_ROW(name, text)    {#name, text, EXT2DAX_MUTANT_CALL},
+#define FAILURE_ROW(name, text) {#name, text, EXT2DAX_MUTANT_FAILURE},
+#define STORE_ROW(name, text)   {"ORDER_" #name, text, EXT2DAX_MUTANT_CRASH},
+#define FENCE_ROW(name, text)   {"FENCE_" #name, "no fence after: " text, EXT2DAX_MUTANT_CRASH},
 #define WRITE_BACK_ROW(name, function, what)                                                                           \
     {"WRITE_BACK_" #name, "not written back: " what " in " function "()", EXT2DAX_MUTANT_CRASH},
     E2D_MUTANTS(CORE_ROW) E2D_LOCK_MUTANTS(LOCK_ROW) E2D_RACE_MUTANTS(RACE_ROW) E2D_GEOMETRY_MUTANTS(SHAPE_ROW)
-        E2D_CALL_MUTANTS(CALL_ROW) E2D_WRONG_ORDERS(STORE_ROW) E2D_FENCES(FENCE_ROW) E2D_WRITE_BACKS(WRITE_BACK_ROW)
+        E2D_CALL_MUTANTS(CALL_ROW) E2D_FAILURE_MUTANTS(FAILURE_ROW) E2D_WRONG_ORDERS(STORE_ROW) E2D_FENCES(FENCE_ROW)
+            E2D_WRITE_BACKS(WRITE_BACK_ROW)
 #undef CORE_ROW
 #undef LOCK_ROW
 #undef RACE_ROW
 #undef SHAPE_ROW
 #undef CALL_ROW
+#undef FAILURE_ROW
 #undef STORE_ROW
 #undef FENCE_ROW
 #undef WRITE_BACK_ROW

@@ -40,7 +40,7 @@ def table(text, name):
 
 def mutants(lists):
     names = {"ORDER_" + name for name in re.findall(r"_\((\w+), ", table(lists, "E2D_WRONG_ORDERS"))}
-    for part in ("E2D_MUTANTS", "E2D_CALL_MUTANTS"):
+    for part in ("E2D_MUTANTS", "E2D_CALL_MUTANTS", "E2D_FAILURE_MUTANTS"):
         names |= set(re.findall(r"_\((\w+), ", table(lists, part)))
     return names
 

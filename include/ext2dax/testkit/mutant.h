@@ -28,7 +28,8 @@ enum ext2dax_mutant_kind {
     EXT2DAX_MUTANT_ORDER,    /* a race detector, and no schedule. The order of memory accesses. */
     EXT2DAX_MUTANT_CRASH,    /* a crash only. The order in which stores become durable. */
     EXT2DAX_MUTANT_GEOMETRY, /* a single thread on images of some geometry. Block arithmetic. */
-    EXT2DAX_MUTANT_CALL      /* the return value of a single call. The right to call at all. */
+    EXT2DAX_MUTANT_CALL,     /* the return value of a single call. The right to call at all. */
+    EXT2DAX_MUTANT_FAILURE   /* a callback that fails. The undoing of a part of a call. */
 };
 /* Returns the kind of a mutant. Returns CORE for an invalid number. */
 enum ext2dax_mutant_kind ext2dax_mutant_kind(int number);

@@ -151,7 +151,7 @@ int e2d_ifreeable(struct ext2dax_mount *m, uint32_t number)
     return error;
 }
 
-void e2d_ifree(struct ext2dax_mount *m, uint32_t number, bool directory)
+void(e2d_ifree)(struct ext2dax_mount *m, uint32_t number, bool directory)
 {
     uint32_t group = e2d_divide(number - 1, m->inodes_per_group, m->inode_reciprocal);
     uint32_t bit = number - 1 - group * m->inodes_per_group;

@@ -169,6 +169,15 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
     _(INDEX_ENDS_EARLY, "a lookup by the index does not go on to the next leaf of the same hash")                      \
     _(HOLE_ENDS_TABLE, "recovery takes the first hole of an inode table for its end")
 
+/* Mutants of the paths taken after a callback failed. tests/hostile fails every callback. */
+#define E2D_FAILURE_MUTANTS(_)                                                                                         \
+    _(LOCKS_KEPT, "an inode without all its locks keeps the others")                                                   \
+    _(INODE_KEPT, "an inode that cannot be made keeps its memory")                                                     \
+    _(RESERVE_KEPT, "an xattr block that is not found stays counted as used")                                          \
+    _(NEW_INODE_KEPT, "a new inode that could not be made stays marked used")                                          \
+    _(NEW_BLOCK_KEPT, "the block of such an inode stays marked used")                                                  \
+    _(FAILURE_IGNORED, "calls modify the image after a failed store")
+
 /* The parts of the enum, in the order of the table in lib/testkit/instrument.c. */
 #define E2D_MUTANT_ENUM(name, text)               E2D_MUTANT_##name,
 #define E2D_ORDER_ENUM(name, text)                E2D_MUTANT_ORDER_##name,
@@ -178,8 +187,9 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
 enum e2d_mutant {
     E2D_MUTANT_NONE,
     E2D_MUTANTS(E2D_MUTANT_ENUM) E2D_LOCK_MUTANTS(E2D_MUTANT_ENUM) E2D_RACE_MUTANTS(E2D_MUTANT_ENUM)
-        E2D_GEOMETRY_MUTANTS(E2D_MUTANT_ENUM) E2D_CALL_MUTANTS(E2D_MUTANT_ENUM) E2D_WRONG_ORDERS(E2D_ORDER_ENUM)
-            E2D_FENCES(E2D_FENCE_ENUM) E2D_WRITE_BACKS(E2D_WRITE_BACK_ENUM) E2D_MUTANT_COUNT,
+        E2D_GEOMETRY_MUTANTS(E2D_MUTANT_ENUM) E2D_CALL_MUTANTS(E2D_MUTANT_ENUM) E2D_FAILURE_MUTANTS(E2D_MUTANT_ENUM)
+            E2D_WRONG_ORDERS(E2D_ORDER_ENUM) E2D_FENCES(E2D_FENCE_ENUM) E2D_WRITE_BACKS(E2D_WRITE_BACK_ENUM)
+                E2D_MUTANT_COUNT,
     E2D_MUTANT_WRITE_BACKS = E2D_MUTANT_COUNT - E2D_WRITE_BACK_COUNT,
     E2D_MUTANT_FENCES = E2D_MUTANT_WRITE_BACKS - E2D_FENCE_COUNT
 };

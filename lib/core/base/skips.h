@@ -62,11 +62,18 @@
 #define e2d_inode_nameless(...)                                                                                        \
     E2D_SKIPPABLE("e2d_inode_nameless(" #__VA_ARGS__ ")", (void)0, e2d_inode_nameless(__VA_ARGS__))
 
+#define e2d_lock_destroy(...)                                                                                          \
+    E2D_SKIPPABLE("e2d_lock_destroy(" #__VA_ARGS__ ")", (void)0, e2d_lock_destroy(__VA_ARGS__))
+#define e2d_ifree(...)   E2D_SKIPPABLE("e2d_ifree(" #__VA_ARGS__ ")", (void)0, e2d_ifree(__VA_ARGS__))
+#define e2d_release(...) E2D_SKIPPABLE("e2d_release(" #__VA_ARGS__ ")", (void)0, e2d_release(__VA_ARGS__))
+#define e2d_super_give_blocks(...)                                                                                     \
+    E2D_SKIPPABLE("e2d_super_give_blocks(" #__VA_ARGS__ ")", (void)0, e2d_super_give_blocks(__VA_ARGS__))
 #define e2d_share_forget(...)                                                                                          \
     E2D_SKIPPABLE("e2d_share_forget(" #__VA_ARGS__ ")", (void)0, e2d_share_forget(__VA_ARGS__))
 
 /* ---- calls which return 0 if skipped ---- */
 
+#define e2d_failed(...)       E2D_SKIPPABLE("e2d_failed(" #__VA_ARGS__ ")", 0, e2d_failed(__VA_ARGS__))
 #define e2d_map(...)          E2D_SKIPPABLE("e2d_map(" #__VA_ARGS__ ")", 0, e2d_map(__VA_ARGS__))
 #define e2d_map_short(...)    E2D_SKIPPABLE("e2d_map_short(" #__VA_ARGS__ ")", 0, e2d_map_short(__VA_ARGS__))
 #define e2d_map_past_end(...) E2D_SKIPPABLE("e2d_map_past_end(" #__VA_ARGS__ ")", 0, e2d_map_past_end(__VA_ARGS__))

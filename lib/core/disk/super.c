@@ -423,7 +423,7 @@ int e2d_super_take_blocks(struct ext2dax_mount *m, uint32_t count)
     return enough ? 0 : -EXT2DAX_ENOSPC;
 }
 
-void e2d_super_give_blocks(struct ext2dax_mount *m, uint32_t count)
+void(e2d_super_give_blocks)(struct ext2dax_mount *m, uint32_t count)
 {
     struct ext2dax_le32 *at = &m->super->free_blocks;
     uint32_t available;
