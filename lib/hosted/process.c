@@ -158,7 +158,8 @@ int ext2dax_process_close(struct ext2dax_process *process)
 {
     const struct ext2dax_lock_ops *ops = process->locks.ops;
     size_t mappings;
-    int cancel;
+    /* Before the locks, because the assertion reads a file, which is a cancellation point. */
+    int cancel = e2dh_cancel_not(), error = 0;
 
     e2dh_space_lock(process);
     mappings = process->mapping_count;
@@ -168,9 +169,10 @@ int ext2dax_process_close(struct ext2dax_process *process)
         e2dh_table_unlock(process);
     }
     e2dh_space_unlock(process);
-    if (mappings)
-        return -EXT2DAX_EBUSY;
-    cancel = e2dh_cancel_not();
+    if (mappings) {
+        error = -EXT2DAX_EBUSY;
+        goto out;
+    }
     e2dh_signal_remove(process);
     if (process->backend->asks)
         e2dh_accesses_end(process);
@@ -183,8 +185,9 @@ int ext2dax_process_close(struct ext2dax_process *process)
     free(process->mappings);
     free(process->collapse_done);
     free(process);
+out:
     e2dh_cancel_again(cancel);
-    return 0;
+    return error;
 }
 
 static unsigned log2_of(uint32_t power)

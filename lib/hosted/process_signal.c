@@ -130,7 +130,7 @@ static bool is_stack_too_small(const ucontext_t *context)
     if (context->uc_stack.ss_flags & SS_DISABLE || left >= context->uc_stack.ss_size || left >= STACK_TO_SERVE)
         return false;
     if (!atomic_exchange(&complained, true)) {
-        ignored = write(STDERR_FILENO, complaint, sizeof(complaint) - 1);
+        ignored = e2dh_write(STDERR_FILENO, complaint, sizeof(complaint) - 1);
         (void)ignored;
     }
     return true;

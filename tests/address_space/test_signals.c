@@ -871,7 +871,7 @@ static void take_sigbus(int number)
 }
 
 /* The stack fits the kernel's frame and a refusal of the access, but not its resolution. */
-static void access_on_a_small_stack(void)
+static void access_on_a_small_stack_of(bool cancelled)
 {
     char *at;
 
@@ -879,7 +879,46 @@ static void access_on_a_small_stack(void)
     at = map_file(&m, make_file(&m, "f", PAGE), 0, PAGE, EXT2DAX_MAP_WRITE);
     signal(SIGBUS, take_sigbus);
     set_alternate_stack(size_of_frame() + (ext2dax_process_alternate_stack() - size_of_frame()) / 2);
+    if (cancelled)
+        pthread_cancel(pthread_self());
     poke(at, 1);
+}
+
+static void access_on_a_small_stack(void)
+{
+    access_on_a_small_stack_of(false);
+}
+
+/* The complaint on stderr is no cancellation point. */
+static void access_on_a_small_stack_when_cancelled(void)
+{
+    access_on_a_small_stack_of(true);
+}
+
+static void jump_out(int number)
+{
+    (void)number;
+    siglongjmp(leave, 1);
+}
+
+/* The complaint on stderr, a pipe without a reader, does not end the program. */
+static void access_on_a_small_stack_unheard(void)
+{
+    struct sigaction action = {.sa_handler = jump_out};
+    int ends[2];
+    char *at;
+
+    mounted_open(&m, NULL);
+    at = map_file(&m, make_file(&m, "f", PAGE), 0, PAGE, EXT2DAX_MAP_WRITE);
+    sigaction(SIGBUS, &action, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    if (pipe(ends) != 0 || dup2(ends[1], STDERR_FILENO) < 0)
+        child_exit(8);
+    close(ends[0]);
+    set_alternate_stack(size_of_frame() + (ext2dax_process_alternate_stack() - size_of_frame()) / 2);
+    if (sigsetjmp(leave, 1) == 0)
+        poke(at, 1);
+    child_exit(9);
 }
 
 static void access_on_a_stack_of_that_size(void)
@@ -923,8 +962,11 @@ START_TEST(an_alternate_stack_has_to_be_large_enough)
 {
     ck_assert_int_eq(in_child(open_on_a_small_stack), 1000 + EXT2DAX_EINVAL);
     ck_assert_int_eq(in_child(access_on_a_stack_of_that_size), 1005);
-    if (!by_userfaultfd())
+    if (!by_userfaultfd()) {
         ck_assert_int_eq(in_child(access_on_a_small_stack), 1003);
+        ck_assert_int_eq(in_child(access_on_a_small_stack_when_cancelled), 1003);
+        ck_assert_int_eq(in_child(access_on_a_small_stack_unheard), 1009);
+    }
 }
 END_TEST
 
