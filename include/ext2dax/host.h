@@ -63,7 +63,8 @@ struct ext2dax_host_ops {
     void (*panic)(void *ctx, const char *file, int line, const char *what);
 
     /*
-     * Copy between the image and the buffer of a caller, for read and write. Either side may fault.
+     * Copy between the image and the buffer of a caller, for read and write, for the target of a
+     * symbolic link, and for names and values of attributes. Either side may fault.
      * Return the number of bytes copied, fewer than `bytes` where the side of the caller is not
      * accessible. Called with at most freeze_write and the io lock held.
      *

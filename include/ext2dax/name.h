@@ -2,10 +2,11 @@
 /*
  * Names, the calls for lookup, listing, creation, links, removal and renames.
  *
- * A name is 1 to 255 bytes without '/' and NUL. Every call takes the io lock of the directory, so
- * none may be called under the address-space lock or with a lock of the core held. Every call may
- * block. Modifying calls also hold freeze_write shared and so wait while the filesystem is frozen.
- * No call checks the permission of the caller. Immutable and append-only inodes are respected.
+ * A name is 1 to 255 bytes without '/' and NUL. The memory of names, paths and targets given to a
+ * call stays accessible during the call. Every call takes the io lock of the directory, so none may
+ * be called under the address-space lock or with a lock of the core held. Every call may block.
+ * Modifying calls also hold freeze_write shared and so wait while the filesystem is frozen. No call
+ * checks the permission of the caller. Immutable and append-only inodes are respected.
  *
  * On an ordered mount a created or removed name is durable when the call returns, with the inode
  * and the link count. No fsync of file or directory is needed. On an unordered mount names become
@@ -68,10 +69,11 @@ EXT2DAX_API int ext2dax_lookup_path(struct ext2dax_mount *mount, const char *pat
 
 /*
  * Copies the target of a symbolic link to `buffer`, not terminated, at most `size` bytes. Returns
- * the length of the whole target, which may be more than `size`, or a negative errno. The copy is a
- * plain memcpy, not copy_out of the host. Takes the io lock of the link shared.
+ * the length of the whole target, which may be more than `size`, or a negative errno. Takes the io
+ * lock of the link shared.
  *
  *   EINVAL    not a symbolic link
+ *   EFAULT    the buffer is not accessible
  *   EUCLEAN   an impossible length, an impossible pointer, or a hole in place of the target
  *   EIO       the target holds poison
  */

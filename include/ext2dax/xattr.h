@@ -9,6 +9,9 @@
  * names have the form which Linux passes to getxattr and setxattr, and are converted to and from
  * the shorter form on the medium.
  *
+ * Buffers and values may be mappings, also mappings that cannot be accessed. The memory of a name
+ * stays accessible during the call.
+ *
  * No call checks the permission of the caller. Every call takes the io lock of the inode, so none
  * may be called under the address-space lock or with a lock of the core held. Every call may block.
  * Calls that modify also hold freeze_write shared and so wait while the filesystem is frozen. On an
@@ -41,6 +44,7 @@ extern "C" {
  *   EOPNOTSUPP   an unknown prefix, or an attribute of the inode has a value in an inode of its own
  *   ENODATA      no such attribute
  *   ERANGE       `size` is not 0 and smaller than the value. Nothing is copied
+ *   EFAULT       the buffer is not accessible
  *   EUCLEAN      the attributes of the inode are corrupt
  *   EIO          the attributes hold poison
  */
@@ -54,6 +58,7 @@ EXT2DAX_API int64_t ext2dax_getxattr(struct ext2dax_inode *inode, const char *na
  * the io lock shared.
  *
  *   ERANGE       `size` is not 0 and smaller than all names
+ *   EFAULT       the buffer is not accessible
  *   EOPNOTSUPP   an attribute has a value in an inode of its own
  *   EUCLEAN      the attributes of the inode are corrupt
  *   EIO          the attributes hold poison
@@ -79,6 +84,7 @@ EXT2DAX_API int64_t ext2dax_listxattr(struct ext2dax_inode *inode, char *buffer,
  *   EFBIG        i_blocks would overflow
  *   EROFS        mounted read-only
  *   EPERM        the inode is immutable or append-only
+ *   EFAULT       the value is not accessible
  *   ENOMEM       the host has no memory
  *   EUCLEAN      the attributes of the inode or a bitmap are corrupt
  *   EIO          a write-back or fence failed, now or earlier on this mount, or metadata holds

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tests a mapping as the buffer of a read or write, where the mapping cannot be accessed. The call
- * returns short or fails with EFAULT.
+ * Tests a mapping as the buffer of a call, where the mapping cannot be accessed. A read or write
+ * returns short or fails with EFAULT, a call on attributes or a symbolic link fails with EFAULT.
  */
 #include <check.h>
 #include <signal.h>
@@ -166,6 +166,78 @@ START_TEST(no_buffer_at_all)
 }
 END_TEST
 
+/* An access ACL of owner, group and others, as Linux passes it to setxattr. */
+static const unsigned char acl[] = {2, 0, 0,   0,   1,   0,   6,    0, 255, 255, 255, 255, 4,   0,
+                                    4, 0, 255, 255, 255, 255, 0x20, 0, 4,   0,   255, 255, 255, 255};
+#define ACL_NAME "system.posix_acl_access", 23
+#define WHOLE    100 /* bytes of an accessible buffer */
+
+/* Tries every call that copies a name, a value or a target to the caller. */
+static void ask_all(struct ext2dax_inode *link, char *buffer, size_t size, bool accessible)
+{
+    int64_t bad = -EXT2DAX_EFAULT;
+
+    ck_assert_int_eq(ext2dax_getxattr(other, "user.name", 9, buffer, size), accessible ? 5 : bad);
+    ck_assert_int_eq(ext2dax_getxattr(other, ACL_NAME, buffer, size), accessible ? (int)sizeof(acl) : bad);
+    ck_assert_int_eq(ext2dax_listxattr(other, buffer, size), accessible ? 10 + 24 : bad);
+    ck_assert_int_eq(ext2dax_readlink(link, buffer, size), accessible ? 6 : bad);
+}
+
+START_TEST(attributes_and_links)
+{
+    static const char *const names[] = {"user.name", "user.more"};
+    struct ext2dax_inode *link, *hog;
+    char *page, *beyond, value[WHOLE];
+    uint64_t size = 0;
+
+    open_files(_i != 0);
+    page = window + PAGE;
+    beyond = window + 2 * PAGE;
+    ck_assert_int_eq(ext2dax_symlink(m.root, "link", 4, "target", 6, 0, 0, &link), 0);
+    memcpy(page, "value", 5);
+    ck_assert_int_eq(ext2dax_setxattr(other, "user.name", 9, page, 5, 0), 0);
+    memcpy(page, acl, sizeof(acl));
+    ck_assert_int_eq(ext2dax_setxattr(other, ACL_NAME, page, sizeof(acl), 0), 0);
+    ask_all(link, page, WHOLE, true);
+    /* The last byte of every answer but one is the first byte past the end. */
+    ask_all(link, beyond, WHOLE, false);
+    ck_assert_int_eq(ext2dax_getxattr(other, "user.name", 9, beyond - 4, WHOLE), -EXT2DAX_EFAULT);
+    ck_assert_int_eq(ext2dax_getxattr(other, ACL_NAME, beyond - sizeof(acl) + 1, WHOLE), -EXT2DAX_EFAULT);
+    ck_assert_int_eq(ext2dax_listxattr(other, beyond - 33, WHOLE), -EXT2DAX_EFAULT);
+    ck_assert_int_eq(ext2dax_readlink(link, beyond - 5, WHOLE), -EXT2DAX_EFAULT);
+    ck_assert_int_eq(ext2dax_readlink(link, beyond - 5, 5), 6);
+    /* Of a value nothing is stored, in a file or out of the very file. */
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_int_eq(ext2dax_setxattr(other, names[i], 9, beyond - 3, 5, 0), -EXT2DAX_EFAULT);
+        ck_assert_int_eq(ext2dax_setxattr(short_file, names[i], 9, beyond, 5, 0), -EXT2DAX_EFAULT);
+        ck_assert_int_eq(ext2dax_setxattr(other, names[i], 9, NULL, 5, 0), -EXT2DAX_EFAULT);
+    }
+    ck_assert_int_eq(ext2dax_setxattr(other, ACL_NAME, beyond - 8, sizeof(acl), 0), -EXT2DAX_EFAULT);
+    ck_assert_int_eq(ext2dax_getxattr(other, "user.name", 9, value, WHOLE), 5);
+    ck_assert_mem_eq(value, "value", 5);
+    ck_assert_int_eq(ext2dax_getxattr(other, ACL_NAME, value, WHOLE), sizeof(acl));
+    ck_assert_mem_eq(value, acl, sizeof(acl));
+    ck_assert_int_eq(ext2dax_listxattr(other, NULL, 0), 10 + 24);
+    ck_assert_int_eq(ext2dax_listxattr(short_file, NULL, 0), 0);
+    /* Without space a hole cannot be stored to. */
+    hog = make_file(&m, "hog", 0);
+    ck_assert_int_eq(ext2dax_truncate(short_file, PAGES * PAGE), 0);
+    while (ext2dax_allocate(hog, size, 64 * PAGE, false) == 0)
+        size += 64 * PAGE;
+    while (ext2dax_allocate(hog, size, PAGE, false) == 0)
+        size += PAGE;
+    ask_all(link, beyond, WHOLE, false);
+    /* No lock is still held. */
+    ck_assert_int_eq(ext2dax_truncate(hog, 0), 0);
+    ask_all(link, beyond, WHOLE, true);
+    ck_assert_int_eq(ext2dax_removexattr(other, ACL_NAME), 0);
+    ck_assert_int_eq(ext2dax_setxattr(link, "trusted.name", 12, "x", 1, 0), 0);
+    ext2dax_inode_put(hog);
+    ext2dax_inode_put(link);
+    close_files();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite;
@@ -181,5 +253,6 @@ int main(void)
     tcase_add_loop_test(tcase, a_read_past_the_end_is_short, 0, 2);
     tcase_add_loop_test(tcase, a_read_into_what_cannot_be_stored_to_is_short, 0, 2);
     tcase_add_loop_test(tcase, no_buffer_at_all, 0, 2);
+    tcase_add_loop_test(tcase, attributes_and_links, 0, 2);
     return run_suite(suite);
 }

@@ -4,11 +4,12 @@
  * from a bad caller's buffer.
  *
  * ext2dax_read() and ext2dax_write() return a short count or EFAULT where the caller's buffer
- * cannot be accessed. Such a buffer is not mapped, lies past the end of a mapped file, or belongs
- * to a mapping of hosted/process.h without space. To recover, a host installs handlers of SIGSEGV
- * and SIGBUS. The first ext2dax_host_default() installs the handlers for good, ext2dax_host_open()
- * until ext2dax_host_close(). Every other fault is passed to the handler installed before, called
- * as by the kernel, or ends the program as without these handlers. Requirements for the program are
+ * cannot be accessed. ext2dax_readlink() and the calls of xattr.h return EFAULT. Such a buffer is
+ * not mapped, lies past the end of a mapped file, or belongs to a mapping of hosted/process.h
+ * without space. To recover, a host installs handlers of SIGSEGV and SIGBUS. The first
+ * ext2dax_host_default() installs the handlers for good, ext2dax_host_open() until
+ * ext2dax_host_close(). Every other fault is passed to the handler installed before, called as by
+ * the kernel, or ends the program as without these handlers. Requirements for the program are
  * - A handler of SIGSEGV or SIGBUS installed later by the program must call the handler before (the
  *   old action returned by sigaction()) for faults not its own. Without this call a bad buffer is a
  *   fault of the program again. A later handler of SIGBUS alone without the call still allows

@@ -20,6 +20,7 @@
  */
 #include "ext2dax/file.h"
 
+#include "base/caller.h"
 #include "file/alias.h"
 #include "tree/lookup.h"
 #include "file/block_plan.h"
@@ -44,19 +45,13 @@ static const unsigned char zeroes[E2D_FOR_SPEED ? 2048 : 256];
 static size_t copy_out(struct ext2dax_mount *m, void *to, const void *from, size_t bytes)
 {
     E2D_DATA(E2D_YIELD_LOAD, from, bytes);
-    if (m->host_ops.copy_out)
-        return m->host_ops.copy_out(m->host_ctx, to, from, bytes);
-    memcpy(to, from, bytes);
-    return bytes;
+    return e2d_to_caller(m, to, from, bytes);
 }
 
 static size_t copy_in(struct ext2dax_mount *m, void *to, const void *from, size_t bytes)
 {
     E2D_DATA(E2D_YIELD_STORE, to, bytes);
-    if (m->host_ops.copy_in)
-        return m->host_ops.copy_in(m->host_ctx, to, from, bytes);
-    memcpy(to, from, bytes);
-    return bytes;
+    return e2d_from_caller(m, to, from, bytes);
 }
 
 static size_t zero_out(struct ext2dax_mount *m, unsigned char *to, size_t bytes)

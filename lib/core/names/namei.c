@@ -8,6 +8,7 @@
  */
 #include "ext2dax/name.h"
 
+#include "base/caller.h"
 #include "base/internal.h"
 #include "disk/inode.h"
 #include "base/lock.h"
@@ -63,8 +64,11 @@ int64_t ext2dax_readlink(struct ext2dax_inode *inode, char *buffer, size_t size)
         return -EXT2DAX_EINVAL;
     e2d_read_lock(inode->mount, &inode->io);
     error = target(inode, &at, &length);
-    if (error == 0 && size != 0)
-        memcpy(buffer, at, length < size ? length : size);
+    if (error == 0 && size != 0) {
+        size = length < size ? length : size;
+        if (e2d_to_caller(inode->mount, buffer, at, size) != size)
+            error = -EXT2DAX_EFAULT;
+    }
     e2d_read_unlock(inode->mount, &inode->io);
     return error != 0 ? error : (int64_t)length;
 }

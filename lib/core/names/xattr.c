@@ -12,6 +12,7 @@
 #include "ext2dax/xattr.h"
 
 #include "alloc/shared.h"
+#include "base/caller.h"
 #include "base/internal.h"
 #include "base/lock.h"
 #include "disk/inode.h"
@@ -20,8 +21,7 @@
 #include "names/xattr.h"
 #include "base/skips.h"
 
-#define NAME_MOST  255u   /* bytes after the prefix */
-#define VALUE_MOST 65536u /* bytes. More than any block holds, so a longer value is only cut */
+#define NAME_MOST 255u /* bytes after the prefix */
 
 struct prefix {
     uint8_t index, length;
@@ -91,7 +91,7 @@ static int64_t copy_value(struct ext2dax_inode *inode, const struct e2d_xattr_ar
 {
     const unsigned char *from = area->base + e2d_get16(entry->value_offset);
     uint32_t length = e2d_get32(entry->value_size);
-    int64_t whole = is_acl(name) ? e2d_acl_from_disk(from, length, NULL) : (int64_t)length;
+    int64_t whole = is_acl(name) ? e2d_acl_from_disk(inode->mount, from, length, NULL) : (int64_t)length;
 
     if (whole < 0)
         return e2d_corrupt(inode->mount, "inode", inode->number, "ACL", length, "is no ACL of version 1");
@@ -100,9 +100,9 @@ static int64_t copy_value(struct ext2dax_inode *inode, const struct e2d_xattr_ar
     if ((uint64_t)whole > size)
         return -EXT2DAX_ERANGE;
     if (is_acl(name))
-        return e2d_acl_from_disk(from, length, buffer);
-    if (length != 0)
-        memcpy(buffer, from, length);
+        return e2d_acl_from_disk(inode->mount, from, length, buffer);
+    if (length != 0 && e2d_to_caller(inode->mount, buffer, from, length) != length)
+        return -EXT2DAX_EFAULT;
     return whole;
 }
 
@@ -142,12 +142,27 @@ static const struct prefix *prefix_of(const struct e2d_xattr_entry *entry)
     return NULL;
 }
 
+/* A list of names in the buffer of a caller. */
+struct list {
+    struct ext2dax_mount *m;
+    char *buffer;
+    size_t size;   /* bytes of the buffer to be used */
+    size_t length; /* bytes of all names so far */
+    bool faulted;  /* the buffer is not accessible */
+};
+
+static void put(struct list *list, const void *from, size_t bytes)
+{
+    if (e2d_to_caller(list->m, list->buffer + list->length, from, bytes) != bytes)
+        list->faulted = true;
+    list->length += bytes;
+}
+
 /*
  * Adds the names of an area to the list, except names in `hiding`. Copies only names which end
- * within `size`. Returns the length with the names.
+ * within the size.
  */
-static size_t list_area(const struct e2d_xattr_area *area, const struct e2d_xattr_area *hiding, char *buffer,
-                        size_t size, size_t length)
+static void list_area(struct list *list, const struct e2d_xattr_area *area, const struct e2d_xattr_area *hiding)
 {
     const struct e2d_xattr_entry *entry;
 
@@ -161,38 +176,40 @@ static size_t list_area(const struct e2d_xattr_area *area, const struct e2d_xatt
         name = (struct e2d_xattr_name){e2d_xattr_name(entry), entry->name_length, entry->index};
         if (!prefix || (hiding && e2d_xattr_find(hiding, &name)))
             continue;
-        ends = length + prefix->length + name.length + 1;
-        if (ends <= size) {
-            memcpy(buffer + length, prefix->text, prefix->length);
-            memcpy(buffer + length + prefix->length, name.name, name.length);
-            buffer[ends - 1] = '\0';
+        ends = list->length + prefix->length + name.length + 1;
+        if (ends <= list->size) {
+            put(list, prefix->text, prefix->length);
+            put(list, name.name, name.length);
+            put(list, "", 1);
         }
-        length = ends;
+        list->length = ends;
     }
-    return length;
 }
 
 int64_t ext2dax_listxattr(struct ext2dax_inode *inode, char *buffer, size_t size)
 {
     struct ext2dax_mount *m = inode->mount;
+    struct list list = {m, buffer, 0, 0, false};
     struct e2d_xattrs x;
-    size_t length = 0, room = 0;
     int64_t answer;
 
     e2d_read_lock(m, &inode->io);
     answer = open_both(inode, &x);
     /* The first turn measures, the second turn copies into a buffer which is large enough. */
     for (unsigned turn = 0; turn < 2 && answer == 0; turn++) {
-        length = list_area(&x.in_inode, NULL, buffer, room, 0);
-        length = list_area(&x.in_block, &x.in_inode, buffer, room, length);
-        room = size;
+        list.length = 0;
+        list_area(&list, &x.in_inode, NULL);
+        list_area(&list, &x.in_block, &x.in_inode);
+        list.size = size;
         if (size == 0)
             break;
-        if (length > size)
+        if (list.length > size)
             answer = -EXT2DAX_ERANGE;
+        else if (list.faulted)
+            answer = -EXT2DAX_EFAULT;
     }
     e2d_read_unlock(m, &inode->io);
-    return answer != 0 ? answer : (int64_t)length;
+    return answer != 0 ? answer : (int64_t)list.length;
 }
 
 /* ---- changing ---- */
@@ -351,22 +368,29 @@ static int set_value(struct change *c, unsigned flags)
     return rc;
 }
 
-static int set_acl(struct change *c, const void *value, size_t size, unsigned flags)
+/*
+ * Sets a copy of the value. The memory of the caller is read once and under no lock, because the
+ * memory may be a mapping which cannot be accessed, or which another thread is changing.
+ */
+static int set_copy(struct change *c, const void *value, size_t size, unsigned flags)
 {
     struct ext2dax_mount *m = c->inode->mount;
-    int64_t length = e2d_acl_to_disk(value, size, NULL);
-    void *acl;
+    void *copy = e2d_alloc(m, size);
+    int64_t length = (int64_t)size;
     int rc;
 
-    if (length < 0)
-        return (int)length;
-    acl = e2d_alloc(m, (size_t)length);
-    if (!acl)
+    if (!copy)
         return -EXT2DAX_ENOMEM;
-    (void)e2d_acl_to_disk(value, size, acl);
-    c->value = (struct e2d_xattr_value){acl, (uint32_t)e2d_min64((uint64_t)length, VALUE_MOST)};
-    rc = set_value(c, flags);
-    e2d_release(m, acl, (size_t)length);
+    if (e2d_from_caller(m, copy, value, size) != size)
+        length = -EXT2DAX_EFAULT;
+    else if (is_acl(&c->name))
+        length = e2d_acl_to_disk(copy, size);
+    rc = (int)length;
+    if (length >= 0) {
+        c->value = (struct e2d_xattr_value){copy, (uint32_t)e2d_min64((uint64_t)length, m->block_size)};
+        rc = set_value(c, flags);
+    }
+    e2d_release(m, copy, size);
     return rc;
 }
 
@@ -380,10 +404,16 @@ int ext2dax_setxattr(struct ext2dax_inode *inode, const char *name, size_t name_
         rc = -EXT2DAX_EINVAL;
     if (rc != 0)
         return rc;
-    if (is_acl(&c.name))
-        return set_acl(&c, value, size, flags);
-    c.value = (struct e2d_xattr_value){size != 0 ? value : "", (uint32_t)e2d_min64(size, VALUE_MOST)};
-    return set_value(&c, flags);
+    if (size == 0 && is_acl(&c.name))
+        return -EXT2DAX_EINVAL;
+    if (size == 0) {
+        c.value = (struct e2d_xattr_value){"", 0};
+        return set_value(&c, flags);
+    }
+    /* A value as long as a block fits nowhere, so a longer value is only cut. */
+    if (!is_acl(&c.name))
+        size = (size_t)e2d_min64(size, inode->mount->block_size);
+    return set_copy(&c, value, size, flags);
 }
 
 int ext2dax_removexattr(struct ext2dax_inode *inode, const char *name, size_t name_length)

@@ -169,14 +169,15 @@ int e2d_xattr_block_set(struct ext2dax_inode *inode, const void *content, struct
 /* ---- xattr_acl.c: the two forms of an ACL ---- */
 
 /*
- * Converts an ACL from the form of setxattr to the form of the image, which is never longer. `to`
- * may be NULL. Returns the length in the image in bytes, or -EINVAL.
+ * Converts an ACL in place from the form of setxattr to the form of the image, which is never
+ * longer. Returns the length in the image in bytes, or -EINVAL.
  */
-int64_t e2d_acl_to_disk(const void *from, size_t size, void *to);
+int64_t e2d_acl_to_disk(void *at, size_t size);
 /*
- * Converts an ACL from the form of the image to the form of getxattr. `to` may be NULL. Returns the
- * length in bytes, or -EUCLEAN (not reported).
+ * Converts an ACL from the form of the image to the form of getxattr, in the buffer of a caller,
+ * which may be NULL. Returns the length in bytes, -EUCLEAN (not reported), or -EFAULT if the buffer
+ * is not accessible.
  */
-int64_t e2d_acl_from_disk(const void *from, size_t size, void *to);
+int64_t e2d_acl_from_disk(struct ext2dax_mount *m, const void *from, size_t size, void *to_caller);
 
 #endif

@@ -6,7 +6,7 @@
  */
 #include "names/xattr.h"
 
-#include "base/mem.h"
+#include "base/caller.h"
 
 #define CALL_VERSION 2u
 #define DISK_VERSION 1u
@@ -69,40 +69,38 @@ static bool whole(uint32_t seen)
     return (seen & required) == required && ((seen & (USER | GROUP)) == 0 || (seen & MASK) != 0);
 }
 
-int64_t e2d_acl_to_disk(const void *from, size_t size, void *to)
+int64_t e2d_acl_to_disk(void *at, size_t size)
 {
-    const unsigned char *in = from;
-    unsigned char *out = to;
+    unsigned char *acl = at;
     uint32_t seen = 0;
     int64_t length = HEADER;
 
-    if (size < HEADER || (size - HEADER) % LONG_ENTRY != 0 || get32(in) != CALL_VERSION)
+    if (size < HEADER || (size - HEADER) % LONG_ENTRY != 0 || get32(acl) != CALL_VERSION)
         return -EXT2DAX_EINVAL;
-    if (out)
-        put32(out, DISK_VERSION);
-    for (size_t at = HEADER; at < size; at += LONG_ENTRY) {
-        uint32_t tag = get16(in + at), bytes = has_id(tag) ? LONG_ENTRY : SHORT_ENTRY;
+    put32(acl, DISK_VERSION);
+    for (const unsigned char *entry = acl + HEADER; entry < acl + size; entry += LONG_ENTRY) {
+        uint32_t tag = get16(entry), bytes = has_id(tag) ? LONG_ENTRY : SHORT_ENTRY;
 
-        if (!entry_good(seen, tag, get16(in + at + 2), get32(in + at + 4)))
+        if (!entry_good(seen, tag, get16(entry + 2), get32(entry + 4)))
             return -EXT2DAX_EINVAL;
         seen |= tag;
-        if (out)
-            memcpy(out + length, in + at, bytes);
+        memmove(acl + length, entry, bytes);
         length += bytes;
     }
     return whole(seen) ? length : -EXT2DAX_EINVAL;
 }
 
-int64_t e2d_acl_from_disk(const void *from, size_t size, void *to)
+int64_t e2d_acl_from_disk(struct ext2dax_mount *m, const void *from, size_t size, void *to_caller)
 {
     const unsigned char *in = from;
-    unsigned char *out = to;
+    unsigned char *out = to_caller, piece[LONG_ENTRY];
     int64_t length = HEADER;
 
     if (size < HEADER || get32(in) != DISK_VERSION)
         return -EXT2DAX_EUCLEAN;
-    if (out)
-        put32(out, CALL_VERSION);
+    put32(piece, CALL_VERSION);
+    if (out && e2d_to_caller(m, out, piece, HEADER) != HEADER)
+        return -EXT2DAX_EFAULT;
     for (size_t at = HEADER; at < size; length += LONG_ENTRY) {
         uint32_t bytes = SHORT_ENTRY;
 
@@ -110,10 +108,10 @@ int64_t e2d_acl_from_disk(const void *from, size_t size, void *to)
             bytes = LONG_ENTRY;
         if (size - at < bytes)
             return -EXT2DAX_EUCLEAN;
-        if (out) {
-            put32(out + length + 4, NO_ID);
-            memcpy(out + length, in + at, bytes);
-        }
+        put32(piece + SHORT_ENTRY, NO_ID);
+        memcpy(piece, in + at, bytes);
+        if (out && e2d_to_caller(m, out + length, piece, LONG_ENTRY) != LONG_ENTRY)
+            return -EXT2DAX_EFAULT;
         at += bytes;
     }
     return length;
