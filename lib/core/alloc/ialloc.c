@@ -12,8 +12,8 @@
 #include "alloc/ialloc.h"
 
 #include "base/bitmap.h"
-#include "base/divide.h"
 #include "disk/group.h"
+#include "disk/inode.h"
 #include "base/lock.h"
 #include "base/persist.h"
 #include "disk/super.h"
@@ -139,7 +139,7 @@ uint32_t e2d_ialloc_spread(struct ext2dax_mount *m, uint32_t otherwise)
 
 int e2d_ifreeable(struct ext2dax_mount *m, uint32_t number)
 {
-    uint32_t group = e2d_divide(number - 1, m->inodes_per_group, m->inode_reciprocal);
+    uint32_t group = e2d_group_of_inode(m, number);
     uint32_t bit = number - 1 - group * m->inodes_per_group;
     int error;
 
@@ -153,7 +153,7 @@ int e2d_ifreeable(struct ext2dax_mount *m, uint32_t number)
 
 void(e2d_ifree)(struct ext2dax_mount *m, uint32_t number, bool directory)
 {
-    uint32_t group = e2d_divide(number - 1, m->inodes_per_group, m->inode_reciprocal);
+    uint32_t group = e2d_group_of_inode(m, number);
     uint32_t bit = number - 1 - group * m->inodes_per_group;
     struct ext2dax_disk_group *descriptor = e2d_descriptor(m, group);
     uint8_t *bitmap = e2d_inode_bitmap(m, group);

@@ -22,10 +22,20 @@
 
 #include <atomic_ops.h>
 
+/*
+ * Compilers for size may leave a function of the library out of line, although the function is a
+ * single instruction.
+ */
+#ifdef __GNUC__
+#define E2D_FLAT __attribute__((flatten))
+#else
+#define E2D_FLAT
+#endif
+
 _Static_assert(sizeof(AO_t) == sizeof(uintptr_t), "libatomic_ops' word is not a pointer wide");
 _Static_assert(sizeof(unsigned) == sizeof(uint32_t), "libatomic_ops' int is not 4 bytes");
 
-static inline uint32_t e2d_load32(const uint32_t *at)
+E2D_FLAT static inline uint32_t e2d_load32(const uint32_t *at)
 {
     uint32_t value;
 
@@ -34,7 +44,7 @@ static inline uint32_t e2d_load32(const uint32_t *at)
     E2D_LOADED(at);
     return value;
 }
-static inline uint32_t e2d_load32_relaxed(const uint32_t *at)
+E2D_FLAT static inline uint32_t e2d_load32_relaxed(const uint32_t *at)
 {
     uint32_t value;
 
@@ -43,17 +53,17 @@ static inline uint32_t e2d_load32_relaxed(const uint32_t *at)
     E2D_LOADED(at);
     return value;
 }
-static inline void e2d_set32(uint32_t *at, uint32_t value)
+E2D_FLAT static inline void e2d_set32(uint32_t *at, uint32_t value)
 {
     E2D_STORING(at);
     AO_int_store_release((volatile unsigned *)at, value);
 }
-static inline void e2d_set32_relaxed(uint32_t *at, uint32_t value)
+E2D_FLAT static inline void e2d_set32_relaxed(uint32_t *at, uint32_t value)
 {
     E2D_STORING(at);
     AO_int_store((volatile unsigned *)at, value);
 }
-static inline bool e2d_swap32(uint32_t *at, uint32_t from, uint32_t to)
+E2D_FLAT static inline bool e2d_swap32(uint32_t *at, uint32_t from, uint32_t to)
 {
     bool value;
 
@@ -62,7 +72,7 @@ static inline bool e2d_swap32(uint32_t *at, uint32_t from, uint32_t to)
     E2D_LOADED(at);
     return value;
 }
-static inline uint32_t e2d_add32(uint32_t *at, uint32_t by)
+E2D_FLAT static inline uint32_t e2d_add32(uint32_t *at, uint32_t by)
 {
     uint32_t value;
 
@@ -71,7 +81,7 @@ static inline uint32_t e2d_add32(uint32_t *at, uint32_t by)
     E2D_LOADED(at);
     return value;
 }
-static inline uintptr_t e2d_load_word(const uintptr_t *at)
+E2D_FLAT static inline uintptr_t e2d_load_word(const uintptr_t *at)
 {
     uintptr_t value;
 
@@ -80,25 +90,25 @@ static inline uintptr_t e2d_load_word(const uintptr_t *at)
     E2D_LOADED(at);
     return value;
 }
-static inline void e2d_set_word(uintptr_t *at, uintptr_t value)
+E2D_FLAT static inline void e2d_set_word(uintptr_t *at, uintptr_t value)
 {
     E2D_STORING(at);
     AO_store_release((volatile AO_t *)at, value);
 }
 /* Statistics counters. Not a yield point. */
-static inline void e2d_count(uintptr_t *at, uintptr_t by)
+E2D_FLAT static inline void e2d_count(uintptr_t *at, uintptr_t by)
 {
     (void)AO_fetch_and_add((volatile AO_t *)at, by);
 }
-static inline uintptr_t e2d_counted(const uintptr_t *at)
+E2D_FLAT static inline uintptr_t e2d_counted(const uintptr_t *at)
 {
     return AO_load((const volatile AO_t *)at);
 }
-static inline void e2d_barrier_load(void)
+E2D_FLAT static inline void e2d_barrier_load(void)
 {
     AO_nop_read();
 }
-static inline void e2d_barrier_full(void)
+E2D_FLAT static inline void e2d_barrier_full(void)
 {
     AO_nop_full();
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs of bits, processed by machine words.
+ * Runs of bits, processed by machine words, or in a core compiled for size by bytes and bits.
  *
  * word_at() loads a word with bit k of the word being bit `at + k` of the map, on any byte order.
  * Only bytes with a bit below `end` are accessed. If the length of the map is no multiple of a
@@ -9,6 +9,8 @@
  */
 #include "base/bitmap.h"
 #include "base/internal.h"
+
+#if E2D_FOR_SPEED
 
 typedef uintptr_t word;
 
@@ -56,9 +58,10 @@ static inline uint32_t lowest(word value)
     return population((value & (0 - value)) - 1);
 }
 
-/* Returns the first bit of [from, end) which is set in the map XOR `flip`, or `end` if none is. */
-static inline uint32_t find(const uint8_t *map, uint32_t from, uint32_t end, word flip)
+/* Returns the first bit of [from, end) which is set (clear), or `end` if none is. */
+static inline uint32_t find(const uint8_t *map, uint32_t from, uint32_t end, bool set)
 {
+    const word flip = set ? 0 : ONES;
     uint32_t at = from & ~(WORD_BITS - 1);
     word wanted = ONES << (from & (WORD_BITS - 1));
 
@@ -73,16 +76,6 @@ static inline uint32_t find(const uint8_t *map, uint32_t from, uint32_t end, wor
         wanted = ONES;
     }
     return end;
-}
-
-uint32_t e2d_next_clear(const uint8_t *map, uint32_t from, uint32_t end)
-{
-    return find(map, from, end, ONES);
-}
-
-uint32_t e2d_next_set(const uint8_t *map, uint32_t from, uint32_t end)
-{
-    return find(map, from, end, 0);
 }
 
 uint32_t e2d_count_clear(const uint8_t *map, uint32_t from, uint32_t end)
@@ -105,11 +98,49 @@ uint32_t e2d_count_clear(const uint8_t *map, uint32_t from, uint32_t end)
     return clear;
 }
 
+#else
+
+/* Returns the first bit of [from, end) which is set (clear), or `end` if none is. */
+static E2D_OUT_OF_LINE uint32_t find(const uint8_t *map, uint32_t from, uint32_t end, bool set)
+{
+    while (from < end && e2d_bit(map, from) != set) {
+        bool whole = (from & 7) == 0 && end - from > 8 && map[from >> 3] == (set ? 0 : 0xFF);
+
+        from += whole ? 8 : 1;
+    }
+    return from < end ? from : end;
+}
+
+uint32_t e2d_count_clear(const uint8_t *map, uint32_t from, uint32_t end)
+{
+    uint32_t clear = 0;
+
+    while ((from = find(map, from, end, false)) < end) {
+        uint32_t stop = find(map, from, end, true);
+
+        clear += stop - from;
+        from = stop;
+    }
+    return clear;
+}
+
+#endif
+
+uint32_t e2d_next_clear(const uint8_t *map, uint32_t from, uint32_t end)
+{
+    return find(map, from, end, false);
+}
+
+uint32_t e2d_next_set(const uint8_t *map, uint32_t from, uint32_t end)
+{
+    return find(map, from, end, true);
+}
+
 /*
  * Sets or clears [from, end). The first and last byte may be shared with neighboring bits, all
  * bytes between belong to the run.
  */
-static inline void fill(uint8_t *map, uint32_t from, uint32_t end, bool set)
+static E2D_OUT_OF_LINE void fill(uint8_t *map, uint32_t from, uint32_t end, bool set)
 {
     uint32_t first = from >> 3, last = end >> 3;
     unsigned head = 0xFFu << (from & 7) & 0xFFu;

@@ -66,12 +66,7 @@ static inline uint32_t *e2d_around16(const struct ext2dax_le16 *at, unsigned *sh
     *shift = (in != 0) != E2D_BIG_ENDIAN ? 16 : 0;
     return (uint32_t *)((uintptr_t)at - in);
 }
-static inline uint16_t e2d_load_le16(const struct ext2dax_le16 *at)
-{
-    unsigned shift;
-    const uint32_t *around = e2d_around16(at, &shift);
-
-    return e2d_swap_bytes16((uint16_t)(e2d_load32(around) >> shift));
-}
+/* Stored once, beside e2d_store16(). */
+uint16_t e2d_load_le16(const struct ext2dax_le16 *at);
 
 #endif

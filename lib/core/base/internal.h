@@ -119,14 +119,23 @@ struct e2d_apart_lock {
     unsigned char apart[E2D_LINE - sizeof(struct ext2dax_lock)];
 };
 
+/* The ops of the lock plug for every call, apart from the ops for mount and unmount alone. */
+struct e2d_lock_calls {
+    void (*read_lock)(void *ctx, struct ext2dax_lock *lock);
+    void (*read_unlock)(void *ctx, struct ext2dax_lock *lock);
+    void (*write_lock)(void *ctx, struct ext2dax_lock *lock);
+    void (*write_unlock)(void *ctx, struct ext2dax_lock *lock);
+    bool (*try_read_lock)(void *ctx, struct ext2dax_lock *lock);
+    bool (*try_write_lock)(void *ctx, struct ext2dax_lock *lock);
+};
+
 /*
  * The locks, each written by every thread that takes one, lie in cache lines apart from each other
  * and from the fields that no thread writes.
  */
 struct ext2dax_mount {
-    /* copies of the ops tables, NULL for fields missing in the table of the caller */
-    struct ext2dax_lock_ops lock_ops;
-    void *lock_ctx;
+    struct e2d_lock_calls locks;
+    void *lock_ctx, *host_ctx;
     unsigned char *base;
     struct ext2dax_disk_super *super;
     struct e2d_group *group;          /* array, per group */
@@ -137,25 +146,27 @@ struct ext2dax_mount {
      */
     uint32_t pmd_blocks, pmd_shift;
     uint32_t blocks; /* of the image */
-    uint32_t groups;
+    uint32_t first_data_block;
+    uint32_t groups, inodes_per_group;
     /* The fields above fit in 128 bytes, as offsets of one byte in the code of x86. */
 
+    /* copies of the ops tables, NULL for fields missing in the table of the caller */
+    struct ext2dax_lock_ops lock_ops;
     struct ext2dax_memory_ops memory_ops;
     struct ext2dax_address_space_ops space_ops;
     struct ext2dax_host_ops host_ops;
-    void *memory_ctx, *space_ctx, *host_ctx;
+    void *memory_ctx, *space_ctx;
     size_t size; /* bytes of memory */
 
     /* geometry, constant after mount */
     uint32_t pointers, pointer_shift; /* per block */
-    uint32_t first_data_block;
     uint32_t blocks_per_group;
     /*
      * Reciprocal of blocks_per_group for e2d_divide(), or 0 for a power of two, 1 << group_shift.
      */
     uint32_t group_reciprocal;
     uint32_t group_shift;
-    uint32_t inodes, inodes_per_group, inode_reciprocal; /* last: of inodes_per_group */
+    uint32_t inodes, inode_reciprocal; /* last: of inodes_per_group */
     uint32_t inode_size, first_inode;
     uint32_t descriptor_blocks;    /* per descriptor table, without meta_bg */
     uint32_t descriptors_shift;    /* log2 of the descriptors per block */
@@ -312,14 +323,19 @@ static inline bool e2d_is_directory(const struct ext2dax_inode *inode)
 
 /*
  * Returns the counters for the calling thread to raise. Threads with stacks far apart mostly get
- * different slots, so they do not write one cache line. The sum over the slots counts.
+ * different slots, so they do not write one cache line. The sum over the slots counts. Compiled for
+ * size, all threads share slot 0.
  */
 static inline struct ext2dax_counters *e2d_counters(struct ext2dax_mount *m)
 {
+#if E2D_FOR_SPEED
     const char here = 0;
     uintptr_t mixed = ((uintptr_t)&here >> 14) * (uintptr_t)0x9E3779B1u;
 
     return &m->counters[mixed >> 16 & (E2D_COUNTER_SLOTS - 1)];
+#else
+    return &m->counters[0];
+#endif
 }
 
 /* Returns the sum of a counter over the slots. `first` is the counter in slot 0. */
@@ -427,6 +443,16 @@ _Noreturn void e2d_panic(const struct ext2dax_mount *m, const char *file, int li
 #define E2D_APART __attribute__((noinline))
 #else
 #define E2D_APART
+#endif
+
+/*
+ * Keeps a function out of line in a core compiled for size, where the code inlined would be larger.
+ * Measured with gcc for x86-64. Compiled for speed, the compiler decides.
+ */
+#if defined(__GNUC__) && !E2D_FOR_SPEED
+#define E2D_OUT_OF_LINE __attribute__((noinline))
+#else
+#define E2D_OUT_OF_LINE
 #endif
 
 /*

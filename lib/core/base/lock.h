@@ -18,38 +18,34 @@ static inline void e2d_lock_destroy(struct ext2dax_mount *m, struct ext2dax_lock
 static inline void e2d_read_lock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
 {
     E2D_YIELD(E2D_YIELD_LOCK, lock);
-    m->lock_ops.read_lock(m->lock_ctx, lock);
+    m->locks.read_lock(m->lock_ctx, lock);
 }
 static inline void e2d_read_unlock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
 {
-    m->lock_ops.read_unlock(m->lock_ctx, lock);
+    m->locks.read_unlock(m->lock_ctx, lock);
 }
 static inline void e2d_write_lock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
 {
     E2D_YIELD(E2D_YIELD_LOCK, lock);
-    m->lock_ops.write_lock(m->lock_ctx, lock);
+    m->locks.write_lock(m->lock_ctx, lock);
 }
 static inline void e2d_write_unlock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
 {
-    m->lock_ops.write_unlock(m->lock_ctx, lock);
+    m->locks.write_unlock(m->lock_ctx, lock);
 }
 static inline bool e2d_try_read_lock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
 {
     E2D_YIELD(E2D_YIELD_LOCK, lock);
-    return m->lock_ops.try_read_lock(m->lock_ctx, lock);
+    return m->locks.try_read_lock(m->lock_ctx, lock);
 }
 static inline bool e2d_try_write_lock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
 {
     E2D_YIELD(E2D_YIELD_LOCK, lock);
-    return m->lock_ops.try_write_lock(m->lock_ctx, lock);
+    return m->locks.try_write_lock(m->lock_ctx, lock);
 }
-static inline bool e2d_held(const struct ext2dax_mount *m, const struct ext2dax_lock *lock, enum ext2dax_lock_mode mode)
-{
-    return !m->lock_ops.held || m->lock_ops.held(m->lock_ctx, lock, mode);
-}
-
-#define E2D_MUST_HOLD(m, lock)  E2D_ASSERT(m, e2d_held(m, lock, EXT2DAX_LOCK_EXCLUSIVE))
-#define E2D_MUST_SHARE(m, lock) E2D_ASSERT(m, e2d_held(m, lock, EXT2DAX_LOCK_SHARED))
+/* Reports a broken contract if the lock plug knows that the lock is not held exclusively. */
+void e2d_must_hold(const struct ext2dax_mount *m, const struct ext2dax_lock *lock, const char *file, int line);
+#define E2D_MUST_HOLD(m, lock) e2d_must_hold((m), (lock), E2D_FILE, __LINE__)
 
 /* Reasons to take dax_sem exclusively, in the order of the mutants that leave dax_sem out. */
 enum e2d_dax_for { E2D_DAX_TRUNCATE, E2D_DAX_PUNCH, E2D_DAX_EXTEND, E2D_DAX_ZERO, E2D_DAX_FREE };

@@ -69,6 +69,14 @@ void e2d_store8(struct ext2dax_mount *m, uint8_t *at, uint8_t value)
     e2d_written(m, at, 1);
 }
 
+uint16_t e2d_load_le16(const struct ext2dax_le16 *at)
+{
+    unsigned shift;
+    const uint32_t *around = e2d_around16(at, &shift);
+
+    return e2d_swap_bytes16((uint16_t)(e2d_load32(around) >> shift));
+}
+
 void e2d_store16(struct ext2dax_mount *m, struct ext2dax_le16 *at, uint32_t value)
 {
     unsigned shift;

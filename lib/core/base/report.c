@@ -7,7 +7,7 @@
  */
 #include "ext2dax/version.h"
 
-#include "base/internal.h"
+#include "base/lock.h"
 
 #define TEXT_OF(number) #number
 #define DOTTED(a, b, c) TEXT_OF(a) "." TEXT_OF(b) "." TEXT_OF(c)
@@ -18,50 +18,53 @@ const char *ext2dax_version(void)
     return DOTTED(EXT2DAX_VERSION_MAJOR, EXT2DAX_VERSION_MINOR, EXT2DAX_VERSION_PATCH);
 }
 
-#define LONGEST_TEXT 32
+/* The errors and their texts. */
+#define ERRORS(_)                                                                                                      \
+    _(EPERM, "operation not permitted")                                                                                \
+    _(ENOENT, "no such file or directory")                                                                             \
+    _(EINTR, "interrupted")                                                                                            \
+    _(EIO, "input/output error")                                                                                       \
+    _(ENXIO, "no data there")                                                                                          \
+    _(EAGAIN, "filesystem is frozen, try again")                                                                       \
+    _(ENOMEM, "out of memory")                                                                                         \
+    _(EFAULT, "bad address")                                                                                           \
+    _(EBUSY, "in use")                                                                                                 \
+    _(EEXIST, "file exists")                                                                                           \
+    _(EXDEV, "on another filesystem")                                                                                  \
+    _(ENOTDIR, "not a directory")                                                                                      \
+    _(EISDIR, "is a directory")                                                                                        \
+    _(EINVAL, "invalid argument")                                                                                      \
+    _(EFBIG, "file too large")                                                                                         \
+    _(ENOSPC, "no space left")                                                                                         \
+    _(EROFS, "filesystem is read-only")                                                                                \
+    _(EMLINK, "too many links")                                                                                        \
+    _(ERANGE, "buffer too small")                                                                                      \
+    _(ENAMETOOLONG, "name too long")                                                                                   \
+    _(ENOTEMPTY, "directory not empty")                                                                                \
+    _(ELOOP, "too many symbolic links")                                                                                \
+    _(ENODATA, "no such attribute")                                                                                    \
+    _(EOVERFLOW, "value too large")                                                                                    \
+    _(EOPNOTSUPP, "not supported")                                                                                     \
+    _(EUCLEAN, "filesystem needs checking")
+#define NUMBER_OF(name, text) EXT2DAX_##name,
+#define TEXT_END(name, text)  text "\0"
 
-/*
- * All numbers are below 128, and each text is stored in place. A table of pointers would be larger.
- */
-static const struct {
-    unsigned char error;
-    char text[LONGEST_TEXT];
-} texts[] = {
-    {EXT2DAX_EPERM, "operation not permitted"},
-    {EXT2DAX_ENOENT, "no such file or directory"},
-    {EXT2DAX_EINTR, "interrupted"},
-    {EXT2DAX_EIO, "input/output error"},
-    {EXT2DAX_ENXIO, "no data there"},
-    {EXT2DAX_EAGAIN, "filesystem is frozen, try again"},
-    {EXT2DAX_ENOMEM, "out of memory"},
-    {EXT2DAX_EFAULT, "bad address"},
-    {EXT2DAX_EBUSY, "in use"},
-    {EXT2DAX_EEXIST, "file exists"},
-    {EXT2DAX_EXDEV, "on another filesystem"},
-    {EXT2DAX_ENOTDIR, "not a directory"},
-    {EXT2DAX_EISDIR, "is a directory"},
-    {EXT2DAX_EINVAL, "invalid argument"},
-    {EXT2DAX_EFBIG, "file too large"},
-    {EXT2DAX_ENOSPC, "no space left"},
-    {EXT2DAX_EROFS, "filesystem is read-only"},
-    {EXT2DAX_EMLINK, "too many links"},
-    {EXT2DAX_ERANGE, "buffer too small"},
-    {EXT2DAX_ENAMETOOLONG, "name too long"},
-    {EXT2DAX_ENOTEMPTY, "directory not empty"},
-    {EXT2DAX_ELOOP, "too many symbolic links"},
-    {EXT2DAX_ENODATA, "no such attribute"},
-    {EXT2DAX_EOVERFLOW, "value too large"},
-    {EXT2DAX_EOPNOTSUPP, "not supported"},
-    {EXT2DAX_EUCLEAN, "filesystem needs checking"},
-};
+/* All texts in one, because pointers to the texts would be larger than the texts. */
+static const unsigned char numbers[] = {ERRORS(NUMBER_OF)};
+static const char texts[] = ERRORS(TEXT_END);
 
 const char *ext2dax_strerror(int error)
 {
+    const char *text = texts;
+    unsigned number = error < 0 ? 0u - (unsigned)error : (unsigned)error;
+
     if (error == 0)
         return "success";
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        if (error == texts[i].error || error == -(int)texts[i].error)
-            return texts[i].text;
+    for (size_t i = 0; i < sizeof(numbers); i++) {
+        if (number == numbers[i])
+            return text;
+        while (*text++ != '\0') {
+        }
     }
     return "unknown error";
 }
@@ -245,4 +248,12 @@ _Noreturn void e2d_panic(const struct ext2dax_mount *m, const char *file, int li
     if (m->host_ops.panic)
         m->host_ops.panic(m->host_ctx, file, line, what);
     __builtin_trap();
+}
+
+void e2d_must_hold(const struct ext2dax_mount *m, const struct ext2dax_lock *lock, const char *file, int line)
+{
+    bool held = !m->lock_ops.held || m->lock_ops.held(m->lock_ctx, lock, EXT2DAX_LOCK_EXCLUSIVE);
+
+    if (!held && !E2D_ASSERTIONS_OFF)
+        e2d_panic(m, file, line, E2D_TEXT("the lock must be held exclusively"));
 }

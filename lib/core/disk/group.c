@@ -11,6 +11,13 @@
 
 #include "base/persist.h"
 
+#if !E2D_FOR_SPEED
+uint32_t e2d_group_of(const struct ext2dax_mount *m, uint32_t block)
+{
+    return e2d_group_inline(m, block);
+}
+#endif
+
 uint32_t e2d_group_first(const struct ext2dax_mount *m, uint32_t group)
 {
     return m->first_data_block + group * m->blocks_per_group;

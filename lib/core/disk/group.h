@@ -14,7 +14,7 @@
  * Returns the group of a block. The block must be inside the image, else the result would index
  * past the end of m->group.
  */
-static inline uint32_t e2d_group_of(const struct ext2dax_mount *m, uint32_t block)
+static inline uint32_t e2d_group_inline(const struct ext2dax_mount *m, uint32_t block)
 {
     uint32_t from = block - m->first_data_block;
 
@@ -22,6 +22,11 @@ static inline uint32_t e2d_group_of(const struct ext2dax_mount *m, uint32_t bloc
     return m->group_reciprocal == 0 ? from >> m->group_shift
                                     : e2d_divide(from, m->blocks_per_group, m->group_reciprocal);
 }
+#if E2D_FOR_SPEED
+#define e2d_group_of(m, block) e2d_group_inline((m), (block))
+#else
+uint32_t e2d_group_of(const struct ext2dax_mount *m, uint32_t block);
+#endif
 /* Returns the first block of a group. */
 uint32_t e2d_group_first(const struct ext2dax_mount *m, uint32_t group);
 /* Returns the number of blocks of a group. The last group is often shorter than the others. */

@@ -12,9 +12,14 @@
 #include "disk/super.h"
 #include "disk/system_zone.h"
 
+uint32_t e2d_group_of_inode(const struct ext2dax_mount *m, uint32_t number)
+{
+    return e2d_divide(number - 1, m->inodes_per_group, m->inode_reciprocal);
+}
+
 struct ext2dax_disk_inode *e2d_disk_inode(const struct ext2dax_mount *m, uint32_t number)
 {
-    uint32_t group = e2d_divide(number - 1, m->inodes_per_group, m->inode_reciprocal);
+    uint32_t group = e2d_group_of_inode(m, number);
     uint32_t index = number - 1 - group * m->inodes_per_group;
     unsigned char *table = e2d_block(m, e2d_get32(e2d_descriptor(m, group)->inode_table));
 

@@ -106,10 +106,13 @@ static inline bool e2d_is_reserved(const struct ext2dax_mount *m, uint32_t numbe
  */
 bool e2d_may_own_metadata(const struct ext2dax_mount *m, uint32_t number);
 
+/* Returns the group of an inode number, which is not 0. */
+uint32_t e2d_group_of_inode(const struct ext2dax_mount *m, uint32_t number);
+
 /* Returns the group of the inode. */
 static inline uint32_t e2d_inode_group(const struct ext2dax_inode *inode)
 {
-    return e2d_divide(inode->number - 1, inode->mount->inodes_per_group, inode->mount->inode_reciprocal);
+    return e2d_group_of_inode(inode->mount, inode->number);
 }
 
 #endif

@@ -40,7 +40,7 @@
  * As large as a single step of the host's copy, because each step costs more than zeroing. A core
  * compiled for size has less.
  */
-static const unsigned char zeroes[E2D_FOR_SPEED ? 2048 : 256];
+static const unsigned char zeroes[E2D_FOR_SPEED ? 2048 : 64];
 
 static size_t copy_out(struct ext2dax_mount *m, void *to, const void *from, size_t bytes)
 {

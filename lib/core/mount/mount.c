@@ -32,93 +32,81 @@
 
 /* ---- the caller's arguments ---- */
 
-static int bad_argument(const struct ext2dax_host_ops *ops, void *ctx, const char *what, const char *field,
-                        uint64_t value, const char *reason)
+static int bad_argument(struct ext2dax_mount *m, const char *what, const char *field, uint64_t value,
+                        const char *reason)
 {
-    struct ext2dax_report report = {EXT2DAX_LEVEL_ERROR,   -EXT2DAX_EINVAL, what, 0, field, value,
-                                    E2D_OWN_REASON(reason)};
-
-    return e2d_report(ops, ctx, &report);
+    return e2d_complain(m, -EXT2DAX_EINVAL, what, 0, field, value, reason);
 }
 
-static int check_options(const struct ext2dax_mount_options *options, const struct ext2dax_host_ops *ops, void *ctx)
+static int check_options(struct ext2dax_mount *m, const struct ext2dax_mount_options *options)
 {
     static const char what[] = "mount option";
 
     if (options->flags & ~(EXT2DAX_MOUNT_READ_ONLY | EXT2DAX_MOUNT_VERIFY | EXT2DAX_MOUNT_FULL_RANGES))
-        return bad_argument(ops, ctx, what, "flags", options->flags, "unknown among them");
+        return bad_argument(m, what, "flags", options->flags, "unknown among them");
     if ((options->flags & EXT2DAX_MOUNT_VERIFY) && !options->verify)
-        return bad_argument(ops, ctx, what, "verify", 0, "is NULL with EXT2DAX_MOUNT_VERIFY");
+        return bad_argument(m, what, "verify", 0, "is NULL with EXT2DAX_MOUNT_VERIFY");
     if ((unsigned)options->order > EXT2DAX_UNORDERED)
-        return bad_argument(ops, ctx, what, "order", (unsigned)options->order, "unknown");
+        return bad_argument(m, what, "order", (unsigned)options->order, "unknown");
     if (options->page_shift < PAGE_SHIFT_MIN || options->page_shift > PAGE_SHIFT_MAX)
-        return bad_argument(ops, ctx, what, "page_shift", options->page_shift, "not 10 … 16");
+        return bad_argument(m, what, "page_shift", options->page_shift, "not 10 … 16");
     if (options->huge_order < HUGE_ORDER_MIN || options->huge_order > options->page_shift - 2)
-        return bad_argument(ops, ctx, what, "huge_order", options->huge_order, "not 3 … page_shift - 2");
+        return bad_argument(m, what, "huge_order", options->huge_order, "not 3 … page_shift - 2");
     return 0;
 }
 
 /* Returns the name of a missing required op, or NULL for none. */
-static const char *missing_op(const struct ext2dax_lock_ops *locks, const struct ext2dax_host_ops *host,
-                              const struct ext2dax_address_space_ops *space)
+static const char *missing_op(const struct ext2dax_mount *m)
 {
-    if (!locks->init)
+    const struct ext2dax_address_space_ops *space = &m->space_ops;
+
+    if (!m->lock_ops.init)
         return E2D_TEXT("lock init");
-    if (!locks->read_lock || !locks->read_unlock)
+    if (!m->locks.read_lock || !m->locks.read_unlock)
         return E2D_TEXT("lock read_lock and read_unlock");
-    if (!locks->write_lock || !locks->write_unlock)
+    if (!m->locks.write_lock || !m->locks.write_unlock)
         return E2D_TEXT("lock write_lock and write_unlock");
-    if (!locks->try_read_lock || !locks->try_write_lock)
+    if (!m->locks.try_read_lock || !m->locks.try_write_lock)
         return E2D_TEXT("lock try_read_lock and try_write_lock");
-    if (!host->alloc || !host->release)
-        return E2D_TEXT("host alloc and release");
     /* An address space has all ops or none. A mapping without an unmap would outlive its blocks. */
     if ((space->map || space->unmap || space->protect) && !(space->map && space->unmap && space->protect))
         return E2D_TEXT("address space map, unmap and protect");
     return NULL;
 }
 
-static int check_memory(const struct ext2dax_memory *memory, const struct ext2dax_host_ops *ops, void *ctx)
+static int check_memory(struct ext2dax_mount *m)
 {
-    if (!memory->base)
-        return bad_argument(ops, ctx, "memory", "base", 0, "is missing");
-    if ((uintptr_t)memory->base & 7)
-        return bad_argument(ops, ctx, "memory", "base", (uintptr_t)memory->base, "not aligned to 8 bytes");
-    if (memory->size > UINTPTR_MAX - (uintptr_t)memory->base)
-        return bad_argument(ops, ctx, "memory", "size", memory->size, "passes the end of the address space");
+    static const char what[] = "memory";
+
+    if (!m->base)
+        return bad_argument(m, what, "base", 0, "is missing");
+    if ((uintptr_t)m->base & 7)
+        return bad_argument(m, what, "base", (uintptr_t)m->base, "not aligned to 8 bytes");
+    if (m->size > UINTPTR_MAX - (uintptr_t)m->base)
+        return bad_argument(m, what, "size", m->size, "passes the end of the address space");
     return 0;
 }
 
-/* Makes the mount object with its plugs, or returns an error. */
-E2D_APART static int make(const struct ext2dax_plugs *plugs, const struct ext2dax_mount_options *options,
-                          struct ext2dax_mount **mount)
+static int check_arguments(struct ext2dax_mount *m, const struct ext2dax_mount_options *options)
 {
-    struct ext2dax_lock_ops lock_ops;
-    struct ext2dax_host_ops host_ops;
-    struct ext2dax_address_space_ops space_ops;
-    struct ext2dax_mount *m;
-    const char *missing;
+    const char *missing = missing_op(m);
     int error;
 
-    e2d_copy_struct(&lock_ops, sizeof(lock_ops), plugs->locks.ops);
-    e2d_copy_struct(&host_ops, sizeof(host_ops), plugs->host.ops);
-    e2d_copy_struct(&space_ops, sizeof(space_ops), plugs->address_space.ops);
-    missing = missing_op(&lock_ops, &host_ops, &space_ops);
     if (missing)
-        return bad_argument(&host_ops, plugs->host.ctx, "plug", "required op", 0, missing);
-    error = check_options(options, &host_ops, plugs->host.ctx);
-    if (!error)
-        error = check_memory(&plugs->memory, &host_ops, plugs->host.ctx);
-    if (error)
-        return error;
+        return bad_argument(m, "plug", "required op", 0, missing);
+    error = check_options(m, options);
+    return error ? error : check_memory(m);
+}
 
-    m = host_ops.alloc(plugs->host.ctx, sizeof(*m));
-    if (!m)
-        return -EXT2DAX_ENOMEM;
-    memset(m, 0, sizeof(*m));
-    m->lock_ops = lock_ops;
-    m->host_ops = host_ops;
-    m->space_ops = space_ops;
+_Static_assert(offsetof(struct ext2dax_lock_ops, held) - offsetof(struct ext2dax_lock_ops, read_lock) ==
+                   sizeof(struct e2d_lock_calls),
+               "the ops for every call are adjacent");
+
+static void copy_plugs(struct ext2dax_mount *m, const struct ext2dax_plugs *plugs)
+{
+    e2d_copy_struct(&m->lock_ops, sizeof(m->lock_ops), plugs->locks.ops);
+    memcpy(&m->locks, &m->lock_ops.read_lock, sizeof(m->locks));
+    e2d_copy_struct(&m->space_ops, sizeof(m->space_ops), plugs->address_space.ops);
     e2d_copy_struct(&m->memory_ops, sizeof(m->memory_ops), plugs->memory.ops);
     m->lock_ctx = plugs->locks.ctx;
     m->memory_ctx = plugs->memory.ctx;
@@ -127,6 +115,48 @@ E2D_APART static int make(const struct ext2dax_plugs *plugs, const struct ext2da
     m->base = plugs->memory.base;
     m->size = plugs->memory.size;
     m->memory_read_only = (plugs->memory.flags & EXT2DAX_MEMORY_READ_ONLY) != 0;
+}
+
+/*
+ * Returns memory for the mount object with the ops of the host alone, which report any other wrong
+ * argument, or NULL after storing an error.
+ */
+E2D_APART static struct ext2dax_mount *obtain(const struct ext2dax_plugs *plugs, int *error)
+{
+    struct ext2dax_host_ops host_ops;
+    struct ext2dax_report report = {
+        EXT2DAX_LEVEL_ERROR, -EXT2DAX_EINVAL, "plug", 0, "required op", 0, E2D_TEXT("host alloc and release")};
+    struct ext2dax_mount *m;
+
+    e2d_copy_struct(&host_ops, sizeof(host_ops), plugs->host.ops);
+    if (!host_ops.alloc || !host_ops.release) {
+        *error = e2d_report(&host_ops, plugs->host.ctx, &report);
+        return NULL;
+    }
+    *error = -EXT2DAX_ENOMEM;
+    m = host_ops.alloc(plugs->host.ctx, sizeof(*m));
+    if (m) {
+        memset(m, 0, sizeof(*m));
+        m->host_ops = host_ops;
+    }
+    return m;
+}
+
+/* Makes the mount object with its plugs, or returns an error. */
+static int make(const struct ext2dax_plugs *plugs, const struct ext2dax_mount_options *options,
+                struct ext2dax_mount **mount)
+{
+    int error;
+    struct ext2dax_mount *m = obtain(plugs, &error);
+
+    if (!m)
+        return error;
+    copy_plugs(m, plugs);
+    error = check_arguments(m, options);
+    if (error) {
+        e2d_release(m, m, sizeof(*m));
+        return error;
+    }
     m->ordered = options->order == EXT2DAX_ORDERED ||
                  (options->order == EXT2DAX_ORDER_AUTO && (plugs->memory.flags & EXT2DAX_MEMORY_PERSISTENT) != 0);
     m->page_shift = options->page_shift;
@@ -175,17 +205,22 @@ static size_t lock_count(const struct ext2dax_mount *m)
 static struct ext2dax_lock *lock_at(struct ext2dax_mount *m, size_t n, enum ext2dax_lock_class *lock_class,
                                     uint64_t *number)
 {
-    struct ext2dax_lock *const fixed[FIXED_LOCKS] = {&m->freeze_write, &m->rename, &m->thaw_gate,
-                                                     &m->freeze_fault, &m->fs,     &m->icache_lock};
-    static const enum ext2dax_lock_class fixed_class[FIXED_LOCKS] = {
-        EXT2DAX_LOCK_FREEZE_WRITE, EXT2DAX_LOCK_RENAME, EXT2DAX_LOCK_FREEZE_FAULT,
-        EXT2DAX_LOCK_FREEZE_FAULT, EXT2DAX_LOCK_FS,     EXT2DAX_LOCK_ICACHE};
+    static const struct {
+        uint16_t at;
+        uint8_t lock_class, number;
+    } fixed[FIXED_LOCKS] = {
+        {offsetof(struct ext2dax_mount, freeze_write), EXT2DAX_LOCK_FREEZE_WRITE, 0},
+        {offsetof(struct ext2dax_mount, rename), EXT2DAX_LOCK_RENAME, 0},
+        {offsetof(struct ext2dax_mount, thaw_gate), EXT2DAX_LOCK_FREEZE_FAULT, 0},
+        {offsetof(struct ext2dax_mount, freeze_fault), EXT2DAX_LOCK_FREEZE_FAULT, 1},
+        {offsetof(struct ext2dax_mount, fs), EXT2DAX_LOCK_FS, 0},
+        {offsetof(struct ext2dax_mount, icache_lock), EXT2DAX_LOCK_ICACHE, 0},
+    };
 
-    *number = 0;
     if (n < FIXED_LOCKS) {
-        *number = fixed[n] == &m->freeze_fault;
-        *lock_class = fixed_class[n];
-        return fixed[n];
+        *number = fixed[n].number;
+        *lock_class = (enum ext2dax_lock_class)fixed[n].lock_class;
+        return (struct ext2dax_lock *)(void *)((unsigned char *)m + fixed[n].at);
     }
     *number = n - FIXED_LOCKS;
     if (*number < E2D_RANGE_LOCKS) {
@@ -261,9 +296,13 @@ static void release_groups(struct ext2dax_mount *m)
     e2d_release(m, m->group, group_bytes(m));
 }
 
+static int bad_root(struct ext2dax_mount *m, const char *field, uint64_t value, const char *reason)
+{
+    return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", EXT2DAX_ROOT_INODE, field, value, reason);
+}
+
 static int check_root(struct ext2dax_mount *m)
 {
-    static const char what[] = "inode";
     struct ext2dax_inode root;
     uint64_t size;
     uint32_t first;
@@ -272,22 +311,19 @@ static int check_root(struct ext2dax_mount *m)
     memset(&root, 0, sizeof(root));
     error = e2d_inode_load(m, EXT2DAX_ROOT_INODE, false, &root);
     if (error == -EXT2DAX_ENOENT)
-        return e2d_complain(m, -EXT2DAX_EUCLEAN, what, EXT2DAX_ROOT_INODE, "mode", root.mode, "the root is missing");
+        return bad_root(m, "mode", root.mode, "the root is missing");
     if (error)
         return error;
     if (!e2d_is_directory(&root))
-        return e2d_complain(m, -EXT2DAX_EUCLEAN, what, EXT2DAX_ROOT_INODE, "mode", root.mode,
-                            "the root is not a directory");
+        return bad_root(m, "mode", root.mode, "the root is not a directory");
     if (e2d_get16(root.disk->links) == 0)
-        return e2d_complain(m, -EXT2DAX_EUCLEAN, what, EXT2DAX_ROOT_INODE, "link count", 0, "the root is deleted");
+        return bad_root(m, "link count", 0, "the root is deleted");
     size = e2d_size(&root);
     if (size == 0 || (size & (m->block_size - 1)) != 0)
-        return e2d_complain(m, -EXT2DAX_EUCLEAN, what, EXT2DAX_ROOT_INODE, "size", size,
-                            "of the root is not a number of whole blocks");
+        return bad_root(m, "size", size, "of the root is not a number of whole blocks");
     first = e2d_get32(root.disk->block[0]);
     if (!e2d_is_data(m, first))
-        return e2d_complain(m, -EXT2DAX_EUCLEAN, what, EXT2DAX_ROOT_INODE, "block pointer", first,
-                            "of the root is not a data block");
+        return bad_root(m, "block pointer", first, "of the root is not a data block");
     return 0;
 }
 

@@ -60,38 +60,57 @@ static void progress(struct recovery *r)
         (void)e2d_tell(r->survey.m, 0, "recovery step", r->done, "of", r->all, "done");
 }
 
-/* Kinds of repairs, in the order of the numbers in struct e2d_repairs. */
-#define KIND(member) (offsetof(struct e2d_repairs, member) / sizeof(uint64_t))
-static const struct {
-    const char *what E2D_REASON(*how);
-} kinds[] = {
-    [KIND(blocks)] = {"leaked blocks" E2D_REASON("marked free")},
-    [KIND(inodes)] = {"inodes without links" E2D_REASON("marked free")},
-    [KIND(unnamed)] = {"empty files without a name" E2D_REASON("removed")},
-    [KIND(entries)] = {"entries of dead inodes" E2D_REASON("cleared")},
-    [KIND(types)] = {"entries without a file type" E2D_REASON("given one")},
-    [KIND(links)] = {"wrong link counts" E2D_REASON("set")},
-    [KIND(sectors)] = {"wrong sector counts of inodes" E2D_REASON("set")},
-    [KIND(sizes)] = {"wrong sizes of directories" E2D_REASON("set")},
-    [KIND(ends)] = {"files with blocks past their end" E2D_REASON("cut off")},
-    [KIND(indexes)] = {"indexes of directories" E2D_REASON("dropped")},
-    [KIND(times)] = {"missing times of deletion" E2D_REASON("set")},
-    [KIND(references)] = {"wrong reference counts of attribute blocks" E2D_REASON("set")},
-    [KIND(renames)] = {"interrupted renames" E2D_REASON("completed")},
-    [KIND(counts)] = {"wrong free and directory counts" E2D_REASON("set")},
-};
+/* Kinds of repairs, in the order of struct e2d_repairs, and what recovery does about each. */
+#define KINDS(_)                                                                                                       \
+    _(blocks, "leaked blocks", "marked free")                                                                          \
+    _(inodes, "inodes without links", "marked free")                                                                   \
+    _(unnamed, "empty files without a name", "removed")                                                                \
+    _(entries, "entries of dead inodes", "cleared")                                                                    \
+    _(types, "entries without a file type", "given one")                                                               \
+    _(links, "wrong link counts", "set")                                                                               \
+    _(sectors, "wrong sector counts of inodes", "set")                                                                 \
+    _(sizes, "wrong sizes of directories", "set")                                                                      \
+    _(ends, "files with blocks past their end", "cut off")                                                             \
+    _(indexes, "indexes of directories", "dropped")                                                                    \
+    _(times, "missing times of deletion", "set")                                                                       \
+    _(references, "wrong reference counts of attribute blocks", "set")                                                 \
+    _(renames, "interrupted renames", "completed")                                                                     \
+    _(counts, "wrong free and directory counts", "set")
+#define KIND_NUMBER(member, what, how) KIND_##member,
+#define KIND_ORDER(member, what, how)                                                                                  \
+    _Static_assert(offsetof(struct e2d_repairs, member) == KIND_##member * sizeof(uint64_t), "another order");
+#ifdef E2D_NO_REPORTS
+#define KIND_TEXT(member, what, how) what "\0"
+#else
+#define KIND_TEXT(member, what, how) what "\0" how "\0"
+#endif
+enum { KINDS(KIND_NUMBER) KIND_COUNT };
+KINDS(KIND_ORDER)
+_Static_assert(sizeof(struct e2d_repairs) == KIND_COUNT * sizeof(uint64_t), "a kind without a text");
+
+/* All texts in one, because pointers to the texts would need as much room again. */
+static const char kinds[] = KINDS(KIND_TEXT);
+
+static const char *after(const char *text)
+{
+    while (*text++ != '\0') {
+    }
+    return text;
+}
 
 static void tell_what(struct ext2dax_mount *m, const struct e2d_repairs *found)
 {
-    _Static_assert(sizeof(*found) == sizeof(kinds) / sizeof(kinds[0]) * sizeof(uint64_t), "a kind without a text");
+    const char *what = kinds;
     unsigned told = 0;
 
-    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+    for (unsigned i = 0; i < KIND_COUNT; i++) {
+        const char *how = after(what);
         uint64_t count;
 
         memcpy(&count, (const unsigned char *)found + i * sizeof(count), sizeof(count));
         if (count != 0)
-            (void)e2d_tell(m, 0, "recovery", ++told, kinds[i].what, count, E2D_REASON_OR_NULL(kinds[i].how));
+            (void)e2d_tell(m, 0, "recovery", ++told, what, count, how);
+        what = E2D_REASON_OR_NULL(how) ? after(how) : how;
     }
     if (told == 0)
         (void)e2d_tell(m, 0, "recovery", 0, "things to mend", 0, "not cleanly unmounted, but whole");

@@ -12,7 +12,6 @@
 #include "alloc/balloc.h"
 #include "alloc/ialloc.h"
 #include "base/copy_struct.h"
-#include "base/divide.h"
 #include "base/lock.h"
 #include "base/persist.h"
 #include "disk/attributes.h"
@@ -116,7 +115,7 @@ static void write_dots(struct ext2dax_inode *directory, const struct making *mak
 /* Allocates the block of a new inode, zeroed, near the inode. */
 static int take_block(struct ext2dax_mount *m, struct making *making)
 {
-    uint32_t group = e2d_divide(making->number - 1, m->inodes_per_group, m->inode_reciprocal);
+    uint32_t group = e2d_group_of_inode(m, making->number);
     struct e2d_extent extent;
     int error = e2d_super_take_blocks(m, 1);
 

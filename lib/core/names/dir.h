@@ -63,14 +63,7 @@ static inline uint32_t e2d_dirent_left(const struct ext2dax_mount *m, const stru
  * store through a mapping of that file may change the length after the check. So an impossible
  * length leads to the end of the block, here as everywhere.
  */
-static inline uint32_t e2d_dirent_length(const struct ext2dax_mount *m, const struct ext2dax_disk_dirent *dirent)
-{
-    uint32_t length = e2d_load_le16(&dirent->length), left = e2d_dirent_left(m, dirent);
-
-    if (length == 0xFFFFu)
-        length = 0x10000u;
-    return length < EXT2DAX_DIRENT_HEADER || (length & 3) != 0 || left < length + EXT2DAX_DIRENT_HEADER ? left : length;
-}
+uint32_t e2d_dirent_length(const struct ext2dax_mount *m, const struct ext2dax_disk_dirent *dirent);
 /* Likewise returns the bytes of a dirent's name inside the block. */
 static inline uint32_t e2d_dirent_name_length(const struct ext2dax_mount *m, const struct ext2dax_disk_dirent *dirent)
 {

@@ -12,6 +12,15 @@
 #include "tree/map.h"
 #include "disk/super.h"
 
+uint32_t e2d_dirent_length(const struct ext2dax_mount *m, const struct ext2dax_disk_dirent *dirent)
+{
+    uint32_t length = e2d_load_le16(&dirent->length), left = e2d_dirent_left(m, dirent);
+
+    if (length == 0xFFFFu)
+        length = 0x10000u;
+    return length < EXT2DAX_DIRENT_HEADER || (length & 3) != 0 || left < length + EXT2DAX_DIRENT_HEADER ? left : length;
+}
+
 #define SHORTEST 12u /* a header and 1 to 4 bytes of name */
 
 int(e2d_dir_corrupt)(struct ext2dax_inode *directory, const char *field, uint64_t value E2D_REASON(const char *reason))
