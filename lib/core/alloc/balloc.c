@@ -62,7 +62,7 @@ static bool mark(struct ext2dax_mount *m, uint32_t group, uint32_t bit, uint32_t
     }
     E2D_GUARDED_STORE(map + (bit >> 3));
     e2d_set_bits(map, bit, bit + count);
-    e2d_written(m, map + (bit >> 3), ((bit + count - 1) >> 3) - (bit >> 3) + 1);
+    e2d_written_bits(m, map, bit, bit + count);
     e2d_aligned_changed(m, group, bit, bit + count, true);
     e2d_count(&e2d_counters(m)->blocks_allocated, count);
     extent->block = block;
@@ -95,7 +95,8 @@ struct room {
  * `break_whole` only a whole free extent qualifies, otherwise only a partly used extent. In both
  * cases blocks outside all extents qualify.
  */
-static struct room room_at_goal(const struct ext2dax_mount *m, uint32_t group, uint32_t bit, bool break_whole)
+E2D_OUT_OF_LINE static struct room room_at_goal(const struct ext2dax_mount *m, uint32_t group, uint32_t bit,
+                                                bool break_whole)
 {
     uint32_t count = e2d_aligned_count(m, group), at = e2d_aligned_of(m, bit), blocks = e2d_group_blocks(m, group);
     const struct e2d_aligned_extent *aligned;
@@ -156,8 +157,8 @@ static struct room room_reserved(const struct ext2dax_mount *m, uint32_t group, 
     return room;
 }
 
-static bool take_packed(struct ext2dax_mount *m, uint32_t group, enum pass pass, uint32_t goal_bit, uint32_t count,
-                        struct e2d_extent *extent)
+E2D_OUT_OF_LINE static bool take_packed(struct ext2dax_mount *m, uint32_t group, enum pass pass, uint32_t goal_bit,
+                                        uint32_t count, struct e2d_extent *extent)
 {
     struct room room = {0, 0};
     uint32_t aligned, end;
@@ -280,7 +281,7 @@ static void clear_run(struct ext2dax_mount *m, uint32_t group, uint32_t bit, uin
 
     E2D_GUARDED_STORE(map + (bit >> 3));
     e2d_clear_bits(map, bit, end);
-    e2d_written(m, map + (bit >> 3), ((end - 1) >> 3) - (bit >> 3) + 1);
+    e2d_written_bits(m, map, bit, end);
     e2d_aligned_changed(m, group, bit, end, false);
     e2d_count(&e2d_counters(m)->blocks_freed, end - bit);
 }
@@ -310,6 +311,23 @@ uint32_t e2d_bfree(struct ext2dax_mount *m, uint32_t block, uint32_t count)
         count -= part;
     }
     return freed;
+}
+
+int e2d_balloc_one(struct ext2dax_mount *m, uint32_t group, struct e2d_extent *extent)
+{
+    int rc = e2d_super_take_blocks(m, 1);
+
+    if (rc != 0)
+        return rc;
+    rc = e2d_balloc(m, e2d_group_first(m, group), 1, extent);
+    if (rc != 0)
+        e2d_super_give_blocks(m, 1);
+    return rc;
+}
+
+void e2d_give_back(struct ext2dax_mount *m, uint32_t block, uint32_t count)
+{
+    e2d_super_give_blocks(m, e2d_bfree(m, block, count));
 }
 
 int e2d_bunshare(struct ext2dax_mount *m, uint32_t block, struct ext2dax_le32 *references)

@@ -57,6 +57,15 @@ int e2d_balloc_aligned(struct ext2dax_mount *m, uint32_t owner, uint32_t range, 
 uint32_t e2d_bfree(struct ext2dax_mount *m, uint32_t block, uint32_t count);
 
 /*
+ * Allocate a single block near the start of the group, taken off the free count of the superblock
+ * first, and free a run and add the run to this count. Take fs and group locks, one after the
+ * other. e2d_balloc_one() fails as e2d_super_take_blocks() and e2d_balloc(), and then changes
+ * nothing.
+ */
+int e2d_balloc_one(struct ext2dax_mount *m, uint32_t group, struct e2d_extent *extent);
+void e2d_give_back(struct ext2dax_mount *m, uint32_t block, uint32_t count);
+
+/*
  * Drops a reference to a block shared by several inodes. The count, `references`, is inside the
  * block. If the count was 1, marks the block free, and no inode can share the block any more. The
  * count is guarded by the lock of the block's group, which this function takes. The caller has

@@ -37,8 +37,8 @@
 
 /* Name, storing function, and destination as spelled at the call site. */
 #define E2D_WRITE_BACKS(_)                                                                                             \
-    _(BITS_SET, "mark", "map + (bit >> 3)")                                                                            \
-    _(BITS_CLEARED, "clear_run", "map + (bit >> 3)")                                                                   \
+    _(BITS_SET, "mark", "map")                                                                                         \
+    _(BITS_CLEARED, "clear_run", "map")                                                                                \
     _(REFERENCES, "e2d_bunshare", "references")                                                                        \
     _(GROUP_FREE_BLOCKS, "e2d_aligned_changed", "&descriptor->free_blocks")                                            \
     _(FREE_BLOCKS_TAKEN, "e2d_super_take_blocks", "at")                                                                \
@@ -118,7 +118,7 @@
     _(RECOVER_REFERENCES, "repair_references", "&header->references")                                                  \
     _(RECOVER_ENTRY, "repair_dirents", "&entry->inode")                                                                \
     _(RECOVER_TYPE, "repair_dirents", "&entry->type")                                                                  \
-    _(RECOVER_BLOCK_BITS, "free_blocks", "map + (bit >> 3)")                                                           \
+    _(RECOVER_BLOCK_BITS, "free_blocks", "map")                                                                        \
     _(RECOVER_DTIME, "repair_dead", "&disk->dtime")                                                                    \
     _(RECOVER_INODE_BIT, "repair_dead", "map + (bit >> 3)")                                                            \
     _(RECOVER_GROUP_COUNT, "store_count", "at")                                                                        \
@@ -127,7 +127,7 @@
     _(FSYNC_DATA, "flush_pmd_range", "e2d_block(m, (uint32_t)run.physical)")                                           \
     _(FSYNC_INODE, "flush_pmd_range", "inode->disk")                                                                   \
     _(SYNC_UNORDERED, "e2d_sync_rest", "m->base")                                                                      \
-    _(SUMS, "compare_sum", "at")                                                                                       \
+    _(SUMS, "use_sum", "at")                                                                                           \
     _(STATE, "e2d_super_mark", "at")                                                                                   \
     _(FORMAT, "written", "at")
 

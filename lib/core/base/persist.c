@@ -63,6 +63,11 @@ void e2d_written(struct ext2dax_mount *m, const void *at, size_t length)
         e2d_write_back(m, at, length);
 }
 
+void e2d_written_bits(struct ext2dax_mount *m, const uint8_t *map, uint32_t from, uint32_t end)
+{
+    e2d_written(m, map + (from >> 3), ((end - 1) >> 3) - (from >> 3) + 1);
+}
+
 void e2d_store8(struct ext2dax_mount *m, uint8_t *at, uint8_t value)
 {
     *at = value;

@@ -35,6 +35,9 @@ static inline void e2d_put32(struct ext2dax_le32 *at, uint32_t value)
 /* Writes back a range stored to in place, if the mount is ordered. */
 void e2d_written(struct ext2dax_mount *m, const void *at, size_t length);
 
+/* As e2d_written(), for the bits [from, end) of a map, of which there is at least one. */
+void e2d_written_bits(struct ext2dax_mount *m, const uint8_t *map, uint32_t from, uint32_t end);
+
 void e2d_store8(struct ext2dax_mount *m, uint8_t *at, uint8_t value);
 void e2d_store16(struct ext2dax_mount *m, struct ext2dax_le16 *at, uint32_t value);
 void e2d_store32(struct ext2dax_mount *m, struct ext2dax_le32 *at, uint32_t value);
@@ -89,11 +92,12 @@ bool e2d_readable(const struct ext2dax_mount *m, const void *at, size_t length);
  * is compiled without these macros.
  */
 #if defined(E2D_INSTRUMENT) && !defined(E2D_PERSIST_PLAIN)
-#define e2d_written(m, at, length)    (e2d_site(__func__, #at), e2d_written((m), (at), (length)))
-#define e2d_store8(m, at, value)      (e2d_site(__func__, #at), e2d_store8((m), (at), (value)))
-#define e2d_store16(m, at, value)     (e2d_site(__func__, #at), e2d_store16((m), (at), (value)))
-#define e2d_store32(m, at, value)     (e2d_site(__func__, #at), e2d_store32((m), (at), (value)))
-#define e2d_copy(m, to, from, length) (e2d_site(__func__, #to), e2d_copy((m), (to), (from), (length)))
+#define e2d_written(m, at, length)          (e2d_site(__func__, #at), e2d_written((m), (at), (length)))
+#define e2d_written_bits(m, map, from, end) (e2d_site(__func__, #map), e2d_written_bits((m), (map), (from), (end)))
+#define e2d_store8(m, at, value)            (e2d_site(__func__, #at), e2d_store8((m), (at), (value)))
+#define e2d_store16(m, at, value)           (e2d_site(__func__, #at), e2d_store16((m), (at), (value)))
+#define e2d_store32(m, at, value)           (e2d_site(__func__, #at), e2d_store32((m), (at), (value)))
+#define e2d_copy(m, to, from, length)       (e2d_site(__func__, #to), e2d_copy((m), (to), (from), (length)))
 #define e2d_zero(m, at, length)                                                                                        \
     E2D_SKIPPABLE("e2d_zero(" #at ")", (void)0, (e2d_site(__func__, #at), e2d_zero((m), (at), (length))))
 #define e2d_write_back(m, at, length) (e2d_site(__func__, #at), e2d_write_back((m), (at), (length)))

@@ -12,6 +12,12 @@
 #include "disk/super.h"
 #include "disk/system_zone.h"
 
+int(e2d_inode_corrupt)(const struct ext2dax_inode *inode, const char *field,
+                       uint64_t value E2D_REASON(const char *reason))
+{
+    return e2d_corrupt(inode->mount, "inode", inode->number, field, value, E2D_REASON_OR_NULL(reason));
+}
+
 uint32_t e2d_group_of_inode(const struct ext2dax_mount *m, uint32_t number)
 {
     return e2d_divide(number - 1, m->inodes_per_group, m->inode_reciprocal);

@@ -106,6 +106,14 @@ static inline bool e2d_is_reserved(const struct ext2dax_mount *m, uint32_t numbe
  */
 bool e2d_may_own_metadata(const struct ext2dax_mount *m, uint32_t number);
 
+/* As e2d_corrupt() of disk/super.h, about the inode. */
+int e2d_inode_corrupt(const struct ext2dax_inode *inode, const char *field,
+                      uint64_t value E2D_REASON(const char *reason));
+#ifdef E2D_NO_REPORTS
+#define e2d_inode_corrupt(inode, field, value, reason)                                                                 \
+    E2D_WITHOUT_REASON(reason, e2d_inode_corrupt((inode), (field), (value)))
+#endif
+
 /* Returns the group of an inode number, which is not 0. */
 uint32_t e2d_group_of_inode(const struct ext2dax_mount *m, uint32_t number);
 

@@ -62,7 +62,7 @@ static uint64_t tree_overhead(uint32_t pointer_shift, uint64_t blocks)
     return overhead;
 }
 
-static uint64_t tree_reach(uint32_t pointer_shift)
+E2D_OUT_OF_LINE static uint64_t tree_reach(uint32_t pointer_shift)
 {
     uint64_t pointers = (uint64_t)1 << pointer_shift;
 
@@ -303,21 +303,22 @@ int e2d_super_unclean(struct ext2dax_mount *m)
 }
 
 /*
- * Compares a counter of the superblock with the sum over the groups. Returns true if the counter is
- * different. The caller holds fs.
+ * Compares a counter of the superblock with the sum over the groups, which is authoritative. Warns
+ * of a difference. Takes fs.
  */
-static bool compare_sum(struct ext2dax_mount *m, struct ext2dax_le32 *at, uint32_t sum, bool store)
+static void use_sum(struct ext2dax_mount *m, struct ext2dax_le32 *at, uint32_t sum, const char *field,
+                    const char *of_sum, bool store)
 {
-    bool differs = e2d_get32(*at) != sum;
+    uint32_t was;
 
-    if (differs && store)
+    e2d_write_lock(m, &m->fs);
+    was = e2d_get32(*at);
+    if (was != sum && store)
         e2d_store32(m, at, sum);
-    return differs;
-}
-
-static void warn_of_sum(struct ext2dax_mount *m, const char *field, uint32_t was, const char *of_sum, uint32_t sum,
-                        bool store)
-{
+    m->drifted |= was != sum && !store;
+    e2d_write_unlock(m, &m->fs);
+    if (was == sum)
+        return;
     e2d_warn(m, "groups", m->groups, of_sum, sum, "is not what the superblock says");
     e2d_warn(m, "superblock", 0, field, was,
              store ? "is not the sum over the groups, which takes its place" : "is not the sum over the groups");
@@ -327,21 +328,15 @@ void e2d_super_sums(struct ext2dax_mount *m, bool store)
 {
     struct ext2dax_disk_super *super = m->super;
     uint32_t free_blocks, free_inodes;
-    uint32_t blocks_were = e2d_get32(super->free_blocks), inodes_were = e2d_get32(super->free_inodes);
-    bool blocks_differ, inodes_differ;
 
     e2d_groups_sums(m, &free_blocks, &free_inodes);
     e2d_write_lock(m, &m->fs);
-    blocks_differ = compare_sum(m, &super->free_blocks, free_blocks, store);
-    inodes_differ = compare_sum(m, &super->free_inodes, free_inodes, store);
-    m->drifted = !store && (blocks_differ || inodes_differ);
+    m->drifted = false;
     m->free_blocks = free_blocks;
     m->free_inodes = free_inodes;
     e2d_write_unlock(m, &m->fs);
-    if (blocks_differ)
-        warn_of_sum(m, "free block count", blocks_were, "sum of free block counts", free_blocks, store);
-    if (inodes_differ)
-        warn_of_sum(m, "free inode count", inodes_were, "sum of free inode counts", free_inodes, store);
+    use_sum(m, &super->free_blocks, free_blocks, "free block count", "sum of free block counts", store);
+    use_sum(m, &super->free_inodes, free_inodes, "free inode count", "sum of free inode counts", store);
 }
 
 /* ---- state ---- */

@@ -58,7 +58,7 @@ static bool eligible(const struct ext2dax_mount *m, uint64_t range, uint64_t siz
  * in a whole aligned extent or cannot be looked up. An unreadable pointer block (reported) is no
  * reason to refuse a page of the range with pointers elsewhere.
  */
-static uint32_t aligned_in_use(struct ext2dax_inode *inode, uint64_t range)
+E2D_OUT_OF_LINE static uint32_t aligned_in_use(struct ext2dax_inode *inode, uint64_t range)
 {
     struct ext2dax_mount *m = inode->mount;
     uint64_t start = range << m->pmd_shift, at = start, end = start + m->pmd_blocks;
@@ -207,11 +207,6 @@ void(e2d_plan_zero)(struct e2d_plan *plan, uint64_t from, uint64_t to)
     zero_bytes(plan, e2d_min64(end, e2d_max64(to, start)), end);
 }
 
-static void give_back(struct ext2dax_mount *m, uint32_t block, uint32_t count)
-{
-    e2d_super_give_blocks(m, e2d_bfree(m, block, count));
-}
-
 void e2d_plan_shorten(struct e2d_plan *plan, uint32_t count)
 {
     struct ext2dax_mount *m = plan->inode->mount;
@@ -220,7 +215,7 @@ void e2d_plan_shorten(struct e2d_plan *plan, uint32_t count)
         struct e2d_extent *last = &plan->extent[plan->extents - 1];
         uint32_t over = e2d_min32(plan->count - count, last->count);
 
-        give_back(m, last->block + last->count - over, over);
+        e2d_give_back(m, last->block + last->count - over, over);
         last->count -= over;
         plan->count -= over;
         if (last->count == 0)
@@ -231,7 +226,7 @@ void e2d_plan_shorten(struct e2d_plan *plan, uint32_t count)
 static void drop_tree(struct e2d_plan *plan)
 {
     for (unsigned i = 0; i < plan->tree_blocks; i++)
-        give_back(plan->inode->mount, plan->tree[i], 1);
+        e2d_give_back(plan->inode->mount, plan->tree[i], 1);
     plan->tree_blocks = plan->attaches = plan->parts = 0;
 }
 
@@ -266,16 +261,10 @@ static int new_tree_block(struct e2d_plan *plan, uint32_t *block)
 {
     struct ext2dax_mount *m = plan->inode->mount;
     struct e2d_extent extent;
-    int rc;
+    int rc = e2d_balloc_one(m, e2d_inode_group(plan->inode), &extent);
 
-    rc = e2d_super_take_blocks(m, 1);
     if (rc != 0)
         return rc;
-    rc = e2d_balloc(m, e2d_group_first(m, e2d_inode_group(plan->inode)), 1, &extent);
-    if (rc != 0) {
-        e2d_super_give_blocks(m, 1);
-        return rc;
-    }
     e2d_zero(m, e2d_block(m, extent.block), m->block_size);
     plan->tree[plan->tree_blocks++] = extent.block;
     *block = extent.block;

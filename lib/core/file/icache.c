@@ -16,12 +16,12 @@
 #include "file/name_table.h"
 #include "base/skips.h"
 
-static struct ext2dax_inode **chain_of(struct ext2dax_mount *m, uint32_t number)
+E2D_OUT_OF_LINE static struct ext2dax_inode **chain_of(struct ext2dax_mount *m, uint32_t number)
 {
     return &m->cache[(number * 0x9E3779B1u >> 16) & (E2D_CACHE_CHAINS - 1)];
 }
 
-static struct ext2dax_inode *find(struct ext2dax_mount *m, uint32_t number)
+E2D_OUT_OF_LINE static struct ext2dax_inode *find(struct ext2dax_mount *m, uint32_t number)
 {
     struct ext2dax_inode *at = *chain_of(m, number);
 
@@ -64,7 +64,7 @@ no_dax_sem:
  * Returns ENOENT for a dying or nameless inode in core, else takes a reference. The caller holds
  * the cache lock.
  */
-static int found(struct ext2dax_inode *inode)
+E2D_OUT_OF_LINE static int found(struct ext2dax_inode *inode)
 {
     if ((inode->state & (E2D_INODE_DYING | E2D_INODE_NAMELESS)) != 0 && !E2D_MUTANT(DYING_FOUND))
         return -EXT2DAX_ENOENT;
@@ -179,7 +179,7 @@ void(e2d_inode_nameless)(struct ext2dax_inode *inode)
     e2d_write_unlock(m, &m->icache_lock);
 }
 
-static void unchain(struct ext2dax_mount *m, struct ext2dax_inode *inode)
+E2D_OUT_OF_LINE static void unchain(struct ext2dax_mount *m, struct ext2dax_inode *inode)
 {
     struct ext2dax_inode **at = chain_of(m, inode->number);
 

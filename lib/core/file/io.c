@@ -304,7 +304,7 @@ static int fill(struct write *write, uint64_t blocks, uint64_t size, uint64_t da
  * step. The bytes for the old block are stored before a size covers them. If `write` has not
  * advanced, the caller continues without this function.
  */
-static int fill_behind(struct write *write, uint32_t block)
+E2D_OUT_OF_LINE static int fill_behind(struct write *write, uint32_t block)
 {
     struct ext2dax_inode *inode = write->inode;
     struct ext2dax_mount *m = inode->mount;
@@ -324,7 +324,7 @@ static int fill_behind(struct write *write, uint32_t block)
     return rc;
 }
 
-static int write_some(struct write *write)
+E2D_OUT_OF_LINE static int write_some(struct write *write)
 {
     struct ext2dax_inode *inode = write->inode;
     struct ext2dax_mount *m = inode->mount;
@@ -340,7 +340,7 @@ static int write_some(struct write *write)
     if (run.physical == 0)
         return fill(write, run.length, size, UINT64_MAX);
     if (logical >= blocks) {
-        return e2d_corrupt(m, "inode", inode->number, "block pointer", run.physical, "lies past the end of the file");
+        return e2d_inode_corrupt(inode, "block pointer", run.physical, "lies past the end of the file");
     }
     run.length = e2d_min64(run.length, blocks - logical);
     if (at >= size && write->end > blocks << m->block_shift) {

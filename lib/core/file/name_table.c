@@ -100,7 +100,7 @@ void e2d_names_close(struct ext2dax_mount *m, struct e2d_name_table *table)
 /* ---- the list of tables ---- */
 
 /* The caller holds the cache lock. */
-static void link_newest(struct ext2dax_mount *m, struct e2d_name_table *table)
+E2D_OUT_OF_LINE static void link_newest(struct ext2dax_mount *m, struct e2d_name_table *table)
 {
     table->newer = NULL;
     table->older = m->newest_names;
@@ -111,7 +111,7 @@ static void link_newest(struct ext2dax_mount *m, struct e2d_name_table *table)
     m->newest_names = table;
 }
 
-static void unlink_table(struct ext2dax_mount *m, struct e2d_name_table *table)
+E2D_OUT_OF_LINE static void unlink_table(struct ext2dax_mount *m, struct e2d_name_table *table)
 {
     if (table->older)
         table->older->newer = table->newer;

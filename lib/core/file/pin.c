@@ -14,6 +14,7 @@
 #include "tree/map.h"
 #include "file/write_access.h"
 #include "base/persist.h"
+#include "disk/inode.h"
 #include "disk/super.h"
 #include "file/dirty.h"
 #include "file/pin_list.h"
@@ -143,7 +144,7 @@ int ext2dax_pin_pointer(const struct ext2dax_pin *pin, uint64_t offset, void **p
         return rc;
     /* A hole is still possible if the pointer block is also a data block of another file. */
     if (run.physical == 0)
-        return e2d_corrupt(m, "inode", inode->number, "block", logical, "was pinned and is a hole now");
+        return e2d_inode_corrupt(inode, "block", logical, "was pinned and is a hole now");
     *pointer = (unsigned char *)e2d_block(m, (uint32_t)run.physical) + into;
     *length = (size_t)((run.length << m->block_shift) - into);
     return 0;

@@ -299,7 +299,7 @@ static int check_block(struct ext2dax_inode *inode, const char *field, uint32_t 
     if (rc == 0)
         rc = e2d_ballocated(inode->mount, block, 1);
     if (rc > 0)
-        return e2d_corrupt(inode->mount, "inode", inode->number, field, block, "is marked free");
+        return e2d_inode_corrupt(inode, field, block, "is marked free");
     return rc;
 }
 
@@ -323,7 +323,7 @@ static int free_translator(struct ext2dax_inode *inode, uint32_t block)
     int rc = check_translator(inode, block);
 
     if (rc == 0 && block != 0)
-        e2d_super_give_blocks(m, e2d_bfree(m, block, 1));
+        e2d_give_back(m, block, 1);
     return rc;
 }
 
@@ -339,31 +339,30 @@ static int check_xattr(struct ext2dax_inode *inode, uint32_t block)
     header = e2d_block(m, block);
     rc = e2d_check(m, header, m->block_size);
     if (rc == 0 && (e2d_get32(header->magic) != E2D_XATTR_MAGIC || e2d_load_le32(&header->references) == 0))
-        return e2d_corrupt(m, "inode", inode->number, "xattr block", block, "is not an extended attribute block");
+        return e2d_inode_corrupt(inode, "xattr block", block, "is not an extended attribute block");
     return rc;
 }
 
-static int free_xattr(struct ext2dax_inode *inode)
+int e2d_xattr_unshare(struct ext2dax_inode *inode, uint32_t block)
 {
     struct ext2dax_mount *m = inode->mount;
-    uint32_t block = e2d_load_le32(&inode->disk->file_acl);
-    struct e2d_xattr_header *header;
-    int rc;
+    struct e2d_xattr_header *header = e2d_block(m, block);
+    int rc = e2d_bunshare(m, block, &header->references);
 
-    if (block == 0)
-        return 0;
-    rc = check_xattr(inode, block);
-    if (rc != 0)
-        return rc;
-    header = e2d_block(m, block);
-    rc = e2d_bunshare(m, block, &header->references);
     if (rc == -EXT2DAX_EUCLEAN)
-        return e2d_corrupt(m, "inode", inode->number, "xattr block", block,
-                           "is not an extended attribute block in use");
+        return e2d_inode_corrupt(inode, "xattr block", block, "is not an extended attribute block in use");
     if (rc <= 0)
         return rc;
     e2d_super_give_blocks(m, 1);
     return 0;
+}
+
+static int free_xattr(struct ext2dax_inode *inode)
+{
+    uint32_t block = e2d_load_le32(&inode->disk->file_acl);
+    int rc = block != 0 ? check_xattr(inode, block) : 0;
+
+    return rc == 0 && block != 0 ? e2d_xattr_unshare(inode, block) : rc;
 }
 
 int(e2d_inode_freeable)(struct ext2dax_inode *inode)

@@ -33,6 +33,17 @@ int e2d_inode_free(struct ext2dax_inode *inode);
 int e2d_inode_freeable(struct ext2dax_inode *inode);
 
 /*
+ * Gives up the inode's reference to an xattr block, and frees a block without another reference.
+ * The inode does not point to the block any more, or is being freed. Not fenced. The caller holds
+ * truncate. Takes group locks and fs.
+ *
+ * Returns 0 or a negative errno
+ *   EUCLEAN  the block is marked free, or has no references (reported)
+ *   EIO      a bitmap cannot be read
+ */
+int e2d_xattr_unshare(struct ext2dax_inode *inode, uint32_t block);
+
+/*
  * Shrinks the file to `size`, or frees everything past the end if `size` is the current size. The
  * caller holds freeze_write shared and io exclusively. Errors as ext2dax_truncate().
  */

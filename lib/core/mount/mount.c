@@ -327,7 +327,7 @@ static int check_root(struct ext2dax_mount *m)
     return 0;
 }
 
-static void set_read_only(struct ext2dax_mount *m, bool read_only)
+E2D_OUT_OF_LINE static void set_read_only(struct ext2dax_mount *m, bool read_only)
 {
     e2d_write_lock(m, &m->fs);
     m->read_only = read_only;

@@ -204,7 +204,7 @@ static void free_blocks(struct e2d_scan *s, uint32_t group, uint32_t bit, uint32
 
     (void)arg;
     e2d_clear_bits(map, bit, bit + count);
-    e2d_written(s->m, map + (bit >> 3), ((bit + count - 1) >> 3) - (bit >> 3) + 1);
+    e2d_written_bits(s->m, map, bit, bit + count);
 }
 
 /* Repairs a dead inode, with bit `bit` in the bitmap of the group. */
@@ -221,7 +221,7 @@ static void repair_dead(struct recovery *r, uint32_t group, uint32_t bit, struct
     e2d_written(m, map + (bit >> 3), 1);
 }
 
-static void store_count(struct ext2dax_mount *m, struct ext2dax_le16 *at, uint32_t count)
+E2D_OUT_OF_LINE static void store_count(struct ext2dax_mount *m, struct ext2dax_le16 *at, uint32_t count)
 {
     if (e2d_get16(*at) != count)
         e2d_store16(m, at, count);
@@ -260,7 +260,7 @@ static int repair_rest(struct recovery *r, uint32_t group)
     return 0;
 }
 
-static bool rest_differs(const struct e2d_repairs *found)
+E2D_OUT_OF_LINE static bool rest_differs(const struct e2d_repairs *found)
 {
     return (found->blocks | found->inodes | found->unnamed | found->entries | found->types | found->times |
             found->counts) != 0;
@@ -392,7 +392,7 @@ static int scan(struct recovery *r)
 }
 
 /* Scans and repairs the image, with an interrupted rename completed. */
-static int settle(struct recovery *r)
+E2D_OUT_OF_LINE static int settle(struct recovery *r)
 {
     struct e2d_scan *s = &r->survey;
     int error = scan(r);

@@ -73,12 +73,6 @@ static uint32_t with_attributes(const struct e2d_scan *s, uint32_t group)
     return count;
 }
 
-/*
- * Bytes of structures being fetched while earlier structures are scanned. A single group is fetched
- * in any case.
- */
-#define AHEAD_BYTES ((uint64_t)16 << 20)
-
 /* Returns the blocks of a group's inode table up to the last filled inode. */
 static uint32_t filled_blocks(const struct e2d_scan *s, uint32_t group)
 {
@@ -135,6 +129,13 @@ static void find_filled(struct e2d_scan *s, uint32_t group)
     s->filled[group] = inodes < reserved ? reserved : inodes;
 }
 
+#if E2D_FOR_SPEED
+/*
+ * Bytes of structures being fetched while earlier structures are scanned. A single group is fetched
+ * in any case.
+ */
+#define AHEAD_BYTES ((uint64_t)16 << 20)
+
 /*
  * Fetches the bitmaps and the inode table of a group, which are usually adjacent. Returns the
  * bytes.
@@ -144,10 +145,8 @@ static uint64_t fetch(struct e2d_scan *s, uint32_t group)
     struct ext2dax_mount *m = s->m;
     const struct ext2dax_disk_group *descriptor = e2d_descriptor(m, group);
     uint32_t blocks = e2d_get32(descriptor->block_bitmap), inodes = e2d_get32(descriptor->inode_bitmap);
-    uint32_t table = e2d_get32(descriptor->inode_table), filled;
+    uint32_t table = e2d_get32(descriptor->inode_table), filled = filled_blocks(s, group);
 
-    find_filled(s, group);
-    filled = filled_blocks(s, group);
     if (inodes == blocks + 1 && table == inodes + 1) {
         e2d_fetch(m, blocks, 2 + filled);
     } else {
@@ -157,6 +156,35 @@ static uint64_t fetch(struct e2d_scan *s, uint32_t group)
     }
     return (uint64_t)(2 + filled) << m->block_shift;
 }
+
+/* The groups being fetched. */
+struct ahead {
+    uint64_t bytes; /* of the groups from the group being scanned on */
+    uint32_t groups;
+};
+
+static void fetch_ahead(struct e2d_scan *s, uint32_t group, struct ahead *ahead)
+{
+    for (; ahead->groups < s->m->groups && (ahead->groups <= group || ahead->bytes < AHEAD_BYTES); ahead->groups++) {
+        find_filled(s, ahead->groups);
+        ahead->bytes += fetch(s, ahead->groups);
+    }
+    ahead->bytes -= (uint64_t)(2 + filled_blocks(s, group)) << s->m->block_shift;
+}
+
+#else
+
+struct ahead {
+    uint32_t groups;
+};
+
+/* A core compiled for size fetches nothing ahead, which only gains time. */
+static void fetch_ahead(struct e2d_scan *s, uint32_t group, struct ahead *ahead)
+{
+    (void)ahead;
+    find_filled(s, group);
+}
+#endif
 
 /*
  * Clears the records of a group's filled inodes. No other records are ever used, and large images
@@ -177,14 +205,11 @@ static void clear_inodes(struct e2d_scan *s, uint32_t group)
 static int check_tables(struct e2d_scan *s, size_t *xattrs)
 {
     struct ext2dax_mount *m = s->m;
-    uint64_t ahead = 0; /* bytes being fetched, of the groups from `group` on */
-    uint32_t fetched = 0;
+    struct ahead ahead = {0};
     int error = 0;
 
     for (uint32_t group = 0; group < m->groups && error == 0; group++) {
-        for (; fetched < m->groups && (fetched <= group || ahead < AHEAD_BYTES); fetched++)
-            ahead += fetch(s, fetched);
-        ahead -= (uint64_t)(2 + filled_blocks(s, group)) << m->block_shift;
+        fetch_ahead(s, group, &ahead);
         error = e2d_interrupted(m);
         if (error == 0)
             error = e2d_check(m, e2d_block(m, e2d_get32(e2d_descriptor(m, group)->inode_table)),
@@ -344,7 +369,7 @@ uint64_t e2d_scan_sectors(const struct e2d_scan *s)
     return blocks << (s->m->block_shift - SECTOR_SHIFT);
 }
 
-static void begin(struct e2d_scan *s, bool claims, uint64_t end)
+E2D_OUT_OF_LINE static void begin(struct e2d_scan *s, bool claims, uint64_t end)
 {
     s->claims = claims;
     s->each_block = NULL;

@@ -115,17 +115,11 @@ static void write_dots(struct ext2dax_inode *directory, const struct making *mak
 /* Allocates the block of a new inode, zeroed, near the inode. */
 static int take_block(struct ext2dax_mount *m, struct making *making)
 {
-    uint32_t group = e2d_group_of_inode(m, making->number);
     struct e2d_extent extent;
-    int error = e2d_super_take_blocks(m, 1);
+    int error = e2d_balloc_one(m, e2d_group_of_inode(m, making->number), &extent);
 
     if (error != 0)
         return error;
-    error = e2d_balloc(m, e2d_group_first(m, group), 1, &extent);
-    if (error != 0) {
-        e2d_super_give_blocks(m, 1);
-        return error;
-    }
     making->block = extent.block;
     making->disk.block[0] = e2d_le32(extent.block);
     making->disk.sectors = e2d_le32(m->block_size >> SECTOR_SHIFT);
@@ -225,7 +219,7 @@ static int make_inode(struct ext2dax_inode *directory, struct making *making, st
         return 0;
     e2d_store32(m, &e2d_disk_inode(m, making->number)->dtime, e2d_dtime(m, making->now));
     if (making->block != 0)
-        e2d_super_give_blocks(m, e2d_bfree(m, making->block, 1));
+        e2d_give_back(m, making->block, 1);
 out_inode:
     e2d_ifree(m, making->number, is_directory);
     return error;
@@ -271,8 +265,8 @@ static int publish(struct ext2dax_inode *directory, const char *name, size_t len
 }
 
 /* Creates the inode and the name, under the directory's io. */
-static int create_locked(struct ext2dax_inode *directory, const char *name, size_t length, struct making *making,
-                         struct ext2dax_inode **fresh)
+E2D_OUT_OF_LINE static int create_locked(struct ext2dax_inode *directory, const char *name, size_t length,
+                                         struct making *making, struct ext2dax_inode **fresh)
 {
     struct e2d_dir_slot slot;
     int error = e2d_dir_room(directory, name, length, &slot);
@@ -324,7 +318,7 @@ int ext2dax_create_as(struct ext2dax_inode *directory, const char *name, size_t 
 
 /* ---- creation by type ---- */
 
-static void describe(struct ext2dax_creation *creation, uint32_t mode, uint32_t uid, uint32_t gid)
+E2D_OUT_OF_LINE static void describe(struct ext2dax_creation *creation, uint32_t mode, uint32_t uid, uint32_t gid)
 {
     memset(creation, 0, sizeof(*creation));
     creation->size = sizeof(*creation);

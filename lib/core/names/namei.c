@@ -25,7 +25,7 @@ static bool is_link(const struct ext2dax_inode *inode)
 
 static int corrupt(struct ext2dax_inode *inode, const char *field, uint64_t value, const char *reason)
 {
-    return e2d_corrupt(inode->mount, "inode", inode->number, field, value, reason);
+    return e2d_inode_corrupt(inode, field, value, reason);
 }
 
 /*
@@ -127,7 +127,7 @@ static int follow(struct rest *rest, struct ext2dax_inode *link, bool *absolute)
  * Walks a single name. *at becomes the inode of the name. For a link to follow, *at stays, or
  * becomes the root if the target is absolute.
  */
-static int step(struct rest *rest, unsigned flags, struct ext2dax_inode **at)
+E2D_OUT_OF_LINE static int step(struct rest *rest, unsigned flags, struct ext2dax_inode **at)
 {
     struct ext2dax_mount *m = (*at)->mount;
     struct ext2dax_inode *found, *root, *drop;

@@ -46,7 +46,7 @@ static void(unlock_pair)(struct ext2dax_mount *m, const struct pair *pair)
     e2d_write_unlock(m, &pair->first->io);
 }
 
-static struct pair order_directories(const struct e2d_renaming *r, const struct e2d_ancestry *ancestry)
+E2D_OUT_OF_LINE static struct pair order_directories(const struct e2d_renaming *r, const struct e2d_ancestry *ancestry)
 {
     struct ext2dax_inode *old = r->old.directory, *new = r->new.directory;
 
@@ -208,7 +208,7 @@ static int rename_inodes(struct e2d_renaming *r)
 }
 
 /* Renames under the rename lock. */
-static int rename_locked(struct e2d_renaming *r, unsigned flags)
+E2D_OUT_OF_LINE static int rename_locked(struct e2d_renaming *r, unsigned flags)
 {
     struct e2d_ancestry ancestry = {false, false, 0};
     struct pair directories;

@@ -94,7 +94,7 @@ static int64_t copy_value(struct ext2dax_inode *inode, const struct e2d_xattr_ar
     int64_t whole = is_acl(name) ? e2d_acl_from_disk(inode->mount, from, length, NULL) : (int64_t)length;
 
     if (whole < 0)
-        return e2d_corrupt(inode->mount, "inode", inode->number, "ACL", length, "is no ACL of version 1");
+        return e2d_inode_corrupt(inode, "ACL", length, "is no ACL of version 1");
     if (size == 0)
         return whole;
     if ((uint64_t)whole > size)

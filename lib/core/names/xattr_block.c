@@ -18,6 +18,7 @@
 #include "disk/inode.h"
 #include "disk/super.h"
 #include "disk/system_zone.h"
+#include "file/truncate.h"
 #include "base/skips.h"
 
 static const char field[] = "xattr block";
@@ -35,14 +36,14 @@ int e2d_xattr_block_open(struct ext2dax_inode *inode, struct e2d_xattrs *x)
     if (block == 0)
         return 0;
     if (!e2d_is_data(m, block))
-        return e2d_corrupt(m, "inode", inode->number, field, block, "lies outside the data of the image");
+        return e2d_inode_corrupt(inode, field, block, "lies outside the data of the image");
     header = e2d_block(m, block);
     rc = e2d_check(m, header, m->block_size);
     if (rc != 0)
         return rc;
     if (e2d_get32(header->magic) != E2D_XATTR_MAGIC || e2d_load_le32(&header->references) == 0 ||
         e2d_get32(header->blocks) != 1)
-        return e2d_corrupt(m, "inode", inode->number, field, block, "is not an extended attribute block");
+        return e2d_inode_corrupt(inode, field, block, "is not an extended attribute block");
     area->base = e2d_block(m, block);
     area->first = sizeof(*header);
     area->size = m->block_size;
@@ -59,7 +60,7 @@ int(e2d_xattr_block_freeable)(struct ext2dax_inode *inode)
 
     if (rc <= 0)
         return rc;
-    return e2d_corrupt(inode->mount, "inode", inode->number, field, block, "is marked free");
+    return e2d_inode_corrupt(inode, field, block, "is marked free");
 }
 
 /* Returns whether a block has this content, apart from the header. */
@@ -81,14 +82,9 @@ static int obtain(struct ext2dax_inode *inode, const void *content, uint32_t *bl
     *block = e2d_bshare(m, content);
     if (*block != 0)
         return 0;
-    rc = e2d_super_take_blocks(m, 1);
+    rc = e2d_balloc_one(m, e2d_inode_group(inode), &extent);
     if (rc != 0)
         return rc;
-    rc = e2d_balloc(m, e2d_group_first(m, e2d_inode_group(inode)), 1, &extent);
-    if (rc != 0) {
-        e2d_super_give_blocks(m, 1);
-        return rc;
-    }
     *block = extent.block;
     e2d_copy(m, e2d_block(m, extent.block), content, m->block_size);
     e2d_share_remember(m, hash, extent.block);
@@ -98,20 +94,13 @@ static int obtain(struct ext2dax_inode *inode, const void *content, uint32_t *bl
 /* Gives up the reference to a block to which the inode does not point any more. */
 static int give_up(struct ext2dax_inode *inode, uint32_t block)
 {
-    struct ext2dax_mount *m = inode->mount;
-    struct e2d_xattr_header *header = e2d_block(m, block);
-    int rc = e2d_bunshare(m, block, &header->references), fence;
+    int rc = e2d_xattr_unshare(inode, block), fence = e2d_order(inode->mount, E2D_FENCE_XATTR_BITS);
 
-    if (rc == -EXT2DAX_EUCLEAN)
-        rc = e2d_corrupt(m, "inode", inode->number, field, block, "is not an extended attribute block in use");
-    if (rc == 1)
-        e2d_super_give_blocks(m, 1);
-    fence = e2d_order(m, E2D_FENCE_XATTR_BITS);
-    return rc < 0 ? rc : fence;
+    return rc != 0 ? rc : fence;
 }
 
 /* Stores the pointer. Everything the pointer depends on is durable. */
-static int point_to(struct ext2dax_inode *inode, uint32_t block, struct e2d_time now)
+E2D_OUT_OF_LINE static int point_to(struct ext2dax_inode *inode, uint32_t block, struct e2d_time now)
 {
     e2d_store32(inode->mount, &inode->disk->file_acl, block);
     e2d_store_times(inode, now, false);

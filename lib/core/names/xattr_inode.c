@@ -45,7 +45,7 @@ int e2d_xattr_inode_open(struct ext2dax_inode *inode, struct e2d_xattrs *x)
     if (extra == 0)
         return 0;
     if (extra < 4 || (extra & 3) != 0 || extra > m->inode_size - fixed)
-        return e2d_corrupt(m, "inode", inode->number, "i_extra_isize", extra, "is impossible");
+        return e2d_inode_corrupt(inode, "i_extra_isize", extra, "is impossible");
     if (m->inode_size - fixed - extra < 8)
         return 0;
     area->base = (unsigned char *)(inode->disk + 1) + extra + 4;
@@ -56,7 +56,7 @@ int e2d_xattr_inode_open(struct ext2dax_inode *inode, struct e2d_xattrs *x)
         return 0;
     rc = e2d_xattr_check(area, &why);
     if (rc == -EXT2DAX_EUCLEAN)
-        return e2d_corrupt(m, "inode", inode->number, field, area->end, why);
+        return e2d_inode_corrupt(inode, field, area->end, why);
     return rc != 0 ? e2d_complain(m, rc, "inode", inode->number, field, area->end, why) : 0;
 }
 

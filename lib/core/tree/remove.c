@@ -119,7 +119,7 @@ static int take_run(struct walk *walk)
     if (rc != 0)
         return rc;
     if (walk->freeing) {
-        e2d_super_give_blocks(m, e2d_bfree(m, block, count));
+        e2d_give_back(m, block, count);
         return 0;
     }
     rc = e2d_ballocated(m, block, count);
@@ -127,8 +127,8 @@ static int take_run(struct walk *walk)
         walk->each(walk->arg, block, count);
     if (rc <= 0)
         return rc;
-    return e2d_corrupt(m, "inode", inode->number, "block pointer", block,
-                       "is to a block marked free, or at the start of a run with one");
+    return e2d_inode_corrupt(inode, "block pointer", block,
+                             "is to a block marked free, or at the start of a run with one");
 }
 
 static int take(struct walk *walk, uint32_t block)
