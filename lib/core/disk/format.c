@@ -28,14 +28,14 @@
 
 /* State of an ext2dax_format() call. */
 struct maker {
-    struct ext2dax_memory_ops ops;
-    void *ctx;
+    struct e2d_layout layout;
     unsigned char *base;
-    struct ext2dax_host_ops host_ops;
-    void *host_ctx;
     int failed; /* first error of the memory plug */
 
-    struct e2d_layout layout;
+    struct ext2dax_memory_ops ops;
+    void *ctx;
+    struct ext2dax_host_ops host_ops;
+    void *host_ctx;
 };
 
 /* ---- the memory plug ---- */

@@ -10,6 +10,7 @@
 #include "disk/group.h"
 
 #include "base/persist.h"
+#include "disk/layout.h"
 
 #if !E2D_FOR_SPEED
 uint32_t e2d_group_of(const struct ext2dax_mount *m, uint32_t block)
@@ -38,22 +39,11 @@ uint32_t e2d_table_blocks(const struct ext2dax_mount *m)
     return (bytes_less_one >> m->block_shift) + 1;
 }
 
-static bool is_power_of(uint32_t n, uint32_t base)
-{
-    uint64_t power = base;
-
-    while (power < n)
-        power *= base;
-    return power == n;
-}
-
 bool e2d_has_super(const struct ext2dax_mount *m, uint32_t group)
 {
     if (m->sparse_super2)
         return group == 0 || group == m->backup_groups[0] || group == m->backup_groups[1];
-    if (!m->sparse_super || group <= 1)
-        return true;
-    return (group & 1) != 0 && (is_power_of(group, 3) || is_power_of(group, 5) || is_power_of(group, 7));
+    return !m->sparse_super || e2d_layout_has_copy(group);
 }
 
 /*

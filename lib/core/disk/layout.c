@@ -49,6 +49,16 @@ bool e2d_layout_has_copy(uint32_t group)
     return false;
 }
 
+uint32_t e2d_layout_head(const struct e2d_layout *l, uint32_t group)
+{
+    return e2d_layout_has_copy(group) ? 1 + l->descriptor_blocks : 0;
+}
+
+uint32_t e2d_layout_overhead(const struct e2d_layout *l, uint32_t group)
+{
+    return e2d_layout_head(l, group) + E2D_LAYOUT_BITMAPS + l->table_blocks + (group == 0 ? E2D_LAYOUT_DIRECTORIES : 0);
+}
+
 /* Stores log2 of `size` in *shift. Returns false if `size` is no power of two in the range. */
 static bool log_of(uint32_t size, uint32_t least, uint32_t most, uint32_t *shift)
 {

@@ -62,16 +62,10 @@ static inline uint32_t e2d_layout_quotient(uint32_t n, uint32_t d)
 bool e2d_layout_has_copy(uint32_t group);
 
 /* Returns the blocks used by the superblock copy and the descriptors at the start of the group. */
-static inline uint32_t e2d_layout_head(const struct e2d_layout *l, uint32_t group)
-{
-    return e2d_layout_has_copy(group) ? 1 + l->descriptor_blocks : 0;
-}
+uint32_t e2d_layout_head(const struct e2d_layout *l, uint32_t group);
 
 /* Returns the blocks at the start of the group which are not free. */
-static inline uint32_t e2d_layout_overhead(const struct e2d_layout *l, uint32_t group)
-{
-    return e2d_layout_head(l, group) + E2D_LAYOUT_BITMAPS + l->table_blocks + (group == 0 ? E2D_LAYOUT_DIRECTORIES : 0);
-}
+uint32_t e2d_layout_overhead(const struct e2d_layout *l, uint32_t group);
 
 static inline uint32_t e2d_layout_first(const struct e2d_layout *l, uint32_t group)
 {

@@ -37,8 +37,6 @@ struct e2d_scan_xattr {
 
 struct e2d_scan {
     struct ext2dax_mount *m;
-    void *memory;
-    size_t bytes;
 
     /*
      * Arrays indexed by inode number, and bitmaps indexed by inode or block number. Elements for
@@ -56,11 +54,7 @@ struct e2d_scan {
     uint8_t *reached; /* directory with a known path of ancestors to the root */
     uint8_t *differs; /* inode with i_blocks, end, directory size or a dirent to be repaired */
 
-    struct e2d_repairs found;
-    uint64_t free_blocks, free_inodes; /* after the repair */
-
-    /* The inode being scanned. */
-    struct ext2dax_inode inode;
+    /* Of the inode being scanned, below. */
     /* scanned for the first time, with blocks entered as owned and dirents as names */
     bool claims;
     uint64_t end;     /* blocks covered by the size */
@@ -71,6 +65,12 @@ struct e2d_scan {
     uint64_t renamed; /* dirents without a file type */
     /* called for each checked block of a directory, or NULL */
     int (*each_block)(struct e2d_scan *s, unsigned char *block);
+
+    struct ext2dax_inode inode; /* being scanned */
+    struct e2d_repairs found;
+    uint64_t free_blocks, free_inodes; /* after the repair */
+    void *memory;
+    size_t bytes;
 };
 
 /* Correct counts of a group. */
