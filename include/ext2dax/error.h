@@ -112,7 +112,7 @@ struct ext2dax_report {
 };
 
 /*
- * Formats a report, for example "inode 12: block pointer 4096: lies in a metadata zone". Features
+ * Formats a report, for example "inode 12: block pointer 4096: is metadata". Features
  * are written by name instead of number, as in "incompatible features extent, 64bit". The text is
  * always terminated when size > 0. Returns the length of the complete text, as snprintf does. Needs
  * no lock and no memory.

@@ -362,7 +362,7 @@ START_TEST(further_ones_are_corruption)
     ck_assert_uint_eq(bench_size(file), 2 * block);
     ck_assert_str_eq(bench.last.field, "block pointer");
     if (REASONS)
-        ck_assert_str_eq(bench.last.reason, "lies past the end of the file");
+        ck_assert_str_eq(bench.last.reason, "is past the end of the file");
     clear_error_bit();
     ck_assert_int_eq(ext2dax_truncate(file, 2 * block), 0);
     ck_assert_int_eq(ext2dax_truncate(file, 4 * block), 0);

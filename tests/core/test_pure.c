@@ -393,9 +393,9 @@ END_TEST
 
 START_TEST(reports_as_text)
 {
-    static const char whole[] = "inode 12: block pointer 4096: lies in a metadata zone";
-    struct ext2dax_report report = {EXT2DAX_LEVEL_ERROR,      -EXT2DAX_EUCLEAN, "inode", 12, "block pointer", 4096,
-                                    "lies in a metadata zone"};
+    static const char whole[] = "inode 12: block pointer 4096: is metadata";
+    struct ext2dax_report report = {EXT2DAX_LEVEL_ERROR, -EXT2DAX_EUCLEAN, "inode", 12, "block pointer", 4096,
+                                    "is metadata"};
     char buffer[sizeof(whole) + 8];
 
     for (size_t size = 0; size <= sizeof(whole) + 4; size++) {

@@ -132,11 +132,11 @@ def wrong_totals():
         before = digest("image")
         for command in READS:
             said = done(*command).err
-            check("image: warning: superblock 0: free block count %d: is not the sum over the groups\n" % total in said,
+            check("image: warning: superblock 0: free block count %d: differs from the sum over the groups\n" % total in said,
                   said)
         check(digest("image") == before, "reading changed the image")
         said = done("put", "image", "host", "/new").err
-        check("warning: superblock 0: free block count %d: is not the sum over the groups, which takes its place\n"
+        check("warning: superblock 0: free block count %d: set to the sum over the groups\n"
               % total in said, said)
         fsck("image")
         check(done("ls", "image").err == "", "told again")
@@ -186,7 +186,7 @@ def corrupt_bitmap():
                             "set_bg 0 free_blocks_count %d" % (free - 3))
         result = run("put", "image", "host", "/new")
         check(result.code == 1 and result.err.splitlines()[-1] == "pmem-mapper: image: put /new: group 0: "
-              "block bitmap %d: disagrees with the free block count" % free, result)
+              "block bitmap %d: differs from the free block count" % free, result)
     refused("image", "truncate", "image", "/file", "5", why="superblock 0: state 3: errors were recorded")
 
 
@@ -208,7 +208,7 @@ def corrupt_bitmap_of_what_is_freed():
         copy("corrupt", "image")
         result = run(*command)
         check(result.code == 1 and len(result.err.splitlines()) == 1 and
-              "group 0: block bitmap %d: disagrees with the free block count" % free in result.err, result)
+              "group 0: block bitmap %d: differs from the free block count" % free in result.err, result)
         check(done("get", "image", "/file").out == content, "%r has changed the file" % (command,))
 
 
@@ -328,7 +328,7 @@ def corrupt_pointers():
             result = run(*command)
             lines = result.err.splitlines()
             check(result.code == 1 and re.fullmatch(
-                r"pmem-mapper: image: %s /file.*: inode \d+: block pointer %d: lies (outside the image|in a metadata zone)"
+                r"pmem-mapper: image: %s /file.*: inode \d+: block pointer %d: is (outside the image|metadata)"
                 % (command[0], value), lines[-1]) and all("by read/write" in line for line in lines[:-1]), result)
             check(not os.path.exists("out"), "a file was left behind")
 

@@ -9,7 +9,7 @@ import subprocess
 
 from bench import MAPPER, check, done, main, mke2fs, need, reason, refused, terminal
 
-NOT_EXT2 = reason("not that of ext2", "magic number")
+NOT_EXT2 = reason("is not ext2", "magic number")
 
 COMMANDS = (("ls", "image"), ("get", "image", "/f"), ("put", "image", "host", "/f"), ("truncate", "image", "/f", "1"))
 

@@ -125,7 +125,7 @@ def by_offset():
     done("format", "disk", "8M", "--offset", "3M")
     check(os.stat("disk").st_size == 11 * MIB, "a new file with an image inside")
     fsck(3 * MIB)
-    refused("disk", "ls", "disk", why=reason("not that of ext2", "magic number"))
+    refused("disk", "ls", "disk", why=reason("is not ext2", "magic number"))
     refused("disk", "ls", "disk", "--offset", "11M", why="ends before the offset")
     refused("disk", "put", "disk", "host", "/x", "--offset", "1T", why="ends before the offset")
     refused("disk", "format", "disk", "16K", "--offset", "1M")

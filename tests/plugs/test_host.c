@@ -334,7 +334,7 @@ static const struct ext2dax_report sample = {
     .number = 12,
     .field = "block pointer",
     .value = 4096,
-    .reason = "lies in a metadata zone",
+    .reason = "is metadata",
 };
 
 static struct {

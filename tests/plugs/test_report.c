@@ -38,7 +38,7 @@ static void set_up(int way)
 
 static void tell(enum ext2dax_level level, int error, uint64_t number)
 {
-    struct ext2dax_report report = {level, error, "inode", number, "block pointer", 4096, "lies in a metadata zone"};
+    struct ext2dax_report report = {level, error, "inode", number, "block pointer", 4096, "is metadata"};
 
     host.ops->log(host.ctx, &report);
 }
@@ -70,7 +70,7 @@ START_TEST(belongs_to_the_call)
     ck_assert_uint_eq(report.number, 3);
     ck_assert_str_eq(report.field, "block pointer");
     ck_assert_uint_eq(report.value, 4096);
-    ck_assert_str_eq(report.reason, "lies in a metadata zone");
+    ck_assert_str_eq(report.reason, "is metadata");
     /* either sign, like ext2dax_strerror() */
     ck_assert_uint_eq(number_since(mark, EXT2DAX_EUCLEAN), 3);
     ck_assert_uint_eq(number_since(mark, 0), 3);
@@ -118,7 +118,7 @@ END_TEST
 
 START_TEST(as_text)
 {
-    static const char whole[] = "inode 9: block pointer 4096: lies in a metadata zone";
+    static const char whole[] = "inode 9: block pointer 4096: is metadata";
     char text[100];
     uint64_t mark;
 

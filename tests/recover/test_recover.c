@@ -285,15 +285,15 @@ static const struct {
     uint64_t count;
 } states[] = {
     {dying, "dying", "inodes without links", 1},
-    {dying_named, "dying_named", "entries of dead inodes", 1},
+    {dying_named, "dying_named", "dirents of dead inodes", 1},
     {dying_and_reused, "dying_and_reused", "inodes without links", 1},
     {dying_with_rubbish, "dying_with_rubbish", "inodes without links", 1},
     {created_body, "created_body", "missing times of deletion", 1},
-    {created_entry, "created_entry", "entries of dead inodes", 1},
+    {created_entry, "created_entry", "dirents of dead inodes", 1},
     {empty_without_a_name, "empty_without_a_name", "empty files without a name", 1},
     {two_names_counted_once, "two_names_counted_once", "wrong link counts", 1},
     {one_name_counted_often, "one_name_counted_often", "wrong link counts", 1},
-    {type_unknown, "type_unknown", "entries without a file type", 2},
+    {type_unknown, "type_unknown", "dirents without a file type", 2},
     {directory_was_growing, "directory_was_growing", "wrong sizes of directories", 1},
     {directory_being_made, "directory_being_made", "leaked blocks", 1},
     {links_of_a_parent, "links_of_a_parent", "wrong link counts", 2},
@@ -357,7 +357,7 @@ START_TEST(test_attributes)
     set16(&file("small")->links, 0);
     crash();
     ck_assert_int_eq(plug_recover(image, image_size), 0);
-    ck_assert_uint_eq(plug_recovered("wrong reference counts of attribute blocks"), 1);
+    ck_assert_uint_eq(plug_recovered("wrong reference counts of xattr blocks"), 1);
     ck_assert_uint_eq(references(block), 1);
     ck_assert_int_eq(findings(image, 0, "shared"), 0);
     ck_assert_int_eq(outside_e2fsck(&made, true), 0);
@@ -818,7 +818,7 @@ START_TEST(test_index)
     }
     crash();
     ck_assert_int_eq(plug_recover(image, image_size), 0);
-    ck_assert_uint_ge(plug_recovered("entries of dead inodes"), 1);
+    ck_assert_uint_ge(plug_recovered("dirents of dead inodes"), 1);
     ck_assert_uint_eq(plug_recovered("indexes of directories"), 1);
     ck_assert_uint_eq(get32(inode_at(many)->flags) & EXT2DAX_FL_INDEX, 0);
     ck_assert_int_eq(findings(image, 0, "index"), 0);

@@ -138,7 +138,7 @@ static int check(struct ext2dax_mount *m, uint32_t group)
     if (!g->bad)
         return 0;
     return e2d_corrupt(m, "group", group, "block bitmap", free,
-                       free != counted ? "disagrees with the free block count" : "calls metadata free");
+                       free != counted ? "differs from the free block count" : "marks metadata free");
 }
 
 /* Builds the records of the group. The caller holds the lock of the group. */
@@ -190,7 +190,7 @@ int(e2d_aligned_check_group)(struct ext2dax_mount *m, uint32_t group)
     if (!known_bad)
         return rc;
     return e2d_tell(m, -EXT2DAX_EUCLEAN, "group", group, "free block count",
-                    e2d_load_le16(&e2d_descriptor(m, group)->free_blocks), "nothing is taken back, its bitmap is bad");
+                    e2d_load_le16(&e2d_descriptor(m, group)->free_blocks), "bad bitmap, so nothing is freed here");
 }
 
 /* Mutant. Allocates memory from the host as if the records were allocated at first use. */

@@ -57,7 +57,7 @@ static bool mark(struct ext2dax_mount *m, uint32_t group, uint32_t bit, uint32_t
 
     if (e2d_zone_offender(m, block, count) != 0) {
         m->group[group].bad = true;
-        (void)e2d_corrupt(m, "group", group, "block bitmap", block, "calls metadata free");
+        (void)e2d_corrupt(m, "group", group, "block bitmap", block, "marks metadata free");
         return false;
     }
     E2D_GUARDED_STORE(map + (bit >> 3));
@@ -78,11 +78,11 @@ static int bad_group(struct ext2dax_mount *m, uint32_t group, int error)
 {
     if (error == -EXT2DAX_EIO)
         return e2d_tell(m, error, "group", group, "block bitmap", e2d_get32(e2d_descriptor(m, group)->block_bitmap),
-                        "cannot be read, nothing is taken");
+                        "cannot be read, so nothing is allocated here");
     if (error != -EXT2DAX_EUCLEAN)
         return error;
     return e2d_tell(m, -EXT2DAX_EUCLEAN, "group", group, "free block count",
-                    e2d_load_le16(&e2d_descriptor(m, group)->free_blocks), "nothing is taken, its bitmap is bad");
+                    e2d_load_le16(&e2d_descriptor(m, group)->free_blocks), "bad bitmap, so nothing is allocated here");
 }
 
 struct room {
@@ -298,8 +298,8 @@ uint32_t e2d_bfree(struct ext2dax_mount *m, uint32_t block, uint32_t count)
         for (uint32_t bit = start; bit < end; bit = stop) {
             if (!e2d_bit(map, bit)) {
                 stop = e2d_next_set(map, bit, end);
-                (void)e2d_corrupt(m, "block", e2d_group_first(m, group) + bit, "owner", stop - bit,
-                                  "is free already: another file had claimed it");
+                (void)e2d_corrupt(m, "block", e2d_group_first(m, group) + bit, "blocks", stop - bit,
+                                  "are free already, so two files claimed these");
                 continue;
             }
             stop = e2d_next_clear(map, bit, end);

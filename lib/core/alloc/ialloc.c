@@ -30,7 +30,7 @@
  */
 static int(check_group)(struct ext2dax_mount *m, uint32_t group)
 {
-    static const char differs[] = "the inode bitmap disagrees with it";
+    static const char differs[] = "differs from the inode bitmap";
     struct e2d_group *g = &m->group[group];
     const uint8_t *bitmap = e2d_inode_bitmap(m, group);
     uint32_t counted = e2d_get16(e2d_descriptor(m, group)->free_inodes);
@@ -72,7 +72,7 @@ static int take(struct ext2dax_mount *m, uint32_t group, bool directory, uint32_
         return error;
     bit = e2d_next_clear(bitmap, from, m->inodes_per_group);
     if (bit == m->inodes_per_group)
-        return e2d_corrupt(m, "group", group, "free inode count", free, "the inode bitmap has no free bit");
+        return e2d_corrupt(m, "group", group, "free inode count", free, "but no bit of the inode bitmap is free");
     E2D_GUARDED_STORE(bitmap + bit / 8);
     e2d_set_bits(bitmap, bit, bit + 1);
     e2d_written(m, bitmap + bit / 8, 1);
@@ -146,7 +146,7 @@ int e2d_ifreeable(struct ext2dax_mount *m, uint32_t number)
     e2d_write_lock(m, &m->group[group].lock);
     error = check_group(m, group);
     if (error == 0 && (number < m->first_inode || !e2d_bit(e2d_inode_bitmap(m, group), bit)))
-        error = e2d_corrupt(m, "inode", number, "inode bitmap", bit, "calls it free, or it is reserved");
+        error = e2d_corrupt(m, "inode", number, "inode bitmap", bit, "marks a used or reserved inode free");
     e2d_write_unlock(m, &m->group[group].lock);
     return error;
 }
@@ -178,5 +178,5 @@ void(e2d_ifree)(struct ext2dax_mount *m, uint32_t number, bool directory)
     if (was_used)
         e2d_super_give_inode(m);
     else
-        (void)e2d_corrupt(m, "inode", number, "inode bitmap", free, "freed, but reserved or free already");
+        (void)e2d_corrupt(m, "inode", number, "inode bitmap", free, "freed again, or reserved");
 }

@@ -13,36 +13,36 @@
  */
 #define E2D_FENCES(_)                                                                                                  \
     _(FILL_CONTENT, "data or zeroes, bits, unreachable pointer blocks")                                                \
-    _(FILL_SIZE, "the size that will cover the pointers")                                                              \
-    _(FILL_POINTERS, "the pointers to what was filled")                                                                \
+    _(FILL_SIZE, "the size covering the new pointers")                                                                 \
+    _(FILL_POINTERS, "the pointers to the new blocks")                                                                 \
     _(EXTEND_TAIL, "the old tail zeroed")                                                                              \
-    _(EXTEND_SIZE, "the size that grows")                                                                              \
-    _(EXTEND_SIZE_HIGH, "the high word of a size that grows")                                                          \
+    _(EXTEND_SIZE, "the larger size")                                                                                  \
+    _(EXTEND_SIZE_HIGH, "the high word of a larger size")                                                              \
     _(REMOVE_POINTERS, "topmost pointers cleared, tail or edges zeroed")                                               \
-    _(REMOVE_BITS, "the size that shrinks, bits cleared")                                                              \
-    _(SHRINK_SIZE_LOW, "the low word of a size that shrinks")                                                          \
+    _(REMOVE_BITS, "the smaller size, bits cleared")                                                                   \
+    _(SHRINK_SIZE_LOW, "the low word of a smaller size")                                                               \
     _(ATTRIBUTES, "the attributes of an inode")                                                                        \
-    _(INODE, "a directory's index given up")                                                                           \
-    _(CREATE_BODY, "an inode with links 0, the entry's body in slack")                                                 \
-    _(CREATE_ENTRY, "one aligned store that publishes the entry")                                                      \
-    _(CREATE_LINKS, "the links of what was created")                                                                   \
-    _(LINK_COUNT, "the count of a name to come, the entry's body in slack")                                            \
-    _(LINK_ENTRY, "one aligned store that publishes the entry")                                                        \
-    _(RENAME_BODY, "the new entry's body in slack, or a replaced entry's type 0")                                      \
-    _(RENAME_ENTRY, "one aligned store that publishes or replaces the entry")                                          \
-    _(RENAME_OLD, "the old entry cleared, type, links of what was replaced")                                           \
+    _(INODE, "the index flag of a directory cleared")                                                                  \
+    _(CREATE_BODY, "an inode with links 0, the body of the dirent in slack")                                           \
+    _(CREATE_ENTRY, "a single aligned store that publishes the dirent")                                                \
+    _(CREATE_LINKS, "the links of the new inode")                                                                      \
+    _(LINK_COUNT, "the link count, the body of the dirent in slack")                                                   \
+    _(LINK_ENTRY, "a single aligned store that publishes the dirent")                                                  \
+    _(RENAME_BODY, "the body of the new dirent in slack, or type 0 in a replaced dirent")                              \
+    _(RENAME_ENTRY, "a single aligned store that publishes or replaces the dirent")                                    \
+    _(RENAME_OLD, "the old dirent cleared, type, links of the replaced inode")                                         \
     _(RENAME_RECORD, "the list of the stores of a rename")                                                             \
     _(RENAME_STORES, "the stores of the list")                                                                         \
     _(RENAME_DONE, "the list cleared")                                                                                 \
     _(UNLINK_LINKS, "links 0")                                                                                         \
-    _(UNLINK_ENTRY, "the entry cleared, dtime")                                                                        \
+    _(UNLINK_ENTRY, "the dirent cleared, dtime")                                                                       \
     _(UNLINK_BITS, "bits of the unlinked inode")                                                                       \
     _(XATTR_BLOCK, "a new xattr block, or a reference more to an old one, the feature")                                \
     _(XATTR_SECTORS, "i_blocks of an inode without a block tree, beside the xattr pointer")                            \
     _(XATTR_POINTER, "the pointer to the xattr block")                                                                 \
-    _(XATTR_BITS, "the reference to the old xattr block given up")                                                     \
-    _(XATTR_BODY, "an attribute in the inode that nothing reaches yet")                                                \
-    _(XATTR_ENTRY, "one aligned store that adds, changes or ends attributes in the inode")                             \
+    _(XATTR_BITS, "the reference to the old xattr block dropped")                                                      \
+    _(XATTR_BODY, "an unreachable attribute in the inode")                                                             \
+    _(XATTR_ENTRY, "a single aligned store that adds, changes or ends attributes in the inode")                        \
     _(RECOVER_RENAME, "the stores of an interrupted rename")                                                           \
     _(RECOVER_INODES, "links, i_blocks, sizes, ends, index flags, xattr references repaired")                          \
     _(RECOVER_REST, "dirents, times of deletion, bits, counts repaired")                                               \

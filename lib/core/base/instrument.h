@@ -42,47 +42,47 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
     _(DAX_SEM_PIN, "pin does not take dax_sem")                                                                        \
     _(DAX_SEM_TRUNCATE, "truncate does not take dax_sem")                                                              \
     _(DAX_SEM_PUNCH, "punch does not take dax_sem")                                                                    \
-    _(DAX_SEM_EXTEND, "growing over an old tail does not take dax_sem")                                                \
+    _(DAX_SEM_EXTEND, "an extension over an old tail does not take dax_sem")                                           \
     _(DAX_SEM_ZERO, "zero_range does not take dax_sem")                                                                \
     _(DAX_SEM_SHARED_TRUNCATE, "truncate takes dax_sem shared")                                                        \
     _(DAX_SEM_SHARED_PUNCH, "punch takes dax_sem shared")                                                              \
-    _(DAX_SEM_SHARED_EXTEND, "growing over an old tail takes dax_sem shared")                                          \
+    _(DAX_SEM_SHARED_EXTEND, "an extension over an old tail takes dax_sem shared")                                     \
     _(DAX_SEM_SHARED_ZERO, "zero_range takes dax_sem shared")                                                          \
     _(DAX_SEM_EARLY, "a fault drops dax_sem before the mapping is installed")                                          \
-    _(READ_NO_RECHECK, "a read fault looks at the size before it takes dax_sem, and not again")                        \
-    _(WRITE_NO_RECHECK, "a write fault looks at the size before it takes dax_sem, and not again")                      \
-    _(PMD_NO_RECHECK, "a huge fault looks at the size before it takes dax_sem, and not again")                         \
-    _(MKWRITE_NO_RECHECK, "mkwrite looks at the size before it takes dax_sem, and not again")                          \
-    _(PFN_NO_RECHECK, "pfn_mkwrite believes the size and the block that it saw before it had dax_sem")                 \
-    _(FREE_BEFORE_UNMAP, "truncate frees blocks before it unmaps them")                                                \
-    _(FREE_BEFORE_UNMAP_PUNCH, "punch frees blocks before it unmaps them")                                             \
-    _(UNMAP_EARLY, "truncate unmaps before it takes dax_sem, and not again")                                           \
-    _(SIZE_AFTER_UNMAP, "truncate sets the in-core size after unmapping, when it has let go of dax_sem")               \
+    _(READ_NO_RECHECK, "a read fault checks the size before dax_sem, and not again")                                   \
+    _(WRITE_NO_RECHECK, "a write fault checks the size before dax_sem, and not again")                                 \
+    _(PMD_NO_RECHECK, "a huge fault checks the size before dax_sem, and not again")                                    \
+    _(MKWRITE_NO_RECHECK, "mkwrite checks the size before dax_sem, and not again")                                     \
+    _(PFN_NO_RECHECK, "pfn_mkwrite uses the size and block found before dax_sem")                                      \
+    _(FREE_BEFORE_UNMAP, "truncate frees blocks before the unmapping")                                                 \
+    _(FREE_BEFORE_UNMAP_PUNCH, "punch frees blocks before the unmapping")                                              \
+    _(UNMAP_EARLY, "truncate unmaps before dax_sem, and not again")                                                    \
+    _(SIZE_AFTER_UNMAP, "truncate sets the size in core after unmapping, without dax_sem")                             \
     _(COPIES_STAY, "truncate leaves private copies mapped")                                                            \
-    _(TAIL_NOT_ZEROED, "growing leaves the old tail as it is")                                                         \
-    _(TAIL_STAYS_MAPPED, "growing leaves the page of the old tail mapped")                                             \
-    _(END_STAYS, "growing leaves the block at the end as it is")                                                       \
-    _(SHRINK_TAIL_NOT_ZEROED, "shrinking leaves the new tail as it is")                                                \
-    _(ERROR_TRUNCATES, "a write fault that fails truncates the file at its page")                                      \
-    _(POINTER_UNCHECKED, "a block pointer is used without being checked")                                              \
-    _(GROUP_UNCHECKED, "blocks are freed in a group whose bitmap and count disagree")                                  \
-    _(GROUP_UNCHECKED_INODES, "inodes are given out and freed in a group whose bitmap and count disagree")             \
-    _(UNLINK_UNCHECKED, "unlink takes the last name before it looks at what that frees")                               \
-    _(PUBLISH_UNZEROED, "a block is published without being zeroed")                                                   \
-    _(PUBLISH_BEFORE_ZEROING, "a fault zeroes its block after it has published it")                                    \
+    _(TAIL_NOT_ZEROED, "an extension does not zero the old tail")                                                      \
+    _(TAIL_STAYS_MAPPED, "an extension leaves the page of the old tail mapped")                                        \
+    _(END_STAYS, "an extension keeps the block at the end of file")                                                    \
+    _(SHRINK_TAIL_NOT_ZEROED, "truncate does not zero the new tail")                                                   \
+    _(ERROR_TRUNCATES, "a failed write fault truncates the file at the page of the fault")                             \
+    _(POINTER_UNCHECKED, "a block pointer is used without a check")                                                    \
+    _(GROUP_UNCHECKED, "blocks are freed in a group with different bitmap and count")                                  \
+    _(GROUP_UNCHECKED_INODES, "inodes are allocated and freed in a group with different bitmap and count")             \
+    _(UNLINK_UNCHECKED, "unlink removes the last name before the check of the blocks to be freed")                     \
+    _(PUBLISH_UNZEROED, "a block is published without zeroing")                                                        \
+    _(PUBLISH_BEFORE_ZEROING, "a fault zeroes the new block after publishing")                                         \
     _(ZEROED_BY_LOSER, "the loser of two write faults zeroes the block of the winner")                                 \
-    _(FAULT_NOT_RECHECKED, "a write fault that saw a hole fills it without looking again under the range lock")        \
-    _(PLACE_NOT_RECHECKED, "what fills a hole does not look again whether it is one still")                            \
-    _(WRITE_BLOCK_LEAKED, "a write that lost the race for a hole does not return its blocks")                          \
+    _(FAULT_NOT_RECHECKED, "a write fault fills a hole without a second lookup under the range lock")                  \
+    _(PLACE_NOT_RECHECKED, "a fill of a hole does not check the place again")                                          \
+    _(WRITE_BLOCK_LEAKED, "a write does not return the blocks after losing the race for a hole")                       \
     _(ZERO_PAGE_STAYS, "a write fault leaves the zero page mapped elsewhere")                                          \
     _(ZERO_PAGE_STAYS_PMD, "a huge write fault leaves zero pages mapped elsewhere")                                    \
     _(ZERO_PAGE_STAYS_WRITE, "write and allocate leave zero pages mapped")                                             \
-    _(ZERO_PAGE_EARLY, "write takes zero pages down before it has published its blocks, not after")                    \
-    _(RANGE_LOCK_SKIPPED, "nobody takes a range lock")                                                                 \
+    _(ZERO_PAGE_EARLY, "write unmaps zero pages before publishing, not after")                                         \
+    _(RANGE_LOCK_SKIPPED, "range locks are not taken")                                                                 \
     _(RANGE_LOCK_SKIPPED_FSYNC, "fsync does not take range locks")                                                     \
     _(TRUNCATE_LOCK_SKIPPED, "allocation does not take the truncate lock")                                             \
     _(IO_SKIPPED_READ, "read does not take the io lock")                                                               \
-    _(IO_SKIPPED_WRITE, "write lets go of the io lock before it begins")                                               \
+    _(IO_SKIPPED_WRITE, "write releases the io lock before the first store")                                           \
     _(IO_SKIPPED_SETATTR, "setattr does not take the io lock")                                                         \
     _(IO_SKIPPED_LOOKUP, "lookup does not take the directory's io lock")                                               \
     _(IO_SKIPPED_READDIR, "readdir does not take the directory's io lock")                                             \
@@ -95,47 +95,47 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
     _(IO_SKIPPED_RENAME_INODES, "rename does not take the io locks of the inodes renamed and replaced")                \
     _(IO_SKIPPED_GETXATTR, "getxattr does not take the io lock")                                                       \
     _(RENAME_LOCK_SKIPPED, "rename does not take the rename lock")                                                     \
-    _(ANCESTRY_SKIPPED, "rename does not look which directory lies above the other")                                   \
-    _(ANCESTOR_REPORTED, "rename reports the number above an unlinked directory, which may be reused")                 \
-    _(GROUP_LOCK_SKIPPED, "nobody takes a group lock to allocate or free blocks")                                      \
-    _(GROUP_LOCK_SKIPPED_INODES, "nobody takes a group lock to allocate or free an inode")                             \
-    _(REFERENCES_UNGUARDED, "references to a shared block are counted without its group lock")                         \
+    _(ANCESTRY_SKIPPED, "rename does not check which directory is an ancestor of the other")                           \
+    _(ANCESTOR_REPORTED, "rename reports the parent number of an unlinked directory, which may be reused")             \
+    _(GROUP_LOCK_SKIPPED, "blocks are allocated and freed without the group lock")                                     \
+    _(GROUP_LOCK_SKIPPED_INODES, "inodes are allocated and freed without the group lock")                              \
+    _(REFERENCES_UNGUARDED, "references to a shared block are counted without the group lock")                         \
     _(FS_LOCK_SKIPPED, "the free blocks are counted without the fs lock")                                              \
     _(FS_LOCK_SKIPPED_PINS, "pins are recorded without the fs lock")                                                   \
-    _(ICACHE_LOCK_SKIPPED, "an inode is looked for without the cache lock")                                            \
-    _(DYING_FOUND, "an inode whose last name is gone is found in the cache")                                           \
-    _(NAMELESS_LATE, "unlink marks the inode as nameless when it has let go of the io locks")                          \
+    _(ICACHE_LOCK_SKIPPED, "the inode cache is searched without the cache lock")                                       \
+    _(DYING_FOUND, "an inode without a name is found in the cache")                                                    \
+    _(NAMELESS_LATE, "unlink marks the inode nameless after releasing the io locks")                                   \
     _(NAMELESS_SKIPPED, "rename does not mark a replaced inode as nameless")                                           \
     _(NAMED_SKIPPED, "create leaves the inode marked as nameless")                                                     \
-    _(ALIGNED_ALLOCATED_LATE, "what is known of a group's aligned extents is kept in memory asked for in a fault")     \
+    _(ALIGNED_ALLOCATED_LATE, "records of aligned extents are allocated in a fault")                                   \
     _(FSYNC_CLEAR_FIRST, "fsync clears the dirty mark before write-protecting")                                        \
     _(FSYNC_UNPROTECTED, "fsync does not write-protect")                                                               \
-    _(ALIAS_IGNORED, "a write from a buffer that shows the file takes no copy first")                                  \
-    _(WRITE_DIRTY_EARLY, "write marks a PMD range dirty before it copies into it")                                     \
+    _(ALIAS_IGNORED, "a write from a mapping of the file makes no copy first")                                         \
+    _(WRITE_DIRTY_EARLY, "write marks a PMD range dirty before the copy")                                              \
     _(ZERO_NOT_DIRTY, "zero_range does not mark its PMD ranges dirty")                                                 \
     _(FAULT_NOT_DIRTY, "a write fault does not mark its PMD range dirty")                                              \
     _(PFN_NOT_DIRTY, "pfn_mkwrite does not mark its PMD range dirty")                                                  \
     _(PINS_IGNORED, "truncate ignores pins")                                                                           \
     _(PINS_IGNORED_PUNCH, "punch ignores pins")                                                                        \
     _(PINS_IGNORED_FREEZE, "freeze ignores writable pins")                                                             \
-    _(PIN_RECORDED_LATE, "a pin is recorded after dax_sem was let go")                                                 \
-    _(CLOCK_UNDER_DAX_SEM, "a write fault asks the clock with dax_sem held")                                           \
-    _(FREEZE_FAULT_LATE, "a write fault takes freeze_fault after dax_sem, and waits for it there")                     \
-    _(FREEZE_FAULT_SHORT, "a write fault lets go of freeze_fault before it maps")                                      \
+    _(PIN_RECORDED_LATE, "a pin is recorded after dax_sem is released")                                                \
+    _(CLOCK_UNDER_DAX_SEM, "a write fault reads the clock with dax_sem held")                                          \
+    _(FREEZE_FAULT_LATE, "a write fault waits for freeze_fault under dax_sem")                                         \
+    _(FREEZE_FAULT_SHORT, "a write fault releases freeze_fault before the mapping")                                    \
     _(FREEZE_WRITE_SKIPPED, "calls that modify a file do not take freeze_write")                                       \
     _(FREEZE_WRITE_SKIPPED_NAMES, "calls that change names do not take freeze_write")                                  \
     _(FREEZE_UNPROTECTED, "freeze leaves mappings writable")                                                           \
     _(LAST_PUT_FROZEN, "a last put frees the file although the filesystem is frozen")                                  \
-    _(THAW_FORGETS, "thaw does not free what last puts had queued")                                                    \
-    _(MAP_WEAKENS, "the model address space replaces an entry by a weaker one")
+    _(THAW_FORGETS, "thaw does not free the inodes queued by last puts")                                               \
+    _(MAP_WEAKENS, "the model address space downgrades an installed mapping")
 
 /*
  * Mutants of the explored lock (lib/testkit/explored_lock.h). The sleep and wake operations used by
  * the lock break their guarantees.
  */
 #define E2D_LOCK_MUTANTS(_)                                                                                            \
-    _(LOCK_SLEEPS_UNCHECKED, "a waiter falls asleep without comparing the turns once more")                            \
-    _(LOCK_WAKE_LOST, "who passes a turn on wakes nobody")
+    _(LOCK_SLEEPS_UNCHECKED, "a waiter sleeps without a second comparison of the turns")                               \
+    _(LOCK_WAKE_LOST, "passing a turn wakes no waiter")
 
 /*
  * Mutants of the memory order. No schedule of whole steps shows these, only a race detector does.
@@ -147,27 +147,27 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
 
 /* Mutants that matter on some geometries only. A single thread shows these, in tests/fuzz. */
 #define E2D_GEOMETRY_MUTANTS(_)                                                                                        \
-    _(ALIGNED_UNBOUNDED, "an aligned extent is taken for whole that its group or the image ends inside of")
+    _(ALIGNED_UNBOUNDED, "an aligned extent cut by the end of the group or image counts as whole")
 
 /* Mutants of the permission to use an image. The result of a single call shows each. */
 #define E2D_CALL_MUTANTS(_)                                                                                            \
     _(CLAIM_SKIPPED, "a mount does not claim its memory")                                                              \
-    _(CLAIM_KEPT, "a mount that could not be made keeps its claim")                                                    \
-    _(CHILD_LET_IN, "a call of a process that may not use the memory is not refused")                                  \
+    _(CLAIM_KEPT, "a failed mount keeps the claim")                                                                    \
+    _(CHILD_LET_IN, "a call of a process without permission for the memory is not refused")                            \
     _(SHARED_KEPT, "a freed xattr block is still offered to other inodes")                                             \
-    _(XATTR_UNCHECKED, "attributes change before their old block is looked at")                                        \
-    _(INTERRUPTION_IGNORED, "recovery does not ask whether to go on")                                                  \
+    _(XATTR_UNCHECKED, "attributes change before the check of the old block")                                          \
+    _(INTERRUPTION_IGNORED, "recovery does not ask the host for an interruption")                                      \
     _(NAME_NOT_ADDED, "a name is published without entering the name table")                                           \
     _(NAME_NOT_ADDED_NEW_BLOCK, "a name in a new block does not enter the name table")                                 \
     _(NAME_NOT_REMOVED, "a removed name stays in the name table")                                                      \
-    _(NAMES_KEPT, "a name table is kept although a new block of its directory is in doubt")                            \
+    _(NAMES_KEPT, "a name table is kept after a new block of the directory failed")                                    \
     _(NAMES_KEPT_INCOMPLETE, "a name table without memory for a name is kept")                                         \
     _(NAMES_TAKEN_AWAY, "eviction does not take the io lock of the directory")                                         \
     _(NAMES_OUTLIVE, "a name table outlives its directory in core")                                                    \
     _(INDEX_KEPT, "the index of a directory is kept although a name goes to another leaf")                             \
-    _(INDEX_MISS_BELIEVED, "a name missing in its leaf is absent, whatever the index is worth")                        \
-    _(INDEX_ENDS_EARLY, "a lookup by the index does not go on to the next leaf of the same hash")                      \
-    _(HOLE_ENDS_TABLE, "recovery takes the first hole of an inode table for its end")
+    _(INDEX_MISS_BELIEVED, "a name missing in the leaf counts as absent, even with a bad index")                       \
+    _(INDEX_ENDS_EARLY, "a lookup by the index does not continue to the next leaf of the same hash")                   \
+    _(HOLE_ENDS_TABLE, "recovery ends an inode table at the first hole")
 
 /* Mutants of the paths taken after a callback failed. tests/hostile fails every callback. */
 #define E2D_FAILURE_MUTANTS(_)                                                                                         \

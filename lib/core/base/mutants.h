@@ -15,23 +15,23 @@
 
 /* Name and effect. */
 #define E2D_WRONG_ORDERS(_)                                                                                            \
-    _(POINTERS_FIRST, "growing stores the pointers before the size")                                                   \
-    _(TREE_FIRST, "a pointer block is hung in before it is filled")                                                    \
-    _(TAIL_LAST, "growing zeroes the old tail after the size")                                                         \
-    _(END_LAST, "growing frees the block at the end after it stored the size")                                         \
-    _(SHRINK_SIZE_FIRST, "truncate stores the size before it clears the pointers")                                     \
-    _(EXTEND_LOW_FIRST, "growing stores the size's low word before the high one")                                      \
-    _(SHRINK_HIGH_FIRST, "shrinking stores the size's high word before the low one")                                   \
-    _(FEATURE_LAST, "large_file is set after the size that needs it")                                                  \
+    _(POINTERS_FIRST, "an extension stores the pointers before the size")                                              \
+    _(TREE_FIRST, "a pointer block is attached before the block is filled")                                            \
+    _(TAIL_LAST, "an extension zeroes the old tail after the size")                                                    \
+    _(END_LAST, "an extension frees the block at the end of file after the size")                                      \
+    _(SHRINK_SIZE_FIRST, "truncate stores the size before clearing the pointers")                                      \
+    _(EXTEND_LOW_FIRST, "an extension stores the low word of the size before the high word")                           \
+    _(SHRINK_HIGH_FIRST, "truncate stores the high word of the size before the low word")                              \
+    _(FEATURE_LAST, "large_file is set after a size above 2 GiB")                                                      \
     _(REMOVE_BITS_FIRST, "truncate clears the bits before the pointers")                                               \
     _(PUNCH_BITS_FIRST, "punch clears the bits before the pointers")                                                   \
-    _(LINKS_FIRST, "create stores the links before the entry")                                                         \
-    _(ENTRY_FIRST, "unlink clears the entry before the links")                                                         \
-    _(UNLINK_BITS_FIRST, "unlink clears the bits before links and entry")                                              \
+    _(LINKS_FIRST, "create stores the links before the dirent")                                                        \
+    _(ENTRY_FIRST, "unlink clears the dirent before the links")                                                        \
+    _(UNLINK_BITS_FIRST, "unlink clears the bits before links and dirent")                                             \
     _(RENAME_UNRECORDED, "a rename makes its stores without a record")                                                 \
     _(RENAME_RECORD_STAYS, "a rename does not clear its record")                                                       \
     _(RENAME_NOT_COMPLETED, "recovery clears the record of a rename without making the stores")                        \
-    _(SMALL_DTIME, "times are the clock's, however small")                                                             \
+    _(SMALL_DTIME, "times of deletion are taken from the clock, even if small")                                        \
     _(DIRTY_LATE, "the valid bit is cleared after the first change")                                                   \
     _(CLEAN_EARLY, "the valid bit is set before the last change")
 
@@ -226,8 +226,10 @@
     _(FREEZE_FAULT_SHORT, "serve", "e2d_read_unlock")                                                                  \
     _(FREEZE_WRITE_SKIPPED, "e2d_change_begin", "&m->freeze_write")                                                    \
     _(FREEZE_WRITE_SKIPPED, "e2d_change_end", "&m->freeze_write")                                                      \
+    _(FREEZE_WRITE_SKIPPED, "e2d_change_admitted", "&m->freeze_write")                                                 \
     _(FREEZE_WRITE_SKIPPED_NAMES, "e2d_names_begin", "&m->freeze_write")                                               \
     _(FREEZE_WRITE_SKIPPED_NAMES, "e2d_names_end", "&m->freeze_write")                                                 \
+    _(FREEZE_WRITE_SKIPPED_NAMES, "e2d_change_admitted", "&m->freeze_write")                                           \
     _(FREEZE_UNPROTECTED, "e2d_quiesce", "e2d_icache_each")                                                            \
     _(LAST_PUT_FROZEN, "e2d_icache_drain", "&m->freeze_fault")                                                         \
     _(THAW_FORGETS, "e2d_thaw_locks", "e2d_icache_drain")                                                              \

@@ -17,8 +17,7 @@ static void fail(struct ext2dax_mount *m, const void *at, int error)
     uint64_t offset = (uint64_t)((const unsigned char *)at - m->base);
 
     if (e2d_swap32(&m->failed, 0, (uint32_t)(offset >> m->block_shift) + 1))
-        (void)e2d_complain(m, error, "memory", offset, "write-back", 0,
-                           "failed; the filesystem is read-only from here on");
+        (void)e2d_complain(m, error, "memory", offset, "write-back", 0, "failed, the filesystem is now read-only");
 }
 
 bool e2d_has_failed(const struct ext2dax_mount *m)
@@ -36,7 +35,7 @@ int e2d_failed(struct ext2dax_mount *m)
 
     if (failed == 0)
         return 0;
-    return e2d_tell(m, -EXT2DAX_EIO, "block", failed - 1, "write-back", 0, "has failed, nothing may change any more");
+    return e2d_tell(m, -EXT2DAX_EIO, "block", failed - 1, "write-back", 0, "has failed, the filesystem is read-only");
 }
 
 void e2d_write_back(struct ext2dax_mount *m, const void *at, size_t length)

@@ -353,7 +353,7 @@ int ext2dax_format(const struct ext2dax_memory *memory, const struct ext2dax_for
     e2d_copy_struct(&o, sizeof(o), options);
     if (!memory || !memory->ops || !memory->base || ((uintptr_t)memory->base & 7) != 0)
         return refuse(&mk, EXT2DAX_EINVAL, "memory", "base", memory ? (uintptr_t)memory->base : 0,
-                      "missing, not aligned to 8 bytes, or without a table");
+                      "missing, not aligned to 8 bytes, or without ops");
     if ((memory->flags & EXT2DAX_MEMORY_READ_ONLY) != 0)
         return refuse(&mk, EXT2DAX_EROFS, "memory", "flags", memory->flags, "read-only");
     e2d_copy_struct(&mk.ops, sizeof(mk.ops), memory->ops);

@@ -98,7 +98,7 @@ static bool behind_head(const struct ext2dax_mount *m, uint32_t group, uint32_t 
 
 static int validate_places(struct ext2dax_mount *m, uint32_t group, const struct ext2dax_disk_group *descriptor)
 {
-    static const char outside[] = "not inside its group, behind the superblock and descriptors";
+    static const char outside[] = "outside the group, or inside the descriptors";
     uint32_t block_bitmap = e2d_get32(descriptor->block_bitmap);
     uint32_t inode_bitmap = e2d_get32(descriptor->inode_bitmap);
     uint32_t table = e2d_get32(descriptor->inode_table), table_blocks = e2d_table_blocks(m);
@@ -110,12 +110,12 @@ static int validate_places(struct ext2dax_mount *m, uint32_t group, const struct
     if (!behind_head(m, group, table, table_blocks))
         return refuse(m, group, "inode table", table, outside);
     if (block_bitmap == inode_bitmap)
-        return refuse(m, group, "inode bitmap", inode_bitmap, "is the block bitmap too");
+        return refuse(m, group, "inode bitmap", inode_bitmap, "is the block bitmap");
     /* Unsigned arithmetic. A block before the table wraps to a large distance. */
     if (block_bitmap - table < table_blocks)
-        return refuse(m, group, "block bitmap", block_bitmap, "lies in the inode table");
+        return refuse(m, group, "block bitmap", block_bitmap, "is in the inode table");
     if (inode_bitmap - table < table_blocks)
-        return refuse(m, group, "inode bitmap", inode_bitmap, "lies in the inode table");
+        return refuse(m, group, "inode bitmap", inode_bitmap, "is in the inode table");
     return 0;
 }
 
@@ -131,7 +131,7 @@ int e2d_groups_validate(struct ext2dax_mount *m)
 
         /* Head, bitmaps and table are below 2^28 each, so the sum does not wrap. */
         if (e2d_group_head(m, group) + 2 + e2d_table_blocks(m) > blocks)
-            return refuse(m, group, "block count", blocks, "too few for the group's own metadata");
+            return refuse(m, group, "block count", blocks, "too few for the metadata of the group");
         if ((group & in_block) == 0) {
             error = e2d_check(m, e2d_block(m, e2d_descriptor_block(m, group)), m->block_size);
             if (error)
@@ -164,7 +164,7 @@ static bool impossible(const struct ext2dax_mount *m, uint32_t group, struct ext
     if (free_blocks > data_blocks(m, group)) {
         report->field = "free block count";
         report->value = free_blocks;
-        report->reason = E2D_TEXT("more than the group has for data");
+        report->reason = E2D_TEXT("more than the data blocks of the group");
     } else if (free_inodes > m->inodes_per_group) {
         report->field = "free inode count";
         report->value = free_inodes;
@@ -172,7 +172,7 @@ static bool impossible(const struct ext2dax_mount *m, uint32_t group, struct ext
     } else if (directories > m->inodes_per_group) {
         report->field = "directory count";
         report->value = directories;
-        report->reason = E2D_TEXT("more than the group has inodes");
+        report->reason = E2D_TEXT("more than the inodes of the group");
     } else {
         return false;
     }
@@ -193,7 +193,7 @@ int e2d_groups_counters(struct ext2dax_mount *m, bool read_only)
             e2d_warn(m, "group", group, report.field, report.value, report.reason);
     }
     if (met > 1)
-        e2d_warn(m, "groups", m->groups, "impossible counts", met, "are in this many of them");
+        e2d_warn(m, "groups", m->groups, "impossible counts", met, "groups");
     return 0;
 }
 

@@ -79,7 +79,7 @@ int e2d_inode_load(struct ext2dax_mount *m, uint32_t number, bool linked, struct
      * word.
      */
     if (size > e2d_min64(m->huge_file ? UINT64_MAX : m->max_size | UINT32_MAX, m->tree_blocks << m->block_shift))
-        return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", number, "size", size, "is past the largest possible");
+        return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", number, "size", size, "is larger than the largest file");
     e2d_set64(&inode->size, size);
     inode->mode &= EXT2DAX_S_IFMT; /* the permissions may change without a lock of the readers */
     return 0;
@@ -141,7 +141,7 @@ int e2d_huge_check(const struct ext2dax_inode *inode)
     if (!e2d_is_huge(m, inode->disk))
         return 0;
     return e2d_complain(m, -EXT2DAX_EOPNOTSUPP, "inode", inode->number, "sector count", e2d_sectors(m, inode->disk),
-                        "of a huge file (huge_file), which may only be read");
+                        "of a file with huge_file, which is read-only here");
 }
 
 uint32_t e2d_translator(const struct ext2dax_mount *m, const struct ext2dax_disk_inode *disk)

@@ -89,7 +89,7 @@ bool e2d_redo_any(const struct ext2dax_mount *m)
 
 static int refuse(struct ext2dax_mount *m, const char *field, uint64_t value)
 {
-    return e2d_complain(m, -EXT2DAX_EUCLEAN, "redo record", 0, field, value, "is in no list of a rename");
+    return e2d_complain(m, -EXT2DAX_EUCLEAN, "redo record", 0, field, value, "is in no record of a rename");
 }
 
 /* Checks a store of a record. Only directories are stored to, so no metadata. */

@@ -31,7 +31,7 @@
 _Static_assert(sizeof(struct ext2dax_disk_super) == 1024, "the superblock is 1024 bytes");
 _Static_assert(sizeof(struct ext2dax_disk_group) == 32, "a group descriptor is 32 bytes");
 
-static const char too_many[] = "more than there are blocks";
+static const char too_many[] = "more than the blocks";
 
 static int refuse(struct ext2dax_mount *m, int error, const char *field, uint64_t value, const char *reason)
 {
@@ -108,9 +108,9 @@ static int read_features(struct ext2dax_mount *m, bool read_only)
     if (unknown)
         return refuse(m, -EXT2DAX_EOPNOTSUPP, e2d_incompat_field, unknown, feature_reason(unknown));
     if (unknown_ro && read_only)
-        e2d_warn(m, "superblock", 0, e2d_ro_compat_field, unknown_ro, "unknown, the image may only be read");
+        e2d_warn(m, "superblock", 0, e2d_ro_compat_field, unknown_ro, "unknown, so the mount stays read-only");
     if (compat & EXT2DAX_COMPAT_HAS_JOURNAL)
-        e2d_warn(m, "superblock", 0, e2d_compat_field, compat & EXT2DAX_COMPAT_HAS_JOURNAL, "the journal is not used");
+        e2d_warn(m, "superblock", 0, e2d_compat_field, compat & EXT2DAX_COMPAT_HAS_JOURNAL, "the journal is ignored");
     m->sparse_super = (e2d_get32(m->super->ro_compat) & EXT2DAX_RO_COMPAT_SPARSE_SUPER) != 0;
     m->sparse_super2 = (compat & EXT2DAX_COMPAT_SPARSE_SUPER2) != 0;
     m->backup_groups[0] = e2d_get32(m->super->backup_groups[0]);
@@ -153,16 +153,16 @@ static int read_blocks(struct ext2dax_mount *m)
     uint64_t bytes = (uint64_t)blocks << m->block_shift;
 
     if (blocks <= m->first_data_block)
-        return corrupt(m, "block count", blocks, "not one block behind the first data block");
+        return corrupt(m, "block count", blocks, "no block after the first data block");
     if (per_group == 0 || per_group > e2d_min32(m->block_size * 8, COUNT16_MAX))
-        return corrupt(m, "blocks per group", per_group, "not 1 … what a bitmap block and a 16-bit count hold");
+        return corrupt(m, "blocks per group", per_group, "is 0, or too large for a bitmap or 16 bits");
     if (fragments != per_group)
         return corrupt(m, "fragments per group", fragments, "differs from the blocks per group");
     if (bytes > SIZE_MAX)
-        return refuse(m, -EXT2DAX_EOVERFLOW, "image size", bytes, "bytes, more than this machine can address");
+        return refuse(m, -EXT2DAX_EOVERFLOW, "image size", bytes, "bytes, more than the address space");
     if (bytes > m->size) {
-        e2d_warn(m, "memory", 0, "size", m->size, "bytes, the image does not fit");
-        return corrupt(m, "image size", bytes, "bytes, more than the memory has: the image is cut short");
+        e2d_warn(m, "memory", 0, "size", m->size, "bytes, smaller than the image");
+        return corrupt(m, "image size", bytes, "bytes, the image is truncated");
     }
     m->blocks = blocks;
     m->blocks_per_group = per_group;
@@ -197,11 +197,11 @@ static int read_inodes(struct ext2dax_mount *m)
     uint32_t first = revision == 0 ? EXT2DAX_FIRST_INODE_REV0 : e2d_get32(m->super->first_inode);
 
     if (size < EXT2DAX_INODE_SIZE_REV0 || size > m->block_size || (size & (size - 1)) != 0)
-        return corrupt(m, "inode size", size, "not a power of two in 128 … block size");
+        return corrupt(m, "inode size", size, "no power of two from 128 to the block size");
     if (per_group == 0 || per_group > e2d_min32(m->block_size * 8, COUNT16_MAX))
-        return corrupt(m, "inodes per group", per_group, "not 1 … what a bitmap block and a 16-bit count hold");
+        return corrupt(m, "inodes per group", per_group, "is 0, or too large for a bitmap or 16 bits");
     if (per_group * size < m->block_size)
-        return corrupt(m, "inodes per group", per_group, "do not fill one block of the inode table");
+        return corrupt(m, "inodes per group", per_group, "do not fill a block of the inode table");
     if (inodes != (uint64_t)m->groups * per_group)
         return corrupt(m, "inode count", inodes, "differs from groups times inodes per group");
     if (first < EXT2DAX_FIRST_INODE_REV0 || first > inodes)
@@ -226,11 +226,11 @@ static int read_descriptors(struct ext2dax_mount *m)
     m->descriptors_shift = m->block_shift - 5;
     m->descriptor_blocks = ((m->groups - 1) >> m->descriptors_shift) + 1;
     if (reserved != 0 && !resize)
-        return corrupt(m, "reserved descriptor blocks", reserved, "without the feature that uses them");
+        return corrupt(m, "reserved descriptor blocks", reserved, "without the feature resize_inode");
     if (reserved > m->pointers)
-        return corrupt(m, "reserved descriptor blocks", reserved, "more than the resize inode can hold");
+        return corrupt(m, "reserved descriptor blocks", reserved, "more than the resize inode holds");
     if (meta_bg && first_meta > m->descriptor_blocks)
-        return corrupt(m, "first meta group", first_meta, "behind the last descriptor block");
+        return corrupt(m, "first meta group", first_meta, "is past the last descriptor block");
     m->reserved_descriptors = meta_bg ? 0 : reserved;
     m->first_meta_group = meta_bg ? first_meta : UINT32_MAX;
     return 0;
@@ -248,17 +248,17 @@ int e2d_super_read(struct ext2dax_mount *m, bool read_only)
     int error;
 
     if (m->size < EXT2DAX_SUPER_OFFSET + SUPER_BYTES)
-        return e2d_complain(m, -EXT2DAX_EINVAL, "memory", 0, "size", m->size, "bytes, too few for a superblock");
+        return e2d_complain(m, -EXT2DAX_EINVAL, "memory", 0, "size", m->size, "bytes, smaller than a superblock");
     m->super = (struct ext2dax_disk_super *)(void *)(m->base + EXT2DAX_SUPER_OFFSET);
     error = e2d_check(m, m->super, SUPER_BYTES);
     if (error)
         return error;
     magic = e2d_get16(m->super->magic);
     if (magic != EXT2DAX_SUPER_MAGIC)
-        return refuse(m, -EXT2DAX_EINVAL, "magic number", magic, "not that of ext2");
+        return refuse(m, -EXT2DAX_EINVAL, "magic number", magic, "is not ext2");
     revision = e2d_get32(m->super->revision);
     if (revision > 1 && read_only)
-        e2d_warn(m, "superblock", 0, "revision", revision, "unknown, the image may only be read");
+        e2d_warn(m, "superblock", 0, "revision", revision, "unknown, so the mount stays read-only");
 
     error = read_features(m, read_only);
     if (!error)
@@ -281,11 +281,11 @@ int e2d_super_writable(struct ext2dax_mount *m)
     uint32_t state = e2d_get16(m->super->state);
 
     if (revision > 1)
-        return refuse(m, -EXT2DAX_EOPNOTSUPP, "revision", revision, "unknown, may only be mounted read-only");
+        return refuse(m, -EXT2DAX_EOPNOTSUPP, "revision", revision, "unknown, mount read-only");
     if (unknown)
-        return refuse(m, -EXT2DAX_EOPNOTSUPP, e2d_ro_compat_field, unknown, "unknown, may only be mounted read-only");
+        return refuse(m, -EXT2DAX_EOPNOTSUPP, e2d_ro_compat_field, unknown, "unknown, mount read-only");
     if (state & EXT2DAX_STATE_ERROR)
-        return corrupt(m, "state", state, "errors were recorded, the image must be checked first");
+        return corrupt(m, "state", state, "has errors, run e2fsck first");
     if (!reserve_is_possible(m))
         return corrupt(m, "reserved block count", e2d_get32(m->super->reserved_blocks), too_many);
     return 0;
@@ -298,8 +298,7 @@ bool e2d_super_clean(const struct ext2dax_mount *m)
 
 int e2d_super_unclean(struct ext2dax_mount *m)
 {
-    return corrupt(m, "state", e2d_get16(m->super->state),
-                   "not cleanly unmounted, for a mount with the option `recover` or for e2fsck");
+    return corrupt(m, "state", e2d_get16(m->super->state), "not cleanly unmounted, mount with `recover` or run e2fsck");
 }
 
 /*
@@ -319,9 +318,9 @@ static void use_sum(struct ext2dax_mount *m, struct ext2dax_le32 *at, uint32_t s
     e2d_write_unlock(m, &m->fs);
     if (was == sum)
         return;
-    e2d_warn(m, "groups", m->groups, of_sum, sum, "is not what the superblock says");
+    e2d_warn(m, "groups", m->groups, of_sum, sum, "differs from the superblock");
     e2d_warn(m, "superblock", 0, field, was,
-             store ? "is not the sum over the groups, which takes its place" : "is not the sum over the groups");
+             store ? "set to the sum over the groups" : "differs from the sum over the groups");
 }
 
 void e2d_super_sums(struct ext2dax_mount *m, bool store)

@@ -340,7 +340,7 @@ E2D_OUT_OF_LINE static int write_some(struct write *write)
     if (run.physical == 0)
         return fill(write, run.length, size, UINT64_MAX);
     if (logical >= blocks) {
-        return e2d_inode_corrupt(inode, "block pointer", run.physical, "lies past the end of the file");
+        return e2d_inode_corrupt(inode, "block pointer", run.physical, "is past the end of the file");
     }
     run.length = e2d_min64(run.length, blocks - logical);
     if (at >= size && write->end > blocks << m->block_shift) {

@@ -144,7 +144,7 @@ int ext2dax_pin_pointer(const struct ext2dax_pin *pin, uint64_t offset, void **p
         return rc;
     /* A hole is still possible if the pointer block is also a data block of another file. */
     if (run.physical == 0)
-        return e2d_inode_corrupt(inode, "block", logical, "was pinned and is a hole now");
+        return e2d_inode_corrupt(inode, "block", logical, "is a hole although pinned");
     *pointer = (unsigned char *)e2d_block(m, (uint32_t)run.physical) + into;
     *length = (size_t)((run.length << m->block_shift) - into);
     return 0;

@@ -339,7 +339,7 @@ static int check_xattr(struct ext2dax_inode *inode, uint32_t block)
     header = e2d_block(m, block);
     rc = e2d_check(m, header, m->block_size);
     if (rc == 0 && (e2d_get32(header->magic) != E2D_XATTR_MAGIC || e2d_load_le32(&header->references) == 0))
-        return e2d_inode_corrupt(inode, "xattr block", block, "is not an extended attribute block");
+        return e2d_inode_corrupt(inode, "xattr block", block, "is no xattr block");
     return rc;
 }
 
@@ -350,7 +350,7 @@ int e2d_xattr_unshare(struct ext2dax_inode *inode, uint32_t block)
     int rc = e2d_bunshare(m, block, &header->references);
 
     if (rc == -EXT2DAX_EUCLEAN)
-        return e2d_inode_corrupt(inode, "xattr block", block, "is not an extended attribute block in use");
+        return e2d_inode_corrupt(inode, "xattr block", block, "is no xattr block in use");
     if (rc <= 0)
         return rc;
     e2d_super_give_blocks(m, 1);

@@ -13,6 +13,17 @@ int e2d_may_write(struct ext2dax_mount *m)
     return m->read_only ? -EXT2DAX_EROFS : e2d_failed(m);
 }
 
+int e2d_change_admitted(struct ext2dax_mount *m, struct e2d_time *now)
+{
+    int rc = e2d_may_write(m);
+
+    if (rc != 0)
+        e2d_read_unlock(m, &m->freeze_write);
+    else
+        *now = e2d_now(m);
+    return rc;
+}
+
 int e2d_change_begin(struct ext2dax_inode *inode, struct e2d_time *now)
 {
     struct ext2dax_mount *m = inode->mount;
@@ -21,14 +32,10 @@ int e2d_change_begin(struct ext2dax_inode *inode, struct e2d_time *now)
     if (rc != 0)
         return rc;
     e2d_read_lock(m, &m->freeze_write);
-    rc = e2d_may_write(m);
-    if (rc != 0) {
-        e2d_read_unlock(m, &m->freeze_write);
-        return rc;
-    }
-    *now = e2d_now(m);
-    e2d_write_lock(m, &inode->io);
-    return 0;
+    rc = e2d_change_admitted(m, now);
+    if (rc == 0)
+        e2d_write_lock(m, &inode->io);
+    return rc;
 }
 
 void e2d_change_end(struct ext2dax_inode *inode)

@@ -43,6 +43,12 @@ int e2d_change_begin(struct ext2dax_inode *inode, struct e2d_time *now);
 void e2d_change_end(struct ext2dax_inode *inode);
 
 /*
+ * Continues the begin of a modifying call, with freeze_write taken shared. Reads the time. Returns
+ * 0, or releases freeze_write and returns EROFS or EIO as above.
+ */
+int e2d_change_admitted(struct ext2dax_mount *m, struct e2d_time *now);
+
+/*
  * Returns 0 if the mount may be modified at the moment, else EROFS or EIO. The caller holds a
  * freeze lock.
  */

@@ -43,9 +43,9 @@ static int check_options(struct ext2dax_mount *m, const struct ext2dax_mount_opt
     static const char what[] = "mount option";
 
     if (options->flags & ~(EXT2DAX_MOUNT_READ_ONLY | EXT2DAX_MOUNT_VERIFY | EXT2DAX_MOUNT_FULL_RANGES))
-        return bad_argument(m, what, "flags", options->flags, "unknown among them");
+        return bad_argument(m, what, "flags", options->flags, "unknown flags");
     if ((options->flags & EXT2DAX_MOUNT_VERIFY) && !options->verify)
-        return bad_argument(m, what, "verify", 0, "is NULL with EXT2DAX_MOUNT_VERIFY");
+        return bad_argument(m, what, "verify", 0, "NULL, with EXT2DAX_MOUNT_VERIFY");
     if ((unsigned)options->order > EXT2DAX_UNORDERED)
         return bad_argument(m, what, "order", (unsigned)options->order, "unknown");
     if (options->page_shift < PAGE_SHIFT_MIN || options->page_shift > PAGE_SHIFT_MAX)
@@ -83,7 +83,7 @@ static int check_memory(struct ext2dax_mount *m)
     if ((uintptr_t)m->base & 7)
         return bad_argument(m, what, "base", (uintptr_t)m->base, "not aligned to 8 bytes");
     if (m->size > UINTPTR_MAX - (uintptr_t)m->base)
-        return bad_argument(m, what, "size", m->size, "passes the end of the address space");
+        return bad_argument(m, what, "size", m->size, "bytes, past the end of the address space");
     return 0;
 }
 
@@ -320,10 +320,10 @@ static int check_root(struct ext2dax_mount *m)
         return bad_root(m, "link count", 0, "the root is deleted");
     size = e2d_size(&root);
     if (size == 0 || (size & (m->block_size - 1)) != 0)
-        return bad_root(m, "size", size, "of the root is not a number of whole blocks");
+        return bad_root(m, "size", size, "of the root is no multiple of the block size");
     first = e2d_get32(root.disk->block[0]);
     if (!e2d_is_data(m, first))
-        return bad_root(m, "block pointer", first, "of the root is not a data block");
+        return bad_root(m, "block pointer", first, "of the root is no data block");
     return 0;
 }
 
@@ -345,7 +345,7 @@ static int open_for_writing(struct ext2dax_mount *m, int (*recover)(struct ext2d
     int error;
 
     if (m->memory_read_only)
-        return e2d_complain(m, -EXT2DAX_EROFS, "memory", 0, "size", m->size, "bytes, may not be written to");
+        return e2d_complain(m, -EXT2DAX_EROFS, "memory", 0, "size", m->size, "bytes, read-only");
     error = e2d_super_writable(m);
     if (!error)
         error = e2d_aligned_open(m);

@@ -65,15 +65,15 @@ static void progress(struct recovery *r)
     _(blocks, "leaked blocks", "marked free")                                                                          \
     _(inodes, "inodes without links", "marked free")                                                                   \
     _(unnamed, "empty files without a name", "removed")                                                                \
-    _(entries, "entries of dead inodes", "cleared")                                                                    \
-    _(types, "entries without a file type", "given one")                                                               \
+    _(entries, "dirents of dead inodes", "cleared")                                                                    \
+    _(types, "dirents without a file type", "set")                                                                     \
     _(links, "wrong link counts", "set")                                                                               \
     _(sectors, "wrong sector counts of inodes", "set")                                                                 \
     _(sizes, "wrong sizes of directories", "set")                                                                      \
-    _(ends, "files with blocks past their end", "cut off")                                                             \
+    _(ends, "files with blocks past their end", "removed")                                                             \
     _(indexes, "indexes of directories", "dropped")                                                                    \
     _(times, "missing times of deletion", "set")                                                                       \
-    _(references, "wrong reference counts of attribute blocks", "set")                                                 \
+    _(references, "wrong reference counts of xattr blocks", "set")                                                     \
     _(renames, "interrupted renames", "completed")                                                                     \
     _(counts, "wrong free and directory counts", "set")
 #define KIND_NUMBER(member, what, how) KIND_##member,
@@ -113,7 +113,7 @@ static void tell_what(struct ext2dax_mount *m, const struct e2d_repairs *found)
         what = E2D_REASON_OR_NULL(how) ? after(how) : how;
     }
     if (told == 0)
-        (void)e2d_tell(m, 0, "recovery", 0, "things to mend", 0, "not cleanly unmounted, but whole");
+        (void)e2d_tell(m, 0, "recovery", 0, "repairs", 0, "not cleanly unmounted, nothing to repair");
 }
 
 /* ---- the first epoch ---- */
@@ -362,7 +362,7 @@ static int repair(struct recovery *r)
 /* Refuses remains of other drivers unknown to the scan. */
 static int check_super(struct ext2dax_mount *m)
 {
-    static const char only_e2fsck[] = "has what only e2fsck can recover";
+    static const char only_e2fsck[] = "must be recovered by e2fsck";
     uint32_t unknown = e2d_get32(m->super->compat) & ~COMPAT_UNDERSTOOD;
     uint32_t orphan = e2d_get32(m->super->last_orphan);
 
@@ -372,7 +372,7 @@ static int check_super(struct ext2dax_mount *m)
         return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "creator", EXT2DAX_CREATOR_HURD, only_e2fsck);
     if (orphan != 0)
         return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "last orphan", orphan,
-                            "another driver's list of orphans, for e2fsck to settle");
+                            "orphans of another driver, run e2fsck");
     return 0;
 }
 

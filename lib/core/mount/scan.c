@@ -286,8 +286,8 @@ static int claim(struct e2d_scan *s, const char *field, uint32_t block)
 
     if (e2d_zone_offender(m, block, 1) != 0) {
         if (block >= m->blocks)
-            return damage(s, field, block, "lies outside the image");
-        return e2d_may_own_metadata(m, s->inode.number) ? 0 : damage(s, field, block, "lies in a metadata zone");
+            return damage(s, field, block, "is outside the image");
+        return e2d_may_own_metadata(m, s->inode.number) ? 0 : damage(s, field, block, "is metadata");
     }
     if (!e2d_marked_used(m, block))
         return damage(s, field, block, "is marked free");
@@ -312,7 +312,7 @@ static int visit(void *arg, uint32_t block, uint64_t logical, unsigned level)
          * blocks, and so does e2fsck.
          */
         if (!e2d_is_regular(&s->inode) || (level == 0 && logical << s->m->block_shift != e2d_size(&s->inode)))
-            return damage(s, "block pointer", block, "lies past the end of the file");
+            return damage(s, "block pointer", block, "is past the end of the file");
         s->slack++;
     }
     if (level != 0 || !e2d_is_directory(&s->inode))
@@ -351,12 +351,12 @@ static int claim_xattr(struct e2d_scan *s, uint32_t block)
         return 0;
     error = claim(s, field, block);
     if (error <= 0)
-        return error != 0 ? error : damage(s, field, block, "lies in a metadata zone");
+        return error != 0 ? error : damage(s, field, block, "is metadata");
     slot->block = block;
     header = e2d_block(s->m, block);
     error = e2d_check(s->m, header, s->m->block_size);
     if (error == 0 && (e2d_get32(header->magic) != E2D_XATTR_MAGIC || e2d_get32(header->references) == 0))
-        error = damage(s, field, block, "is not an extended attribute block");
+        error = damage(s, field, block, "is no xattr block");
     return error;
 }
 
@@ -390,7 +390,7 @@ static int pass1_reserved(struct e2d_scan *s, uint32_t number, struct ext2dax_di
     s->inode.disk = disk;
     begin(s, true, UINT64_MAX);
     if (!marked)
-        return damage(s, "inode bitmap", 0, "calls a reserved inode free");
+        return damage(s, "inode bitmap", 0, "marks a reserved inode free");
     if (e2d_get32(disk->file_acl) != 0 && e2d_get16(disk->links) != 0) {
         int error = claim_xattr(s, e2d_get32(disk->file_acl));
 
@@ -407,7 +407,7 @@ static int pass1_dead(struct e2d_scan *s, uint32_t number, const struct ext2dax_
     uint32_t dtime = e2d_get32(disk->dtime);
 
     if (dtime != 0 && dtime < s->m->inodes)
-        return e2d_scan_damage(s, number, "time of deletion", dtime, "is a link of a list of orphans");
+        return e2d_scan_damage(s, number, "time of deletion", dtime, "is a link in an orphan list");
     s->found.inodes += marked;
     s->found.times += dtime == 0 && e2d_get16(disk->mode) != 0;
     return 0;
@@ -437,7 +437,7 @@ static int check_symlink(struct e2d_scan *s)
     const char *target = slow ? e2d_block(s->m, e2d_get32(disk->block[0])) : (const char *)disk->block;
 
     if (size == 0 || size >= (slow ? s->m->block_size : sizeof(disk->block)))
-        return damage(s, "size", size, "not a length that a symbolic link can have");
+        return damage(s, "size", size, "is no length of a symbolic link");
     if (slow && s->blocks != 1)
         return damage(s, "block count", s->blocks, "of a symbolic link is not 1");
     if (slow && e2d_check(s->m, target, s->m->block_size) != 0)
@@ -445,7 +445,7 @@ static int check_symlink(struct e2d_scan *s)
     while (length < size && target[length] != '\0')
         length++;
     if (length != size || target[length] != '\0')
-        return damage(s, "size", size, "is not the length of the symbolic link's target");
+        return damage(s, "size", size, "differs from the length of the target");
     if (e2d_get32(disk->sectors) != e2d_scan_sectors(s) && !xattr_block_uncounted(s, slow))
         return damage(s, "sector count", e2d_get32(disk->sectors), "of a symbolic link is wrong");
     return 0;
@@ -455,7 +455,7 @@ static int check_symlink(struct e2d_scan *s)
 static int check_directory(struct e2d_scan *s)
 {
     if (s->next == 0 || s->end - s->next > 1)
-        return damage(s, "size", e2d_size(&s->inode), "covers more than the blocks of the directory");
+        return damage(s, "size", e2d_size(&s->inode), "is more than the blocks of the directory");
     s->found.sizes += s->next != s->end;
     return 0;
 }
@@ -466,9 +466,9 @@ static int check_size(struct e2d_scan *s)
     bool large = (e2d_get32(s->m->super->ro_compat) & EXT2DAX_RO_COMPAT_LARGE_FILE) != 0;
 
     if (e2d_is_directory(&s->inode) && (size == 0 || size > DIRECTORY_MAX || (size & (s->m->block_size - 1)) != 0))
-        return damage(s, "size", size, "not a number of whole blocks that a directory can have");
+        return damage(s, "size", size, "is no size of a directory");
     if (e2d_is_regular(&s->inode) && size > 0x7FFFFFFFu && !large)
-        return damage(s, "size", size, "without the feature that large files need");
+        return damage(s, "size", size, "without the feature large_file");
     return 0;
 }
 
@@ -480,9 +480,9 @@ static int pass1_live(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_i
     memset(inode, 0, sizeof(*inode));
     error = e2d_inode_load(s->m, number, false, inode);
     if (error == -EXT2DAX_ENOENT)
-        return damage(s, "mode", inode->mode, "is no file type, but the inode has links");
+        return damage(s, "mode", inode->mode, "is no file type, of an inode with links");
     if (error == 0 && !marked)
-        error = damage(s, "inode bitmap", 0, "calls an inode with links free");
+        error = damage(s, "inode bitmap", 0, "marks an inode with links free");
     if (error == 0 && e2d_get32(disk->dtime) != 0)
         error = damage(s, "time of deletion", e2d_get32(disk->dtime), "of an inode with links");
     if (error == 0)
@@ -500,7 +500,7 @@ static int pass1_live(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_i
     if (error == 0 && e2d_is_directory(inode))
         error = check_directory(s);
     if (error == 0 && e2d_scan_sectors(s) > UINT32_MAX && !e2d_is_huge(s->m, disk))
-        error = damage(s, "block count", s->blocks, "is more than the inode can count");
+        error = damage(s, "block count", s->blocks, "is more than i_blocks can count");
     if (error == 0 && e2d_is_huge(s->m, disk) && e2d_sectors(s->m, disk) != e2d_scan_sectors(s))
         error = damage(s, "sector count", e2d_sectors(s->m, disk), "of a huge file is wrong");
     if (error != 0)
@@ -605,7 +605,7 @@ static int own_metadata(struct e2d_scan *s, uint32_t group, uint32_t block, uint
     if (count == 0)
         return 0;
     e2d_set_bits(s->owned, block, block + count);
-    return all_used(s, group, "block bitmap", e2d_block_bitmap(s->m, group), bit, bit + count, "calls metadata free");
+    return all_used(s, group, "block bitmap", e2d_block_bitmap(s->m, group), bit, bit + count, "marks metadata free");
 }
 
 static int pass1_metadata(struct e2d_scan *s, uint32_t group)
@@ -619,9 +619,10 @@ static int pass1_metadata(struct e2d_scan *s, uint32_t group)
     if (error == 0)
         error = e2d_check(m, inodes, m->block_size);
     if (error == 0)
-        error = all_used(s, group, "block bitmap", blocks, e2d_group_blocks(m, group), bits, "padding has a clear bit");
+        error =
+            all_used(s, group, "block bitmap", blocks, e2d_group_blocks(m, group), bits, "clear bit in the padding");
     if (error == 0)
-        error = all_used(s, group, "inode bitmap", inodes, m->inodes_per_group, bits, "padding has a clear bit");
+        error = all_used(s, group, "inode bitmap", inodes, m->inodes_per_group, bits, "clear bit in the padding");
     if (error == 0)
         error = own_metadata(s, group, e2d_group_first(m, group), e2d_group_head(m, group));
     if (error == 0)
@@ -677,7 +678,7 @@ static int pass2_inode(struct e2d_scan *s, uint32_t number, const struct ext2dax
             return error;
     } else if (names == 0) {
         if (!is_empty(disk))
-            return e2d_scan_damage(s, number, "link count", links, "but no name, and the file is not empty");
+            return e2d_scan_damage(s, number, "link count", links, "of a file with data, but without a name");
         s->found.unnamed++;
         return 0;
     }
@@ -772,7 +773,7 @@ int e2d_scan_finish(struct e2d_scan *s)
          */
         if (e2d_get32(header->references) < s->xattr[i].references)
             return e2d_complain(m, -EXT2DAX_EUCLEAN, "block", block, "references", e2d_get32(header->references),
-                                "to these extended attributes, from more inodes");
+                                "fewer than the inodes with this block");
         s->found.references += e2d_get32(header->references) != s->xattr[i].references;
     }
     s->found.counts += e2d_get32(m->super->free_blocks) != s->free_blocks;

@@ -22,7 +22,7 @@ int(e2d_scan_damage)(const struct e2d_scan *s, uint32_t number, const char *fiel
 
 static int damage(const struct e2d_scan *s, uint64_t value, const char *reason)
 {
-    return e2d_complain(s->m, -EXT2DAX_EUCLEAN, "directory", s->inode.number, "entry", value, reason);
+    return e2d_complain(s->m, -EXT2DAX_EUCLEAN, "directory", s->inode.number, "dirent", value, reason);
 }
 
 /* Returns 1 for ".", 2 for "..", else 0. */
@@ -39,7 +39,7 @@ static int place(struct e2d_scan *s, uint32_t number, uint32_t parent)
     if (s->parent[number] == 0)
         s->parent[number] = parent;
     else if (s->parent[number] != parent)
-        return damage(s, number, "names a directory that has its place in another one");
+        return damage(s, number, "names a directory with another parent");
     return 0;
 }
 
@@ -50,7 +50,7 @@ static int check_name(const struct e2d_scan *s, struct ext2dax_disk_dirent *dire
 
     for (uint32_t i = 0; i < length; i++) {
         if (name[i] == '/' || name[i] == '\0')
-            return damage(s, e2d_get32(dirent->inode), "name holds a slash or a NUL");
+            return damage(s, e2d_get32(dirent->inode), "has a slash or NUL in the name");
     }
     return dots(s->m, dirent) != 0 ? damage(s, e2d_get32(dirent->inode), "\".\" or \"..\" as a name") : 0;
 }
@@ -64,7 +64,7 @@ static int claim_name(struct e2d_scan *s, struct ext2dax_disk_dirent *dirent, ui
     if (error != 0 || (e2d_get16(disk->mode) & EXT2DAX_S_IFMT) != EXT2DAX_S_IFDIR)
         return error;
     if (target == EXT2DAX_ROOT_INODE || e2d_bit(s->named, target))
-        return damage(s, target, "names a directory that has another name");
+        return damage(s, target, "names a directory twice");
     e2d_set_bit(s->named, target);
     return place(s, target, s->inode.number);
 }
@@ -101,7 +101,7 @@ E2D_OUT_OF_LINE static int dirent(struct e2d_scan *s, struct ext2dax_disk_dirent
     }
     if (at->type != e2d_dirent_type(m, e2d_get16(disk->mode))) {
         if (at->type != EXT2DAX_FT_UNKNOWN)
-            return damage(s, target, "has the type of another kind of inode");
+            return damage(s, target, "has a wrong file type");
         s->renamed++;
     }
     if (!s->claims)
@@ -112,7 +112,7 @@ E2D_OUT_OF_LINE static int dirent(struct e2d_scan *s, struct ext2dax_disk_dirent
     if (s->names[target] < UINT16_MAX)
         s->names[target]++;
     else if (!m->dir_nlink || (e2d_get16(disk->mode) & EXT2DAX_S_IFMT) != EXT2DAX_S_IFDIR)
-        return damage(s, target, "is one name more than a link count can hold");
+        return damage(s, target, "has more names than a link count holds");
     return 0;
 }
 
@@ -131,7 +131,7 @@ int e2d_scan_dirents(struct e2d_scan *s, uint64_t logical, unsigned char *block)
         which = which == 1 ? 2 : 0;
     }
     if (error == 0 && which == 2)
-        error = damage(s, 0, "is the only one of its directory");
+        error = damage(s, 0, "is the only dirent of the directory");
     return error;
 }
 
@@ -144,7 +144,7 @@ int e2d_scan_place(struct e2d_scan *s, uint32_t number)
     if (number == EXT2DAX_ROOT_INODE)
         return s->parent[number] == number ? 0 : e2d_scan_damage(s, number, field, s->parent[number], "of the root");
     if (!e2d_bit(s->named, number))
-        return e2d_scan_damage(s, number, field, s->parent[number], "has no entry for this directory");
+        return e2d_scan_damage(s, number, field, s->parent[number], "has no dirent of this directory");
     while (at != EXT2DAX_ROOT_INODE && !e2d_bit(s->reached, at)) {
         at = s->parent[at];
         if (++steps > s->m->inodes || at == 0)

@@ -62,9 +62,9 @@ static int two_owners(struct scan *scan, uint32_t number, uint32_t block)
 static int past_end(struct scan *scan, uint32_t block, uint64_t logical, unsigned level)
 {
     if (level == 0 && (!scan->file || logical << scan->m->block_shift != scan->size))
-        return refuse(scan->m, scan->number, block, "lies past the end of the file");
+        return refuse(scan->m, scan->number, block, "is past the end of the file");
     if (!scan->told)
-        e2d_warn(scan->m, "inode", scan->number, "block pointer", block, "lies at the end of the file, for nothing");
+        e2d_warn(scan->m, "inode", scan->number, "block pointer", block, "is past the last byte of the file");
     scan->told = true;
     return 1;
 }
@@ -78,8 +78,8 @@ static int visit(void *arg, uint32_t block, uint64_t logical, unsigned level)
 
     if (e2d_zone_offender(m, block, 1) != 0) {
         if (block >= m->blocks)
-            return refuse(m, number, block, "lies outside the image");
-        return e2d_may_own_metadata(m, number) ? 0 : refuse(m, number, block, "lies in a metadata zone");
+            return refuse(m, number, block, "is outside the image");
+        return e2d_may_own_metadata(m, number) ? 0 : refuse(m, number, block, "is metadata");
     }
     if (!scan->owned) {
         if (block != scan->wanted)
@@ -151,7 +151,7 @@ static int check_attributes(struct scan *scan, uint32_t number, const struct ext
     if (!block)
         return 0;
     if (!e2d_is_data(m, block))
-        return refuse(m, number, block, "to extended attributes, outside the image or in a metadata zone");
+        return refuse(m, number, block, "is outside the image, or metadata");
     return e2d_bit(scan->owned, block) ? two_owners(scan, number, block) : 0;
 }
 

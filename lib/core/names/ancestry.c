@@ -76,7 +76,7 @@ int(e2d_ancestry)(struct ext2dax_inode *first, struct ext2dax_inode *second, str
         met = climb(first, second, &child);
     /* A directory with a name has all ancestors. */
     if (met == -EXT2DAX_ENOENT && !has_no_name(first) && !has_no_name(second))
-        return e2d_dir_corrupt(first, "..", second->number, "no path leads to the root from here or there");
+        return e2d_dir_corrupt(first, "..", second->number, "leads to the root from neither directory");
     if (met < 0)
         return met;
     ancestry->second_above = met > 0 && !ancestry->first_above;

@@ -39,7 +39,7 @@ int e2d_name_inode(struct ext2dax_inode *directory, const struct ext2dax_disk_di
     int error = ext2dax_inode_get(directory->mount, e2d_get32(dirent->inode), inode);
 
     if (error == -EXT2DAX_ENOENT || error == -EXT2DAX_EINVAL)
-        error = e2d_dir_corrupt(directory, "entry", e2d_get32(dirent->inode), "names an inode that is no file's");
+        error = e2d_dir_corrupt(directory, "dirent", e2d_get32(dirent->inode), "names an inode of no file");
     return error;
 }
 
@@ -58,13 +58,7 @@ int e2d_names_begin(struct ext2dax_mount *m, struct e2d_time *now)
     if (error != 0)
         return error;
     e2d_read_lock(m, &m->freeze_write);
-    error = e2d_may_write(m);
-    if (error != 0) {
-        e2d_read_unlock(m, &m->freeze_write);
-        return error;
-    }
-    *now = e2d_now(m);
-    return 0;
+    return e2d_change_admitted(m, now);
 }
 
 void e2d_names_end(struct ext2dax_mount *m)

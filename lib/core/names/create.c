@@ -178,7 +178,7 @@ static int write_inode(struct ext2dax_inode *directory, struct making *making)
         return error;
     if (e2d_load_le16(&disk->links) != 0)
         return e2d_corrupt(m, "inode", making->number, "link count", e2d_load_le16(&disk->links),
-                           "of an inode that its bitmap says is free");
+                           "of an inode marked free");
     attributes.mode = (uint16_t)((attributes.mode & 0xFFFu) | type_of(making->creation));
     e2d_fill_attributes(m, &making->disk, &making->tail, &attributes, making->now);
     error = write_content(directory, making);

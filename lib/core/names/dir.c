@@ -36,7 +36,7 @@ static int checked_block(struct ext2dax_inode *directory, uint64_t logical, unsi
         step = e2d_dir_step(&walk, block);
     if (step < 0)
         return step;
-    return step > 0 ? 0 : e2d_dir_corrupt(directory, "block", logical, "past the end of the directory");
+    return step > 0 ? 0 : e2d_dir_corrupt(directory, "block", logical, "is past the end of the directory");
 }
 
 /* Looks for a name in block number `logical`. Returns whether the block has the name. */
@@ -269,7 +269,7 @@ static int extend(struct ext2dax_inode *directory, const char *name, size_t leng
     if (!e2d_has_failed(m) && flags != e2d_get32(directory->disk->flags))
         e2d_store32(m, &directory->disk->flags, flags);
     if (error == -EXT2DAX_EAGAIN)
-        error = e2d_dir_corrupt(directory, "block", first, "allocated past the end of the directory");
+        error = e2d_dir_corrupt(directory, "block", first, "is past the end of the directory");
     return error;
 }
 

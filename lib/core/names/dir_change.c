@@ -50,10 +50,10 @@ int e2d_dir_dotdot(struct ext2dax_inode *directory, struct ext2dax_disk_dirent *
         return step;
     first = e2d_dirent(block, 0);
     if (!is_dots(m, first, 1) || e2d_get32(first->inode) != directory->number)
-        return e2d_dir_corrupt(directory, "entry", e2d_get32(first->inode), "is not \".\" of the directory");
+        return e2d_dir_corrupt(directory, "dirent", e2d_get32(first->inode), "is not \".\" of the directory");
     second = e2d_dirent_length(m, first) < m->block_size ? e2d_dirent(block, e2d_dirent_length(m, first)) : NULL;
     if (!second || !is_dots(m, second, 2))
-        return e2d_dir_corrupt(directory, "entry", 0, "is not \"..\"");
+        return e2d_dir_corrupt(directory, "dirent", 0, "is not \"..\"");
     *dotdot = second;
     return 0;
 }

@@ -40,7 +40,7 @@ int e2d_dir_walk(struct ext2dax_inode *directory, uint64_t offset, struct e2d_di
      * blocks many times, and a walk would practically never end.
      */
     if (size == 0 || size > E2D_DIR_SIZE_MAX || (size & (m->block_size - 1)) != 0 || size >> m->block_shift > m->blocks)
-        return e2d_dir_corrupt(directory, "size", size, "not a number of whole blocks that a directory can have");
+        return e2d_dir_corrupt(directory, "size", size, "is no size of a directory");
     walk->directory = directory;
     walk->run.logical = walk->run.length = 0;
     walk->end = size >> m->block_shift;
@@ -58,19 +58,19 @@ static const char *fault_by_kind(const struct ext2dax_mount *m, const struct ext
     uint32_t number = e2d_get32(dirent->inode);
 
     if (length < SHORTEST || length > m->block_size - offset)
-        return E2D_TEXT("entry shorter than can be, or past its block's end");
+        return E2D_TEXT("too short, or past the end of the block");
     if ((length & 3) != 0)
-        return E2D_TEXT("entry length not a multiple of 4");
+        return E2D_TEXT("length is no multiple of 4");
     if (e2d_dirent_filled(dirent->name_length) > length)
-        return E2D_TEXT("name longer than its entry");
+        return E2D_TEXT("name is longer than the dirent");
     if (!m->filetype && dirent->type != 0)
-        return E2D_TEXT("name longer than 255 bytes");
+        return E2D_TEXT("name is longer than 255 bytes");
     if (number > m->inodes)
-        return E2D_TEXT("inode number past the last inode");
+        return E2D_TEXT("inode is past the last inode");
     if (number != 0 && e2d_is_reserved(m, number))
-        return E2D_TEXT("entry names a reserved inode");
+        return E2D_TEXT("names a reserved inode");
     if (number != 0 && dirent->name_length == 0)
-        return E2D_TEXT("entry without a name");
+        return E2D_TEXT("has no name");
     return NULL;
 }
 
@@ -87,7 +87,7 @@ int e2d_dir_check(struct ext2dax_inode *directory, uint64_t logical, unsigned ch
         const struct ext2dax_disk_dirent *dirent = e2d_dirent(block, offset);
 
         if (m->block_size - offset < SHORTEST) {
-            fault = E2D_TEXT("no room for an entry at the block's end");
+            fault = E2D_TEXT("no room for a dirent before the end of the block");
         } else {
             length = e2d_get16(dirent->length);
             if (length == 0xFFFFu && m->block_size == 0x10000u)
@@ -95,7 +95,7 @@ int e2d_dir_check(struct ext2dax_inode *directory, uint64_t logical, unsigned ch
             fault = fault_by_kind(m, dirent, offset, length);
         }
         if (fault)
-            return e2d_dir_corrupt(directory, "entry at byte", (logical << m->block_shift) + offset, fault);
+            return e2d_dir_corrupt(directory, "dirent at byte", (logical << m->block_shift) + offset, fault);
     }
     return 0;
 }

@@ -53,7 +53,7 @@ static int check_block_names(struct ext2dax_inode *directory, unsigned char *blo
         dirent = e2d_dirent(block, offset);
         if (e2d_get32(dirent->inode) != 0 &&
             e2d_name_check(e2d_dirent_name(dirent), e2d_dirent_name_length(m, dirent)) != 0)
-            return e2d_dir_corrupt(directory, "entry", e2d_get32(dirent->inode), "name holds a slash or a NUL");
+            return e2d_dir_corrupt(directory, "dirent", e2d_get32(dirent->inode), "has a slash or NUL in the name");
     }
     return 0;
 }

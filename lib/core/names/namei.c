@@ -40,7 +40,7 @@ static int target(struct ext2dax_inode *inode, const char **at, size_t *length)
     int error;
 
     if (size == 0 || size >= (slow ? m->block_size : sizeof(inode->disk->block)))
-        return corrupt(inode, "size", size, "not a length that a symbolic link can have");
+        return corrupt(inode, "size", size, "is no length of a symbolic link");
     *length = (size_t)size;
     *at = (const char *)inode->disk->block;
     if (slow) {
@@ -48,7 +48,7 @@ static int target(struct ext2dax_inode *inode, const char **at, size_t *length)
         if (error != 0)
             return error;
         if (run.physical == 0)
-            return corrupt(inode, "block pointer", 0, "a symbolic link's target is a hole");
+            return corrupt(inode, "block pointer", 0, "is a hole in a symbolic link");
         *at = e2d_block(m, (uint32_t)run.physical);
     }
     return e2d_check(m, *at, *length);

@@ -104,7 +104,7 @@ static int check_place(struct ext2dax_inode *directory, const struct e2d_renamin
 {
     if (side->inode != directory && (!side->inode || side->inode->number != EXT2DAX_ROOT_INODE))
         return 0;
-    return e2d_dir_corrupt(side->directory, "entry", side->inode->number, "names a directory in another place");
+    return e2d_dir_corrupt(side->directory, "dirent", side->inode->number, "names a directory in another place");
 }
 
 /*
@@ -137,7 +137,7 @@ static int check_inode(struct e2d_renaming_side *side)
     if ((e2d_get32(side->inode->disk->flags) & LOCKED_FLAGS) != 0)
         return -EXT2DAX_EPERM;
     if (e2d_get16(side->inode->disk->links) == 0)
-        return e2d_dir_corrupt(side->directory, "entry", side->inode->number, "names an inode without links");
+        return e2d_dir_corrupt(side->directory, "dirent", side->inode->number, "names an inode without links");
     if (!e2d_is_directory(side->inode))
         return 0;
     error = e2d_dir_dotdot(side->inode, &side->dotdot);

@@ -73,7 +73,7 @@ static int check_inode(struct ext2dax_inode *directory, const struct ext2dax_ino
     if ((e2d_get32(inode->disk->flags) & LOCKED_FLAGS) != 0)
         return -EXT2DAX_EPERM;
     if (e2d_get16(inode->disk->links) == 0)
-        return e2d_dir_corrupt(directory, "entry", inode->number, "names an inode without links");
+        return e2d_dir_corrupt(directory, "dirent", inode->number, "names an inode without links");
     return 0;
 }
 
@@ -112,7 +112,7 @@ static int remove_dirent(struct ext2dax_inode *directory, const struct e2d_diren
     if (!e2d_is_directory(inode))
         return -EXT2DAX_ENOTDIR;
     if (inode == directory)
-        return e2d_dir_corrupt(directory, "entry", inode->number, "names the directory itself");
+        return e2d_dir_corrupt(directory, "dirent", inode->number, "names the directory itself");
     e2d_write_lock(m, &inode->io);
     error = check_inode(directory, inode);
     if (error == 0)

@@ -36,14 +36,14 @@ int e2d_xattr_block_open(struct ext2dax_inode *inode, struct e2d_xattrs *x)
     if (block == 0)
         return 0;
     if (!e2d_is_data(m, block))
-        return e2d_inode_corrupt(inode, field, block, "lies outside the data of the image");
+        return e2d_inode_corrupt(inode, field, block, "is outside the image, or metadata");
     header = e2d_block(m, block);
     rc = e2d_check(m, header, m->block_size);
     if (rc != 0)
         return rc;
     if (e2d_get32(header->magic) != E2D_XATTR_MAGIC || e2d_load_le32(&header->references) == 0 ||
         e2d_get32(header->blocks) != 1)
-        return e2d_inode_corrupt(inode, field, block, "is not an extended attribute block");
+        return e2d_inode_corrupt(inode, field, block, "is no xattr block");
     area->base = e2d_block(m, block);
     area->first = sizeof(*header);
     area->size = m->block_size;

@@ -31,10 +31,10 @@ static const char *check_entry(struct e2d_xattr_area *area, uint32_t at)
     uint32_t size, offset;
 
     if (area->size - at < sizeof(*entry) + 4 || area->size - at - 4 < e2d_xattr_length(entry->name_length))
-        return E2D_TEXT("run past the end of their space");
+        return E2D_TEXT("pass the end of their space");
     for (uint32_t i = 0; i < entry->name_length; i++) {
         if (e2d_xattr_name(entry)[i] == '\0')
-            return E2D_TEXT("have a name with a NUL");
+            return E2D_TEXT("have a NUL in a name");
     }
     size = e2d_get32(entry->value_size);
     offset = e2d_get16(entry->value_offset);
@@ -52,7 +52,7 @@ int e2d_xattr_check(struct e2d_xattr_area *area, const char **why)
 
     area->low = area->size;
     area->last = area->first;
-    *why = area->size < at + 4 ? "have no space at all" : NULL;
+    *why = area->size < at + 4 ? "have no space" : NULL;
     while (!*why && !is_end(area, at)) {
         *why = check_entry(area, at);
         if (*why)
@@ -64,11 +64,11 @@ int e2d_xattr_check(struct e2d_xattr_area *area, const char **why)
         area->last = at;
         at += e2d_xattr_length(e2d_xattr_at(area, at)->name_length);
         if (area->size - at < 4)
-            *why = "run past the end of their space";
+            *why = "pass the end of their space";
     }
     area->end = at;
     if (!*why && area->low < at + 4)
-        *why = "have a value that lies among the names";
+        *why = "have a value among the names";
     return *why ? -EXT2DAX_EUCLEAN : 0;
 }
 

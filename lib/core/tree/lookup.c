@@ -21,7 +21,7 @@ int e2d_pointer_check(struct ext2dax_inode *inode, uint32_t block, uint32_t coun
     if (offender == 0 && block != 0)
         return 0;
     return e2d_inode_corrupt(inode, "block pointer", block != 0 ? offender : block,
-                             offender >= m->blocks ? "lies outside the image" : "lies in a metadata zone");
+                             offender >= m->blocks ? "is outside the image" : "is metadata");
 }
 
 uint32_t e2d_pointers_good(const struct ext2dax_inode *inode, uint32_t block, uint32_t count)
@@ -55,7 +55,7 @@ int e2d_blocks_possible(struct ext2dax_inode *inode, uint64_t met)
 
     if (met <= m->blocks)
         return 0;
-    return e2d_inode_corrupt(inode, "block tree", met, "has more blocks than the image");
+    return e2d_inode_corrupt(inode, "block tree", met, "is larger than the image");
 }
 
 int e2d_leaf(struct ext2dax_inode *inode, uint64_t logical, bool needed, struct e2d_leaf *leaf)

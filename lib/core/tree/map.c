@@ -119,7 +119,7 @@ int e2d_map_past_end(struct ext2dax_inode *inode, uint64_t from, uint64_t end)
         if (rc != 0)
             return rc;
         if (run.physical != 0)
-            return e2d_inode_corrupt(inode, "block pointer", run.physical, "lies past the end of the file");
+            return e2d_inode_corrupt(inode, "block pointer", run.physical, "is past the end of the file");
     }
     return 0;
 }

@@ -127,8 +127,7 @@ static int take_run(struct walk *walk)
         walk->each(walk->arg, block, count);
     if (rc <= 0)
         return rc;
-    return e2d_inode_corrupt(inode, "block pointer", block,
-                             "is to a block marked free, or at the start of a run with one");
+    return e2d_inode_corrupt(inode, "block pointer", block, "starts a run with a block marked free");
 }
 
 static int take(struct walk *walk, uint32_t block)
