@@ -59,17 +59,17 @@ struct ext2dax_inode {
 
     /* The name table of a directory, or 0. Atomic, taken away under the io lock only. */
     uintptr_t names;
-    uint32_t number;                     /* inode number, from 1 */
-    uint32_t references;                 /* reference count */
-    uint32_t state;                      /* decides the treatment at the last put */
-    uint32_t dirty[EXT2DAX_DIRTY_SLOTS]; /* 1 + number of a dirty PMD range, 0 if unused */
-    uint32_t dirty_all;                  /* non-zero if any PMD range may be dirty */
-    uint32_t goal;                       /* block after the last allocation for this inode */
-    uint16_t mode;                       /* type, EXT2DAX_S_IF… without permissions */
+    uint32_t number;     /* inode number, from 1 */
+    uint32_t references; /* reference count */
+    uint32_t state;      /* decides the treatment at the last put */
+    uint32_t goal;       /* block after the last allocation for this inode */
+    uint16_t mode;       /* type, EXT2DAX_S_IF… without permissions */
     /* Non-zero if the file is known to have no block past its end. Guarded by the io lock. */
     uint16_t settled;
-    uint32_t scanned;       /* blocks of a directory searched since the last name table, atomic */
-    uint32_t names_refused; /* name tables without memory since the last name table, atomic */
+    uint32_t dirty_all;                  /* non-zero if any PMD range may be dirty */
+    uint32_t dirty[EXT2DAX_DIRTY_SLOTS]; /* 1 + number of a dirty PMD range, 0 if unused */
+    uint32_t scanned;                    /* blocks of a directory searched since the last name table, atomic */
+    uint32_t names_refused;              /* name tables without memory since the last name table, atomic */
 };
 
 /*

@@ -277,7 +277,7 @@ E2D_OUT_OF_LINE static void fill_super(struct maker *mk, const struct ext2dax_fo
     fill_identity(o, super);
 }
 
-static void put_magic(struct maker *mk, struct ext2dax_disk_super *super, uint32_t magic)
+E2D_OUT_OF_LINE static void put_magic(struct maker *mk, struct ext2dax_disk_super *super, uint32_t magic)
 {
     super->magic = e2d_le16(magic);
     written(mk, &super->magic, sizeof(super->magic));

@@ -62,8 +62,8 @@ static struct words words_of(struct ext2dax_disk_inode *disk, struct ext2dax_dis
 
 /* ---- inodes of the image ---- */
 
-static struct words words_in_image(const struct ext2dax_mount *m, const struct ext2dax_disk_inode *disk,
-                                   enum e2d_time_field field)
+E2D_OUT_OF_LINE static struct words words_in_image(const struct ext2dax_mount *m, const struct ext2dax_disk_inode *disk,
+                                                   enum e2d_time_field field)
 {
     return words_of((void *)(uintptr_t)disk, tail_of(disk), bytes_used(m, disk), field);
 }

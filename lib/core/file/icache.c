@@ -36,7 +36,7 @@ static void hold(struct ext2dax_inode *inode)
     inode->mount->held++;
 }
 
-static void locks_destroy(struct ext2dax_mount *m, struct ext2dax_inode *inode)
+E2D_OUT_OF_LINE static void locks_destroy(struct ext2dax_mount *m, struct ext2dax_inode *inode)
 {
     e2d_lock_destroy(m, &inode->truncate);
     e2d_lock_destroy(m, &inode->dax_sem);

@@ -216,7 +216,7 @@ static void(mark_dirty)(struct ext2dax_inode *inode, uint64_t from, uint64_t to)
 }
 
 /* Copies over existing blocks below the size. */
-static int overwrite(struct write *write, const struct ext2dax_run *run)
+E2D_OUT_OF_LINE static int overwrite(struct write *write, const struct ext2dax_run *run)
 {
     struct ext2dax_mount *m = write->inode->mount;
     uint32_t into = (uint32_t)(write->at & (m->block_size - 1));
@@ -360,7 +360,7 @@ E2D_OUT_OF_LINE static int write_some(struct write *write)
  * Redirects the write to a copy of the buffer if the stores of the write would change bytes still
  * to be copied.
  */
-static int set_aside(struct write *write, void **aside)
+E2D_OUT_OF_LINE static int set_aside(struct write *write, void **aside)
 {
     struct ext2dax_mount *m = write->inode->mount;
     size_t length = (size_t)(write->end - write->at), got;

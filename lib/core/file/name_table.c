@@ -181,7 +181,7 @@ struct e2d_name_table *e2d_names_oldest(struct ext2dax_mount *m)
 
 /* ---- names ---- */
 
-static void place(struct e2d_name_slot *slot, uint32_t slots, struct e2d_name_slot name)
+E2D_OUT_OF_LINE static void place(struct e2d_name_slot *slot, uint32_t slots, struct e2d_name_slot name)
 {
     uint32_t at = name.hash & (slots - 1);
 
@@ -256,7 +256,7 @@ void e2d_names_remove(struct e2d_name_table *table, uint32_t hash, uint32_t offs
 /* ---- gaps ---- */
 
 /* Sets a node of the tree to the larger of both children. */
-static void take_larger(uint8_t *gap, uint32_t at)
+E2D_OUT_OF_LINE static void take_larger(uint8_t *gap, uint32_t at)
 {
     const uint8_t *children = gap + (size_t)at * 2;
 

@@ -114,7 +114,7 @@ static size_t data_bytes(struct ext2dax_mount *m, const unsigned char *at, size_
  * Determines the filled inodes of a group. A table never written to is usually a hole. The reserved
  * inodes are scanned in any case.
  */
-static void find_filled(struct e2d_scan *s, uint32_t group)
+E2D_OUT_OF_LINE static void find_filled(struct e2d_scan *s, uint32_t group)
 {
     struct ext2dax_mount *m = s->m;
     size_t bytes = data_bytes(m, e2d_block(m, e2d_get32(e2d_descriptor(m, group)->inode_table)),
@@ -190,7 +190,7 @@ static void fetch_ahead(struct e2d_scan *s, uint32_t group, struct ahead *ahead)
  * Clears the records of a group's filled inodes. No other records are ever used, and large images
  * have many.
  */
-static void clear_inodes(struct e2d_scan *s, uint32_t group)
+E2D_OUT_OF_LINE static void clear_inodes(struct e2d_scan *s, uint32_t group)
 {
     size_t first = (size_t)group * s->m->inodes_per_group + 1;
 
@@ -402,7 +402,8 @@ static int pass1_reserved(struct e2d_scan *s, uint32_t number, struct ext2dax_di
     return e2d_walk_tree(s->m, disk, visit, s);
 }
 
-static int pass1_dead(struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk, bool marked)
+E2D_OUT_OF_LINE static int pass1_dead(struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk,
+                                      bool marked)
 {
     uint32_t dtime = e2d_get32(disk->dtime);
 
@@ -429,7 +430,7 @@ static bool xattr_block_uncounted(const struct e2d_scan *s, bool slow)
     return e2d_get32(disk->file_acl) != 0 && count + block == e2d_scan_sectors(s);
 }
 
-static int check_symlink(struct e2d_scan *s)
+E2D_OUT_OF_LINE static int check_symlink(struct e2d_scan *s)
 {
     const struct ext2dax_disk_inode *disk = s->inode.disk;
     uint64_t size = e2d_size(&s->inode), length = 0;

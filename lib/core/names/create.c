@@ -128,7 +128,7 @@ static int take_block(struct ext2dax_mount *m, struct making *making)
 }
 
 /* Fills the part of the inode that depends on the type, and the block. */
-static int write_content(struct ext2dax_inode *directory, struct making *making)
+E2D_OUT_OF_LINE static int write_content(struct ext2dax_inode *directory, struct making *making)
 {
     struct ext2dax_mount *m = directory->mount;
     const struct ext2dax_creation *creation = making->creation;

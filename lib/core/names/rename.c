@@ -32,14 +32,14 @@ struct pair {
     struct ext2dax_inode *first, *second;
 };
 
-static void(lock_pair)(struct ext2dax_mount *m, const struct pair *pair)
+E2D_OUT_OF_LINE static void(lock_pair)(struct ext2dax_mount *m, const struct pair *pair)
 {
     e2d_write_lock(m, &pair->first->io);
     if (pair->second)
         e2d_write_lock(m, &pair->second->io);
 }
 
-static void(unlock_pair)(struct ext2dax_mount *m, const struct pair *pair)
+E2D_OUT_OF_LINE static void(unlock_pair)(struct ext2dax_mount *m, const struct pair *pair)
 {
     if (pair->second)
         e2d_write_unlock(m, &pair->second->io);

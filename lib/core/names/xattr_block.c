@@ -92,7 +92,7 @@ static int obtain(struct ext2dax_inode *inode, const void *content, uint32_t *bl
 }
 
 /* Gives up the reference to a block to which the inode does not point any more. */
-static int give_up(struct ext2dax_inode *inode, uint32_t block)
+E2D_OUT_OF_LINE static int give_up(struct ext2dax_inode *inode, uint32_t block)
 {
     int rc = e2d_xattr_unshare(inode, block), fence = e2d_order(inode->mount, E2D_FENCE_XATTR_BITS);
 
