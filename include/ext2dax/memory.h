@@ -115,7 +115,8 @@ struct ext2dax_memory_ops {
      *
      * After a failure the bytes of the range are undefined, and the core stores zeroes instead. So
      * a failure is no error of the caller. NULL means `zero` is the best way. Used by
-     * ext2dax_format() for old content.
+     * ext2dax_format() for old content, and for freed blocks with EXT2DAX_MOUNT_DISCARD. A crash
+     * before the next fence may leave any bytes in the range.
      */
     int (*discard)(void *ctx, void *at, size_t length);
 };

@@ -64,6 +64,18 @@ enum ext2dax_order {
 #define EXT2DAX_MOUNT_FULL_RANGES 0x4u
 
 /*
+ * Returns the memory of blocks freed by truncate, punch and the last put to the host, by the
+ * `discard` op of the memory plug. An image file becomes a hole there, and memory of the heap is
+ * free for other use. Without the op the flag has no effect.
+ *
+ * Each run of contiguous blocks is a single call of the op, after the pointers to the blocks are
+ * durably cleared, and before another file can allocate the blocks. The call takes place under
+ * dax_sem of the file, held exclusively. A later use of the blocks takes memory from the host
+ * again, so a mount that soon reuses its blocks is faster without the flag.
+ */
+#define EXT2DAX_MOUNT_DISCARD 0x8u
+
+/*
  * Mount options. All zero selects 4 KiB pages, 2 MiB PMD ranges, read-write, the order by the kind
  * of memory, 16 MiB of name tables, and no recovery.
  *

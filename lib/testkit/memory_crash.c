@@ -35,7 +35,7 @@
 /* Images per draw, each differing from the image before in a few words */
 #define REDRAW  64u
 #define NOTHING UINT32_MAX
-#define LOST    0xDB /* poisoned bytes read as this */
+#define LOST    0xDB /* poisoned bytes read as this, and bytes just discarded after a crash */
 
 struct pending {
     uint32_t word;
@@ -194,6 +194,21 @@ static int zero(void *ctx, void *at, size_t length)
     struct ext2dax_crash *crash = ctx;
     uint32_t word, end;
 
+    for (lines_of(crash, at, length, &word, &end); word < end; word++)
+        note(crash, word);
+    memset(at, 0, length);
+    return persist(ctx, at, length);
+}
+
+/* A crash may leave what the medium makes of discarded words, which is neither old bytes nor 0. */
+static int discard(void *ctx, void *at, size_t length)
+{
+    struct ext2dax_crash *crash = ctx;
+    uint32_t word, end;
+
+    for (lines_of(crash, at, length, &word, &end); word < end; word++)
+        note(crash, word);
+    memset(at, LOST, length);
     for (lines_of(crash, at, length, &word, &end); word < end; word++)
         note(crash, word);
     memset(at, 0, length);
@@ -550,6 +565,12 @@ void ext2dax_crash_fail_check(struct ext2dax_crash *crash, long after)
 
 static const struct ext2dax_memory_ops ops = {
     .size = sizeof ops, .zero = zero, .persist = persist, .fence = fence, .check = check};
+static const struct ext2dax_memory_ops ops_with_discard = {.size = sizeof ops_with_discard,
+                                                           .zero = zero,
+                                                           .persist = persist,
+                                                           .fence = fence,
+                                                           .check = check,
+                                                           .discard = discard};
 
 void ext2dax_crash_load(struct ext2dax_crash *crash, const void *image)
 {
@@ -618,7 +639,7 @@ int ext2dax_crash_open(const struct ext2dax_crash_options *options, struct ext2d
     crash->sample = o.sample != 0 ? o.sample : SAMPLE_DEFAULT;
     crash->random = o.seed;
     crash->checks_left = -1;
-    crash->memory.ops = &ops;
+    crash->memory.ops = o.discard ? &ops_with_discard : &ops;
     crash->memory.ctx = crash;
     crash->memory.flags = EXT2DAX_MEMORY_PERSISTENT;
     *memory = crash->memory;

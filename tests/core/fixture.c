@@ -186,9 +186,20 @@ static int find_poison(void *ctx, const void *at, size_t length)
     return bench->poison && into < length ? -EXT2DAX_EIO : 0;
 }
 
+/*
+ * Stores the old content of free blocks, which no caller may ever see. A medium may leave anything
+ * in a discarded block.
+ */
+static int discard(void *ctx, void *at, size_t length)
+{
+    (void)ctx;
+    memset(at, 0xA5, length);
+    return 0;
+}
+
 /* Heap memory with a fence op, so the core counts its fences. */
 static const struct ext2dax_memory_ops fenced_ops = {
-    .size = sizeof fenced_ops, .fence = count_fence, .check = find_poison};
+    .size = sizeof fenced_ops, .fence = count_fence, .check = find_poison, .discard = discard};
 
 /*
  * Copies only the given bytes to the durable image. A real write-back includes the rest of the
@@ -309,6 +320,7 @@ void bench_open(struct bench *bench, const struct bench_options *options)
                                             .inodes = options->inodes,
                                             .time = 1700000000};
     struct ext2dax_mount_options mount = {.size = sizeof mount,
+                                          .flags = options->discard ? EXT2DAX_MOUNT_DISCARD : 0,
                                           .order = options->order,
                                           .page_shift = options->page_shift,
                                           .huge_order = options->huge_order,

@@ -68,6 +68,7 @@ struct bench_options {
     bool blind; /* no lock-order checker */
     /* memory aligned to a PMD range and allocated at the first access */
     bool sparse;
+    bool discard; /* freed blocks are discarded */
 };
 
 void bench_open(struct bench *bench, const struct bench_options *options);

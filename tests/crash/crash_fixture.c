@@ -42,6 +42,7 @@ const struct base bases[] = {
      .xattrs = true,
      .distinct = true,
      .populated = true},
+    {.name = "discard-1k", .block_size = 1024, .blocks = 64, .edge = 12, .discard = true},
     {.name = "unordered-1k", .block_size = 1024, .blocks = 64, .edge = 12, .unordered = true},
     {.name = "indirect-4k", .block_size = 4096, .blocks = 40, .edge = 12},
     {.name = "double-4k", .block_size = 4096, .blocks = 40, .edge = 1036},
@@ -267,6 +268,7 @@ static void open_mount(struct bed *bed)
     struct ext2dax_plugs plugs = {
         .locks = ext2dax_locks_by_name("none"), .memory = bed->memory, .host = {&host_ops, bed}};
     struct ext2dax_mount_options options = {.size = sizeof options,
+                                            .flags = bed->base->discard ? EXT2DAX_MOUNT_DISCARD : 0,
                                             .page_shift = bed->base->block_size == 1024 ? 10 : 12,
                                             .huge_order = HUGE_ORDER,
                                             .order = bed->base->unordered ? EXT2DAX_UNORDERED : EXT2DAX_ORDERED,
@@ -587,7 +589,8 @@ struct bed *bed_open(const struct base *base, const struct bed_options *options)
                                           .all_up_to = options->all_up_to,
                                           .sample = options->sample,
                                           .seed = options->seed,
-                                          .remember_log = options->remember_log};
+                                          .remember_log = options->remember_log,
+                                          .discard = base->discard};
     struct bed *bed = calloc(1, sizeof *bed);
 
     bed->base = base;

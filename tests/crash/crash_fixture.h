@@ -37,6 +37,7 @@ struct base {
     bool xattrs;    /* for calls on attributes. "s" is a symbolic link. Equal values are shared */
     bool distinct;  /* values of different files differ, so no block is shared */
     bool populated; /* "a" has three attributes, which leave no room in its block */
+    bool discard;   /* freed blocks are discarded */
 };
 
 extern const struct base bases[];

@@ -622,6 +622,7 @@ SCENARIO(zero__look, start_hole_between, zero_pages, look_at_both_ends, NULL);
 SCENARIO(write_from_itself__fsync, start_read_only_pin, write_from_itself, fsync_file, moved_as_by_a_copy);
 SCENARIO(read__truncate, start_mapped, read_page, truncate_and_reuse, NULL);
 SCENARIO(write__truncate, start_mapped, write_one, truncate_and_reuse, victim_is_whole);
+SCENARIO(write_other__truncate, start_entered, reuse, truncate_to_nothing, victim_is_whole);
 SCENARIO(setattr__setattr, start_hole, set_owner_one, set_owner_two, owner_is_whole);
 SCENARIO(lookup__unlink, start_mapped, look_up_victim, unlink_victim, NULL);
 SCENARIO(readdir__replace, start_names, list_names, replace_names, NULL);
@@ -677,6 +678,7 @@ const struct mutant_case mutant_cases[] = {
     {"TAIL_STAYS_MAPPED", &extend__stray_store, false, false},
     {"END_STAYS", &truncate_up__store, false, true},
     {"SHRINK_TAIL_NOT_ZEROED", &truncate_in_a_page__read, false, false},
+    {"DISCARD_LATE", &write_other__truncate, false, false},
     {"ERROR_TRUNCATES", &store__full, false, false},
     {"POINTER_UNCHECKED", &wild_pointer__read, false, true},
     {"GROUP_UNCHECKED", &truncate_bad_group__read, false, true},

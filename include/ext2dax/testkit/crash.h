@@ -51,6 +51,8 @@ struct ext2dax_crash_options {
     unsigned sample;       /* random images at a point with more, 0 for 1024 */
     uint64_t seed;         /* of the random images */
     unsigned remember_log; /* log2 of the images kept for `before`, at most 30, 0 for 20 */
+    /* Has the `discard` op. Up to the next fence a discarded word may be old, 0, or 0xDB bytes. */
+    bool discard;
 };
 
 /*

@@ -63,6 +63,7 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
     _(TAIL_STAYS_MAPPED, "an extension leaves the page of the old tail mapped")                                        \
     _(END_STAYS, "an extension keeps the block at the end of file")                                                    \
     _(SHRINK_TAIL_NOT_ZEROED, "truncate does not zero the new tail")                                                   \
+    _(DISCARD_LATE, "freed blocks are discarded after the bits are cleared")                                           \
     _(ERROR_TRUNCATES, "a failed write fault truncates the file at the page of the fault")                             \
     _(POINTER_UNCHECKED, "a block pointer is used without a check")                                                    \
     _(GROUP_UNCHECKED, "blocks are freed in a group with different bitmap and count")                                  \

@@ -25,6 +25,7 @@
     _(FEATURE_LAST, "large_file is set after a size above 2 GiB")                                                      \
     _(REMOVE_BITS_FIRST, "truncate clears the bits before the pointers")                                               \
     _(PUNCH_BITS_FIRST, "punch clears the bits before the pointers")                                                   \
+    _(DISCARD_FIRST, "truncate and punch discard blocks before the pointers are cleared")                              \
     _(LINKS_FIRST, "create stores the links before the dirent")                                                        \
     _(ENTRY_FIRST, "unlink clears the dirent before the links")                                                        \
     _(UNLINK_BITS_FIRST, "unlink clears the bits before links and dirent")                                             \
@@ -161,6 +162,7 @@
     _(END_STAYS, "*", "e2d_settle_end")                                                                                \
     _(END_STAYS, "*", "e2d_map_past_end")                                                                              \
     _(SHRINK_TAIL_NOT_ZEROED, "e2d_shrink", "zero_in_block")                                                           \
+    _(DISCARD_LATE, "take_run", "e2d_discard")                                                                         \
     _(POINTER_UNCHECKED, "e2d_pointer_check", "e2d_zone_offender")                                                     \
     _(POINTER_UNCHECKED, "e2d_pointers_good", "e2d_zone_offender")                                                     \
     _(GROUP_UNCHECKED, "e2d_ballocated", "e2d_aligned_check_group")                                                    \

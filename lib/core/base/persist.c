@@ -124,6 +124,15 @@ void e2d_zero(struct ext2dax_mount *m, void *at, size_t length)
         fail(m, at, rc);
 }
 
+/* A failure leaves any bytes in free blocks, which is right. */
+void e2d_discard(struct ext2dax_mount *m, void *at, size_t length)
+{
+    if (!m->memory_ops.discard)
+        return;
+    E2D_DATA(E2D_YIELD_STORE, at, length);
+    (void)m->memory_ops.discard(m->memory_ctx, at, length);
+}
+
 void e2d_zero_data(struct ext2dax_mount *m, void *at, size_t length)
 {
     (void)m; /* as every store into the image */

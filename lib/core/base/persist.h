@@ -45,6 +45,13 @@ void e2d_copy(struct ext2dax_mount *m, void *to, const void *from, size_t length
 void e2d_zero(struct ext2dax_mount *m, void *at, size_t length);
 
 /*
+ * Returns the memory of blocks to the host, if the mount discards. The bytes are undefined
+ * afterwards. Nothing durable points to the blocks, no mapping has the blocks, and the bits are
+ * still set, so that no other file uses the blocks.
+ */
+void e2d_discard(struct ext2dax_mount *m, void *at, size_t length);
+
+/*
  * Zeroes file data without write-back, in every order mode. The caller marks the PMD range dirty,
  * and fsync writes back.
  */

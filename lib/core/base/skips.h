@@ -33,8 +33,9 @@
 
 /* ---- calls without a result ---- */
 
-#define e2d_set64(...) E2D_SKIPPABLE("e2d_set64(" #__VA_ARGS__ ")", (void)0, e2d_set64(__VA_ARGS__))
-#define e2d_unmap(...) E2D_SKIPPABLE("e2d_unmap(" #__VA_ARGS__ ")", (void)0, e2d_unmap(__VA_ARGS__))
+#define e2d_set64(...)   E2D_SKIPPABLE("e2d_set64(" #__VA_ARGS__ ")", (void)0, e2d_set64(__VA_ARGS__))
+#define e2d_unmap(...)   E2D_SKIPPABLE("e2d_unmap(" #__VA_ARGS__ ")", (void)0, e2d_unmap(__VA_ARGS__))
+#define e2d_discard(...) E2D_SKIPPABLE("e2d_discard(" #__VA_ARGS__ ")", (void)0, e2d_discard(__VA_ARGS__))
 #define e2d_write_protect(...)                                                                                         \
     E2D_SKIPPABLE("e2d_write_protect(" #__VA_ARGS__ ")", (void)0, e2d_write_protect(__VA_ARGS__))
 #define e2d_dirty_mark(...)  E2D_SKIPPABLE("e2d_dirty_mark(" #__VA_ARGS__ ")", (void)0, e2d_dirty_mark(__VA_ARGS__))

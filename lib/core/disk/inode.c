@@ -101,8 +101,7 @@ int e2d_store_size(struct ext2dax_inode *inode, uint64_t size)
 
     if (high == (uint32_t)(old >> 32)) {
         e2d_store32(m, &disk->size, low);
-    } else if ((size > old && !E2D_MUTANT(ORDER_EXTEND_LOW_FIRST)) ||
-               (size < old && E2D_MUTANT(ORDER_SHRINK_HIGH_FIRST))) {
+    } else if (size > old ? !E2D_MUTANT(ORDER_EXTEND_LOW_FIRST) : E2D_MUTANT(ORDER_SHRINK_HIGH_FIRST)) {
         e2d_store32(m, &disk->dir_acl, high);
         rc = e2d_order(m, E2D_FENCE_EXTEND_SIZE_HIGH);
         e2d_store32(m, &disk->size, low);

@@ -7,7 +7,7 @@
  *   validate everything and allocate all scratch memory, before the first change
  *   store the size in core (truncate only), so that a waiting fault is refused
  *   unmap
- *   clear pointers | store the size (truncate only), clear bits |
+ *   clear pointers | store the size (truncate only), discard, clear bits |
  *
  * where | is a fence. The functions of file/truncate_mutants.h, which take a step early or late, do
  * nothing in the shipped core.

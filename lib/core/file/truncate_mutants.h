@@ -34,14 +34,33 @@ static inline void e2d_size_late(struct ext2dax_inode *inode, uint64_t size, int
         e2d_set64(&inode->size, size);
 }
 
-/* Clears the bits before the pointers. */
+/* Discards the data blocks of the runs while the pointers are durable. */
+static inline void e2d_discard_runs(const struct e2d_removal *removal)
+{
+    struct ext2dax_mount *m = removal->inode->mount;
+
+    for (unsigned i = 0; i < removal->runs; i++) {
+        for (uint32_t k = 0; removal->run[i].level == 0 && k < removal->run[i].count; k++) {
+            uint32_t block = e2d_load_le32(&removal->run[i].slots[k]);
+
+            if (block != 0)
+                e2d_discard(m, e2d_block(m, block), m->block_size);
+        }
+    }
+}
+
+/* Clears the bits, or discards the blocks, before the pointers are cleared. */
 static inline void e2d_free_early(struct e2d_removal *removal, struct e2d_time now, enum e2d_cut_kind kind)
 {
-    if (E2D_MUTANT_FROM(ORDER_REMOVE_BITS_FIRST, kind)) {
+    bool bits = E2D_MUTANT_FROM(ORDER_REMOVE_BITS_FIRST, kind), blocks = E2D_MUTANT(ORDER_DISCARD_FIRST);
+
+    if (bits) {
         e2d_remove_free(removal);
         e2d_store_times(removal->inode, now, true);
         (void)e2d_order(removal->inode->mount, E2D_FENCE_REMOVE_BITS);
     }
+    if (blocks)
+        e2d_discard_runs(removal);
 }
 
 /* Unmaps before dax_sem is taken. */

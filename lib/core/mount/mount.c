@@ -42,7 +42,8 @@ static int check_options(struct ext2dax_mount *m, const struct ext2dax_mount_opt
 {
     static const char what[] = "mount option";
 
-    if (options->flags & ~(EXT2DAX_MOUNT_READ_ONLY | EXT2DAX_MOUNT_VERIFY | EXT2DAX_MOUNT_FULL_RANGES))
+    if (options->flags &
+        ~(EXT2DAX_MOUNT_READ_ONLY | EXT2DAX_MOUNT_VERIFY | EXT2DAX_MOUNT_FULL_RANGES | EXT2DAX_MOUNT_DISCARD))
         return bad_argument(m, what, "flags", options->flags, "unknown flags");
     if ((options->flags & EXT2DAX_MOUNT_VERIFY) && !options->verify)
         return bad_argument(m, what, "verify", 0, "NULL, with EXT2DAX_MOUNT_VERIFY");
@@ -102,12 +103,14 @@ _Static_assert(offsetof(struct ext2dax_lock_ops, held) - offsetof(struct ext2dax
                    sizeof(struct e2d_lock_calls),
                "the ops for every call are adjacent");
 
-static void copy_plugs(struct ext2dax_mount *m, const struct ext2dax_plugs *plugs)
+static void copy_plugs(struct ext2dax_mount *m, const struct ext2dax_plugs *plugs, bool discard)
 {
     e2d_copy_struct(&m->lock_ops, sizeof(m->lock_ops), plugs->locks.ops);
     memcpy(&m->locks, &m->lock_ops.read_lock, sizeof(m->locks));
     e2d_copy_struct(&m->space_ops, sizeof(m->space_ops), plugs->address_space.ops);
     e2d_copy_struct(&m->memory_ops, sizeof(m->memory_ops), plugs->memory.ops);
+    if (!discard)
+        m->memory_ops.discard = NULL;
     m->lock_ctx = plugs->locks.ctx;
     m->memory_ctx = plugs->memory.ctx;
     m->space_ctx = plugs->address_space.ctx;
@@ -151,7 +154,7 @@ static int make(const struct ext2dax_plugs *plugs, const struct ext2dax_mount_op
 
     if (!m)
         return error;
-    copy_plugs(m, plugs);
+    copy_plugs(m, plugs, (options->flags & EXT2DAX_MOUNT_DISCARD) != 0);
     error = check_arguments(m, options);
     if (error) {
         e2d_release(m, m, sizeof(*m));

@@ -14,6 +14,7 @@
 #include "tree/block_path.h"
 #include "base/persist.h"
 #include "disk/super.h"
+#include "base/skips.h"
 
 static void add_run(struct e2d_removal *removal, struct ext2dax_le32 *slots, uint32_t count, unsigned level)
 {
@@ -119,7 +120,11 @@ static int take_run(struct walk *walk)
     if (rc != 0)
         return rc;
     if (walk->freeing) {
+        /* The pointer blocks of the run have been read, and the bits still keep the run. */
+        e2d_discard(m, e2d_block(m, block), (size_t)count << m->block_shift);
         e2d_give_back(m, block, count);
+        if (E2D_MUTANT(DISCARD_LATE))
+            (e2d_discard)(m, e2d_block(m, block), (size_t)count << m->block_shift);
         return 0;
     }
     rc = e2d_ballocated(m, block, count);
