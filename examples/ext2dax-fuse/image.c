@@ -134,7 +134,8 @@ int image_open(struct server *server)
                                   .memory = memory,
                                   .host = {.ops = &server->host_ops, .ctx = server->host.ctx}};
     struct ext2dax_mount_options options = {.size = sizeof(options),
-                                            .flags = server->options->read_only ? EXT2DAX_MOUNT_READ_ONLY : 0,
+                                            .flags = (server->options->read_only ? EXT2DAX_MOUNT_READ_ONLY : 0u) |
+                                                     (server->options->discard ? EXT2DAX_MOUNT_DISCARD : 0u),
                                             .recover = ext2dax_recover};
     recovery.started = seconds_now();
     uint64_t mark = ext2dax_host_mark();

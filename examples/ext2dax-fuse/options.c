@@ -22,6 +22,7 @@ static const char help[] = "usage: ext2dax-fuse [OPTION]... IMAGE MOUNTPOINT\n"
                            "Mount options\n"
                            "  ro                   mount read-only\n"
                            "  noatime              never change access times (relatime otherwise)\n"
+                           "  discard              make holes of freed blocks in the file of the image\n"
                            "  allow_other          let other users use the mount\n"
                            "  offset=BYTES         the image begins at this byte of the file\n"
                            "  writeback_cache      let the kernel gather small writes\n"
@@ -72,8 +73,19 @@ static enum parsed mount_option(struct options *options, const char *text)
     static const char *const passed[] = {"allow_other", "allow_root", "auto_unmount", "suid", "nosuid",  "dev", "nodev",
                                          "exec",        "noexec",     "async",        "sync", "dirsync", NULL};
     /* Options of fstab and of mount, which need nothing here. */
-    static const char *const ignored[] = {"rw",    "defaults", "auto",    "noauto", "user",     "nouser",
-                                          "users", "nofail",   "_netdev", "atime",  "relatime", "default_permissions",
+    static const char *const ignored[] = {"rw",
+                                          "nodiscard",
+                                          "defaults",
+                                          "auto",
+                                          "noauto",
+                                          "user",
+                                          "nouser",
+                                          "users",
+                                          "nofail",
+                                          "_netdev",
+                                          "atime",
+                                          "relatime",
+                                          "default_permissions",
                                           NULL};
     uint64_t value = 0;
 
@@ -81,6 +93,8 @@ static enum parsed mount_option(struct options *options, const char *text)
         options->read_only = true;
     else if (!strcmp(text, "noatime"))
         options->no_atime = true;
+    else if (!strcmp(text, "discard"))
+        options->discard = true;
     else if (!strcmp(text, "writeback_cache"))
         options->writeback_cache = true;
     else if (!strncmp(text, "offset=", 7) && number(text + 7, INT64_MAX, &value))

@@ -40,6 +40,7 @@ struct options {
     bool foreground;
     bool debug;
     bool read_only;
+    bool discard; /* make holes of freed blocks in the file of the image */
     bool no_atime;
     bool writeback_cache;
     char kernel[512]; /* options passed to libfuse, each with a comma before */

@@ -80,6 +80,8 @@ const char help_text[] =
     "                                   sectors of 512; a multiple of 512\n"
     "  --partition N                    likewise: the image is that partition of IMAGE, by its MBR (5: the first\n"
     "                                   logical one) or GPT; format does not go past its end\n"
+    "  --discard                        with a command that changes IMAGE: make holes of freed blocks in the image "
+    "file\n"
     "  --no-recovery                    with a command that changes IMAGE: refuse it if it was not cleanly unmounted,\n"
     "                                   for e2fsck, instead of repairing it\n"
     "  --lock none|atomic_ops|pthread   lock backend (default: the best of this build)\n"

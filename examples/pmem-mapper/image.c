@@ -254,8 +254,11 @@ int image_open(struct image *image, const struct request *request, bool writable
     else
         plugs.address_space = ext2dax_process_address_space(image->process);
 
-    struct ext2dax_mount_options options = {
-        .size = sizeof(options), .flags = writable ? 0 : EXT2DAX_MOUNT_READ_ONLY, .page_shift = page_shift()};
+    struct ext2dax_mount_options options = {.size = sizeof(options),
+                                            .flags = !writable          ? EXT2DAX_MOUNT_READ_ONLY
+                                                     : request->discard ? EXT2DAX_MOUNT_DISCARD
+                                                                        : 0,
+                                            .page_shift = page_shift()};
     if (!request->no_recovery)
         options.recover = ext2dax_recover;
     const char *what = writable ? "mount for writing" : "mount";

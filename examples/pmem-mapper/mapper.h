@@ -41,6 +41,7 @@ struct request {
     bool reserve;       /* have the host filesystem allocate a new image in full */
     uint64_t offset;    /* bytes of the file before the image */
     unsigned partition; /* number of the partition that holds the image, 0 for none */
+    bool discard;       /* make holes of freed blocks in the image file */
     bool no_recovery;   /* leave an image not cleanly unmounted to e2fsck */
     bool has_uuid;      /* by --uuid */
     uint8_t uuid[16];   /* of a new image */

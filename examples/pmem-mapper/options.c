@@ -165,7 +165,8 @@ static bool option_alone(struct request *request, const char *text, unsigned *ta
         {"-r", &request->recursive, TAKES_RECURSIVE},     {"-s", &request->symbolic, TAKES_SYMBOLIC},
         {"-p", &request->parents, TAKES_PARENTS},         {"-h", &request->no_follow, TAKES_NO_FOLLOW},
         {"-c", &request->no_create, TAKES_NO_CREATE},     {"--no-replace", &request->no_replace, TAKES_RENAME},
-        {"--exchange", &request->exchange, TAKES_RENAME}, {"--remove", &request->remove, TAKES_REMOVE},
+        {"--exchange", &request->exchange, TAKES_RENAME}, {"--discard", &request->discard, TAKES_RECOVERY},
+        {"--remove", &request->remove, TAKES_REMOVE},
     };
 
     if (!strcmp(text, "--access") || !strcmp(text, "--access=read") || !strcmp(text, "--access=write")) {

@@ -275,6 +275,27 @@ def many_paths():
     check(result.code == 1 and result.out.count(b"path: ") == 2 and b"\n\npath: /b\n" in result.out, result)
 
 
+def discard():
+    """With --discard the image file shrinks by what is freed, and without it does not."""
+    done("format", "roomy", "32M")
+    with open("data", "wb") as file:
+        file.write(os.urandom(6 << 20))
+    done("put", "roomy", "data", "/a")
+    done("put", "roomy", "data", "/b")
+
+    def freed(*command):
+        before = os.stat("roomy").st_blocks
+        done(*command)
+        return (before - os.stat("roomy").st_blocks) * 512 / (1 << 20)
+
+    check(abs(freed("truncate", "roomy", "/a", 5 << 20)) < 0.2, "without the option")
+    check(2.8 < freed("truncate", "--discard", "roomy", "/a", 2 << 20) < 3.3, "truncate")
+    check(1.8 < freed("punch", "--discard", "roomy", "/a", 0, 2 << 20) < 2.3, "punch")
+    check(5.8 < freed("rm", "--discard", "roomy", "/b") < 6.3, "rm")
+    fsck("roomy")
+    check(run("ls", "--discard", "roomy").code == 2, "a command that changes nothing")
+
+
 def names_on_a_terminal():
     """A name cannot command the terminal that it is printed on: not by ls, stat or an error."""
     fresh()
@@ -300,4 +321,4 @@ def names_on_a_terminal():
 
 need("mke2fs", "debugfs", "e2fsck")
 main(mkdir, mknod, ln, mv, rm, rm_goes_on, chmod_and_chown, touch, attributes, on_an_image_of_mke2fs, many_paths,
-     names_on_a_terminal)
+     discard, names_on_a_terminal)
