@@ -252,6 +252,8 @@ struct building {
 
 /* Computes the plan and the size of the image. */
 int plan_image(struct building *building);
+/* Adds the blocks of attributes to the tally of the image. */
+int tally_attributes(struct building *building);
 /* Makes the tree in the mounted image. */
 int fill_image(struct building *building);
 

@@ -8,16 +8,6 @@
 #define INODE_SIZE            256u   /* with nanoseconds, unless --inode-size is given */
 #define BYTES_PER_SPARE_INODE 16384u /* of free room, unless --inodes is given */
 
-static uint64_t attribute_bytes(const struct attribute *attribute)
-{
-    const char *dot = strchr(attribute->name, '.');
-
-    /* The two names of ACLs take no bytes, and an ACL is shorter on the medium. */
-    if (!strncmp(attribute->name, "system.", 7))
-        return EXT2DAX_TALLY_ATTRIBUTE(0, attribute->size);
-    return EXT2DAX_TALLY_ATTRIBUTE(dot ? strlen(dot + 1) : 0, attribute->size);
-}
-
 static int tally_data(struct ext2dax_tally *tally, const struct inode *inode, bool packed)
 {
     struct ext2dax_tally_run *runs = calloc(inode->run_count + 1, sizeof(*runs));
@@ -35,7 +25,6 @@ static int tally_inode(struct ext2dax_tally *tally, struct node *node, bool pack
                        struct ext2dax_tally_directory *directory)
 {
     const struct inode *inode = node->inode;
-    uint64_t bytes = 0;
     int error = 0;
 
     switch (inode_type(inode)) {
@@ -60,10 +49,6 @@ static int tally_inode(struct ext2dax_tally *tally, struct node *node, bool pack
     }
     if (error)
         return library_failed(node_path(node), error, "does not fit the image");
-    for (size_t i = 0; i < inode->attribute_count; i++)
-        bytes += attribute_bytes(&inode->attributes[i]);
-    if (bytes)
-        ext2dax_tally_attributes(tally, bytes);
     return 0;
 }
 
@@ -97,6 +82,8 @@ static int plan(struct building *building, uint64_t inodes)
     if (error)
         return library_failed(building->path, error, "the options of the image");
     int code = tally_tree(&building->tally, building->tree, o->packed);
+    if (!code)
+        code = tally_attributes(building);
     if (code)
         return code;
     error = ext2dax_tally_plan(&building->tally, o->free_bytes, &building->plan);

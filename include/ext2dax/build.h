@@ -116,8 +116,11 @@ EXT2DAX_API void ext2dax_tally_name(struct ext2dax_tally *tally, struct ext2dax_
 
 /*
  * Adds the attributes of an inode added before. `bytes` is the sum of EXT2DAX_TALLY_ATTRIBUTE()
- * over all attributes. A block is added unless the attributes fit in the inode. Inodes with equal
- * attributes share a block, and may be added once.
+ * over all attributes. A block is added unless the attributes fit in the inode.
+ *
+ * Inodes with equal attributes share a block while the mount remembers the block. A mount remembers
+ * a few dozen blocks, so a tally with each inode is never too small, and a tally with each set of
+ * attributes may be. A setxattr that replaces a block holds both blocks for a moment.
  */
 EXT2DAX_API void ext2dax_tally_attributes(struct ext2dax_tally *tally, uint64_t bytes);
 

@@ -3,9 +3,10 @@
 
 import json
 import os
+import random
 import subprocess
 
-from tool import ARCHIVES, build, check, content, done, fsck, main, need, run, tar, tree
+from tool import ARCHIVES, build, check, content, done, fsck, main, need, refused, run, tar, tree, write
 
 
 def directory():
@@ -72,5 +73,32 @@ def differences():
         check(any("%s: %s" % (each["path"], each["difference"]) in found for each in as_json["list"]), as_json)
 
 
+def attributes():
+    """Equal attributes share a block, counted once. A full image has room for the change of a block."""
+    os.mkdir("source")
+    # Of other bytes some hashes may collide, and then fewer blocks are shared.
+    sets = [random.Random(number).randbytes(600) for number in range(3)]
+    try:
+        for i in range(200):
+            write("source/%d" % i, b"")
+            os.setxattr("source/%d" % i, "user.first", b"f" * 50)
+            os.setxattr("source/%d" % i, "user.second", sets[i % 3])
+            os.setxattr("source/%d" % i, "user.third", sets[i % 3])
+    except OSError:
+        print("the filesystem has no such attributes: attributes")
+        return
+    figures = build("source", "image")
+    fsck("image")
+    done("verify", "image", "source")
+    # A block of the root, four of lost+found, three of attributes, and one to change a block.
+    check(figures["content"] <= 12 * 4096, figures)
+    check(figures["free"] <= 2 * 4096, figures)
+    for pages in range(1, 40, 7):
+        write("source/data", b"d" * (pages * 4096))
+        build("--force", "source", "image")
+        fsck("image")
+    refused("/0: user.third: the attributes do not fit a block", "build", "--block-size", "1024", "source", "none")
+
+
 need("e2fsck", "tar", "setfattr")
-main(directory, archives, differences)
+main(directory, archives, differences, attributes)
