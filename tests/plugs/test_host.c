@@ -608,6 +608,26 @@ START_TEST(recovery_can_be_cancelled)
 }
 END_TEST
 
+/* A clock given to the host stands still, and another host has the present. */
+START_TEST(clock_stands_still)
+{
+    static const struct ext2dax_time epoch = {.seconds = -5, .nanoseconds = 7};
+    struct ext2dax_host_options options = {.size = sizeof(options), .clock = &epoch, .no_handlers = _i == 1};
+    struct ext2dax_time now;
+
+    ck_assert_int_eq(ext2dax_host_open(&options, &host), 0);
+    host.ops->time(host.ctx, &now);
+    ck_assert(now.seconds == -5 && now.nanoseconds == 7);
+    ck_assert_int_eq(host.ops->now(host.ctx), -5);
+    ext2dax_host_close(&host);
+    options.clock = NULL;
+    ck_assert_int_eq(ext2dax_host_open(&options, &host), 0);
+    host.ops->time(host.ctx, &now);
+    ck_assert_int_gt(now.seconds, 1700000000);
+    ext2dax_host_close(&host);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("host");
@@ -629,6 +649,7 @@ int main(void)
     tcase_add_loop_test(tcase, reserve_shared_by_threads, 0, 2);
     tcase_add_test(tcase, log_hook);
     tcase_add_loop_test(tcase, a_report_is_no_cancellation_point, 0, 2);
+    tcase_add_loop_test(tcase, clock_stands_still, 0, 2);
     tcase_add_loop_test(tcase, figures, 0, 2);
     return run_suite(suite);
 }

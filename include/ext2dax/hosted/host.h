@@ -67,6 +67,11 @@ struct ext2dax_host_options {
      * never cancels.
      */
     bool (*interrupted)(void *arg);
+    /*
+     * The present of this host for ever, copied when the host is opened. NULL asks the system. For
+     * builders, so that equal files give equal images at any time.
+     */
+    const struct ext2dax_time *clock;
 };
 
 /*
