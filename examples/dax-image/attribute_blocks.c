@@ -49,7 +49,6 @@ struct scratch {
 /* Formats memory with room for a block of attributes per inode. */
 static int scratch_open(struct scratch *scratch, const struct ext2dax_format_options *options, uint64_t inodes)
 {
-    struct ext2dax_mount_options mount = {.size = sizeof(mount)};
     struct ext2dax_format_options format = {
         .size = sizeof(format), .block_size = options->block_size, .inode_size = options->inode_size};
     struct ext2dax_tally_directory directory;
@@ -69,15 +68,10 @@ static int scratch_open(struct scratch *scratch, const struct ext2dax_format_opt
     error = ext2dax_tally_plan(&tally, tally.block_size, &plan);
     if (error)
         return error;
-    format.inodes = plan.inodes;
     scratch->plugs.locks = ext2dax_locks_none();
     scratch->plugs.host = ext2dax_host_default();
     error = ext2dax_memory_open_heap((size_t)plan.size, &scratch->plugs.memory);
-    if (!error)
-        error = ext2dax_format(&scratch->plugs.memory, &format, &scratch->plugs.host);
-    if (!error)
-        error = ext2dax_mount(&scratch->plugs, &mount, &scratch->mount);
-    return error ? error : ext2dax_lookup_path(scratch->mount, "/", 1, 0, &scratch->root);
+    return error ? error : ext2dax_build_begin(&scratch->plugs, &format, &plan, &scratch->mount, &scratch->root);
 }
 
 static void scratch_close(struct scratch *scratch)

@@ -22,15 +22,6 @@
 
 #define WRITE_BACK ((size_t)32 << 20) /* bytes stored between two starts of a write-back */
 
-/* The clock of the image stands still. */
-static int64_t epoch;
-
-static void standing_time(void *ctx, struct ext2dax_time *now)
-{
-    (void)ctx;
-    *now = (struct ext2dax_time){.seconds = epoch};
-}
-
 /* Reports with an error are printed by the failed call. */
 static void keep_quiet(void *arg, const struct ext2dax_report *report)
 {
@@ -129,12 +120,13 @@ static void store_identity(const struct building *building)
 
 static int fill_and_unmount(struct building *building, const struct ext2dax_plugs *plugs)
 {
-    struct ext2dax_mount_options options = {.size = sizeof(options), .flags = EXT2DAX_MOUNT_FULL_RANGES};
+    struct ext2dax_inode *root;
     uint8_t uuid[16], seed[16];
 
-    int error = ext2dax_mount(plugs, &options, &building->mount);
+    int error = ext2dax_build_begin(plugs, &building->format, &building->plan, &building->mount, &root);
     if (error)
-        return library_failed(building->path, error, "mount");
+        return library_failed(building->path, error, "make the image");
+    ext2dax_inode_put(root);
     ext2dax_statfs(building->mount, &building->figures, sizeof(building->figures));
     int code = fill_image(building);
     error = ext2dax_unmount(building->mount);
@@ -152,7 +144,10 @@ static int fill_and_unmount(struct building *building, const struct ext2dax_plug
 
 static int make_image(struct building *building, const char *passing)
 {
-    struct ext2dax_host_options host_options = {.size = sizeof(host_options), .log = keep_quiet, .no_handlers = true};
+    /* The clock of the image stands still. */
+    const struct ext2dax_time present = {.seconds = building->format.time};
+    struct ext2dax_host_options host_options = {
+        .size = sizeof(host_options), .log = keep_quiet, .no_handlers = true, .clock = &present};
     struct ext2dax_plugs plugs = {.locks = ext2dax_locks_none()};
     struct ext2dax_host_ops host_ops;
     struct ext2dax_memory memory;
@@ -175,14 +170,12 @@ static int make_image(struct building *building, const char *passing)
     building->memory.ops = &building->ops;
     building->memory.flags = 0;
     host_ops = *host.ops;
-    host_ops.time = standing_time;
     host_ops.copy_in = store_data;
     image_descriptor = ext2dax_memory_descriptor(&memory);
     image_base = memory.base;
     plugs.memory = building->memory;
     plugs.host = (struct ext2dax_host){&host_ops, host.ctx};
-    error = ext2dax_format(&building->memory, &building->format, &plugs.host);
-    int code = error ? library_failed(building->path, error, "format") : fill_and_unmount(building, &plugs);
+    int code = fill_and_unmount(building, &plugs);
     if (!code && fsync(ext2dax_memory_descriptor(&memory)))
         code = failed(building->path, "%s", strerror(errno));
     ext2dax_host_close(&host);
@@ -296,8 +289,7 @@ int command_build(const struct options *options)
         building.tree = &tree;
         if (!code)
             code = tree_read(&tree, options->args, options->count - 1, directory);
-        epoch = options->has_epoch ? options->epoch : code ? 0 : newest(&tree);
-        building.format.time = epoch;
+        building.format.time = options->has_epoch ? options->epoch : code ? 0 : newest(&tree);
         if (!code)
             code = plan_image(&building);
         if (!code)

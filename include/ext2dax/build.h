@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls for builders of images: the size of the smallest image for a tree of files, and an identity
- * derived from content.
+ * Calls for builders of images: the size of the smallest image for a tree of files, the image with
+ * its files, and an identity derived from content.
  *
  * A builder adds every file, directory and name to a tally, and has the size of the image computed.
  * The size is found by arithmetic. No image is made and no memory is allocated. Then the builder
- * formats memory of this size with the inodes of the plan, mounts with EXT2DAX_MOUNT_FULL_RANGES,
- * and makes the tree in any order of files. A file whose size is set by ext2dax_truncate() before
- * the first write has an aligned extent for every full PMD range. A file that grows by its writes
- * is packed, and has none.
+ * begins an image in memory of this size, and makes the tree in any order of files. A file whose
+ * size is set by ext2dax_truncate() before the first write has an aligned extent for every full PMD
+ * range, and ext2dax_build_file() does so. A file that grows by its writes is packed, and has none.
  *
- * The calls take no lock, call no plug and never block. Several threads may use different objects.
+ * The calls on tallies and digests take no lock, call no plug and never block. Several threads may
+ * use different objects.
  */
 #ifndef EXT2DAX_BUILD_H
 #define EXT2DAX_BUILD_H
@@ -21,6 +21,8 @@
 
 #include "export.h"
 #include "format.h"
+#include "inode.h"
+#include "mount.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -146,6 +148,42 @@ struct ext2dax_image_plan {
  *   EOVERFLOW   more than 2^32 - 1 blocks or inodes, or descriptors that do not fit a group
  */
 EXT2DAX_API int ext2dax_tally_plan(const struct ext2dax_tally *tally, uint64_t room, struct ext2dax_image_plan *plan);
+
+/* ---- the image ---- */
+
+/*
+ * Formats the memory for a plan, mounts with EXT2DAX_MOUNT_FULL_RANGES, and opens the root
+ * directory in *root, with a reference. `format` has the options of ext2dax_tally_begin(), and the
+ * inodes come from the plan. NULL means all defaults. The memory has the size of the plan, or more.
+ * Pages have 4 KiB, and a PMD range 2 MiB.
+ *
+ * For equal images at any time the clock of the host stands still, as with the option `clock` of
+ * hosted/host.h, and `time` of the format options is given. A builder ends with
+ * ext2dax_inode_put(root) and ext2dax_unmount().
+ *
+ * Takes the locks of ext2dax_mount(). Returns 0 or the error of ext2dax_format(), ext2dax_mount()
+ * or ext2dax_inode_get(). On failure *mount and *root are NULL, and the content of the memory is
+ * undefined.
+ */
+EXT2DAX_API int ext2dax_build_begin(const struct ext2dax_plugs *plugs, const struct ext2dax_format_options *format,
+                                    const struct ext2dax_image_plan *plan, struct ext2dax_mount **mount,
+                                    struct ext2dax_inode **root);
+
+/*
+ * Creates a regular file of `size` bytes. The size is set before the bytes are stored, so that
+ * every full PMD range gets an aligned extent. `attributes` has the permissions, the owner and the
+ * times, as for ext2dax_create_as(). NULL means permissions 0644, user 0, and times of the clock.
+ * `content` may be NULL if `size` is 0.
+ *
+ * Takes the locks of ext2dax_create_as() and of ext2dax_write(). Returns 0 or the error of
+ * ext2dax_create_as(), ext2dax_truncate(), ext2dax_write() or ext2dax_setattr(), and
+ *
+ *   ENOSPC   the content was stored in part
+ *
+ * After a failure of a later step the file stays, with a part of the content.
+ */
+EXT2DAX_API int ext2dax_build_file(struct ext2dax_inode *directory, const char *name, size_t length,
+                                   const struct ext2dax_attributes *attributes, const void *content, size_t size);
 
 /* ---- the identity ---- */
 

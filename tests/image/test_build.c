@@ -561,6 +561,89 @@ START_TEST(what_cannot_be_is_refused)
 }
 END_TEST
 
+/* ---- the image ---- */
+
+static struct ext2dax_plugs plugs_for_build(size_t size)
+{
+    struct ext2dax_plugs plugs = {.locks = ext2dax_locks_by_name("none"), .host = ext2dax_host_default()};
+
+    ck_assert_int_eq(ext2dax_memory_open_heap(size, &plugs.memory), 0);
+    return plugs;
+}
+
+/* A file gets its content, aligned extents, and all attributes, or 0644 and the present. */
+START_TEST(files_of_a_builder)
+{
+    static const struct ext2dax_attributes attributes = {.size = sizeof attributes,
+                                                         .set = EXT2DAX_SET_ATIME | EXT2DAX_SET_MTIME |
+                                                                EXT2DAX_SET_CTIME | EXT2DAX_SET_CREATED,
+                                                         .mode = 04751,
+                                                         .uid = 70000,
+                                                         .gid = 7,
+                                                         .atime = {.seconds = 1, .nanoseconds = 2},
+                                                         .mtime = {.seconds = 3, .nanoseconds = 4},
+                                                         .ctime = {.seconds = 5, .nanoseconds = 6},
+                                                         .created = {.seconds = 7, .nanoseconds = 8}};
+    static unsigned char content[(5 << 20) + 77], back[sizeof content];
+    struct ext2dax_plugs plugs = plugs_for_build(32 << 20);
+    const struct ext2dax_image_plan plan = {.inodes = 64};
+    struct ext2dax_inode *root, *file;
+    struct ext2dax_mount *mount;
+    struct ext2dax_stat stat;
+    struct ext2dax_run run;
+
+    for (size_t i = 0; i < sizeof content; i++)
+        content[i] = (unsigned char)(i * 31 >> 3);
+    ck_assert_int_eq(ext2dax_build_begin(&plugs, NULL, &plan, &mount, &root), 0);
+    ck_assert_int_eq(ext2dax_build_file(root, "a", 1, &attributes, content, sizeof content), 0);
+    ck_assert_int_eq(ext2dax_build_file(root, "b", 1, NULL, NULL, 0), 0);
+    ck_assert_int_eq(ext2dax_build_file(root, "b", 1, NULL, NULL, 0), -EXT2DAX_EEXIST);
+    ck_assert_int_eq(ext2dax_lookup(root, "a", 1, &file), 0);
+    ext2dax_stat(file, &stat, sizeof stat);
+    ck_assert_uint_eq(stat.mode, EXT2DAX_S_IFREG | 04751);
+    ck_assert(stat.uid == 70000 && stat.gid == 7 && stat.size == sizeof content);
+    ck_assert(stat.atime.seconds == 1 && stat.atime.nanoseconds == 2 && stat.mtime.seconds == 3);
+    ck_assert(stat.mtime.nanoseconds == 4 && stat.ctime.seconds == 5 && stat.created.seconds == 7);
+    ck_assert_int_eq(ext2dax_read(file, 0, back, sizeof back), sizeof back);
+    ck_assert_int_eq(memcmp(content, back, sizeof back), 0);
+    for (uint64_t block = 0; block < 1024; block += 512) {
+        ck_assert_int_eq(ext2dax_map(file, block, 512, &run), 0);
+        ck_assert(run.length == 512 && run.physical % 512 == 0);
+    }
+    ext2dax_inode_put(file);
+    ck_assert_int_eq(ext2dax_lookup(root, "b", 1, &file), 0);
+    ext2dax_stat(file, &stat, sizeof stat);
+    ck_assert(stat.mode == (EXT2DAX_S_IFREG | 0644) && stat.uid == 0 && stat.mtime.seconds > 1700000000);
+    ext2dax_inode_put(file);
+    ext2dax_inode_put(root);
+    ck_assert_int_eq(ext2dax_unmount(mount), 0);
+    ck_assert_int_eq(ext2dax_check_image(plugs.memory.base, plugs.memory.size, 0, show, NULL, NULL), 0);
+    ext2dax_memory_close_heap(&plugs.memory);
+}
+END_TEST
+
+/* A failure of a step leaves no mount, and a file without room is no success. */
+START_TEST(failures_of_a_builder)
+{
+    static const unsigned char content[4 << 20];
+    struct ext2dax_format_options format = {.size = sizeof format, .block_size = 3000};
+    struct ext2dax_plugs plugs = plugs_for_build(2 << 20);
+    const struct ext2dax_image_plan plan = {.inodes = 16};
+    struct ext2dax_inode *root = (void *)&plugs;
+    struct ext2dax_mount *mount = (void *)&plugs;
+
+    ck_assert_int_eq(ext2dax_build_begin(&plugs, &format, &plan, &mount, &root), -EXT2DAX_EINVAL);
+    ck_assert(!mount && !root);
+    format.block_size = 0;
+    ck_assert_int_eq(ext2dax_build_begin(&plugs, &format, &plan, &mount, &root), 0);
+    ck_assert_int_eq(ext2dax_build_file(root, "large", 5, NULL, content, sizeof content), -EXT2DAX_ENOSPC);
+    ck_assert_int_eq(ext2dax_build_file(root, "", 0, NULL, content, 1), -EXT2DAX_EINVAL);
+    ext2dax_inode_put(root);
+    ck_assert_int_eq(ext2dax_unmount(mount), 0);
+    ext2dax_memory_close_heap(&plugs.memory);
+}
+END_TEST
+
 /* ---- the identity ---- */
 
 /* Compares with digests of another implementation. The marks of version and variant are set. */
@@ -625,6 +708,8 @@ int main(void)
     tcase_add_test(tests, pointer_blocks_of_files_with_holes);
     tcase_add_loop_test(tests, every_type_fits, 0, 4);
     tcase_add_test(tests, what_cannot_be_is_refused);
+    tcase_add_test(tests, files_of_a_builder);
+    tcase_add_test(tests, failures_of_a_builder);
     tcase_add_test(tests, an_identity_is_the_digest);
     return run_suite(suite);
 }
