@@ -7,7 +7,7 @@ import re
 import subprocess
 import xml.dom.minidom
 
-from tool import WINDOW, build, check, content, done, main, need, write
+from tool import TOOL, WINDOW, build, check, content, done, main, need, write
 
 
 def blocks_of(image, path):
@@ -81,20 +81,35 @@ def pictures():
     check(content("picture.svg") == before, "the picture")
 
 
+def on_a_terminal(*arguments):
+    """Runs the tool with a terminal of its own, and returns the output and the errors together."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen([TOOL, *arguments], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        # A terminal without a program at the other end is an error, not an end of file.
+        try:
+            while more := os.read(ours, 65536):
+                shown += more
+        except OSError:
+            pass
+    os.close(ours)
+    check(process.returncode == 0, shown)
+    return shown.decode()
+
+
 def terminal():
     """On a terminal the report ends with a picture, and a build draws a bar."""
     os.makedirs("source")
     write("source/large", os.urandom(3 * WINDOW))
     build("source", "image")
-    shown = subprocess.run(["script", "-qec", "%s report image" % os.environ["DAX_IMAGE"], "/dev/null"],
-                           stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=True).stdout.decode()
+    shown = on_a_terminal("report", "image")
     check("\033[32m#" in shown and "huge pages" in shown, shown)
     check("\033" not in done("report", "image").out, "without a terminal")
-    shown = subprocess.run(["script", "-qec", "%s build --force source image" % os.environ["DAX_IMAGE"], "/dev/null"],
-                           stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=True).stdout.decode()
+    shown = on_a_terminal("build", "--force", "source", "image")
     check(re.search(r"building \[[#.]{30}\] +\d+%", shown), shown)
     check("[" not in done("build", "--force", "source", "image").err, "without a terminal")
 
 
-need("debugfs", "mke2fs", "script")
+need("debugfs", "mke2fs")
 main(images, pictures, terminal)

@@ -163,11 +163,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("discard");
-    TCase *tcase = tcase_create("discard");
+    TCase *tcase = add_case(suite, "discard", 60);
 
     tcase_add_test(tcase, discards_runs);
     tcase_add_loop_test(tcase, only_with_the_flag, 0, 2);
     tcase_add_test(tcase, image_file_shrinks);
-    suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
