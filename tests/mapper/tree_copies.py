@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 
-from bench import (MAPPER, Mount, check, data_of, digest, done, fsck, main, mke2fs, need, refused, run, same, skip,
+from bench import (MAPPER, Mount, as_user, check, data_of, digest, done, fsck, main, mke2fs, need, refused, run, same, skip,
                    terminal, usage)
 
 ROOT = os.geteuid() == 0
@@ -391,10 +391,13 @@ def unprivileged():
     if not ROOT:
         print("left out: becoming a user is root's")
         return
+    user = as_user(65534)
+    if user is None:
+        return
     os.mkdir("user", 0o755)
     os.chown("user", 65534, 65534)
     os.chmod("image", 0o644)
-    result = run("get", "-r", "image", "/", "user/out", user=65534)
+    result = run("get", "-r", "image", "/", "user/out", **user)
     check(result.code == 1, result)
     for text in ("warning: owners are left out", "/null: write: ", "/block-device: write: "):
         check(result.err.count(text) == 1, (text, result.err))
@@ -411,7 +414,7 @@ def unprivileged():
     for image in ("image5",):
         done("format", image, "64M")
         os.chmod(image, 0o666)
-        result = run("put", "-r", image, "tree/.", "/", user=65534)
+        result = run("put", "-r", image, "tree/.", "/", **user)
         check(result.code == 1 and "./empty: Permission denied" in result.err and "closed" in result.err, result)
         fsck(image)
 
