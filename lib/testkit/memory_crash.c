@@ -70,7 +70,7 @@ struct ext2dax_crash {
     uint64_t random;
     uint64_t hash;
     struct crash_set set;
-    int (*judge)(void *arg, const struct ext2dax_crash_state *state);
+    int (*check)(void *arg, const struct ext2dax_crash_state *state);
     void *arg;
     struct poison *poison;
     long checks_left;
@@ -260,7 +260,7 @@ static int hand_out(struct ext2dax_crash *crash, bool whole)
         crash->figures.distinct++;
     if (answer == CRASH_SET_FULL)
         crash->figures.unremembered++;
-    return crash->judge(crash->arg, &state);
+    return crash->check(crash->arg, &state);
 }
 
 /*
@@ -455,7 +455,7 @@ static int hand_out_all(struct ext2dax_crash *crash)
 int ext2dax_crash_point(struct ext2dax_crash *crash)
 {
     ext2dax_crash_look(crash);
-    return crash->judge ? hand_out_all(crash) : 0;
+    return crash->check ? hand_out_all(crash) : 0;
 }
 
 static void make_durable(struct ext2dax_crash *crash, uint32_t word, uint64_t value)
@@ -586,10 +586,10 @@ void ext2dax_crash_load(struct ext2dax_crash *crash, const void *image)
     }
 }
 
-void ext2dax_crash_judge(struct ext2dax_crash *crash, int (*judge)(void *arg, const struct ext2dax_crash_state *state),
+void ext2dax_crash_check(struct ext2dax_crash *crash, int (*check)(void *arg, const struct ext2dax_crash_state *state),
                          void *arg)
 {
-    crash->judge = judge;
+    crash->check = check;
     crash->arg = arg;
 }
 

@@ -445,7 +445,7 @@ static int wrong(const char *what, uint64_t at)
 }
 
 /* Checks an image a crash could leave after the zeroing. */
-static int judge(void *arg, const struct ext2dax_crash_state *state)
+static int check_words(void *arg, const struct ext2dax_crash_state *state)
 {
     const unsigned char *image = state->image;
 
@@ -491,7 +491,7 @@ START_TEST(a_crash_at_every_point)
     ck_assert_int_eq(ext2dax_sync(mount), 0);
     crashed.number = inode->number;
 
-    ext2dax_crash_judge(crash, judge, NULL);
+    ext2dax_crash_check(crash, check_words, NULL);
     ck_assert_int_eq(ext2dax_zero_range(inode, FROM, TO - FROM), 0);
     ck_assert_msg(ext2dax_crash_point(crash) == 0, "after zero_range, %s", crashed.wrong);
     ck_assert_uint_gt(crashed.old, 0);
@@ -510,7 +510,7 @@ START_TEST(a_crash_at_every_point)
     ck_assert_msg(ext2dax_crash_point(crash) == 0, "after the second fsync_range, %s", crashed.wrong);
     ck_assert_uint_eq(crashed.old, 0);
 
-    ext2dax_crash_judge(crash, NULL, NULL);
+    ext2dax_crash_check(crash, NULL, NULL);
     ext2dax_inode_put(inode);
     ext2dax_inode_put(root);
     ck_assert_int_eq(ext2dax_unmount(mount), 0);

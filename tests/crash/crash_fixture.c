@@ -18,8 +18,6 @@
 #define SMALL_CLOCK 3
 #define HUGE_ORDER  3
 #define XATTR_MAGIC 0xEA020000u
-#define WINDOW      8 /* blocks */
-
 const struct base bases[] = {
     {.name = "direct-1k", .block_size = 1024, .blocks = 64, .edge = 4},
     {.name = "small-clock-1k", .block_size = 1024, .blocks = 64, .edge = 4, .small_clock = true},
@@ -49,12 +47,12 @@ const struct base bases[] = {
 };
 const unsigned base_count = sizeof bases / sizeof bases[0];
 
-struct bed {
+struct crash_fixture {
     const struct base *base;
-    struct bed_options options;
+    struct crash_options options;
     size_t size;
-    unsigned char *image;  /* the base */
-    unsigned char *mended; /* copy of an image for e2fsck to repair */
+    unsigned char *image;    /* the base */
+    unsigned char *repaired; /* copy of an image for e2fsck to repair */
     struct expect *expect, *start;
     struct ext2dax_memory memory;
     struct ext2dax_crash *crash;
@@ -68,7 +66,7 @@ struct bed {
     bool strict;           /* leaks are no longer allowed */
     bool settled;          /* blocks past the end of a file are no longer allowed */
     bool formatting;
-    bool keeping; /* keep an image for bed_recover(), with its expectations */
+    bool keeping; /* keep an image for crash_fixture_recover(), with its expectations */
     unsigned char *kept;
     struct expect *kept_expect;
     bool kept_any, recovering;
@@ -82,9 +80,9 @@ struct bed {
 
 static void host_time(void *ctx, struct ext2dax_time *now)
 {
-    struct bed *bed = ctx;
+    struct crash_fixture *fixture = ctx;
 
-    now->seconds = bed->clock++;
+    now->seconds = fixture->clock++;
     now->nanoseconds = (uint32_t)(now->seconds * 7919 % 1000000000);
 }
 
@@ -98,36 +96,36 @@ static const struct ext2dax_host_ops host_ops = {.size = sizeof host_ops,
  * Exits with 2 if `rc` is an error. For calls which must succeed before a test result means
  * anything.
  */
-static void must(struct bed *bed, int rc, const char *what)
+static void must(struct crash_fixture *fixture, int rc, const char *what)
 {
     if (rc == 0)
         return;
-    fprintf(stderr, "%s: %s: %d\n", bed->base->name, what, rc);
+    fprintf(stderr, "%s: %s: %d\n", fixture->base->name, what, rc);
     exit(2);
 }
 
 /* ---- checking ---- */
 
-static void report(struct bed *bed, const char *judge, char file, const char *what)
+static void report(struct crash_fixture *fixture, const char *checker, char file, const char *what)
 {
     size_t at = 0;
 
-    bed->tally.findings++;
-    at += (size_t)snprintf(bed->finding, sizeof bed->finding, "%s:", bed->base->name);
-    for (unsigned i = 0; i < bed->count && at < sizeof bed->finding; i++)
-        at += (size_t)snprintf(bed->finding + at, sizeof bed->finding - at, "%s %s", i != 0 ? "," : "",
-                               bed->calls[i]->name);
-    if (at < sizeof bed->finding)
-        snprintf(bed->finding + at, sizeof bed->finding - at, "%s (%s): %s: %s%.*s%s",
-                 bed->formatting   ? " format"
-                 : bed->recovering ? ", recovery"
-                                   : "",
-                 bed->expect->inside ? "while it runs" : "when it has returned", judge, file != 0 ? "\"" : "",
+    fixture->tally.findings++;
+    at += (size_t)snprintf(fixture->finding, sizeof fixture->finding, "%s:", fixture->base->name);
+    for (unsigned i = 0; i < fixture->count && at < sizeof fixture->finding; i++)
+        at += (size_t)snprintf(fixture->finding + at, sizeof fixture->finding - at, "%s %s", i != 0 ? "," : "",
+                               fixture->calls[i]->name);
+    if (at < sizeof fixture->finding)
+        snprintf(fixture->finding + at, sizeof fixture->finding - at, "%s (%s): %s: %s%.*s%s",
+                 fixture->formatting   ? " format"
+                 : fixture->recovering ? ", recovery"
+                                       : "",
+                 fixture->expect->inside ? "while it runs" : "when it has returned", checker, file != 0 ? "\"" : "",
                  file != 0, &file, file != 0 ? "\" " : "");
-    at = strlen(bed->finding);
-    snprintf(bed->finding + at, sizeof bed->finding - at, "%s", what);
-    if (!bed->options.quiet)
-        printf("FINDING %s\n", bed->finding);
+    at = strlen(fixture->finding);
+    snprintf(fixture->finding + at, sizeof fixture->finding - at, "%s", what);
+    if (!fixture->options.quiet)
+        printf("FINDING %s\n", fixture->finding);
 }
 
 struct first_finding {
@@ -142,173 +140,175 @@ static void keep_finding(void *arg, const struct ext2dax_finding *finding)
         (void)ext2dax_finding_text(finding, first->text, sizeof first->text);
 }
 
-static bool passes_check(struct bed *bed, const unsigned char *image, unsigned flags)
+static bool passes_check(struct crash_fixture *fixture, const unsigned char *image, unsigned flags)
 {
     struct first_finding first = {""};
-    unsigned ends = bed->base->at_end && !bed->settled ? EXT2DAX_CHECK_ENDS_OK : 0;
-    int rc = ext2dax_check_image(image, bed->size, flags | ends, keep_finding, &first, NULL);
+    unsigned ends = fixture->base->at_end && !fixture->settled ? EXT2DAX_CHECK_ENDS_OK : 0;
+    int rc = ext2dax_check_image(image, fixture->size, flags | ends, keep_finding, &first, NULL);
 
     if (rc == 0)
         return true;
     if (rc < 0)
         snprintf(first.text, sizeof first.text, "cannot be checked: %d", rc);
-    report(bed, "checker", 0, first.text);
+    report(fixture, "checker", 0, first.text);
     return false;
 }
 
-static bool passes_contents(struct bed *bed, const unsigned char *image, const char *judge)
+static bool passes_contents(struct crash_fixture *fixture, const unsigned char *image, const char *checker)
 {
     char file = 0;
-    const char *wrong = expect_judge(bed->expect, image, &file);
+    const char *wrong = expect_check(fixture->expect, image, &file);
 
-    bed->tally.contents++;
+    fixture->tally.contents++;
     if (!wrong)
         return true;
-    report(bed, judge, file, wrong);
+    report(fixture, checker, file, wrong);
     return false;
 }
 
-static bool passes_fsck(struct bed *bed, const unsigned char *image)
+static bool passes_fsck(struct crash_fixture *fixture, const unsigned char *image)
 {
     const char *wrong;
     int status;
 
-    memcpy(bed->mended, image, bed->size);
-    wrong = fsck_mend(bed->mended, bed->size, &status);
-    bed->tally.fscked++;
+    memcpy(fixture->repaired, image, fixture->size);
+    wrong = fsck_repair(fixture->repaired, fixture->size, &status);
+    fixture->tally.fscked++;
     if (status == 0 || status == 1)
-        bed->tally.fsck_exit[status]++;
+        fixture->tally.fsck_exit[status]++;
     else
-        bed->tally.fsck_failed++;
+        fixture->tally.fsck_failed++;
     if (wrong) {
-        report(bed, "e2fsck", 0, wrong);
+        report(fixture, "e2fsck", 0, wrong);
         return false;
     }
-    return passes_check(bed, bed->mended, 0) && passes_contents(bed, bed->mended, "contents after e2fsck");
+    return passes_check(fixture, fixture->repaired, 0) &&
+           passes_contents(fixture, fixture->repaired, "contents after e2fsck");
 }
 
 /*
  * Returns the check flags for the image. An image marked clean gets none, because e2fsck would not
  * scan it.
  */
-static unsigned allowed(const struct bed *bed, const unsigned char *image)
+static unsigned allowed(const struct crash_fixture *fixture, const unsigned char *image)
 {
     if (image_valid(image))
         return 0;
-    if (!bed->strict)
+    if (!fixture->strict)
         return EXT2DAX_CHECK_LEAKS_OK;
-    return EXT2DAX_CHECK_MOUNTED | (bed->unlinked ? EXT2DAX_CHECK_UNLINKED_OK : 0);
+    return EXT2DAX_CHECK_MOUNTED | (fixture->unlinked ? EXT2DAX_CHECK_UNLINKED_OK : 0);
 }
 
 /*
  * Returns whether the image belongs to the e2fsck sample. Excludes images marked clean, because
  * e2fsck would not scan them.
  */
-static bool fits_fsck(const struct bed *bed, const struct ext2dax_crash_state *state)
+static bool fits_fsck(const struct crash_fixture *fixture, const struct ext2dax_crash_state *state)
 {
-    return bed->options.fsck_one_in != 0 && !state->before && state->hash % bed->options.fsck_one_in == 0 &&
-           bed->tally.fscked < bed->options.fsck_most && !image_valid(state->image);
+    return fixture->options.fsck_one_in != 0 && !state->before && state->hash % fixture->options.fsck_one_in == 0 &&
+           fixture->tally.fscked < fixture->options.fsck_most && !image_valid(state->image);
 }
 
-static int judge(void *arg, const struct ext2dax_crash_state *state)
+static int check_state(void *arg, const struct ext2dax_crash_state *state)
 {
-    struct bed *bed = arg;
+    struct crash_fixture *fixture = arg;
     const unsigned char *image = state->image;
-    unsigned flags = allowed(bed, image);
+    unsigned flags = allowed(fixture, image);
 
-    bed->tally.images++;
-    if (bed->options.only_fsck)
-        return fits_fsck(bed, state) && !passes_fsck(bed, image);
+    fixture->tally.images++;
+    if (fixture->options.only_fsck)
+        return fits_fsck(fixture, state) && !passes_fsck(fixture, image);
     if (state->before && flags == EXT2DAX_CHECK_LEAKS_OK) {
-        bed->tally.known++;
+        fixture->tally.known++;
     } else {
-        bed->tally.checked += !state->before;
-        bed->tally.known += state->before;
-        bed->tally.strict += flags != EXT2DAX_CHECK_LEAKS_OK;
-        if (!passes_check(bed, image, flags))
+        fixture->tally.checked += !state->before;
+        fixture->tally.known += state->before;
+        fixture->tally.strict += flags != EXT2DAX_CHECK_LEAKS_OK;
+        if (!passes_check(fixture, image, flags))
             return 1;
     }
-    if (bed->closed && !image_valid(image)) {
-        report(bed, "state", 0, "not marked clean");
+    if (fixture->closed && !image_valid(image)) {
+        report(fixture, "state", 0, "not marked clean");
         return 1;
     }
-    if (bed->options.only_checker)
+    if (fixture->options.only_checker)
         return 0;
-    if (!passes_contents(bed, image, "contents"))
+    if (!passes_contents(fixture, image, "contents"))
         return 1;
-    if (bed->keeping && !state->before && !image_valid(image) && state->hash % 61 == 0) {
-        memcpy(bed->kept, image, bed->size);
-        expect_copy(bed->kept_expect, bed->expect);
-        bed->kept_any = true;
+    if (fixture->keeping && !state->before && !image_valid(image) && state->hash % 61 == 0) {
+        memcpy(fixture->kept, image, fixture->size);
+        expect_copy(fixture->kept_expect, fixture->expect);
+        fixture->kept_any = true;
     }
-    return fits_fsck(bed, state) && !passes_fsck(bed, image);
+    return fits_fsck(fixture, state) && !passes_fsck(fixture, image);
 }
 
-static int judge_format(void *arg, const struct ext2dax_crash_state *state)
+static int check_format(void *arg, const struct ext2dax_crash_state *state)
 {
-    struct bed *bed = arg;
+    struct crash_fixture *fixture = arg;
     const unsigned char *image = state->image;
     bool whole = image_get16(&image_super(image)->magic) == EXT2DAX_SUPER_MAGIC;
 
-    bed->tally.images++;
-    bed->tally.checked += !state->before;
-    bed->tally.known += state->before;
+    fixture->tally.images++;
+    fixture->tally.checked += !state->before;
+    fixture->tally.known += state->before;
     if (whole)
-        return passes_check(bed, image, 0) ? 0 : 1;
-    if (bed->expect->inside)
+        return passes_check(fixture, image, 0) ? 0 : 1;
+    if (fixture->expect->inside)
         return 0;
-    report(bed, "state", 0, "no filesystem");
+    report(fixture, "state", 0, "no filesystem");
     return 1;
 }
 
 /* ---- the base ---- */
 
-static void open_mount(struct bed *bed)
+static void open_mount(struct crash_fixture *fixture)
 {
     struct ext2dax_plugs plugs = {
-        .locks = ext2dax_locks_by_name("none"), .memory = bed->memory, .host = {&host_ops, bed}};
+        .locks = ext2dax_locks_by_name("none"), .memory = fixture->memory, .host = {&host_ops, fixture}};
     struct ext2dax_mount_options options = {.size = sizeof options,
-                                            .flags = bed->base->discard ? EXT2DAX_MOUNT_DISCARD : 0,
-                                            .page_shift = bed->base->block_size == 1024 ? 10 : 12,
+                                            .flags = fixture->base->discard ? EXT2DAX_MOUNT_DISCARD : 0,
+                                            .page_shift = fixture->base->block_size == 1024 ? 10 : 12,
                                             .huge_order = HUGE_ORDER,
-                                            .order = bed->base->unordered ? EXT2DAX_UNORDERED : EXT2DAX_ORDERED,
+                                            .order = fixture->base->unordered ? EXT2DAX_UNORDERED : EXT2DAX_ORDERED,
                                             .recover = ext2dax_recover};
 
-    bed->model = ext2dax_model_open(&bed->memory, plugs.locks, (uint32_t)1 << options.page_shift, options.huge_order);
-    if (!bed->model)
-        must(bed, -EXT2DAX_ENOMEM, "model");
-    plugs.address_space = ext2dax_model_address_space(bed->model);
-    must(bed, ext2dax_mount(&plugs, &options, &bed->mount), "mount");
-    must(bed, ext2dax_inode_get(bed->mount, EXT2DAX_ROOT_INODE, &bed->root), "root");
+    fixture->model =
+        ext2dax_model_open(&fixture->memory, plugs.locks, (uint32_t)1 << options.page_shift, options.huge_order);
+    if (!fixture->model)
+        must(fixture, -EXT2DAX_ENOMEM, "model");
+    plugs.address_space = ext2dax_model_address_space(fixture->model);
+    must(fixture, ext2dax_mount(&plugs, &options, &fixture->mount), "mount");
+    must(fixture, ext2dax_inode_get(fixture->mount, EXT2DAX_ROOT_INODE, &fixture->root), "root");
 }
 
-static void put(struct bed *bed, int file)
+static void put(struct crash_fixture *fixture, int file)
 {
-    if (file == FILE_A && bed->map) {
-#if BED_FAULTS
-        ext2dax_model_unmap(bed->map);
+    if (file == FILE_A && fixture->map) {
+#if CRASH_FAULTS
+        ext2dax_model_unmap(fixture->map);
 #endif
-        bed->map = NULL;
+        fixture->map = NULL;
     }
-    if (bed->inode[file])
-        ext2dax_inode_put(bed->inode[file]);
-    bed->inode[file] = NULL;
+    if (fixture->inode[file])
+        ext2dax_inode_put(fixture->inode[file]);
+    fixture->inode[file] = NULL;
 }
 
-static int close_mount(struct bed *bed)
+static int close_mount(struct crash_fixture *fixture)
 {
     int rc;
 
     for (int i = 0; i < EXPECT_FILES; i++)
-        put(bed, i);
-    if (bed->root)
-        ext2dax_inode_put(bed->root);
-    bed->root = NULL;
-    rc = bed->mount ? ext2dax_unmount(bed->mount) : 0;
-    bed->mount = NULL;
-    if (bed->model)
-        ext2dax_model_close(bed->model);
-    bed->model = NULL;
+        put(fixture, i);
+    if (fixture->root)
+        ext2dax_inode_put(fixture->root);
+    fixture->root = NULL;
+    rc = fixture->mount ? ext2dax_unmount(fixture->mount) : 0;
+    fixture->mount = NULL;
+    if (fixture->model)
+        ext2dax_model_close(fixture->model);
+    fixture->model = NULL;
     return rc;
 }
 
@@ -318,12 +318,12 @@ static const char *name_of(const struct expect_file *f, char *name)
     return name;
 }
 
-static int create(struct bed *bed, int file)
+static int create(struct crash_fixture *fixture, int file)
 {
     char name[256];
 
-    return ext2dax_create(bed->root, name_of(&bed->expect->file[file], name), bed->expect->file[file].name_length, 0644,
-                          0, 0, &bed->inode[file]);
+    return ext2dax_create(fixture->root, name_of(&fixture->expect->file[file], name),
+                          fixture->expect->file[file].name_length, 0644, 0, 0, &fixture->inode[file]);
 }
 
 static void fill_pattern(unsigned char *to, size_t length, unsigned kind)
@@ -333,28 +333,28 @@ static void fill_pattern(unsigned char *to, size_t length, unsigned kind)
         to[i] = (unsigned char)(1 + (kind * 37 + i / 8 * 5 + i) % 0x9F);
 }
 
-static uint64_t edge_of(const struct bed *bed, int file)
+static uint64_t edge_of(const struct crash_fixture *fixture, int file)
 {
-    return (uint64_t)(file == FILE_A ? bed->base->edge : 2) * bed->base->block_size;
+    return (uint64_t)(file == FILE_A ? fixture->base->edge : 2) * fixture->base->block_size;
 }
 
-static void base_write(struct bed *bed, int file, uint64_t at, size_t length)
+static void base_write(struct crash_fixture *fixture, int file, uint64_t at, size_t length)
 {
     unsigned char *bytes = malloc(length);
 
     fill_pattern(bytes, length, (unsigned)file);
-    if (ext2dax_write(bed->inode[file], at, bytes, length) != (int64_t)length)
-        must(bed, -1, "writing the base");
-    expect_store(bed->expect, file, at, bytes, length);
-    bed->expect->file[file].size = at + length;
+    if (ext2dax_write(fixture->inode[file], at, bytes, length) != (int64_t)length)
+        must(fixture, -1, "writing the base");
+    expect_store(fixture->expect, file, at, bytes, length);
+    fixture->expect->file[file].size = at + length;
     free(bytes);
 }
 
 /* Makes "d" a second name of "b" and frees the inode of "d". */
-static void link_d_to_b(struct bed *bed)
+static void link_d_to_b(struct crash_fixture *fixture)
 {
-    unsigned char *image = bed->image;
-    uint32_t size = bed->base->block_size;
+    unsigned char *image = fixture->image;
+    uint32_t size = fixture->base->block_size;
     struct ext2dax_disk_dirent *d = image_entry(image, size, 'd', 1);
     uint32_t own = image_get32(&d->inode), other = image_get32(&image_entry(image, size, 'b', 1)->inode);
     struct ext2dax_disk_group *group = (void *)(image + (size_t)size * (size == 1024 ? 2 : 1));
@@ -372,81 +372,81 @@ static void link_d_to_b(struct bed *bed)
  * Fills the last block of the file past the end of file, as an earlier mapped store past the end
  * may have done.
  */
-static void mark_tail(struct bed *bed, int file)
+static void mark_tail(struct crash_fixture *fixture, int file)
 {
-    const struct expect_file *f = &bed->expect->file[file];
-    uint32_t size = bed->base->block_size, into = (uint32_t)(f->size % size), block;
+    const struct expect_file *f = &fixture->expect->file[file];
+    uint32_t size = fixture->base->block_size, into = (uint32_t)(f->size % size), block;
 
-    block = ext2dax_check_block(bed->image, bed->size,
-                                image_get32(&image_entry(bed->image, size, f->letter, f->name_length)->inode),
+    block = ext2dax_check_block(fixture->image, fixture->size,
+                                image_get32(&image_entry(fixture->image, size, f->letter, f->name_length)->inode),
                                 f->size / size);
-    memset(bed->image + (size_t)block * size + into, TAIL_MARKER, size - into);
+    memset(fixture->image + (size_t)block * size + into, TAIL_MARKER, size - into);
 }
 
-static void make_files(struct bed *bed)
+static void make_files(struct crash_fixture *fixture)
 {
-    const struct base *base = bed->base;
-    uint64_t edge = edge_of(bed, FILE_A);
+    const struct base *base = fixture->base;
+    uint64_t edge = edge_of(fixture, FILE_A);
     struct ext2dax_statfs figures;
 
-    bed->expect->file[FILE_A].first = base->edge - EXPECT_BLOCKS / 2;
+    fixture->expect->file[FILE_A].first = base->edge - EXPECT_BLOCKS / 2;
     for (int i = FILE_A; i <= FILE_B; i++)
-        must(bed, create(bed, i), "create");
-    must(bed, create(bed, FILE_D), "create");
+        must(fixture, create(fixture, i), "create");
+    must(fixture, create(fixture, FILE_D), "create");
     if (base->xattrs) {
-        must(bed, create(bed, FILE_S), "create");
-        bed->expect->file[FILE_S].is = true;
+        must(fixture, create(fixture, FILE_S), "create");
+        fixture->expect->file[FILE_S].is = true;
     }
     for (int i = FILE_L; i <= FILE_N && base->names; i++) {
-        must(bed, create(bed, i), "create");
-        bed->expect->file[i].is = true;
+        must(fixture, create(fixture, i), "create");
+        fixture->expect->file[i].is = true;
     }
     if (base->unused) {
         char name[256];
 
-        must(bed, create(bed, FILE_X), "create");
-        put(bed, FILE_X);
-        must(bed, ext2dax_unlink(bed->root, name_of(&bed->expect->file[FILE_X], name), 240), "unlink");
+        must(fixture, create(fixture, FILE_X), "create");
+        put(fixture, FILE_X);
+        must(fixture, ext2dax_unlink(fixture->root, name_of(&fixture->expect->file[FILE_X], name), 240), "unlink");
     }
-    base_write(bed, FILE_A, edge - 2 * base->block_size, 2 * base->block_size - (base->at_end ? 0 : 104));
+    base_write(fixture, FILE_A, edge - 2 * base->block_size, 2 * base->block_size - (base->at_end ? 0 : 104));
     /* patch_image() sets the size back, so this block begins exactly at the end of file. */
-    if (base->at_end && ext2dax_write(bed->inode[FILE_A], edge + base->block_size - 1, "x", 1) != 1)
-        must(bed, -1, "writing the block at the end");
-    base_write(bed, FILE_B, 0, base->block_size + 40);
-    bed->expect->file[FILE_A].is = bed->expect->file[FILE_B].is = bed->expect->file[FILE_D].is = true;
+    if (base->at_end && ext2dax_write(fixture->inode[FILE_A], edge + base->block_size - 1, "x", 1) != 1)
+        must(fixture, -1, "writing the block at the end");
+    base_write(fixture, FILE_B, 0, base->block_size + 40);
+    fixture->expect->file[FILE_A].is = fixture->expect->file[FILE_B].is = fixture->expect->file[FILE_D].is = true;
     if (!base->full)
         return;
-    ext2dax_statfs(bed->mount, &figures, sizeof(figures));
-    must(bed, create(bed, FILE_L), "create");
-    bed->expect->file[FILE_L].is = true;
+    ext2dax_statfs(fixture->mount, &figures, sizeof(figures));
+    must(fixture, create(fixture, FILE_L), "create");
+    fixture->expect->file[FILE_L].is = true;
     /* The file takes a single pointer block and leaves two blocks free. */
     for (uint64_t at = 0; at < figures.free_blocks - 3; at++)
-        if (ext2dax_write(bed->inode[FILE_L], at * base->block_size, "x", 1) != 1)
-            must(bed, -1, "filling the base");
-    bed->expect->file[FILE_L].size = (figures.free_blocks - 4) * base->block_size + 1;
-    expect_store(bed->expect, FILE_L, 0, "x", 1);
+        if (ext2dax_write(fixture->inode[FILE_L], at * base->block_size, "x", 1) != 1)
+            must(fixture, -1, "filling the base");
+    fixture->expect->file[FILE_L].size = (figures.free_blocks - 4) * base->block_size + 1;
+    expect_store(fixture->expect, FILE_L, 0, "x", 1);
     for (uint64_t at = 1; at < EXPECT_BLOCKS; at++)
-        expect_store(bed->expect, FILE_L, at * base->block_size, "x", 1);
+        expect_store(fixture->expect, FILE_L, at * base->block_size, "x", 1);
 }
 
 /* Turns the last block of the image into an extended attribute block shared by "a" and "b". */
-static void share_attributes(struct bed *bed)
+static void share_attributes(struct crash_fixture *fixture)
 {
-    uint32_t size = bed->base->block_size, block = bed->base->blocks - 1, bit = block - (size == 1024);
-    struct ext2dax_disk_group *group = (void *)(bed->image + (size_t)size * (size == 1024 ? 2 : 1));
-    struct ext2dax_disk_super *super = image_super(bed->image);
-    unsigned char *header = bed->image + (size_t)block * size;
+    uint32_t size = fixture->base->block_size, block = fixture->base->blocks - 1, bit = block - (size == 1024);
+    struct ext2dax_disk_group *group = (void *)(fixture->image + (size_t)size * (size == 1024 ? 2 : 1));
+    struct ext2dax_disk_super *super = image_super(fixture->image);
+    unsigned char *header = fixture->image + (size_t)block * size;
 
     memset(header, 0, size);
     image_put32(header, XATTR_MAGIC);
     image_put32(header + 4, 2); /* references */
     image_put32(header + 8, 1); /* blocks */
-    bed->image[(size_t)image_get32(&group->block_bitmap) * size + bit / 8] |= (unsigned char)(1u << bit % 8);
+    fixture->image[(size_t)image_get32(&group->block_bitmap) * size + bit / 8] |= (unsigned char)(1u << bit % 8);
     image_put16(&group->free_blocks, image_get16(&group->free_blocks) - 1);
     image_put32(&super->free_blocks, image_get32(&super->free_blocks) - 1);
     for (const char *name = "ab"; *name != '\0'; name++) {
         struct ext2dax_disk_inode *inode =
-            image_inode(bed->image, size, image_get32(&image_entry(bed->image, size, *name, 1)->inode));
+            image_inode(fixture->image, size, image_get32(&image_entry(fixture->image, size, *name, 1)->inode));
 
         image_put32(&inode->file_acl, block);
         image_put32(&inode->sectors, image_get32(&inode->sectors) + size / 512);
@@ -454,15 +454,15 @@ static void share_attributes(struct bed *bed)
 }
 
 /* Gives every inode of 256 bytes the extra words of times. New inodes have them too. */
-static void widen_inodes(struct bed *bed)
+static void widen_inodes(struct crash_fixture *fixture)
 {
-    struct ext2dax_disk_super *super = image_super(bed->image);
+    struct ext2dax_disk_super *super = image_super(fixture->image);
 
     image_put32(&super->ro_compat, image_get32(&super->ro_compat) | EXT2DAX_RO_COMPAT_EXTRA_ISIZE);
     image_put16(&super->want_extra_isize, sizeof(struct ext2dax_disk_inode_tail));
     image_put16(&super->min_extra_isize, sizeof(struct ext2dax_disk_inode_tail));
     for (uint32_t number = 1; number <= INODES; number++) {
-        struct ext2dax_disk_inode *inode = image_inode(bed->image, bed->base->block_size, number);
+        struct ext2dax_disk_inode *inode = image_inode(fixture->image, fixture->base->block_size, number);
         struct ext2dax_disk_inode_tail *tail = (void *)(inode + 1);
 
         if (image_get16(&inode->links) != 0)
@@ -474,11 +474,11 @@ static void widen_inodes(struct bed *bed)
  * Turns "s" into a fast symbolic link. Gives the inodes of "a" and "s" room for attributes, with
  * old bytes there, where inodes are larger than 128 bytes.
  */
-static void prepare_xattrs(struct bed *bed)
+static void prepare_xattrs(struct crash_fixture *fixture)
 {
-    uint32_t size = bed->base->block_size, inode_size = image_get16(&image_super(bed->image)->inode_size);
-    struct ext2dax_disk_dirent *link = image_entry(bed->image, size, 's', 1);
-    struct ext2dax_disk_inode *inode = image_inode(bed->image, size, image_get32(&link->inode));
+    uint32_t size = fixture->base->block_size, inode_size = image_get16(&image_super(fixture->image)->inode_size);
+    struct ext2dax_disk_dirent *link = image_entry(fixture->image, size, 's', 1);
+    struct ext2dax_disk_inode *inode = image_inode(fixture->image, size, image_get32(&link->inode));
 
     link->type = EXT2DAX_FT_LNK;
     image_put16(&inode->mode, EXT2DAX_S_IFLNK | 0777);
@@ -487,7 +487,7 @@ static void prepare_xattrs(struct bed *bed)
     for (const char *name = "as"; *name != '\0' && inode_size > sizeof *inode; name++) {
         unsigned char *tail;
 
-        inode = image_inode(bed->image, size, image_get32(&image_entry(bed->image, size, *name, 1)->inode));
+        inode = image_inode(fixture->image, size, image_get32(&image_entry(fixture->image, size, *name, 1)->inode));
         tail = (unsigned char *)(inode + 1);
         /* The magic number and the first entry lie in different words of 8 bytes. */
         image_put16(tail, 28);
@@ -495,93 +495,93 @@ static void prepare_xattrs(struct bed *bed)
     }
 }
 
-static void patch_image(struct bed *bed)
+static void patch_image(struct crash_fixture *fixture)
 {
-    struct ext2dax_disk_super *super = image_super(bed->image);
-    struct ext2dax_disk_inode *root = image_inode(bed->image, bed->base->block_size, EXT2DAX_ROOT_INODE);
+    struct ext2dax_disk_super *super = image_super(fixture->image);
+    struct ext2dax_disk_inode *root = image_inode(fixture->image, fixture->base->block_size, EXT2DAX_ROOT_INODE);
 
-    if (bed->base->at_end)
-        image_put32(&image_inode(bed->image, bed->base->block_size,
-                                 image_get32(&image_entry(bed->image, bed->base->block_size, 'a', 1)->inode))
+    if (fixture->base->at_end)
+        image_put32(&image_inode(fixture->image, fixture->base->block_size,
+                                 image_get32(&image_entry(fixture->image, fixture->base->block_size, 'a', 1)->inode))
                          ->size,
-                    (uint32_t)edge_of(bed, FILE_A));
-    link_d_to_b(bed);
-    mark_tail(bed, FILE_A);
-    mark_tail(bed, FILE_B);
+                    (uint32_t)edge_of(fixture, FILE_A));
+    link_d_to_b(fixture);
+    mark_tail(fixture, FILE_A);
+    mark_tail(fixture, FILE_B);
     image_put32(&super->ro_compat, image_get32(&super->ro_compat) & ~EXT2DAX_RO_COMPAT_LARGE_FILE);
     for (uint32_t number = EXT2DAX_FIRST_INODE_REV0 + 1; number <= INODES; number++) {
-        struct ext2dax_disk_inode *inode = image_inode(bed->image, bed->base->block_size, number);
+        struct ext2dax_disk_inode *inode = image_inode(fixture->image, fixture->base->block_size, number);
 
         if (image_get16(&inode->links) == 0)
             memset(inode + 1, FREE_MARKER, image_get16(&super->inode_size) - sizeof *inode);
     }
-    if (image_wide(bed->image))
-        widen_inodes(bed);
-    if (bed->base->attributes)
-        share_attributes(bed);
-    if (bed->base->xattrs)
-        prepare_xattrs(bed);
-    if (bed->base->indexed)
+    if (image_wide(fixture->image))
+        widen_inodes(fixture);
+    if (fixture->base->attributes)
+        share_attributes(fixture);
+    if (fixture->base->xattrs)
+        prepare_xattrs(fixture);
+    if (fixture->base->indexed)
         image_put32(&root->flags, image_get32(&root->flags) | EXT2DAX_FL_INDEX);
 }
 
-static struct ext2dax_format_options format_options(const struct bed *bed)
+static struct ext2dax_format_options format_options(const struct crash_fixture *fixture)
 {
     return (struct ext2dax_format_options){.size = sizeof(struct ext2dax_format_options),
-                                           .block_size = bed->base->block_size,
+                                           .block_size = fixture->base->block_size,
                                            .inodes = INODES,
                                            /* the first attribute sets the feature */
-                                           .without = bed->base->xattrs ? EXT2DAX_COMPAT_EXT_ATTR : 0,
+                                           .without = fixture->base->xattrs ? EXT2DAX_COMPAT_EXT_ATTR : 0,
                                            .time = FIXED_TIME};
 }
 
 /* The large attribute leaves no room in the block for the others, which lie in the inode. */
-static void populate(struct bed *bed)
+static void populate(struct crash_fixture *fixture)
 {
     static const int lengths[EXPECT_XATTRS] = {9, 4, 4036};
     unsigned char bytes[EXPECT_MOST];
     char name[] = "user.x";
 
-    ext2dax_crash_load(bed->crash, bed->image);
-    open_mount(bed);
-    must(bed, ext2dax_lookup(bed->root, "a", 1, &bed->inode[FILE_A]), "lookup");
+    ext2dax_crash_load(fixture->crash, fixture->image);
+    open_mount(fixture);
+    must(fixture, ext2dax_lookup(fixture->root, "a", 1, &fixture->inode[FILE_A]), "lookup");
     for (int i = 0; i < EXPECT_XATTRS; i++) {
         name[5] = (char)('x' + i);
         fill_pattern(bytes, (size_t)lengths[i], (unsigned)i);
-        must(bed, ext2dax_setxattr(bed->inode[FILE_A], name, 6, bytes, (size_t)lengths[i], 0), "attribute");
-        expect_xattr(bed->expect, FILE_A, i, bytes, lengths[i]);
+        must(fixture, ext2dax_setxattr(fixture->inode[FILE_A], name, 6, bytes, (size_t)lengths[i], 0), "attribute");
+        expect_xattr(fixture->expect, FILE_A, i, bytes, lengths[i]);
     }
-    must(bed, close_mount(bed), "unmount");
-    memcpy(bed->image, bed->memory.base, bed->size);
+    must(fixture, close_mount(fixture), "unmount");
+    memcpy(fixture->image, fixture->memory.base, fixture->size);
 }
 
-static void make_base(struct bed *bed)
+static void make_base(struct crash_fixture *fixture)
 {
-    struct ext2dax_format_options format = format_options(bed);
+    struct ext2dax_format_options format = format_options(fixture);
 
-    memset(bed->image, FREE_MARKER, bed->size);
-    ext2dax_crash_load(bed->crash, bed->image);
-    must(bed, ext2dax_format(&bed->memory, &format, NULL), "format");
-    bed->clock = bed->base->small_clock ? SMALL_CLOCK : FIXED_TIME;
-    open_mount(bed);
-    make_files(bed);
-    must(bed, close_mount(bed), "unmount");
-    memcpy(bed->image, bed->memory.base, bed->size);
-    patch_image(bed);
-    bed->expect->xattrs = bed->base->xattrs;
-    if (bed->base->populated)
-        populate(bed);
+    memset(fixture->image, FREE_MARKER, fixture->size);
+    ext2dax_crash_load(fixture->crash, fixture->image);
+    must(fixture, ext2dax_format(&fixture->memory, &format, NULL), "format");
+    fixture->clock = fixture->base->small_clock ? SMALL_CLOCK : FIXED_TIME;
+    open_mount(fixture);
+    make_files(fixture);
+    must(fixture, close_mount(fixture), "unmount");
+    memcpy(fixture->image, fixture->memory.base, fixture->size);
+    patch_image(fixture);
+    fixture->expect->xattrs = fixture->base->xattrs;
+    if (fixture->base->populated)
+        populate(fixture);
     for (int i = 0; i < EXPECT_FILES; i++)
-        expect_synced(bed->expect, i);
-    expect_returned(bed->expect);
-    bed->expect->indexed = bed->base->indexed;
-    bed->strict = true;
-    if (!passes_check(bed, bed->image, 0) || !passes_contents(bed, bed->image, "contents of the base"))
-        must(bed, -1, bed->finding);
-    expect_copy(bed->start, bed->expect);
+        expect_synced(fixture->expect, i);
+    expect_returned(fixture->expect);
+    fixture->expect->indexed = fixture->base->indexed;
+    fixture->strict = true;
+    if (!passes_check(fixture, fixture->image, 0) || !passes_contents(fixture, fixture->image, "contents of the base"))
+        must(fixture, -1, fixture->finding);
+    expect_copy(fixture->start, fixture->expect);
 }
 
-struct bed *bed_open(const struct base *base, const struct bed_options *options)
+struct crash_fixture *crash_fixture_open(const struct base *base, const struct crash_options *options)
 {
     struct ext2dax_crash_options crash = {.size = sizeof crash,
                                           .bytes = (size_t)base->block_size * base->blocks,
@@ -591,85 +591,85 @@ struct bed *bed_open(const struct base *base, const struct bed_options *options)
                                           .seed = options->seed,
                                           .remember_log = options->remember_log,
                                           .discard = base->discard};
-    struct bed *bed = calloc(1, sizeof *bed);
+    struct crash_fixture *fixture = calloc(1, sizeof *fixture);
 
-    bed->base = base;
-    bed->options = *options;
-    bed->size = crash.bytes;
-    bed->image = aligned_alloc(64, bed->size);
-    bed->mended = aligned_alloc(64, bed->size);
-    bed->expect = malloc(sizeof *bed->expect);
-    bed->start = malloc(sizeof *bed->start);
-    bed->kept = aligned_alloc(64, bed->size);
-    bed->kept_expect = malloc(sizeof *bed->kept_expect);
-    must(bed, ext2dax_crash_open(&crash, &bed->memory, &bed->crash), "memory");
-    expect_open(bed->expect, base->block_size);
-    make_base(bed);
-    return bed;
+    fixture->base = base;
+    fixture->options = *options;
+    fixture->size = crash.bytes;
+    fixture->image = aligned_alloc(64, fixture->size);
+    fixture->repaired = aligned_alloc(64, fixture->size);
+    fixture->expect = malloc(sizeof *fixture->expect);
+    fixture->start = malloc(sizeof *fixture->start);
+    fixture->kept = aligned_alloc(64, fixture->size);
+    fixture->kept_expect = malloc(sizeof *fixture->kept_expect);
+    must(fixture, ext2dax_crash_open(&crash, &fixture->memory, &fixture->crash), "memory");
+    expect_open(fixture->expect, base->block_size);
+    make_base(fixture);
+    return fixture;
 }
 
-void bed_close(struct bed *bed)
+void crash_fixture_close(struct crash_fixture *fixture)
 {
-    ext2dax_crash_close(bed->crash);
-    free(bed->kept_expect);
-    free(bed->kept);
-    free(bed->start);
-    free(bed->expect);
-    free(bed->mended);
-    free(bed->image);
-    free(bed);
+    ext2dax_crash_close(fixture->crash);
+    free(fixture->kept_expect);
+    free(fixture->kept);
+    free(fixture->start);
+    free(fixture->expect);
+    free(fixture->repaired);
+    free(fixture->image);
+    free(fixture);
 }
 
 /* ---- calls ---- */
 
-static const struct ext2dax_disk_inode *disk_of(struct bed *bed, int file)
+static const struct ext2dax_disk_inode *disk_of(struct crash_fixture *fixture, int file)
 {
     struct ext2dax_stat figures;
 
-    ext2dax_stat(bed->inode[file], &figures, sizeof(figures));
-    return image_inode(bed->memory.base, bed->base->block_size, figures.number);
+    ext2dax_stat(fixture->inode[file], &figures, sizeof(figures));
+    return image_inode(fixture->memory.base, fixture->base->block_size, figures.number);
 }
 
-static void attributes_synced(struct bed *bed, int file)
+static void attributes_synced(struct crash_fixture *fixture, int file)
 {
-    struct expect_file *f = &bed->expect->file[file];
+    struct expect_file *f = &fixture->expect->file[file];
 
-    if (!bed->inode[file] || !f->is)
+    if (!fixture->inode[file] || !f->is)
         return;
     f->attributes_known = true;
-    image_attributes(bed->memory.base, disk_of(bed, file), f->attributes);
+    image_attributes(fixture->memory.base, disk_of(fixture, file), f->attributes);
     memcpy(f->attributes_was, f->attributes, sizeof f->attributes);
 }
 
-static void synced(struct bed *bed, int file)
+static void synced(struct crash_fixture *fixture, int file)
 {
-    expect_synced(bed->expect, file);
-    attributes_synced(bed, file);
+    expect_synced(fixture->expect, file);
+    attributes_synced(fixture, file);
 }
 
-static void all_synced(struct bed *bed)
+static void all_synced(struct crash_fixture *fixture)
 {
     for (int i = 0; i < EXPECT_FILES; i++)
-        synced(bed, i);
+        synced(fixture, i);
 }
 
-static uint64_t place_of(const struct bed *bed, const struct call *call)
+static uint64_t place_of(const struct crash_fixture *fixture, const struct call *call)
 {
     if (call->absolute != 0)
         return call->absolute == UINT64_MAX ? 0 : call->absolute;
-    return edge_of(bed, call->file) + (uint64_t)((int64_t)call->blocks * bed->base->block_size + call->bytes);
+    return edge_of(fixture, call->file) + (uint64_t)((int64_t)call->blocks * fixture->base->block_size + call->bytes);
 }
 
-static uint64_t length_of(const struct bed *bed, const struct call *call)
+static uint64_t length_of(const struct crash_fixture *fixture, const struct call *call)
 {
-    return (uint64_t)call->length_blocks * bed->base->block_size + call->length_bytes;
+    return (uint64_t)call->length_blocks * fixture->base->block_size + call->length_bytes;
 }
 
-static uint64_t size_now(struct bed *bed, int file)
+static uint64_t size_now(struct crash_fixture *fixture, int file)
 {
     struct ext2dax_stat figures;
 
-    ext2dax_stat(bed->inode[file], &figures, sizeof(figures));
+    ext2dax_stat(fixture->inode[file], &figures, sizeof(figures));
     return figures.size;
 }
 
@@ -677,36 +677,36 @@ static uint64_t size_now(struct bed *bed, int file)
  * Corrects the expected size after a call which failed or did only a part. The part not done is
  * unchanged, except that zeroed blocks may have been allocated there.
  */
-static void settle_size(struct bed *bed, int file)
+static void settle_size(struct crash_fixture *fixture, int file)
 {
-    struct expect_file *f = &bed->expect->file[file];
-    uint64_t size = size_now(bed, file);
+    struct expect_file *f = &fixture->expect->file[file];
+    uint64_t size = size_now(fixture, file);
 
     if (size < f->size)
-        expect_zero(bed->expect, file, size, f->size);
+        expect_zero(fixture->expect, file, size, f->size);
     f->size = size;
 }
 
-static int do_write(struct bed *bed, const struct call *call)
+static int do_write(struct crash_fixture *fixture, const struct call *call)
 {
-    struct expect_file *f = &bed->expect->file[call->file];
-    uint64_t at = place_of(bed, call), length = length_of(bed, call);
+    struct expect_file *f = &fixture->expect->file[call->file];
+    uint64_t at = place_of(fixture, call), length = length_of(fixture, call);
     unsigned char *bytes = malloc(length);
     int64_t done;
 
     /* Each call of the workload writes different bytes. */
-    fill_pattern(bytes, length, (unsigned)(call->file + 8 * (int)bed->count + 3 * (call->blocks + 9)));
-    expect_store(bed->expect, call->file, at, bytes, length);
+    fill_pattern(bytes, length, (unsigned)(call->file + 8 * (int)fixture->count + 3 * (call->blocks + 9)));
+    expect_store(fixture->expect, call->file, at, bytes, length);
     if (at + length > f->size) {
         f->size = at + length;
-        f->any_size = bed->base->full;
+        f->any_size = fixture->base->full;
     }
-    done = ext2dax_write(bed->inode[call->file], at, bytes, length);
+    done = ext2dax_write(fixture->inode[call->file], at, bytes, length);
     if (done != (int64_t)length) {
-        expect_undo(bed->expect, call->file, at, length);
+        expect_undo(fixture->expect, call->file, at, length);
         if (done > 0)
-            expect_store(bed->expect, call->file, at, bytes, (uint64_t)done);
-        settle_size(bed, call->file);
+            expect_store(fixture->expect, call->file, at, bytes, (uint64_t)done);
+        settle_size(fixture, call->file);
     }
     free(bytes);
     if (done == (int64_t)length)
@@ -714,104 +714,104 @@ static int do_write(struct bed *bed, const struct call *call)
     return done == -EXT2DAX_ENOSPC || done > 0 ? 1 : (int)done;
 }
 
-static int do_allocate(struct bed *bed, const struct call *call)
+static int do_allocate(struct crash_fixture *fixture, const struct call *call)
 {
-    struct expect_file *f = &bed->expect->file[call->file];
-    uint64_t end = place_of(bed, call) + length_of(bed, call);
+    struct expect_file *f = &fixture->expect->file[call->file];
+    uint64_t end = place_of(fixture, call) + length_of(fixture, call);
     int rc;
 
     if (end > f->size) {
         f->size = end;
-        f->any_size = bed->base->full;
+        f->any_size = fixture->base->full;
     }
-    rc = ext2dax_allocate(bed->inode[call->file], place_of(bed, call), length_of(bed, call), false);
-    settle_size(bed, call->file);
+    rc = ext2dax_allocate(fixture->inode[call->file], place_of(fixture, call), length_of(fixture, call), false);
+    settle_size(fixture, call->file);
     return rc == -EXT2DAX_ENOSPC ? 1 : rc;
 }
 
-#if BED_FAULTS
-static int do_store(struct bed *bed, const struct call *call)
+#if CRASH_FAULTS
+static int do_store(struct crash_fixture *fixture, const struct call *call)
 {
-    uint64_t at = place_of(bed, call), length = length_of(bed, call);
+    uint64_t at = place_of(fixture, call), length = length_of(fixture, call);
     unsigned char bytes[256];
     enum ext2dax_fault_result result;
 
-    if (at + length > bed->expect->file[call->file].size)
+    if (at + length > fixture->expect->file[call->file].size)
         return 2;
-    fill_pattern(bytes, length, (unsigned)(17 + bed->count));
-    expect_store(bed->expect, call->file, at, bytes, length);
-    if (!bed->map)
-        bed->map = ext2dax_model_map(bed->model, bed->inode[FILE_A], bed->base->edge - EXPECT_BLOCKS / 2, EXPECT_BLOCKS,
-                                     true, true);
-    result = ext2dax_model_write(bed->map, at, bytes, length, false, false);
+    fill_pattern(bytes, length, (unsigned)(17 + fixture->count));
+    expect_store(fixture->expect, call->file, at, bytes, length);
+    if (!fixture->map)
+        fixture->map = ext2dax_model_map(fixture->model, fixture->inode[FILE_A],
+                                         fixture->base->edge - EXPECT_BLOCKS / 2, EXPECT_BLOCKS, true, true);
+    result = ext2dax_model_write(fixture->map, at, bytes, length, false, false);
     if (result == EXT2DAX_FAULT_NOPAGE)
         return 0;
-    expect_undo(bed->expect, call->file, at, length);
-    return result == EXT2DAX_FAULT_SIGBUS && bed->base->full ? 1 : -EXT2DAX_EIO;
+    expect_undo(fixture->expect, call->file, at, length);
+    return result == EXT2DAX_FAULT_SIGBUS && fixture->base->full ? 1 : -EXT2DAX_EIO;
 }
 
 #else
-static int do_store(struct bed *bed, const struct call *call)
+static int do_store(struct crash_fixture *fixture, const struct call *call)
 {
-    (void)bed;
+    (void)fixture;
     (void)call;
     return 2; /* this build serves no faults */
 }
 #endif
 
-static int do_truncate(struct bed *bed, const struct call *call)
+static int do_truncate(struct crash_fixture *fixture, const struct call *call)
 {
-    struct expect_file *f = &bed->expect->file[call->file];
-    uint64_t size = place_of(bed, call), old = f->size;
+    struct expect_file *f = &fixture->expect->file[call->file];
+    uint64_t size = place_of(fixture, call), old = f->size;
     int rc;
 
     if (size < old)
-        expect_store(bed->expect, call->file, size, NULL, old - size);
+        expect_store(fixture->expect, call->file, size, NULL, old - size);
     f->size = size;
-    rc = ext2dax_truncate(bed->inode[call->file], size);
+    rc = ext2dax_truncate(fixture->inode[call->file], size);
     if (rc == 0 && size < old)
-        expect_zero(bed->expect, call->file, size, old);
+        expect_zero(fixture->expect, call->file, size, old);
     return rc;
 }
 
-static int do_punch(struct bed *bed, const struct call *call)
+static int do_punch(struct crash_fixture *fixture, const struct call *call)
 {
-    uint64_t from = place_of(bed, call), to = from + length_of(bed, call);
-    uint64_t size = bed->expect->file[call->file].size;
+    uint64_t from = place_of(fixture, call), to = from + length_of(fixture, call);
+    uint64_t size = fixture->expect->file[call->file].size;
     int rc;
 
     to = to < size ? to : size;
     if (from >= to)
         return 2;
-    expect_store(bed->expect, call->file, from, NULL, to - from);
-    rc = ext2dax_punch(bed->inode[call->file], from, to - from);
+    expect_store(fixture->expect, call->file, from, NULL, to - from);
+    rc = ext2dax_punch(fixture->inode[call->file], from, to - from);
     if (rc == 0)
-        expect_zero(bed->expect, call->file, from, to);
+        expect_zero(fixture->expect, call->file, from, to);
     return rc;
 }
 
 /* Zeroes in place. The zeroes are data over existing blocks, and a crash may keep old bytes. */
-static int do_zero(struct bed *bed, const struct call *call)
+static int do_zero(struct crash_fixture *fixture, const struct call *call)
 {
-    uint64_t from = place_of(bed, call), to = from + length_of(bed, call);
-    uint64_t size = bed->expect->file[call->file].size;
+    uint64_t from = place_of(fixture, call), to = from + length_of(fixture, call);
+    uint64_t size = fixture->expect->file[call->file].size;
 
     to = to < size ? to : size;
     if (from >= to)
         return 2;
-    expect_store(bed->expect, call->file, from, NULL, to - from);
-    return ext2dax_zero_range(bed->inode[call->file], from, length_of(bed, call));
+    expect_store(fixture->expect, call->file, from, NULL, to - from);
+    return ext2dax_zero_range(fixture->inode[call->file], from, length_of(fixture, call));
 }
 
 /* Syncs the PMD ranges which cover the range. Blocks in other PMD ranges keep their versions. */
-static int do_fsync_range(struct bed *bed, const struct call *call)
+static int do_fsync_range(struct crash_fixture *fixture, const struct call *call)
 {
-    uint64_t from = place_of(bed, call), length = length_of(bed, call);
-    uint64_t window = (uint64_t)bed->base->block_size << HUGE_ORDER;
-    int rc = ext2dax_fsync_range(bed->inode[call->file], from, length);
+    uint64_t from = place_of(fixture, call), length = length_of(fixture, call);
+    uint64_t range = (uint64_t)fixture->base->block_size << HUGE_ORDER;
+    int rc = ext2dax_fsync_range(fixture->inode[call->file], from, length);
 
-    expect_synced_range(bed->expect, call->file, from & ~(window - 1), (from + length + window - 1) & ~(window - 1));
-    attributes_synced(bed, call->file);
+    expect_synced_range(fixture->expect, call->file, from & ~(range - 1), (from + length + range - 1) & ~(range - 1));
+    attributes_synced(fixture, call->file);
     return rc;
 }
 
@@ -849,12 +849,12 @@ static void expect_attributes(uint32_t *attributes, const struct ext2dax_attribu
 /*
  * Sets other attributes in each call of the workload, with times past 2038 where inodes have room.
  */
-static int do_setattr(struct bed *bed, const struct call *call)
+static int do_setattr(struct crash_fixture *fixture, const struct call *call)
 {
-    struct expect_file *f = &bed->expect->file[call->file];
-    bool wide = image_wide(bed->memory.base);
-    int64_t epoch = wide ? (int64_t)bed->count << 32 : 0;
-    uint32_t count = bed->count;
+    struct expect_file *f = &fixture->expect->file[call->file];
+    bool wide = image_wide(fixture->memory.base);
+    int64_t epoch = wide ? (int64_t)fixture->count << 32 : 0;
+    uint32_t count = fixture->count;
     struct ext2dax_attributes wanted = {.size = sizeof wanted,
                                         .set = (unsigned)call->absolute | EXT2DAX_SET_CTIME,
                                         .mode = (uint16_t)(04711 + count),
@@ -866,71 +866,72 @@ static int do_setattr(struct bed *bed, const struct call *call)
                                         .atime = {epoch + 15 * count, 16 * count},
                                         .created = {epoch + 17 * count, 18 * count}};
 
-    image_attributes(bed->memory.base, disk_of(bed, call->file), f->attributes);
+    image_attributes(fixture->memory.base, disk_of(fixture, call->file), f->attributes);
     memcpy(f->attributes_was, f->attributes, sizeof f->attributes);
     expect_attributes(f->attributes, &wanted, wide);
     f->attributes_known = true;
-    return ext2dax_setattr(bed->inode[call->file], &wanted);
+    return ext2dax_setattr(fixture->inode[call->file], &wanted);
 }
 
 /*
  * Removes a name. Unless `open` is set, puts the reference to the file first, which writes dirty
  * data back. Removing the last name then frees the file.
  */
-static int do_unlink(struct bed *bed, const struct call *call, bool open)
+static int do_unlink(struct crash_fixture *fixture, const struct call *call, bool open)
 {
-    struct expect_file *f = &bed->expect->file[call->file];
+    struct expect_file *f = &fixture->expect->file[call->file];
     char name[256];
 
-    if (open && !bed->inode[call->file])
+    if (open && !fixture->inode[call->file])
         return 2;
-    if (!open && bed->inode[call->file]) {
-        put(bed, call->file);
-        expect_synced(bed->expect, call->file);
+    if (!open && fixture->inode[call->file]) {
+        put(fixture, call->file);
+        expect_synced(fixture->expect, call->file);
     }
     f->is = false;
-    bed->unlinked = bed->unlinked || open;
-    return ext2dax_unlink(bed->root, name_of(f, name), f->name_length);
+    fixture->unlinked = fixture->unlinked || open;
+    return ext2dax_unlink(fixture->root, name_of(f, name), f->name_length);
 }
 
-static int do_create(struct bed *bed, const struct call *call)
+static int do_create(struct crash_fixture *fixture, const struct call *call)
 {
-    struct expect_file *f = &bed->expect->file[call->file];
+    struct expect_file *f = &fixture->expect->file[call->file];
     int rc;
 
     /* A new file created under an old name has none of the old file's bytes. */
     for (int i = 0; i < EXPECT_BLOCKS; i++) {
         f->block[i].versions = 1;
         f->block[i].untouched = true;
-        memset(f->block[i].version[0], 0, bed->base->block_size);
+        memset(f->block[i].version[0], 0, fixture->base->block_size);
     }
     f->is = true;
     f->size = f->size_was = 0;
-    rc = create(bed, call->file);
+    rc = create(fixture, call->file);
     return rc == -EXT2DAX_ENOSPC ? 2 : rc;
 }
 
-static int do_xattr(struct bed *bed, const struct call *call)
+static int do_xattr(struct crash_fixture *fixture, const struct call *call)
 {
     char name[] = {'u', 's', 'e', 'r', '.', (char)('x' + call->blocks)};
-    int old = bed->expect->file[call->file].xattr[call->blocks].length;
+    int old = fixture->expect->file[call->file].xattr[call->blocks].length;
     unsigned char bytes[EXPECT_MOST];
     int rc;
 
     if (call->kind == CALL_REMOVE_XATTR) {
         if (old < 0)
             return 2;
-        expect_xattr(bed->expect, call->file, call->blocks, NULL, -1);
-        return ext2dax_removexattr(bed->inode[call->file], name, sizeof name);
+        expect_xattr(fixture->expect, call->file, call->blocks, NULL, -1);
+        return ext2dax_removexattr(fixture->inode[call->file], name, sizeof name);
     }
     /* Values differ by call and file, or by nothing, so that blocks are shared. */
     fill_pattern(bytes, (size_t)call->bytes,
-                 (unsigned)call->blocks + (bed->base->distinct ? 11 * bed->count + 40 * (unsigned)call->file : 0));
-    expect_xattr(bed->expect, call->file, call->blocks, bytes, call->bytes);
-    rc = ext2dax_setxattr(bed->inode[call->file], name, sizeof name, bytes, (size_t)call->bytes, 0);
-    if (rc != -EXT2DAX_ENOSPC || !bed->base->populated)
+                 (unsigned)call->blocks +
+                     (fixture->base->distinct ? 11 * fixture->count + 40 * (unsigned)call->file : 0));
+    expect_xattr(fixture->expect, call->file, call->blocks, bytes, call->bytes);
+    rc = ext2dax_setxattr(fixture->inode[call->file], name, sizeof name, bytes, (size_t)call->bytes, 0);
+    if (rc != -EXT2DAX_ENOSPC || !fixture->base->populated)
         return rc;
-    bed->expect->file[call->file].xattr[call->blocks] = bed->start->file[call->file].xattr[call->blocks];
+    fixture->expect->file[call->file].xattr[call->blocks] = fixture->start->file[call->file].xattr[call->blocks];
     return 2;
 }
 
@@ -944,35 +945,35 @@ static bool fits_base(const struct base *base, enum call_kind kind)
     return xattr || kind == CALL_UNLINK || kind == CALL_SYNC || kind == CALL_UNMOUNT;
 }
 
-static int do_put(struct bed *bed, const struct call *call)
+static int do_put(struct crash_fixture *fixture, const struct call *call)
 {
-    if (!bed->inode[call->file])
+    if (!fixture->inode[call->file])
         return 2;
-    put(bed, call->file);
-    expect_synced(bed->expect, call->file);
-    bed->unlinked = false;
+    put(fixture, call->file);
+    expect_synced(fixture->expect, call->file);
+    fixture->unlinked = false;
     return 0;
 }
 
-static int do_remount(struct bed *bed)
+static int do_remount(struct crash_fixture *fixture)
 {
-    int rc = ext2dax_remount(bed->mount, EXT2DAX_MOUNT_READ_ONLY);
+    int rc = ext2dax_remount(fixture->mount, EXT2DAX_MOUNT_READ_ONLY);
 
     if (rc == -EXT2DAX_EBUSY)
         return 2;
     if (rc == 0)
-        rc = ext2dax_remount(bed->mount, 0);
-    all_synced(bed);
+        rc = ext2dax_remount(fixture->mount, 0);
+    all_synced(fixture);
     return rc;
 }
 
-static int do_unmount(struct bed *bed)
+static int do_unmount(struct crash_fixture *fixture)
 {
-    int rc = close_mount(bed);
+    int rc = close_mount(fixture);
 
-    all_synced(bed);
-    bed->unlinked = false;
-    bed->closed = true;
+    all_synced(fixture);
+    fixture->unlinked = false;
+    fixture->closed = true;
     return rc;
 }
 
@@ -985,70 +986,70 @@ static int do_unmount(struct bed *bed)
  *   2    the call does not fit the state of the filesystem
  *   < 0  an error the call must not return
  */
-static int perform(struct bed *bed, const struct call *call)
+static int perform(struct crash_fixture *fixture, const struct call *call)
 {
-    struct expect_file *f = &bed->expect->file[call->file];
+    struct expect_file *f = &fixture->expect->file[call->file];
     int rc = 0;
 
-    if (!fits_base(bed->base, call->kind))
+    if (!fits_base(fixture->base, call->kind))
         return 2;
-    if (call->kind == CALL_CREATE ? f->is || bed->inode[call->file] : call->kind < CALL_PUT && !f->is)
+    if (call->kind == CALL_CREATE ? f->is || fixture->inode[call->file] : call->kind < CALL_PUT && !f->is)
         return 2;
-    if (!bed->mount || (call->kind >= CALL_WRITE && call->kind < CALL_PUT && !bed->inode[call->file]) ||
-        (bed->frozen && call->kind != CALL_THAW && call->kind != CALL_SYNC && call->kind != CALL_FSYNC &&
+    if (!fixture->mount || (call->kind >= CALL_WRITE && call->kind < CALL_PUT && !fixture->inode[call->file]) ||
+        (fixture->frozen && call->kind != CALL_THAW && call->kind != CALL_SYNC && call->kind != CALL_FSYNC &&
          call->kind != CALL_FSYNC_RANGE))
         return 2;
     switch (call->kind) {
     case CALL_CREATE:
-        return do_create(bed, call);
+        return do_create(fixture, call);
     case CALL_UNLINK:
-        return do_unlink(bed, call, false);
+        return do_unlink(fixture, call, false);
     case CALL_UNLINK_OPEN:
-        return do_unlink(bed, call, true);
+        return do_unlink(fixture, call, true);
     case CALL_WRITE:
-        return do_write(bed, call);
+        return do_write(fixture, call);
     case CALL_STORE:
-        return do_store(bed, call);
+        return do_store(fixture, call);
     case CALL_TRUNCATE:
-        return do_truncate(bed, call);
+        return do_truncate(fixture, call);
     case CALL_PUNCH:
-        return do_punch(bed, call);
+        return do_punch(fixture, call);
     case CALL_ZERO:
-        return do_zero(bed, call);
+        return do_zero(fixture, call);
     case CALL_ALLOCATE:
-        return do_allocate(bed, call);
+        return do_allocate(fixture, call);
     case CALL_SETATTR:
-        return do_setattr(bed, call);
+        return do_setattr(fixture, call);
     case CALL_SET_XATTR:
     case CALL_REMOVE_XATTR:
-        return do_xattr(bed, call);
+        return do_xattr(fixture, call);
     case CALL_FSYNC:
-        rc = ext2dax_fsync(bed->inode[call->file]);
-        synced(bed, call->file);
+        rc = ext2dax_fsync(fixture->inode[call->file]);
+        synced(fixture, call->file);
         return rc;
     case CALL_FSYNC_RANGE:
-        return do_fsync_range(bed, call);
+        return do_fsync_range(fixture, call);
     case CALL_PUT:
-        return do_put(bed, call);
+        return do_put(fixture, call);
     case CALL_SYNC:
-        rc = ext2dax_sync(bed->mount);
-        all_synced(bed);
+        rc = ext2dax_sync(fixture->mount);
+        all_synced(fixture);
         return rc;
     case CALL_FREEZE:
-        rc = ext2dax_freeze(bed->mount);
-        all_synced(bed);
-        bed->frozen = true;
-        bed->closed = !bed->unlinked;
+        rc = ext2dax_freeze(fixture->mount);
+        all_synced(fixture);
+        fixture->frozen = true;
+        fixture->closed = !fixture->unlinked;
         return rc;
     case CALL_THAW:
-        if (!bed->frozen)
+        if (!fixture->frozen)
             return 2;
-        bed->frozen = bed->closed = false;
-        return ext2dax_thaw(bed->mount);
+        fixture->frozen = fixture->closed = false;
+        return ext2dax_thaw(fixture->mount);
     case CALL_REMOUNT:
-        return do_remount(bed);
+        return do_remount(fixture);
     case CALL_UNMOUNT:
-        return do_unmount(bed);
+        return do_unmount(fixture);
     }
     return 2;
 }
@@ -1057,39 +1058,39 @@ static int perform(struct bed *bed, const struct call *call)
  * Clears the known attributes of all files. Any call except a sync may change the times of more
  * than the file it names.
  */
-static void forget_attributes(struct bed *bed)
+static void forget_attributes(struct crash_fixture *fixture)
 {
     for (int i = 0; i < EXPECT_FILES; i++)
-        bed->expect->file[i].attributes_known = false;
+        fixture->expect->file[i].attributes_known = false;
 }
 
-static void begin_workload(struct bed *bed)
+static void begin_workload(struct crash_fixture *fixture)
 {
-    expect_copy(bed->expect, bed->start);
-    ext2dax_crash_judge(bed->crash, NULL, NULL);
-    ext2dax_crash_load(bed->crash, bed->image);
-    bed->clock = bed->base->small_clock ? SMALL_CLOCK : FIXED_TIME + 1000;
-    bed->frozen = bed->unlinked = bed->closed = false;
-    bed->strict = bed->settled = false;
-    open_mount(bed);
+    expect_copy(fixture->expect, fixture->start);
+    ext2dax_crash_check(fixture->crash, NULL, NULL);
+    ext2dax_crash_load(fixture->crash, fixture->image);
+    fixture->clock = fixture->base->small_clock ? SMALL_CLOCK : FIXED_TIME + 1000;
+    fixture->frozen = fixture->unlinked = fixture->closed = false;
+    fixture->strict = fixture->settled = false;
+    open_mount(fixture);
     for (int i = FILE_A; i <= FILE_S; i++) {
         char name[256];
 
-        if (i > FILE_B && !(i == FILE_S && bed->base->xattrs))
+        if (i > FILE_B && !(i == FILE_S && fixture->base->xattrs))
             continue;
-        must(bed,
-             ext2dax_lookup(bed->root, name_of(&bed->expect->file[i], name), bed->expect->file[i].name_length,
-                            &bed->inode[i]),
+        must(fixture,
+             ext2dax_lookup(fixture->root, name_of(&fixture->expect->file[i], name),
+                            fixture->expect->file[i].name_length, &fixture->inode[i]),
              "lookup");
     }
 }
 
-static void end_workload(struct bed *bed)
+static void end_workload(struct crash_fixture *fixture)
 {
-    ext2dax_crash_judge(bed->crash, NULL, NULL);
-    if (bed->frozen)
-        (void)ext2dax_thaw(bed->mount);
-    (void)close_mount(bed);
+    ext2dax_crash_check(fixture->crash, NULL, NULL);
+    if (fixture->frozen)
+        (void)ext2dax_thaw(fixture->mount);
+    (void)close_mount(fixture);
 }
 
 /* Returns whether all earlier changes are durable after the call, in ordered and unordered mode. */
@@ -1100,112 +1101,112 @@ static bool syncs(const struct call *call)
 }
 
 /* Returns whether the call has set the size of "a", which may have a block exactly at its end. */
-static bool settles(const struct bed *bed, const struct call *call)
+static bool settles(const struct crash_fixture *fixture, const struct call *call)
 {
     return call->file == FILE_A &&
-           (call->kind == CALL_TRUNCATE || bed->expect->file[FILE_A].size != bed->start->file[FILE_A].size);
+           (call->kind == CALL_TRUNCATE || fixture->expect->file[FILE_A].size != fixture->start->file[FILE_A].size);
 }
 
-bool bed_run(struct bed *bed, const struct call *const *calls, unsigned count)
+bool crash_fixture_run(struct crash_fixture *fixture, const struct call *const *calls, unsigned count)
 {
-    uint64_t findings = bed->tally.findings;
+    uint64_t findings = fixture->tally.findings;
     bool fits = true, whole = true; /* `whole` is true while every call did all of its work */
     int rc = 0;
 
-    bed->calls = calls;
-    bed->keeping = true;
-    bed->kept_any = false;
-    begin_workload(bed);
+    fixture->calls = calls;
+    fixture->keeping = true;
+    fixture->kept_any = false;
+    begin_workload(fixture);
     for (unsigned i = 0; i < count && fits; i++) {
-        bed->count = i + 1;
-        bed->expect->inside = true;
-        forget_attributes(bed);
-        if (i + 1 == count && !bed->base->unordered)
-            ext2dax_crash_judge(bed->crash, judge, bed);
-        rc = perform(bed, calls[i]);
+        fixture->count = i + 1;
+        fixture->expect->inside = true;
+        forget_attributes(fixture);
+        if (i + 1 == count && !fixture->base->unordered)
+            ext2dax_crash_check(fixture->crash, check_state, fixture);
+        rc = perform(fixture, calls[i]);
         fits = rc != 2;
-        bed->settled = bed->settled || (rc == 0 && settles(bed, calls[i]));
+        fixture->settled = fixture->settled || (rc == 0 && settles(fixture, calls[i]));
         whole = whole && rc == 0;
-        ext2dax_crash_look(bed->crash);
-        expect_returned(bed->expect);
+        ext2dax_crash_look(fixture->crash);
+        expect_returned(fixture->expect);
     }
     if (fits && rc < 0) {
         char text[64];
 
         snprintf(text, sizeof text, "the call fails: %d", rc);
-        report(bed, "call", 0, text);
+        report(fixture, "call", 0, text);
     }
     /*
      * Metadata is durable after a call has returned. Blocks and inodes given back by a failed call
      * may still leak.
      */
-    bed->strict = whole;
-    if (bed->base->unordered)
+    fixture->strict = whole;
+    if (fixture->base->unordered)
         fits = fits && syncs(calls[count - 1]);
-    if (fits && bed->tally.findings == findings)
-        ext2dax_crash_judge(bed->crash, judge, bed);
-    if (fits && bed->tally.findings == findings)
-        (void)ext2dax_crash_point(bed->crash);
-    end_workload(bed);
-    bed->tally.workloads += fits;
-    bed->tally.unfit += !fits;
+    if (fits && fixture->tally.findings == findings)
+        ext2dax_crash_check(fixture->crash, check_state, fixture);
+    if (fits && fixture->tally.findings == findings)
+        (void)ext2dax_crash_point(fixture->crash);
+    end_workload(fixture);
+    fixture->tally.workloads += fits;
+    fixture->tally.unfit += !fits;
     return fits;
 }
 
-void bed_recover(struct bed *bed)
+void crash_fixture_recover(struct crash_fixture *fixture)
 {
-    uint64_t findings = bed->tally.findings;
+    uint64_t findings = fixture->tally.findings;
 
-    if (!bed->kept_any || bed->base->unordered)
+    if (!fixture->kept_any || fixture->base->unordered)
         return;
-    expect_copy(bed->expect, bed->kept_expect);
-    bed->keeping = bed->strict = bed->closed = bed->unlinked = bed->settled = false;
-    bed->recovering = true;
-    ext2dax_crash_load(bed->crash, bed->kept);
-    ext2dax_crash_judge(bed->crash, judge, bed);
-    open_mount(bed);
+    expect_copy(fixture->expect, fixture->kept_expect);
+    fixture->keeping = fixture->strict = fixture->closed = fixture->unlinked = fixture->settled = false;
+    fixture->recovering = true;
+    ext2dax_crash_load(fixture->crash, fixture->kept);
+    ext2dax_crash_check(fixture->crash, check_state, fixture);
+    open_mount(fixture);
     /* After the mount has returned, recovery is complete and durable. */
-    bed->strict = bed->settled = true;
-    if (bed->tally.findings == findings)
-        (void)ext2dax_crash_point(bed->crash);
-    ext2dax_crash_judge(bed->crash, NULL, NULL);
-    (void)close_mount(bed);
-    bed->recovering = false;
-    bed->tally.workloads++;
+    fixture->strict = fixture->settled = true;
+    if (fixture->tally.findings == findings)
+        (void)ext2dax_crash_point(fixture->crash);
+    ext2dax_crash_check(fixture->crash, NULL, NULL);
+    (void)close_mount(fixture);
+    fixture->recovering = false;
+    fixture->tally.workloads++;
 }
 
-void bed_format(struct bed *bed)
+void crash_fixture_format(struct crash_fixture *fixture)
 {
-    struct ext2dax_format_options format = format_options(bed);
+    struct ext2dax_format_options format = format_options(fixture);
 
-    memset(bed->mended, FREE_MARKER, bed->size);
-    ext2dax_crash_judge(bed->crash, NULL, NULL);
+    memset(fixture->repaired, FREE_MARKER, fixture->size);
+    ext2dax_crash_check(fixture->crash, NULL, NULL);
     /* Formats over an existing filesystem. No part of the old one may remain visible. */
-    ext2dax_crash_load(bed->crash, bed->image);
-    bed->formatting = bed->expect->inside = true;
-    bed->count = 0;
-    ext2dax_crash_judge(bed->crash, judge_format, bed);
-    must(bed, ext2dax_format(&bed->memory, &format, NULL), "format");
-    bed->expect->inside = false;
-    (void)ext2dax_crash_point(bed->crash);
-    ext2dax_crash_judge(bed->crash, NULL, NULL);
-    bed->formatting = false;
-    bed->tally.workloads++;
+    ext2dax_crash_load(fixture->crash, fixture->image);
+    fixture->formatting = fixture->expect->inside = true;
+    fixture->count = 0;
+    ext2dax_crash_check(fixture->crash, check_format, fixture);
+    must(fixture, ext2dax_format(&fixture->memory, &format, NULL), "format");
+    fixture->expect->inside = false;
+    (void)ext2dax_crash_point(fixture->crash);
+    ext2dax_crash_check(fixture->crash, NULL, NULL);
+    fixture->formatting = false;
+    fixture->tally.workloads++;
 }
 
-const struct tally *bed_tally(const struct bed *bed)
+const struct tally *crash_fixture_tally(const struct crash_fixture *fixture)
 {
-    struct bed *own = (struct bed *)(uintptr_t)bed;
+    struct crash_fixture *own = (struct crash_fixture *)(uintptr_t)fixture;
     struct ext2dax_crash_figures figures;
 
-    ext2dax_crash_count(bed->crash, &figures);
+    ext2dax_crash_count(fixture->crash, &figures);
     own->tally.points = figures.points;
     own->tally.points_whole = figures.points_whole;
     own->tally.unremembered = figures.unremembered;
     return &own->tally;
 }
 
-const char *bed_finding(const struct bed *bed)
+const char *crash_fixture_finding(const struct crash_fixture *fixture)
 {
-    return bed->finding;
+    return fixture->finding;
 }

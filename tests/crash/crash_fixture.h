@@ -92,9 +92,9 @@ struct tally {
     uint64_t points, points_whole, unremembered;
 };
 
-struct bed;
+struct crash_fixture;
 
-struct bed_options {
+struct crash_options {
     uint64_t seed;
     unsigned all_up_to, sample; /* both as in ext2dax_crash_options */
     unsigned line;
@@ -106,29 +106,29 @@ struct bed_options {
     bool quiet;        /* keep findings without printing */
 };
 
-struct bed *bed_open(const struct base *base, const struct bed_options *options);
-void bed_close(struct bed *bed);
+struct crash_fixture *crash_fixture_open(const struct base *base, const struct crash_options *options);
+void crash_fixture_close(struct crash_fixture *fixture);
 
 /*
  * Runs a workload of `count` calls and crashes the last call at every point. Returns false if a
  * call does not fit the state of the filesystem, or if the base is unordered and the last call does
  * not sync.
  */
-bool bed_run(struct bed *bed, const struct call *const *calls, unsigned count);
+bool crash_fixture_run(struct crash_fixture *fixture, const struct call *const *calls, unsigned count);
 /*
  * Recovers an image left by the last workload and crashes the recovery at every point. Does nothing
  * if the workload left no such image.
  */
-void bed_recover(struct bed *bed);
+void crash_fixture_recover(struct crash_fixture *fixture);
 /*
  * Formats the memory and crashes the format at every point. Each crash leaves a complete filesystem
  * or none.
  */
-void bed_format(struct bed *bed);
+void crash_fixture_format(struct crash_fixture *fixture);
 
-const struct tally *bed_tally(const struct bed *bed);
+const struct tally *crash_fixture_tally(const struct crash_fixture *fixture);
 /* Returns the text of the last finding. */
-const char *bed_finding(const struct bed *bed);
+const char *crash_fixture_finding(const struct crash_fixture *fixture);
 
 /* ---- fsck.c ---- */
 
@@ -139,6 +139,6 @@ bool fsck_there(void);
  *
  * Returns NULL, or a description of the failure, valid until the next call.
  */
-const char *fsck_mend(unsigned char *image, size_t size, int *status);
+const char *fsck_repair(unsigned char *image, size_t size, int *status);
 
 #endif

@@ -15,17 +15,17 @@
 #define SIZE        (64 * BLOCK_SIZE)
 #define INODES      24
 #define XATTR_MAGIC 0xEA020000u
-#define WRECKS      2u
+#define IMAGES      2u
 
-struct wreck {
-    struct bed_options options;
+struct damaged_image {
+    struct crash_options options;
     struct ext2dax_memory memory, other; /* `other` recovers the images left by crashes */
     struct ext2dax_crash *crash;
     /*
      * Before and after the mount, of the damaged image and of a clean image with wrong superblock
      * counts.
      */
-    unsigned char image[WRECKS][SIZE], settled[WRECKS][SIZE];
+    unsigned char image[IMAGES][SIZE], settled[IMAGES][SIZE];
     unsigned at;
     bool returned;
     struct tally tally;
@@ -54,7 +54,7 @@ static void must(bool works, const char *what)
 {
     if (works)
         return;
-    fprintf(stderr, "wreck: %s\n", what);
+    fprintf(stderr, "damaged image: %s\n", what);
     exit(2);
 }
 
@@ -153,99 +153,99 @@ static void break_sums(unsigned char *image)
 
 /* ---- checking ---- */
 
-static bool recovers(struct wreck *wreck, const void *image, int *error)
+static bool recovers(struct damaged_image *damaged, const void *image, int *error)
 {
     struct ext2dax_mount *mount;
     bool same;
 
-    memcpy(wreck->other.base, image, SIZE);
-    *error = mount_at(&wreck->other, &mount);
+    memcpy(damaged->other.base, image, SIZE);
+    *error = mount_at(&damaged->other, &mount);
     if (*error != 0)
         return false;
-    same = memcmp(wreck->other.base, wreck->settled[wreck->at], SIZE) == 0;
+    same = memcmp(damaged->other.base, damaged->settled[damaged->at], SIZE) == 0;
     (void)ext2dax_unmount(mount);
     return same;
 }
 
-static int report(struct wreck *wreck, const char *what)
+static int report(struct damaged_image *damaged, const char *what)
 {
-    wreck->tally.findings++;
-    snprintf(wreck->finding, sizeof wreck->finding, WRECK_NAME ": recovery (%s): %s",
-             wreck->returned ? "when it has returned" : "while it runs", what);
-    if (!wreck->options.quiet)
-        printf("FINDING %s\n", wreck->finding);
+    damaged->tally.findings++;
+    snprintf(damaged->finding, sizeof damaged->finding, DAMAGED_NAME ": recovery (%s): %s",
+             damaged->returned ? "when it has returned" : "while it runs", what);
+    if (!damaged->options.quiet)
+        printf("FINDING %s\n", damaged->finding);
     return 1;
 }
 
-static int judge(void *arg, const struct ext2dax_crash_state *state)
+static int check_state(void *arg, const struct ext2dax_crash_state *state)
 {
-    struct wreck *wreck = arg;
+    struct damaged_image *damaged = arg;
     int error;
 
-    wreck->tally.images++;
-    if (wreck->returned) {
-        wreck->tally.strict++;
-        if (memcmp(state->image, wreck->settled[wreck->at], SIZE) != 0)
-            return report(wreck, "what it has mended is not durable");
+    damaged->tally.images++;
+    if (damaged->returned) {
+        damaged->tally.strict++;
+        if (memcmp(state->image, damaged->settled[damaged->at], SIZE) != 0)
+            return report(damaged, "what it has repaired is not durable");
     }
     if (state->before) {
-        wreck->tally.known++;
+        damaged->tally.known++;
         return 0;
     }
-    wreck->tally.checked++;
-    if (recovers(wreck, state->image, &error))
+    damaged->tally.checked++;
+    if (recovers(damaged, state->image, &error))
         return 0;
-    return report(wreck, error != 0 ? "a crash leaves what cannot be recovered"
-                                    : "a crash leaves what recovers to another image");
+    return report(damaged, error != 0 ? "a crash leaves an image that recovery refuses"
+                                      : "a crash leaves an image that recovers to other bytes");
 }
 
-static bool recover(struct wreck *wreck, unsigned which)
+static bool recover(struct damaged_image *damaged, unsigned which)
 {
-    uint64_t findings = wreck->tally.findings;
+    uint64_t findings = damaged->tally.findings;
     struct ext2dax_mount *mount;
 
-    wreck->at = which;
-    wreck->returned = false;
-    ext2dax_crash_judge(wreck->crash, NULL, NULL);
-    ext2dax_crash_load(wreck->crash, wreck->image[which]);
-    ext2dax_crash_judge(wreck->crash, judge, wreck);
-    must(mount_at(&wreck->memory, &mount) == 0, "recovery of the wreck");
-    wreck->returned = true;
-    if (wreck->tally.findings == findings)
-        (void)ext2dax_crash_point(wreck->crash);
-    ext2dax_crash_judge(wreck->crash, NULL, NULL);
+    damaged->at = which;
+    damaged->returned = false;
+    ext2dax_crash_check(damaged->crash, NULL, NULL);
+    ext2dax_crash_load(damaged->crash, damaged->image[which]);
+    ext2dax_crash_check(damaged->crash, check_state, damaged);
+    must(mount_at(&damaged->memory, &mount) == 0, "recovery of the damaged image");
+    damaged->returned = true;
+    if (damaged->tally.findings == findings)
+        (void)ext2dax_crash_point(damaged->crash);
+    ext2dax_crash_check(damaged->crash, NULL, NULL);
     (void)ext2dax_unmount(mount);
-    wreck->tally.workloads++;
-    return wreck->tally.findings == findings;
+    damaged->tally.workloads++;
+    return damaged->tally.findings == findings;
 }
 
-bool wreck_recover(struct wreck *wreck)
+bool damaged_image_recover(struct damaged_image *damaged)
 {
     bool good = true;
 
-    for (unsigned which = 0; which < WRECKS && good; which++)
-        good = recover(wreck, which);
+    for (unsigned which = 0; which < IMAGES && good; which++)
+        good = recover(damaged, which);
     return good;
 }
 
 /* ---- opening ---- */
 
 /* Stores the damaged image, and the image a mount makes of it. */
-static void keep(struct wreck *wreck, unsigned which)
+static void keep(struct damaged_image *damaged, unsigned which)
 {
     struct ext2dax_mount *mount;
 
-    memcpy(wreck->image[which], wreck->other.base, SIZE);
-    must(ext2dax_check_image(wreck->image[which], SIZE, EXT2DAX_CHECK_MOUNTED, NULL, NULL, NULL) > 0,
+    memcpy(damaged->image[which], damaged->other.base, SIZE);
+    must(ext2dax_check_image(damaged->image[which], SIZE, EXT2DAX_CHECK_MOUNTED, NULL, NULL, NULL) > 0,
          "nothing is broken");
-    must(mount_at(&wreck->other, &mount) == 0, "recovery");
-    memcpy(wreck->settled[which], wreck->other.base, SIZE);
+    must(mount_at(&damaged->other, &mount) == 0, "recovery");
+    memcpy(damaged->settled[which], damaged->other.base, SIZE);
     must(ext2dax_unmount(mount) == 0, "unmount");
-    must(ext2dax_check_image(wreck->settled[which], SIZE, EXT2DAX_CHECK_MOUNTED, NULL, NULL, NULL) == 0,
+    must(ext2dax_check_image(damaged->settled[which], SIZE, EXT2DAX_CHECK_MOUNTED, NULL, NULL, NULL) == 0,
          "the checker finds something once it is recovered");
 }
 
-struct wreck *wreck_open(const struct bed_options *options)
+struct damaged_image *damaged_image_open(const struct crash_options *options)
 {
     struct ext2dax_format_options format = {
         .size = sizeof format, .block_size = BLOCK_SIZE, .inodes = INODES, .time = FIXED_TIME};
@@ -256,41 +256,41 @@ struct wreck *wreck_open(const struct bed_options *options)
                                           .sample = options->sample,
                                           .seed = options->seed,
                                           .remember_log = options->remember_log};
-    struct wreck *wreck = calloc(1, sizeof *wreck);
+    struct damaged_image *damaged = calloc(1, sizeof *damaged);
 
-    must(wreck != NULL, "no memory");
-    wreck->options = *options;
-    must(ext2dax_memory_open_heap(SIZE, &wreck->other) == 0, "memory");
-    must(ext2dax_format(&wreck->other, &format, NULL) == 0, "format");
-    make_files(&wreck->other);
-    break_all(wreck->other.base);
-    keep(wreck, 0);
-    break_sums(wreck->other.base);
-    keep(wreck, 1);
-    must(ext2dax_crash_open(&crash, &wreck->memory, &wreck->crash) == 0, "crashing memory");
-    return wreck;
+    must(damaged != NULL, "no memory");
+    damaged->options = *options;
+    must(ext2dax_memory_open_heap(SIZE, &damaged->other) == 0, "memory");
+    must(ext2dax_format(&damaged->other, &format, NULL) == 0, "format");
+    make_files(&damaged->other);
+    break_all(damaged->other.base);
+    keep(damaged, 0);
+    break_sums(damaged->other.base);
+    keep(damaged, 1);
+    must(ext2dax_crash_open(&crash, &damaged->memory, &damaged->crash) == 0, "crashing memory");
+    return damaged;
 }
 
-void wreck_close(struct wreck *wreck)
+void damaged_image_close(struct damaged_image *damaged)
 {
-    ext2dax_crash_close(wreck->crash);
-    ext2dax_memory_close_heap(&wreck->other);
-    free(wreck);
+    ext2dax_crash_close(damaged->crash);
+    ext2dax_memory_close_heap(&damaged->other);
+    free(damaged);
 }
 
-const struct tally *wreck_tally(const struct wreck *wreck)
+const struct tally *damaged_image_tally(const struct damaged_image *damaged)
 {
-    struct wreck *own = (struct wreck *)(uintptr_t)wreck;
+    struct damaged_image *own = (struct damaged_image *)(uintptr_t)damaged;
     struct ext2dax_crash_figures figures;
 
-    ext2dax_crash_count(wreck->crash, &figures);
+    ext2dax_crash_count(damaged->crash, &figures);
     own->tally.points = figures.points;
     own->tally.points_whole = figures.points_whole;
     own->tally.unremembered = figures.unremembered;
     return &own->tally;
 }
 
-const char *wreck_finding(const struct wreck *wreck)
+const char *damaged_image_finding(const struct damaged_image *damaged)
 {
-    return wreck->finding;
+    return damaged->finding;
 }

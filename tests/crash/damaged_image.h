@@ -10,26 +10,26 @@
 
 #include "crash_fixture.h"
 
-struct wreck;
+struct damaged_image;
 
-#define WRECK_NAME "wrecked-1k" /* listed beside the names of the bases */
+#define DAMAGED_NAME "damaged-1k" /* listed beside the names of the bases */
 
 /*
  * Makes the damaged image. Of `options`, uses all_up_to, sample, line, remember_log, seed and
  * quiet.
  */
-struct wreck *wreck_open(const struct bed_options *options);
-void wreck_close(struct wreck *wreck);
+struct damaged_image *damaged_image_open(const struct crash_options *options);
+void damaged_image_close(struct damaged_image *damaged);
 
 /*
  * Recovers the damaged images and crashes the recovery at every point. Every crash image must
  * recover to the same bytes as an undisturbed recovery. After the mount has returned, these bytes
  * must be durable. Returns false if a check fails.
  */
-bool wreck_recover(struct wreck *wreck);
+bool damaged_image_recover(struct damaged_image *damaged);
 
-const struct tally *wreck_tally(const struct wreck *wreck);
+const struct tally *damaged_image_tally(const struct damaged_image *damaged);
 /* Returns the text of the last finding. */
-const char *wreck_finding(const struct wreck *wreck);
+const char *damaged_image_finding(const struct damaged_image *damaged);
 
 #endif

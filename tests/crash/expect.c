@@ -445,7 +445,7 @@ static int read_xattr(const struct expect *expect, const unsigned char *image, c
     return image_get32(area.base) == XATTR_MAGIC ? find_xattr(&area, letter, value) : -2;
 }
 
-static const char *judge_xattrs(const struct expect *expect, const unsigned char *image, const struct expect_file *f,
+static const char *check_xattrs(const struct expect *expect, const unsigned char *image, const struct expect_file *f,
                                 const struct ext2dax_disk_inode *inode)
 {
     for (int i = 0; i < EXPECT_XATTRS; i++) {
@@ -463,7 +463,7 @@ static const char *judge_xattrs(const struct expect *expect, const unsigned char
     return NULL;
 }
 
-static const char *judge_file(const struct expect *expect, const unsigned char *image, const struct expect_file *f,
+static const char *check_file(const struct expect *expect, const unsigned char *image, const struct expect_file *f,
                               const struct ext2dax_disk_inode *inode)
 {
     const char *wrong;
@@ -473,7 +473,7 @@ static const char *judge_file(const struct expect *expect, const unsigned char *
         return f->is && (!expect->inside || f->was) ? "is lost" : NULL;
     if (!f->is && !(expect->inside && f->was))
         return "is there";
-    if (expect->xattrs && f->letter != 'd' && (wrong = judge_xattrs(expect, image, f, inode)) != NULL)
+    if (expect->xattrs && f->letter != 'd' && (wrong = check_xattrs(expect, image, f, inode)) != NULL)
         return wrong;
     if (f->name_only)
         return NULL;
@@ -501,7 +501,7 @@ static const char *judge_file(const struct expect *expect, const unsigned char *
  * even if the file is empty. A new inode starts with zeroes after its fixed part, or after the
  * fields that i_extra_isize covers.
  */
-static const char *judge_inodes(const struct expect *expect, const unsigned char *image, const struct found *found)
+static const char *check_inodes(const struct expect *expect, const unsigned char *image, const struct found *found)
 {
     uint32_t count = image_get32(&image_super(image)->inodes_count), named = 0, linked = 0;
     uint32_t size = image_get16(&image_super(image)->inode_size), at;
@@ -528,7 +528,7 @@ static const char *judge_inodes(const struct expect *expect, const unsigned char
  * Not even the slack may hold the dirent, because the index keeps its own data in apparent slack.
  * The index of the root leads nowhere, so no name belongs to a leaf.
  */
-static const char *judge_index(const struct expect *expect, const unsigned char *image)
+static const char *check_index(const struct expect *expect, const unsigned char *image)
 {
     const struct ext2dax_disk_inode *root = image_inode(image, expect->block_size, EXT2DAX_ROOT_INODE);
 
@@ -550,19 +550,19 @@ static const char *judge_index(const struct expect *expect, const unsigned char 
     return NULL;
 }
 
-const char *expect_judge(const struct expect *expect, const unsigned char *image, char *file)
+const char *expect_check(const struct expect *expect, const unsigned char *image, char *file)
 {
     struct found found;
     const char *wrong;
 
     find_files(expect, image, &found);
     for (int i = 0; i < EXPECT_FILES; i++) {
-        wrong = judge_file(expect, image, &expect->file[i], found.inode[i]);
+        wrong = check_file(expect, image, &expect->file[i], found.inode[i]);
         *file = expect->file[i].letter;
         if (wrong)
             return wrong;
     }
     *file = '/';
-    wrong = judge_inodes(expect, image, &found);
-    return !wrong && expect->indexed ? judge_index(expect, image) : wrong;
+    wrong = check_inodes(expect, image, &found);
+    return !wrong && expect->indexed ? check_index(expect, image) : wrong;
 }

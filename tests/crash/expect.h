@@ -104,7 +104,7 @@ void expect_returned(struct expect *expect);
  * Checks the image. Returns NULL, or a static description of the error. Stores the letter of the
  * file in *file, or '/' for the root directory.
  */
-const char *expect_judge(const struct expect *expect, const unsigned char *image, char *file);
+const char *expect_check(const struct expect *expect, const unsigned char *image, char *file);
 
 /* ---- images, read by the on-disk format ---- */
 

@@ -67,21 +67,22 @@ static void print(const char *name, const struct tally *t, double took, double b
 static void time_checker(const struct length *length, const struct base *base)
 {
     static const struct plan plan = {true, 0, false};
-    struct bed_options options = {.seed = 20,
-                                  .line = 8,
-                                  .all_up_to = length->all_up_to,
-                                  .sample = length->sample,
-                                  .remember_log = 20,
-                                  .only_checker = true};
-    struct bed *bed = bed_open(base, &options);
+    struct crash_options options = {.seed = 20,
+                                    .line = 8,
+                                    .all_up_to = length->all_up_to,
+                                    .sample = length->sample,
+                                    .remember_log = 20,
+                                    .only_checker = true};
+    struct crash_fixture *fixture = crash_fixture_open(base, &options);
     double begun = seconds(CLOCK_PROCESS_CPUTIME_ID), took;
 
-    (void)plan_run(bed, &plan, NULL, NULL);
+    (void)plan_run(fixture, &plan, NULL, NULL);
     took = seconds(CLOCK_PROCESS_CPUTIME_ID) - begun;
-    printf("with the checker as the only judge: %" PRIu64 " distinct images of %s in %.1f s of one processor, %.0f "
+    printf("with the checker as the only check: %" PRIu64 " distinct images of %s in %.1f s of one processor, %.0f "
            "thousand a second\n",
-           bed_tally(bed)->checked, base->name, took, took > 0 ? (double)bed_tally(bed)->checked / took / 1000 : 0.0);
-    bed_close(bed);
+           crash_fixture_tally(fixture)->checked, base->name, took,
+           took > 0 ? (double)crash_fixture_tally(fixture)->checked / took / 1000 : 0.0);
+    crash_fixture_close(fixture);
 }
 
 static bool wanted(int argc, char **argv, const char *name)
@@ -93,37 +94,37 @@ static bool wanted(int argc, char **argv, const char *name)
     return argc == 2;
 }
 
-static void recover_wreck(const struct length *length, struct tally *sum)
+static void recover_damaged(const struct length *length, struct tally *sum)
 {
-    struct bed_options options = {
+    struct crash_options options = {
         .line = 8, .all_up_to = length->all_up_to, .sample = length->sample, .remember_log = length->remember_log};
-    struct wreck *wreck = wreck_open(&options);
+    struct damaged_image *damaged = damaged_image_open(&options);
     double start = seconds(CLOCK_MONOTONIC), start_busy = seconds(CLOCK_PROCESS_CPUTIME_ID);
 
-    (void)wreck_recover(wreck);
-    print(WRECK_NAME, wreck_tally(wreck), seconds(CLOCK_MONOTONIC) - start,
+    (void)damaged_image_recover(damaged);
+    print(DAMAGED_NAME, damaged_image_tally(damaged), seconds(CLOCK_MONOTONIC) - start,
           seconds(CLOCK_PROCESS_CPUTIME_ID) - start_busy);
-    add(sum, wreck_tally(wreck));
-    wreck_close(wreck);
+    add(sum, damaged_image_tally(damaged));
+    damaged_image_close(damaged);
 }
 
 static void change_tree(const struct length *length, unsigned base, bool fsck, struct tally *sum)
 {
-    struct bed_options options = {.seed = 40 + base,
-                                  .line = 8,
-                                  .all_up_to = length->all_up_to,
-                                  .sample = length->sample,
-                                  .remember_log = length->remember_log,
-                                  .fsck_one_in = fsck ? length->fsck_one_in / 40 : 0,
-                                  .fsck_most = length->fsck_most};
-    struct tree_bed *bed = tree_open(base, &options);
+    struct crash_options options = {.seed = 40 + base,
+                                    .line = 8,
+                                    .all_up_to = length->all_up_to,
+                                    .sample = length->sample,
+                                    .remember_log = length->remember_log,
+                                    .fsck_one_in = fsck ? length->fsck_one_in / 40 : 0,
+                                    .fsck_most = length->fsck_most};
+    struct tree_fixture *fixture = tree_open(base, &options);
     double start = seconds(CLOCK_MONOTONIC), start_busy = seconds(CLOCK_PROCESS_CPUTIME_ID);
 
-    (void)tree_run(bed, length->plan.three_in != 0, false);
-    print(tree_name(base), tree_tally(bed), seconds(CLOCK_MONOTONIC) - start,
+    (void)tree_run(fixture, length->plan.three_in != 0, false);
+    print(tree_name(base), tree_tally(fixture), seconds(CLOCK_MONOTONIC) - start,
           seconds(CLOCK_PROCESS_CPUTIME_ID) - start_busy);
-    add(sum, tree_tally(bed));
-    tree_close(bed);
+    add(sum, tree_tally(fixture));
+    tree_close(fixture);
 }
 
 int main(int argc, char **argv)
@@ -143,36 +144,37 @@ int main(int argc, char **argv)
     }
     if (left_out_emulated("the longer workloads") || slowed())
         length = &lengths[0];
-    printf("checked: distinct images that the checker ran on (of the wreck: that were recovered); known: those it had "
+    printf("checked: distinct images that the checker ran on (of the damaged image: that were recovered); known: those "
+           "it had "
            "met before\n");
     printf("%-16s %6s %10s %10s %7s %5s %5s %5s %6s\n", "base", "calls", "checked", "known", "1000/s", "e2fsck",
-           "mends", "found", "s");
+           "repairs", "found", "s");
     for (unsigned i = 0; i < base_count; i++) {
-        struct bed_options options = {.seed = 20 + i,
-                                      .line = 8,
-                                      .all_up_to = length->all_up_to,
-                                      .sample = length->sample,
-                                      .remember_log = length->remember_log,
-                                      .fsck_one_in = fsck && !bases[i].indexed && !bases[i].attributes &&
-                                                             (!bases[i].xattrs || bases[i].distinct)
-                                                         ? length->fsck_one_in
-                                                         : 0,
-                                      .fsck_most = length->fsck_most};
+        struct crash_options options = {.seed = 20 + i,
+                                        .line = 8,
+                                        .all_up_to = length->all_up_to,
+                                        .sample = length->sample,
+                                        .remember_log = length->remember_log,
+                                        .fsck_one_in = fsck && !bases[i].indexed && !bases[i].attributes &&
+                                                               (!bases[i].xattrs || bases[i].distinct)
+                                                           ? length->fsck_one_in
+                                                           : 0,
+                                        .fsck_most = length->fsck_most};
         double start = seconds(CLOCK_MONOTONIC), start_busy = seconds(CLOCK_PROCESS_CPUTIME_ID);
 
-        struct bed *bed;
+        struct crash_fixture *fixture;
 
         if (!wanted(argc, argv, bases[i].name))
             continue;
-        bed = bed_open(&bases[i], &options);
-        (void)plan_run(bed, &length->plan, NULL, NULL);
-        print(bases[i].name, bed_tally(bed), seconds(CLOCK_MONOTONIC) - start,
+        fixture = crash_fixture_open(&bases[i], &options);
+        (void)plan_run(fixture, &length->plan, NULL, NULL);
+        print(bases[i].name, crash_fixture_tally(fixture), seconds(CLOCK_MONOTONIC) - start,
               seconds(CLOCK_PROCESS_CPUTIME_ID) - start_busy);
-        add(&sum, bed_tally(bed));
-        bed_close(bed);
+        add(&sum, crash_fixture_tally(fixture));
+        crash_fixture_close(fixture);
     }
-    if (wanted(argc, argv, WRECK_NAME))
-        recover_wreck(length, &sum);
+    if (wanted(argc, argv, DAMAGED_NAME))
+        recover_damaged(length, &sum);
     for (unsigned i = 0; i < TREE_BASES; i++)
         if (wanted(argc, argv, tree_name(i)))
             change_tree(length, i, fsck, &sum);
@@ -186,6 +188,6 @@ int main(int argc, char **argv)
     if (sum.findings != 0 || sum.checked == 0)
         return 1;
     if (!fsck)
-        printf("SKIPPED: e2fsck is not installed, so no image was put to it; every other judge is content\n");
+        printf("SKIPPED: e2fsck is not installed, so no image was put to it; every other check passes\n");
     return fsck ? 0 : SKIPPED;
 }

@@ -72,7 +72,7 @@ static int run(const char *options, const char *path, bool any_line, char *line,
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-const char *fsck_mend(unsigned char *image, size_t size, int *status)
+const char *fsck_repair(unsigned char *image, size_t size, int *status)
 {
     static struct outside_image file;
     static char wrong[600];

@@ -24,8 +24,8 @@
 #include "damaged_image.h"
 #include "tree.h"
 
-#define BEDS_MOST 32
-#define SECONDS   120 /* time limit per mutant */
+#define FIXTURES_MOST 32
+#define SECONDS       120 /* time limit per mutant */
 
 /* Mutants with no effect in any workload, with the reason. */
 static const struct {
@@ -38,16 +38,16 @@ static const struct {
      "a removed entry with a value is as good as one without, the value takes space until the entry is cut off"},
     {"FENCE_RECOVER_REST",
      "a mount goes on to mark the image as in use before anything else, and the fence of that mark comes before "
-     "whatever builds on what recovery has cleared"},
+     "everything based on a store that recovery has cleared"},
 };
 
 /* The first memory writes back whole cache lines, the second only the words named by persist. */
 static const unsigned lines[] = {64, 8};
 #define LINES (sizeof lines / sizeof lines[0])
 
-static struct bed *beds[LINES][BEDS_MOST];
-static struct wreck *wrecks[LINES];
-static struct tree_bed *trees[LINES][TREE_BASES];
+static struct crash_fixture *fixtures[LINES][FIXTURES_MOST];
+static struct damaged_image *damaged_images[LINES];
+static struct tree_fixture *trees[LINES][TREE_BASES];
 
 /* ---- is every write-back listed? ---- */
 
@@ -81,8 +81,8 @@ static bool names_are_whole(void)
 
     e2dt_site_hook = meet;
     for (unsigned i = 0; i < base_count; i++)
-        (void)plan_run(beds[0][i], &all, NULL, NULL);
-    (void)wreck_recover(wrecks[0]);
+        (void)plan_run(fixtures[0][i], &all, NULL, NULL);
+    (void)damaged_image_recover(damaged_images[0]);
     for (unsigned i = 0; i < TREE_BASES; i++)
         (void)tree_run(trees[0][i], false, false);
     e2dt_site_hook = NULL;
@@ -98,9 +98,9 @@ static bool names_are_whole(void)
 
 static bool found(void *arg)
 {
-    const struct bed *bed = arg;
+    const struct crash_fixture *fixture = arg;
 
-    return bed_tally(bed)->findings != 0;
+    return crash_fixture_tally(fixture)->findings != 0;
 }
 
 /*
@@ -114,17 +114,17 @@ static bool by_fsck;
 static int hunt_by_fsck(const char *name, int to)
 {
     static const struct plan alone = {false, 0, false};
-    struct bed_options options = {
+    struct crash_options options = {
         .all_up_to = 8, .sample = 128, .quiet = true, .only_fsck = true, .fsck_one_in = 4, .fsck_most = 2000};
 
     (void)alarm(SECONDS);
     for (unsigned i = 0; i < 2; i++) {
-        struct bed *bed = bed_open(&bases[i], &options);
+        struct crash_fixture *fixture = crash_fixture_open(&bases[i], &options);
 
         if (ext2dax_mutant_activate(name) != 0)
             return 2;
-        if (!plan_run(bed, &alone, found, bed))
-            return write(to, bed_finding(bed), strlen(bed_finding(bed))) > 0 ? 0 : 2;
+        if (!plan_run(fixture, &alone, found, fixture))
+            return write(to, crash_fixture_finding(fixture), strlen(crash_fixture_finding(fixture))) > 0 ? 0 : 2;
         (void)ext2dax_mutant_activate("none");
     }
     return 1;
@@ -134,11 +134,11 @@ static int hunt_by_fsck(const char *name, int to)
 static bool found_by_tree(bool twos, char *line, size_t room)
 {
     for (size_t i = 0; i < LINES * TREE_BASES; i++) {
-        struct tree_bed *bed = trees[i % LINES][i / LINES];
+        struct tree_fixture *fixture = trees[i % LINES][i / LINES];
 
-        if (tree_run(bed, twos, true))
+        if (tree_run(fixture, twos, true))
             continue;
-        snprintf(line, room, "%2u %s", lines[i % LINES], tree_finding(bed));
+        snprintf(line, room, "%2u %s", lines[i % LINES], tree_finding(fixture));
         return true;
     }
     return false;
@@ -154,20 +154,20 @@ static int hunt(const char *name, int to)
     if (ext2dax_mutant_activate(name) != 0)
         return 2;
     for (size_t i = 0; i < LINES; i++) {
-        if (wreck_recover(wrecks[i]))
+        if (damaged_image_recover(damaged_images[i]))
             continue;
-        snprintf(line, sizeof line, "%2u %s", lines[i], wreck_finding(wrecks[i]));
+        snprintf(line, sizeof line, "%2u %s", lines[i], damaged_image_finding(damaged_images[i]));
         return write(to, line, strlen(line)) > 0 ? 0 : 2;
     }
     for (size_t turn = 0; turn < 2 * LINES; turn++) {
         if (turn == LINES && found_by_tree(false, line, sizeof line))
             return write(to, line, strlen(line)) > 0 ? 0 : 2;
         for (unsigned i = 0; i < base_count; i++) {
-            struct bed *bed = beds[turn % LINES][i];
+            struct crash_fixture *fixture = fixtures[turn % LINES][i];
 
-            if (plan_run(bed, &stages[turn / LINES], found, bed))
+            if (plan_run(fixture, &stages[turn / LINES], found, fixture))
                 continue;
-            snprintf(line, sizeof line, "%2u %s", lines[turn % LINES], bed_finding(bed));
+            snprintf(line, sizeof line, "%2u %s", lines[turn % LINES], crash_fixture_finding(fixture));
             return write(to, line, strlen(line)) > 0 ? 0 : 2;
         }
     }
@@ -216,7 +216,7 @@ static const char *excuse(const char *name)
 
 /* Mutants of other kinds which break the store order too. */
 static const char *const others[] = {
-#if BED_FAULTS
+#if CRASH_FAULTS
     "PUBLISH_BEFORE_ZEROING",
 #endif
     "PUBLISH_UNZEROED", "TAIL_NOT_ZEROED", "END_STAYS"};
@@ -232,18 +232,18 @@ static bool ours(int number)
 
 int main(int argc, char **argv)
 {
-    struct bed_options options = {.all_up_to = 8, .sample = 128, .remember_log = 16, .quiet = true};
+    struct crash_options options = {.all_up_to = 8, .sample = 128, .remember_log = 16, .quiet = true};
     unsigned caught = 0, excused = 0, missed = 0;
     bool whole;
 
     for (unsigned i = 0; i < LINES * base_count; i++) {
         options.seed = i;
         options.line = lines[i % LINES];
-        beds[i % LINES][i / LINES] = bed_open(&bases[i / LINES], &options);
+        fixtures[i % LINES][i / LINES] = crash_fixture_open(&bases[i / LINES], &options);
     }
     for (unsigned i = 0; i < LINES; i++) {
         options.line = lines[i];
-        wrecks[i] = wreck_open(&options);
+        damaged_images[i] = damaged_image_open(&options);
         for (unsigned k = 0; k < TREE_BASES; k++)
             trees[i][k] = tree_open(k, &options);
     }
@@ -278,9 +278,9 @@ int main(int argc, char **argv)
     }
     printf("%u caught, %u missed, %u that no crash can tell from the core as it is\n", caught, missed, excused);
     for (unsigned i = 0; i < LINES * base_count; i++)
-        bed_close(beds[i % LINES][i / LINES]);
+        crash_fixture_close(fixtures[i % LINES][i / LINES]);
     for (unsigned i = 0; i < LINES; i++) {
-        wreck_close(wrecks[i]);
+        damaged_image_close(damaged_images[i]);
         for (unsigned k = 0; k < TREE_BASES; k++)
             tree_close(trees[i][k]);
     }
@@ -288,6 +288,6 @@ int main(int argc, char **argv)
         return 1;
     if (!fsck_there())
         printf("SKIPPED: e2fsck is not installed, so it was not shown to object; every mutant is caught by other "
-               "judges\n");
+               "checks\n");
     return fsck_there() ? 0 : SKIPPED;
 }

@@ -73,7 +73,7 @@ const struct call calls[] = {
 };
 const unsigned call_count = sizeof calls / sizeof calls[0];
 
-static bool threes(struct bed *bed, const struct plan *plan, bool (*enough)(void *arg), void *arg)
+static bool threes(struct crash_fixture *fixture, const struct plan *plan, bool (*enough)(void *arg), void *arg)
 {
     const struct call *chosen[3];
     uint64_t turn = 0x9E3779B97F4A7C15u;
@@ -87,33 +87,33 @@ static bool threes(struct bed *bed, const struct plan *plan, bool (*enough)(void
         turn = turn * 6364136223846793005u + 1442695040888963407u;
         if ((turn >> 33) % plan->three_in != 0)
             continue;
-        (void)bed_run(bed, chosen, 3);
+        (void)crash_fixture_run(fixture, chosen, 3);
         if (enough && enough(arg))
             return false;
     }
     return true;
 }
 
-bool plan_run(struct bed *bed, const struct plan *plan, bool (*enough)(void *arg), void *arg)
+bool plan_run(struct crash_fixture *fixture, const struct plan *plan, bool (*enough)(void *arg), void *arg)
 {
     const struct call *chosen[2];
 
     for (unsigned i = 0; i < call_count; i++) {
         chosen[0] = &calls[i];
-        if (bed_run(bed, chosen, 1) && plan->recover && !(enough && enough(arg)))
-            bed_recover(bed);
+        if (crash_fixture_run(fixture, chosen, 1) && plan->recover && !(enough && enough(arg)))
+            crash_fixture_recover(fixture);
         if (enough && enough(arg))
             return false;
     }
-    bed_format(bed);
+    crash_fixture_format(fixture);
     if (enough && enough(arg))
         return false;
     for (unsigned i = 0; plan->twos && i < call_count * call_count; i++) {
         chosen[0] = &calls[i / call_count];
         chosen[1] = &calls[i % call_count];
-        (void)bed_run(bed, chosen, 2);
+        (void)crash_fixture_run(fixture, chosen, 2);
         if (enough && enough(arg))
             return false;
     }
-    return plan->three_in == 0 || threes(bed, plan, enough, arg);
+    return plan->three_in == 0 || threes(fixture, plan, enough, arg);
 }

@@ -22,6 +22,6 @@ struct plan {
  * Runs the plan until `enough` returns true. A NULL `enough` never stops the plan. Returns whether
  * the plan ran to its end.
  */
-bool plan_run(struct bed *bed, const struct plan *plan, bool (*enough)(void *arg), void *arg);
+bool plan_run(struct crash_fixture *fixture, const struct plan *plan, bool (*enough)(void *arg), void *arg);
 
 #endif

@@ -70,7 +70,7 @@ static void open_memory(unsigned line, unsigned all_up_to)
     ck_assert_int_eq(ext2dax_crash_open(&options, &memory, &crash), 0);
     words = memory.base;
     memset(&handed, 0, sizeof handed);
-    ext2dax_crash_judge(crash, keep, NULL);
+    ext2dax_crash_check(crash, keep, NULL);
 }
 
 static void close_memory(void)
@@ -210,7 +210,7 @@ START_TEST(too_many_are_drawn_from)
 }
 END_TEST
 
-START_TEST(the_judge_may_stop)
+START_TEST(the_callback_may_stop)
 {
     open_memory(8, 12);
     words[0] = words[1] = words[2] = 1;
@@ -439,7 +439,7 @@ int main(void)
     tcase_add_test(images, every_value_since_the_durable_one);
     tcase_add_test(images, zeroes_are_written_back);
     tcase_add_test(images, too_many_are_drawn_from);
-    tcase_add_test(images, the_judge_may_stop);
+    tcase_add_test(images, the_callback_may_stop);
     tcase_add_test(images, loading_forgets);
     tcase_add_test(images, options_are_looked_at);
     tcase_add_test(poison, poison_in_data);

@@ -67,12 +67,12 @@ static const struct tree_call calls[] = {
 };
 #define CALLS (sizeof(calls) / sizeof(calls[0]))
 
-struct tree_bed {
+struct tree_fixture {
     unsigned base;
-    struct bed_options options;
+    struct crash_options options;
     struct ext2dax_memory memory, other; /* `other` recovers the images left by crashes */
     struct ext2dax_crash *crash;
-    unsigned char image[SIZE], kept[SIZE], mended[SIZE];
+    unsigned char image[SIZE], kept[SIZE], repaired[SIZE];
     struct ext2dax_mount *mount;
     int64_t clock;
     const struct tree_call *chosen[2];
@@ -91,9 +91,9 @@ struct tree_bed {
 
 static int64_t host_now(void *ctx)
 {
-    struct tree_bed *bed = ctx;
+    struct tree_fixture *fixture = ctx;
 
-    return bed->clock++;
+    return fixture->clock++;
 }
 
 static const struct ext2dax_host_ops host_ops = {.size = sizeof host_ops,
@@ -102,9 +102,10 @@ static const struct ext2dax_host_ops host_ops = {.size = sizeof host_ops,
                                                  .now = host_now,
                                                  .may_use_reserved = always_may_use_reserved};
 
-static int mount_at(struct tree_bed *bed, const struct ext2dax_memory *memory, struct ext2dax_mount **mount)
+static int mount_at(struct tree_fixture *fixture, const struct ext2dax_memory *memory, struct ext2dax_mount **mount)
 {
-    struct ext2dax_plugs plugs = {.locks = ext2dax_locks_by_name("none"), .memory = *memory, .host = {&host_ops, bed}};
+    struct ext2dax_plugs plugs = {
+        .locks = ext2dax_locks_by_name("none"), .memory = *memory, .host = {&host_ops, fixture}};
     struct ext2dax_mount_options options = {.size = sizeof options,
                                             .page_shift = 10,
                                             .huge_order = 3,
@@ -115,25 +116,25 @@ static int mount_at(struct tree_bed *bed, const struct ext2dax_memory *memory, s
 }
 
 /* Exits with 2 unless `works`. For steps which must succeed before a test result means anything. */
-static void must(const struct tree_bed *bed, bool works, const char *what)
+static void must(const struct tree_fixture *fixture, bool works, const char *what)
 {
     if (works)
         return;
-    fprintf(stderr, "%s: %s\n", base_names[bed->base], what);
+    fprintf(stderr, "%s: %s\n", base_names[fixture->base], what);
     exit(2);
 }
 
 /* ---- checking ---- */
 
-static int report(struct tree_bed *bed, const char *judge, const char *what)
+static int report(struct tree_fixture *fixture, const char *checker, const char *what)
 {
-    bed->tally.findings++;
-    snprintf(bed->finding, sizeof bed->finding, "%s: %s%s%s%s (%s): %s: %.200s", base_names[bed->base],
-             bed->chosen[0]->name, bed->count > 1 ? ", " : "", bed->count > 1 ? bed->chosen[1]->name : "",
-             bed->recovering ? ", recovery" : "", bed->returned ? "when it has returned" : "while it runs", judge,
-             what);
-    if (!bed->options.quiet)
-        printf("FINDING %s\n", bed->finding);
+    fixture->tally.findings++;
+    snprintf(fixture->finding, sizeof fixture->finding, "%s: %s%s%s%s (%s): %s: %.200s", base_names[fixture->base],
+             fixture->chosen[0]->name, fixture->count > 1 ? ", " : "",
+             fixture->count > 1 ? fixture->chosen[1]->name : "", fixture->recovering ? ", recovery" : "",
+             fixture->returned ? "when it has returned" : "while it runs", checker, what);
+    if (!fixture->options.quiet)
+        printf("FINDING %s\n", fixture->finding);
     return 1;
 }
 
@@ -145,73 +146,74 @@ static void keep_finding(void *arg, const struct ext2dax_finding *finding)
         (void)ext2dax_finding_text(finding, text, 160);
 }
 
-static bool passes_check(struct tree_bed *bed, const void *image, unsigned flags, const char *judge)
+static bool passes_check(struct tree_fixture *fixture, const void *image, unsigned flags, const char *checker)
 {
     char text[160] = "";
     int rc = ext2dax_check_image(image, SIZE, flags, keep_finding, text, NULL);
 
     if (rc == 0)
         return true;
-    (void)report(bed, judge, text[0] != '\0' ? text : "no memory");
+    (void)report(fixture, checker, text[0] != '\0' ? text : "no memory");
     return false;
 }
 
 /* Checks the names of an image which needs no repair any more. */
-static bool passes_names(struct tree_bed *bed, const void *image, const char *judge)
+static bool passes_names(struct tree_fixture *fixture, const void *image, const char *checker)
 {
     struct tree_names names;
 
     tree_names_read(&names, image);
-    bed->tally.contents++;
-    if (tree_names_same(&names, &bed->new))
+    fixture->tally.contents++;
+    if (tree_names_same(&names, &fixture->new))
         return true;
-    if (!bed->returned && !bed->recovering && tree_names_same(&names, &bed->old))
+    if (!fixture->returned && !fixture->recovering && tree_names_same(&names, &fixture->old))
         return true;
-    if (!bed->returned && bed->both_good && tree_names_same(&names, &bed->both))
+    if (!fixture->returned && fixture->both_good && tree_names_same(&names, &fixture->both))
         return true;
-    (void)report(bed, judge, "has other names or contents than before and after");
+    (void)report(fixture, checker, "has other names or contents than before and after");
     return false;
 }
 
-static bool passes_recovery(struct tree_bed *bed, const void *image)
+static bool passes_recovery(struct tree_fixture *fixture, const void *image)
 {
     struct ext2dax_mount *mount;
-    int64_t clock = bed->clock;
+    int64_t clock = fixture->clock;
     int rc;
 
-    memcpy(bed->other.base, image, SIZE);
-    rc = mount_at(bed, &bed->other, &mount);
+    memcpy(fixture->other.base, image, SIZE);
+    rc = mount_at(fixture, &fixture->other, &mount);
     if (rc == 0)
         rc = ext2dax_unmount(mount);
-    bed->clock = clock;
+    fixture->clock = clock;
     if (rc != 0) {
         char text[64];
 
         snprintf(text, sizeof text, "is refused: %d", rc);
-        (void)report(bed, "recovery", text);
+        (void)report(fixture, "recovery", text);
         return false;
     }
-    return passes_check(bed, bed->other.base, 0, "checker after recovery") &&
-           passes_names(bed, bed->other.base, "recovery");
+    return passes_check(fixture, fixture->other.base, 0, "checker after recovery") &&
+           passes_names(fixture, fixture->other.base, "recovery");
 }
 
-static bool passes_fsck(struct tree_bed *bed, const void *image)
+static bool passes_fsck(struct tree_fixture *fixture, const void *image)
 {
     const char *wrong;
     int status;
 
-    memcpy(bed->mended, image, SIZE);
-    wrong = fsck_mend(bed->mended, SIZE, &status);
-    bed->tally.fscked++;
+    memcpy(fixture->repaired, image, SIZE);
+    wrong = fsck_repair(fixture->repaired, SIZE, &status);
+    fixture->tally.fscked++;
     if (status == 0 || status == 1)
-        bed->tally.fsck_exit[status]++;
+        fixture->tally.fsck_exit[status]++;
     else
-        bed->tally.fsck_failed++;
+        fixture->tally.fsck_failed++;
     if (wrong) {
-        (void)report(bed, "e2fsck", wrong);
+        (void)report(fixture, "e2fsck", wrong);
         return false;
     }
-    return passes_check(bed, bed->mended, 0, "checker after e2fsck") && passes_names(bed, bed->mended, "e2fsck");
+    return passes_check(fixture, fixture->repaired, 0, "checker after e2fsck") &&
+           passes_names(fixture, fixture->repaired, "e2fsck");
 }
 
 static bool has_record(const unsigned char *image)
@@ -221,50 +223,52 @@ static bool has_record(const unsigned char *image)
     return memcmp(image + REDO_AT, zeroes, sizeof zeroes) != 0;
 }
 
-static int judge(void *arg, const struct ext2dax_crash_state *state)
+static int check_state(void *arg, const struct ext2dax_crash_state *state)
 {
-    struct tree_bed *bed = arg;
-    bool exempt = bed->recovering || bed->exempt;
+    struct tree_fixture *fixture = arg;
+    bool exempt = fixture->recovering || fixture->exempt;
 
-    bed->tally.images++;
-    bed->tally.checked += !state->before;
-    bed->tally.known += state->before;
-    bed->tally.strict += bed->returned;
-    if (bed->returned && has_record(state->image))
-        return report(bed, "state", "holds the record of a rename that is over");
-    if (bed->returned && !passes_check(bed, state->image, EXT2DAX_CHECK_MOUNTED, "checker"))
+    fixture->tally.images++;
+    fixture->tally.checked += !state->before;
+    fixture->tally.known += state->before;
+    fixture->tally.strict += fixture->returned;
+    if (fixture->returned && has_record(state->image))
+        return report(fixture, "state", "holds the record of a rename that is over");
+    if (fixture->returned && !passes_check(fixture, state->image, EXT2DAX_CHECK_MOUNTED, "checker"))
         return 1;
-    if (!bed->returned && !exempt && !passes_check(bed, state->image, EXT2DAX_CHECK_LEAKS_OK, "checker"))
+    if (!fixture->returned && !exempt && !passes_check(fixture, state->image, EXT2DAX_CHECK_LEAKS_OK, "checker"))
         return 1;
-    if (!passes_recovery(bed, state->image))
+    if (!passes_recovery(fixture, state->image))
         return 1;
-    if (exempt && !bed->returned && !bed->recovering && !bed->kept_any && has_record(state->image)) {
+    if (exempt && !fixture->returned && !fixture->recovering && !fixture->kept_any && has_record(state->image)) {
         /* The first image whose record counts, as seen from the result. Few stores are made yet. */
         struct tree_names names;
 
-        tree_names_read(&names, bed->other.base);
-        if (tree_names_same(&names, &bed->new)) {
-            memcpy(bed->kept, state->image, SIZE);
-            bed->kept_any = true;
+        tree_names_read(&names, fixture->other.base);
+        if (tree_names_same(&names, &fixture->new)) {
+            memcpy(fixture->kept, state->image, SIZE);
+            fixture->kept_any = true;
         }
     }
-    return !exempt && bed->options.fsck_one_in != 0 && !state->before && state->hash % bed->options.fsck_one_in == 0 &&
-           bed->tally.fscked < bed->options.fsck_most && !image_valid(state->image) && !passes_fsck(bed, state->image);
+    return !exempt && fixture->options.fsck_one_in != 0 && !state->before &&
+           state->hash % fixture->options.fsck_one_in == 0 && fixture->tally.fscked < fixture->options.fsck_most &&
+           !image_valid(state->image) && !passes_fsck(fixture, state->image);
 }
 
 /* ---- calls ---- */
 
 /* Finds the directory of a path, and the last name. */
-static int find_directory(struct tree_bed *bed, const char *path, struct ext2dax_inode **directory, const char **name)
+static int find_directory(struct tree_fixture *fixture, const char *path, struct ext2dax_inode **directory,
+                          const char **name)
 {
     *name = strrchr(path, '/') + 1;
-    return ext2dax_lookup_path(bed->mount, path, (size_t)(*name - path), 0, directory);
+    return ext2dax_lookup_path(fixture->mount, path, (size_t)(*name - path), 0, directory);
 }
 
-static int link_to(struct tree_bed *bed, const char *from, struct ext2dax_inode *in, const char *name)
+static int link_to(struct tree_fixture *fixture, const char *from, struct ext2dax_inode *in, const char *name)
 {
     struct ext2dax_inode *inode;
-    int rc = ext2dax_lookup_path(bed->mount, from, strlen(from), EXT2DAX_NO_FOLLOW, &inode);
+    int rc = ext2dax_lookup_path(fixture->mount, from, strlen(from), EXT2DAX_NO_FOLLOW, &inode);
 
     if (rc != 0)
         return rc;
@@ -273,11 +277,12 @@ static int link_to(struct tree_bed *bed, const char *from, struct ext2dax_inode 
     return rc;
 }
 
-static int rename_to(struct tree_bed *bed, const struct tree_call *call, struct ext2dax_inode *in, const char *name)
+static int rename_to(struct tree_fixture *fixture, const struct tree_call *call, struct ext2dax_inode *in,
+                     const char *name)
 {
     struct ext2dax_inode *from;
     const char *old;
-    int rc = find_directory(bed, call->from, &from, &old);
+    int rc = find_directory(fixture, call->from, &from, &old);
 
     if (rc != 0)
         return rc;
@@ -286,11 +291,11 @@ static int rename_to(struct tree_bed *bed, const struct tree_call *call, struct 
     return rc;
 }
 
-static int perform(struct tree_bed *bed, const struct tree_call *call)
+static int perform(struct tree_fixture *fixture, const struct tree_call *call)
 {
     struct ext2dax_inode *in;
     const char *name;
-    int rc = find_directory(bed, call->to, &in, &name);
+    int rc = find_directory(fixture, call->to, &in, &name);
     size_t length = strlen(name);
 
     if (rc != 0)
@@ -306,7 +311,7 @@ static int perform(struct tree_bed *bed, const struct tree_call *call)
         rc = ext2dax_mknod(in, name, length, EXT2DAX_S_IFCHR | 0600, 300, 5, 0, 0, NULL);
         break;
     case MAKE_LINK:
-        rc = link_to(bed, call->from, in, name);
+        rc = link_to(fixture, call->from, in, name);
         break;
     case SYMLINK:
         rc = ext2dax_symlink(in, name, length, call->from, strlen(call->from), 0, 0, NULL);
@@ -318,7 +323,7 @@ static int perform(struct tree_bed *bed, const struct tree_call *call)
         rc = ext2dax_rmdir(in, name, length);
         break;
     case RENAME:
-        rc = rename_to(bed, call, in, name);
+        rc = rename_to(fixture, call, in, name);
         break;
     }
     ext2dax_inode_put(in);
@@ -327,34 +332,34 @@ static int perform(struct tree_bed *bed, const struct tree_call *call)
 
 /* ---- workloads ---- */
 
-static void begin(struct tree_bed *bed, const void *image)
+static void begin(struct tree_fixture *fixture, const void *image)
 {
-    ext2dax_crash_judge(bed->crash, NULL, NULL);
-    ext2dax_crash_load(bed->crash, image);
-    bed->clock = FIXED_TIME + 1000;
-    bed->returned = false;
+    ext2dax_crash_check(fixture->crash, NULL, NULL);
+    ext2dax_crash_load(fixture->crash, image);
+    fixture->clock = FIXED_TIME + 1000;
+    fixture->returned = false;
 }
 
 /* Runs the calls but the last, and returns whether they succeed. */
-static bool run_first(struct tree_bed *bed)
+static bool run_first(struct tree_fixture *fixture)
 {
     bool fits = true;
 
-    begin(bed, bed->image);
-    must(bed, mount_at(bed, &bed->memory, &bed->mount) == 0, "mount");
-    for (unsigned i = 0; i + 1 < bed->count && fits; i++)
-        fits = perform(bed, bed->chosen[i]) == 0;
+    begin(fixture, fixture->image);
+    must(fixture, mount_at(fixture, &fixture->memory, &fixture->mount) == 0, "mount");
+    for (unsigned i = 0; i + 1 < fixture->count && fits; i++)
+        fits = perform(fixture, fixture->chosen[i]) == 0;
     return fits;
 }
 
 /* Returns the mode and the links of a path, all 0 if the path does not exist. */
-static struct ext2dax_stat stat_of(struct tree_bed *bed, const char *path)
+static struct ext2dax_stat stat_of(struct tree_fixture *fixture, const char *path)
 {
     struct ext2dax_stat figures;
     struct ext2dax_inode *inode;
 
     memset(&figures, 0, sizeof figures);
-    if (ext2dax_lookup_path(bed->mount, path, strlen(path), EXT2DAX_NO_FOLLOW, &inode) == 0) {
+    if (ext2dax_lookup_path(fixture->mount, path, strlen(path), EXT2DAX_NO_FOLLOW, &inode) == 0) {
         ext2dax_stat(inode, &figures, sizeof figures);
         ext2dax_inode_put(inode);
     }
@@ -365,96 +370,96 @@ static struct ext2dax_stat stat_of(struct tree_bed *bed, const char *path)
  * Determines the promise of the last call, which depends on the state. Renames of directories, over
  * last names, and exchanges are exempt.
  */
-static void classify(struct tree_bed *bed, const struct tree_call *call)
+static void classify(struct tree_fixture *fixture, const struct tree_call *call)
 {
     struct ext2dax_stat from, to;
 
-    bed->exempt = bed->both_good = false;
+    fixture->exempt = fixture->both_good = false;
     if (call->kind != RENAME)
         return;
-    from = stat_of(bed, call->from);
-    to = stat_of(bed, call->to);
-    bed->exempt = (call->flags & EXT2DAX_RENAME_EXCHANGE) != 0 || (from.mode & EXT2DAX_S_IFMT) == EXT2DAX_S_IFDIR ||
-                  to.links == 1;
-    bed->both_good = !bed->exempt;
+    from = stat_of(fixture, call->from);
+    to = stat_of(fixture, call->to);
+    fixture->exempt = (call->flags & EXT2DAX_RENAME_EXCHANGE) != 0 || (from.mode & EXT2DAX_S_IFMT) == EXT2DAX_S_IFDIR ||
+                      to.links == 1;
+    fixture->both_good = !fixture->exempt;
 }
 
 /* Runs the workload without crashes, for the names before and after the last call. */
-static bool learn(struct tree_bed *bed)
+static bool learn(struct tree_fixture *fixture)
 {
-    bool fits = run_first(bed);
+    bool fits = run_first(fixture);
 
-    tree_names_read(&bed->old, bed->memory.base);
-    classify(bed, bed->chosen[bed->count - 1]);
-    fits = fits && perform(bed, bed->chosen[bed->count - 1]) == 0;
-    tree_names_read(&bed->new, bed->memory.base);
-    tree_names_join(&bed->both, &bed->old, &bed->new);
-    (void)ext2dax_unmount(bed->mount);
+    tree_names_read(&fixture->old, fixture->memory.base);
+    classify(fixture, fixture->chosen[fixture->count - 1]);
+    fits = fits && perform(fixture, fixture->chosen[fixture->count - 1]) == 0;
+    tree_names_read(&fixture->new, fixture->memory.base);
+    tree_names_join(&fixture->both, &fixture->old, &fixture->new);
+    (void)ext2dax_unmount(fixture->mount);
     return fits;
 }
 
 /* Crashes the last call at every point. Returns false if the workload does not fit. */
-static bool run(struct tree_bed *bed)
+static bool run(struct tree_fixture *fixture)
 {
-    uint64_t findings = bed->tally.findings;
+    uint64_t findings = fixture->tally.findings;
 
-    if (!learn(bed)) {
-        bed->tally.unfit++;
+    if (!learn(fixture)) {
+        fixture->tally.unfit++;
         return false;
     }
-    bed->kept_any = false;
-    (void)run_first(bed);
-    ext2dax_crash_judge(bed->crash, judge, bed);
-    (void)perform(bed, bed->chosen[bed->count - 1]);
-    bed->returned = true;
-    if (bed->tally.findings == findings)
-        (void)ext2dax_crash_point(bed->crash);
-    ext2dax_crash_judge(bed->crash, NULL, NULL);
-    (void)ext2dax_unmount(bed->mount);
-    bed->tally.workloads++;
+    fixture->kept_any = false;
+    (void)run_first(fixture);
+    ext2dax_crash_check(fixture->crash, check_state, fixture);
+    (void)perform(fixture, fixture->chosen[fixture->count - 1]);
+    fixture->returned = true;
+    if (fixture->tally.findings == findings)
+        (void)ext2dax_crash_point(fixture->crash);
+    ext2dax_crash_check(fixture->crash, NULL, NULL);
+    (void)ext2dax_unmount(fixture->mount);
+    fixture->tally.workloads++;
     return true;
 }
 
 /* Crashes the recovery of a kept image at every point. The rename must be complete. */
-static void recover_kept(struct tree_bed *bed)
+static void recover_kept(struct tree_fixture *fixture)
 {
-    uint64_t findings = bed->tally.findings;
+    uint64_t findings = fixture->tally.findings;
 
-    if (!bed->kept_any)
+    if (!fixture->kept_any)
         return;
-    bed->recovering = true;
-    begin(bed, bed->kept);
-    ext2dax_crash_judge(bed->crash, judge, bed);
-    if (mount_at(bed, &bed->memory, &bed->mount) != 0) {
-        (void)report(bed, "recovery", "is refused");
+    fixture->recovering = true;
+    begin(fixture, fixture->kept);
+    ext2dax_crash_check(fixture->crash, check_state, fixture);
+    if (mount_at(fixture, &fixture->memory, &fixture->mount) != 0) {
+        (void)report(fixture, "recovery", "is refused");
     } else {
-        bed->returned = true;
-        if (bed->tally.findings == findings)
-            (void)ext2dax_crash_point(bed->crash);
-        ext2dax_crash_judge(bed->crash, NULL, NULL);
-        (void)ext2dax_unmount(bed->mount);
+        fixture->returned = true;
+        if (fixture->tally.findings == findings)
+            (void)ext2dax_crash_point(fixture->crash);
+        ext2dax_crash_check(fixture->crash, NULL, NULL);
+        (void)ext2dax_unmount(fixture->mount);
     }
-    ext2dax_crash_judge(bed->crash, NULL, NULL);
-    bed->recovering = false;
-    bed->tally.workloads++;
+    ext2dax_crash_check(fixture->crash, NULL, NULL);
+    fixture->recovering = false;
+    fixture->tally.workloads++;
 }
 
-bool tree_run(struct tree_bed *bed, bool twos, bool until_found)
+bool tree_run(struct tree_fixture *fixture, bool twos, bool until_found)
 {
-    bed->count = 1;
-    for (unsigned i = 0; i < CALLS && !(until_found && bed->tally.findings != 0); i++) {
-        bed->chosen[0] = &calls[i];
-        if (!run(bed))
-            (void)report(bed, "call", "fails");
-        recover_kept(bed);
+    fixture->count = 1;
+    for (unsigned i = 0; i < CALLS && !(until_found && fixture->tally.findings != 0); i++) {
+        fixture->chosen[0] = &calls[i];
+        if (!run(fixture))
+            (void)report(fixture, "call", "fails");
+        recover_kept(fixture);
     }
-    bed->count = 2;
-    for (unsigned i = 0; twos && i < CALLS * CALLS && !(until_found && bed->tally.findings != 0); i++) {
-        bed->chosen[0] = &calls[i / CALLS];
-        bed->chosen[1] = &calls[i % CALLS];
-        (void)run(bed);
+    fixture->count = 2;
+    for (unsigned i = 0; twos && i < CALLS * CALLS && !(until_found && fixture->tally.findings != 0); i++) {
+        fixture->chosen[0] = &calls[i / CALLS];
+        fixture->chosen[1] = &calls[i % CALLS];
+        (void)run(fixture);
     }
-    return bed->tally.findings == 0;
+    return fixture->tally.findings == 0;
 }
 
 /* ---- the base ---- */
@@ -479,19 +484,19 @@ static void take_types(unsigned char *image)
     }
 }
 
-static void make_file(struct tree_bed *bed, const char *path, size_t length)
+static void make_file(struct tree_fixture *fixture, const char *path, size_t length)
 {
     static const char bytes[2 * BLOCK_SIZE] = "bytes of a file";
     struct tree_call call = {"", MAKE_FILE, NULL, path, 0};
     struct ext2dax_inode *inode;
 
-    must(bed, perform(bed, &call) == 0, path);
-    must(bed, ext2dax_lookup_path(bed->mount, path, strlen(path), 0, &inode) == 0, path);
-    must(bed, ext2dax_write(inode, 0, bytes, length) == (int64_t)length, path);
+    must(fixture, perform(fixture, &call) == 0, path);
+    must(fixture, ext2dax_lookup_path(fixture->mount, path, strlen(path), 0, &inode) == 0, path);
+    must(fixture, ext2dax_write(inode, 0, bytes, length) == (int64_t)length, path);
     ext2dax_inode_put(inode);
 }
 
-static void make_tree(struct tree_bed *bed)
+static void make_tree(struct tree_fixture *fixture)
 {
     static const struct tree_call made[] = {
         {"", MAKE_DIRECTORY, NULL, "/d", 0},   {"", MAKE_DIRECTORY, NULL, "/d/s", 0},
@@ -500,21 +505,21 @@ static void make_tree(struct tree_bed *bed)
     };
 
     for (unsigned i = 0; i < sizeof(made) / sizeof(made[0]); i++)
-        must(bed, perform(bed, &made[i]) == 0, made[i].to);
-    make_file(bed, "/a", BLOCK_SIZE + 100);
-    make_file(bed, "/b", 10);
-    make_file(bed, "/d/f", 20);
-    make_file(bed, "/d/s/g", BLOCK_SIZE);
-    must(bed, perform(bed, &(struct tree_call){"", MAKE_LINK, "/b", "/d/h", 0}) == 0, "link");
+        must(fixture, perform(fixture, &made[i]) == 0, made[i].to);
+    make_file(fixture, "/a", BLOCK_SIZE + 100);
+    make_file(fixture, "/b", 10);
+    make_file(fixture, "/d/f", 20);
+    make_file(fixture, "/d/s/g", BLOCK_SIZE);
+    must(fixture, perform(fixture, &(struct tree_call){"", MAKE_LINK, "/b", "/d/h", 0}) == 0, "link");
     for (const char *letter = "xyz"; *letter != '\0'; letter++) {
         char path[260] = "/" LONG_LINK;
 
         path[1] = *letter;
-        must(bed, perform(bed, &(struct tree_call){"", MAKE_LINK, "/b", path, 0}) == 0, "long link");
+        must(fixture, perform(fixture, &(struct tree_call){"", MAKE_LINK, "/b", path, 0}) == 0, "long link");
     }
 }
 
-struct tree_bed *tree_open(unsigned base, const struct bed_options *options)
+struct tree_fixture *tree_open(unsigned base, const struct crash_options *options)
 {
     struct ext2dax_format_options format = {
         .size = sizeof format, .block_size = BLOCK_SIZE, .inodes = INODES, .time = FIXED_TIME};
@@ -525,34 +530,34 @@ struct tree_bed *tree_open(unsigned base, const struct bed_options *options)
                                           .sample = options->sample,
                                           .seed = options->seed,
                                           .remember_log = options->remember_log};
-    struct tree_bed *bed = calloc(1, sizeof *bed);
+    struct tree_fixture *fixture = calloc(1, sizeof *fixture);
 
-    if (!bed)
+    if (!fixture)
         exit(2);
-    bed->base = base;
-    bed->options = *options;
-    bed->chosen[0] = &calls[0];
-    bed->count = 1;
-    bed->clock = FIXED_TIME;
-    must(bed, ext2dax_memory_open_heap(SIZE, &bed->other) == 0, "memory");
-    memset(bed->other.base, FREE_MARKER, SIZE);
-    must(bed, ext2dax_format(&bed->other, &format, NULL) == 0, "format");
-    must(bed, mount_at(bed, &bed->other, &bed->mount) == 0, "mount");
-    make_tree(bed);
-    must(bed, ext2dax_unmount(bed->mount) == 0, "unmount");
-    memcpy(bed->image, bed->other.base, SIZE);
+    fixture->base = base;
+    fixture->options = *options;
+    fixture->chosen[0] = &calls[0];
+    fixture->count = 1;
+    fixture->clock = FIXED_TIME;
+    must(fixture, ext2dax_memory_open_heap(SIZE, &fixture->other) == 0, "memory");
+    memset(fixture->other.base, FREE_MARKER, SIZE);
+    must(fixture, ext2dax_format(&fixture->other, &format, NULL) == 0, "format");
+    must(fixture, mount_at(fixture, &fixture->other, &fixture->mount) == 0, "mount");
+    make_tree(fixture);
+    must(fixture, ext2dax_unmount(fixture->mount) == 0, "unmount");
+    memcpy(fixture->image, fixture->other.base, SIZE);
     if (base == 1)
-        take_types(bed->image);
-    must(bed, passes_check(bed, bed->image, 0, "checker of the base"), bed->finding);
-    must(bed, ext2dax_crash_open(&crash, &bed->memory, &bed->crash) == 0, "crashing memory");
-    return bed;
+        take_types(fixture->image);
+    must(fixture, passes_check(fixture, fixture->image, 0, "checker of the base"), fixture->finding);
+    must(fixture, ext2dax_crash_open(&crash, &fixture->memory, &fixture->crash) == 0, "crashing memory");
+    return fixture;
 }
 
-void tree_close(struct tree_bed *bed)
+void tree_close(struct tree_fixture *fixture)
 {
-    ext2dax_crash_close(bed->crash);
-    ext2dax_memory_close_heap(&bed->other);
-    free(bed);
+    ext2dax_crash_close(fixture->crash);
+    ext2dax_memory_close_heap(&fixture->other);
+    free(fixture);
 }
 
 const char *tree_name(unsigned base)
@@ -560,19 +565,19 @@ const char *tree_name(unsigned base)
     return base_names[base];
 }
 
-const struct tally *tree_tally(const struct tree_bed *bed)
+const struct tally *tree_tally(const struct tree_fixture *fixture)
 {
-    struct tree_bed *own = (struct tree_bed *)(uintptr_t)bed;
+    struct tree_fixture *own = (struct tree_fixture *)(uintptr_t)fixture;
     struct ext2dax_crash_figures figures;
 
-    ext2dax_crash_count(bed->crash, &figures);
+    ext2dax_crash_count(fixture->crash, &figures);
     own->tally.points = figures.points;
     own->tally.points_whole = figures.points_whole;
     own->tally.unremembered = figures.unremembered;
     return &own->tally;
 }
 
-const char *tree_finding(const struct tree_bed *bed)
+const char *tree_finding(const struct tree_fixture *fixture)
 {
-    return bed->finding;
+    return fixture->finding;
 }

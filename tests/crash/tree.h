@@ -12,7 +12,7 @@
 
 #include "crash_fixture.h"
 
-struct tree_bed;
+struct tree_fixture;
 
 #define TREE_BASES 2u
 /* Returns the name of a base, listed beside the names of the bases of crash_fixture.h. */
@@ -22,18 +22,18 @@ const char *tree_name(unsigned base);
  * Makes a base. Of `options`, uses all_up_to, sample, line, remember_log, seed, fsck_one_in,
  * fsck_most and quiet.
  */
-struct tree_bed *tree_open(unsigned base, const struct bed_options *options);
-void tree_close(struct tree_bed *bed);
+struct tree_fixture *tree_open(unsigned base, const struct crash_options *options);
+void tree_close(struct tree_fixture *fixture);
 
 /*
  * Runs every call, then the recovery of an image left by the call, and with `twos` every pair of
  * calls. Crashes the last call of each workload at every point. Stops at the first finding if
  * `until_found` is set. Returns false if a check fails.
  */
-bool tree_run(struct tree_bed *bed, bool twos, bool until_found);
+bool tree_run(struct tree_fixture *fixture, bool twos, bool until_found);
 
-const struct tally *tree_tally(const struct tree_bed *bed);
+const struct tally *tree_tally(const struct tree_fixture *fixture);
 /* Returns the text of the last finding. */
-const char *tree_finding(const struct tree_bed *bed);
+const char *tree_finding(const struct tree_fixture *fixture);
 
 #endif

@@ -81,7 +81,7 @@ void ext2dax_crash_load(struct ext2dax_crash *crash, const void *image);
  * remaining images of this fence. With NULL fences are only counted. The callback must not call
  * into the library with this memory.
  */
-void ext2dax_crash_judge(struct ext2dax_crash *crash, int (*judge)(void *arg, const struct ext2dax_crash_state *state),
+void ext2dax_crash_check(struct ext2dax_crash *crash, int (*check)(void *arg, const struct ext2dax_crash_state *state),
                          void *arg);
 
 /*
