@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ext2dax/hosted/lock.h"
 #include "ext2dax/hosted/memory.h"
 #include "ext2dax/ondisk.h"
 #include "ext2dax/testkit/checker.h"
 #include "../host_ops.h"
+#include "crash_memory.h"
 
 #define BLOCK_SIZE  1024u
 #define SIZE        (64 * BLOCK_SIZE)
@@ -39,14 +39,9 @@ static const struct ext2dax_host_ops host_ops = {
 
 static int mount_at(const struct ext2dax_memory *memory, struct ext2dax_mount **mount)
 {
-    struct ext2dax_plugs plugs = {.locks = ext2dax_locks_by_name("none"), .memory = *memory, .host = {&host_ops, NULL}};
-    struct ext2dax_mount_options options = {.size = sizeof options,
-                                            .page_shift = 10,
-                                            .huge_order = 3,
-                                            .order = EXT2DAX_ORDERED,
-                                            .recover = ext2dax_recover};
+    struct ext2dax_host host = {&host_ops, NULL};
 
-    return ext2dax_mount(&plugs, &options, mount);
+    return crash_memory_mount(memory, &host, mount);
 }
 
 /* Exits with 2 unless `works`. For steps which must succeed before a test result means anything. */
@@ -249,13 +244,6 @@ struct damaged_image *damaged_image_open(const struct crash_options *options)
 {
     struct ext2dax_format_options format = {
         .size = sizeof format, .block_size = BLOCK_SIZE, .inodes = INODES, .time = FIXED_TIME};
-    struct ext2dax_crash_options crash = {.size = sizeof crash,
-                                          .bytes = SIZE,
-                                          .line = options->line,
-                                          .all_up_to = options->all_up_to,
-                                          .sample = options->sample,
-                                          .seed = options->seed,
-                                          .remember_log = options->remember_log};
     struct damaged_image *damaged = calloc(1, sizeof *damaged);
 
     must(damaged != NULL, "no memory");
@@ -267,7 +255,7 @@ struct damaged_image *damaged_image_open(const struct crash_options *options)
     keep(damaged, 0);
     break_sums(damaged->other.base);
     keep(damaged, 1);
-    must(ext2dax_crash_open(&crash, &damaged->memory, &damaged->crash) == 0, "crashing memory");
+    crash_memory_open(options, SIZE, &damaged->memory, &damaged->crash);
     return damaged;
 }
 
@@ -280,14 +268,7 @@ void damaged_image_close(struct damaged_image *damaged)
 
 const struct tally *damaged_image_tally(const struct damaged_image *damaged)
 {
-    struct damaged_image *own = (struct damaged_image *)(uintptr_t)damaged;
-    struct ext2dax_crash_figures figures;
-
-    ext2dax_crash_count(damaged->crash, &figures);
-    own->tally.points = figures.points;
-    own->tally.points_whole = figures.points_whole;
-    own->tally.unremembered = figures.unremembered;
-    return &own->tally;
+    return crash_memory_tally(damaged->crash, &damaged->tally);
 }
 
 const char *damaged_image_finding(const struct damaged_image *damaged)

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ext2dax/hosted/lock.h"
 #include "ext2dax/hosted/memory.h"
 #include "ext2dax/ondisk.h"
 #include "ext2dax/testkit/checker.h"
 #include "../host_ops.h"
+#include "crash_memory.h"
 #include "tree_names.h"
 
 #define BLOCK_SIZE 1024u
@@ -104,15 +104,9 @@ static const struct ext2dax_host_ops host_ops = {.size = sizeof host_ops,
 
 static int mount_at(struct tree_fixture *fixture, const struct ext2dax_memory *memory, struct ext2dax_mount **mount)
 {
-    struct ext2dax_plugs plugs = {
-        .locks = ext2dax_locks_by_name("none"), .memory = *memory, .host = {&host_ops, fixture}};
-    struct ext2dax_mount_options options = {.size = sizeof options,
-                                            .page_shift = 10,
-                                            .huge_order = 3,
-                                            .order = EXT2DAX_ORDERED,
-                                            .recover = ext2dax_recover};
+    struct ext2dax_host host = {&host_ops, fixture};
 
-    return ext2dax_mount(&plugs, &options, mount);
+    return crash_memory_mount(memory, &host, mount);
 }
 
 /* Exits with 2 unless `works`. For steps which must succeed before a test result means anything. */
@@ -138,22 +132,13 @@ static int report(struct tree_fixture *fixture, const char *checker, const char 
     return 1;
 }
 
-static void keep_finding(void *arg, const struct ext2dax_finding *finding)
-{
-    char *text = arg;
-
-    if (text[0] == '\0')
-        (void)ext2dax_finding_text(finding, text, 160);
-}
-
 static bool passes_check(struct tree_fixture *fixture, const void *image, unsigned flags, const char *checker)
 {
-    char text[160] = "";
-    int rc = ext2dax_check_image(image, SIZE, flags, keep_finding, text, NULL);
+    const char *wrong = crash_memory_check(image, SIZE, flags);
 
-    if (rc == 0)
+    if (!wrong)
         return true;
-    (void)report(fixture, checker, text[0] != '\0' ? text : "no memory");
+    (void)report(fixture, checker, wrong);
     return false;
 }
 
@@ -199,15 +184,9 @@ static bool passes_recovery(struct tree_fixture *fixture, const void *image)
 static bool passes_fsck(struct tree_fixture *fixture, const void *image)
 {
     const char *wrong;
-    int status;
 
     memcpy(fixture->repaired, image, SIZE);
-    wrong = fsck_repair(fixture->repaired, SIZE, &status);
-    fixture->tally.fscked++;
-    if (status == 0 || status == 1)
-        fixture->tally.fsck_exit[status]++;
-    else
-        fixture->tally.fsck_failed++;
+    wrong = crash_memory_fsck(fixture->repaired, SIZE, &fixture->tally);
     if (wrong) {
         (void)report(fixture, "e2fsck", wrong);
         return false;
@@ -523,13 +502,6 @@ struct tree_fixture *tree_open(unsigned base, const struct crash_options *option
 {
     struct ext2dax_format_options format = {
         .size = sizeof format, .block_size = BLOCK_SIZE, .inodes = INODES, .time = FIXED_TIME};
-    struct ext2dax_crash_options crash = {.size = sizeof crash,
-                                          .bytes = SIZE,
-                                          .line = options->line,
-                                          .all_up_to = options->all_up_to,
-                                          .sample = options->sample,
-                                          .seed = options->seed,
-                                          .remember_log = options->remember_log};
     struct tree_fixture *fixture = calloc(1, sizeof *fixture);
 
     if (!fixture)
@@ -549,7 +521,7 @@ struct tree_fixture *tree_open(unsigned base, const struct crash_options *option
     if (base == 1)
         take_types(fixture->image);
     must(fixture, passes_check(fixture, fixture->image, 0, "checker of the base"), fixture->finding);
-    must(fixture, ext2dax_crash_open(&crash, &fixture->memory, &fixture->crash) == 0, "crashing memory");
+    crash_memory_open(options, SIZE, &fixture->memory, &fixture->crash);
     return fixture;
 }
 
@@ -567,14 +539,7 @@ const char *tree_name(unsigned base)
 
 const struct tally *tree_tally(const struct tree_fixture *fixture)
 {
-    struct tree_fixture *own = (struct tree_fixture *)(uintptr_t)fixture;
-    struct ext2dax_crash_figures figures;
-
-    ext2dax_crash_count(fixture->crash, &figures);
-    own->tally.points = figures.points;
-    own->tally.points_whole = figures.points_whole;
-    own->tally.unremembered = figures.unremembered;
-    return &own->tally;
+    return crash_memory_tally(fixture->crash, &fixture->tally);
 }
 
 const char *tree_finding(const struct tree_fixture *fixture)
