@@ -28,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, WINDOW = 512, PAGES = 2 * WINDOW, CPUS = 3, TLB = 64, IMAGE = 16 << 20 };
+enum { PAGE = 4096, PMD_RANGE = 512, PAGES = 2 * PMD_RANGE, CPUS = 3, TLB = 64, IMAGE = 16 << 20 };
 
 /*
  * An entry holds the address of the page in this process, and flags. 0 means no entry. A huge entry
@@ -87,9 +87,9 @@ static void unlock_table(struct machine *at)
 static uintptr_t walk(const struct mapping *mapping, uint64_t page)
 {
     uint64_t at = page - mapping->first;
-    uintptr_t huge = mapping->huge[at / WINDOW];
+    uintptr_t huge = mapping->huge[at / PMD_RANGE];
 
-    return huge ? huge + (uintptr_t)(at % WINDOW) * PAGE : mapping->small[at];
+    return huge ? huge + (uintptr_t)(at % PMD_RANGE) * PAGE : mapping->small[at];
 }
 
 /*
@@ -116,12 +116,12 @@ static void shoot_down(struct machine *at)
  */
 static void split(struct mapping *mapping, uint64_t page)
 {
-    uint64_t window = (page - mapping->first) / WINDOW;
-    uintptr_t huge = mapping->huge[window];
+    uint64_t range = (page - mapping->first) / PMD_RANGE;
+    uintptr_t huge = mapping->huge[range];
 
-    for (uintptr_t i = 0; huge && i < WINDOW; i++)
-        mapping->small[window * WINDOW + i] = huge + i * PAGE;
-    mapping->huge[window] = 0;
+    for (uintptr_t i = 0; huge && i < PMD_RANGE; i++)
+        mapping->small[range * PMD_RANGE + i] = huge + i * PAGE;
+    mapping->huge[range] = 0;
 }
 
 /*
@@ -175,9 +175,9 @@ static enum ext2dax_fault_result enter_copy(struct machine *at, struct mapping *
 static enum ext2dax_fault_result enter_huge(struct machine *at, struct mapping *mapping, uint64_t first,
                                             uintptr_t entry)
 {
-    _Atomic uintptr_t *huge = &mapping->huge[(first - mapping->first) / WINDOW];
+    _Atomic uintptr_t *huge = &mapping->huge[(first - mapping->first) / PMD_RANGE];
 
-    for (uint64_t page = first; !*huge && page < first + WINDOW; page++) {
+    for (uint64_t page = first; !*huge && page < first + PMD_RANGE; page++) {
         if (walk(mapping, page) & (COPY | (WRITABLE & ~entry)))
             return EXT2DAX_FAULT_FALLBACK;
     }
@@ -378,17 +378,17 @@ static uint64_t bytes(uint64_t pages)
     return pages * PAGE;
 }
 
-static struct mapping *open_view(struct ext2dax_inode *inode, size_t windows, bool shared)
+static struct mapping *open_view(struct ext2dax_inode *inode, size_t ranges, bool shared)
 {
     static uintptr_t address = (uintptr_t)1 << 30;
     struct mapping *mapping = calloc(1, sizeof(*mapping));
 
     check(mapping != NULL, "no memory");
-    *mapping = (struct mapping){.inode = inode, .address = address, .pages = windows * WINDOW, .shared = shared};
-    mapping->small = calloc(windows * WINDOW, sizeof(*mapping->small));
-    mapping->huge = calloc(windows, sizeof(*mapping->huge));
+    *mapping = (struct mapping){.inode = inode, .address = address, .pages = ranges * PMD_RANGE, .shared = shared};
+    mapping->small = calloc(ranges * PMD_RANGE, sizeof(*mapping->small));
+    mapping->huge = calloc(ranges, sizeof(*mapping->huge));
     check(mapping->small && mapping->huge, "no memory");
-    address += windows * WINDOW * PAGE;
+    address += ranges * PMD_RANGE * PAGE;
     ext2dax_inode_hold(inode);
     lock_table(&machine);
     mapping->next = machine.mappings;
@@ -445,25 +445,25 @@ static void look_at_entries(void)
     store(0, views[0], 3, 33);
     check(load(0, views[0], 3) == 33 && load(1, views[1], 3) == 33,
           "a zero page outlives the block that takes its place");
-    store(1, views[0], WINDOW + 8, 44);
-    check(views[0]->huge[1] & WRITABLE, "an empty window is not entered as a huge page");
-    check(load(0, views[1], WINDOW + 8) == 44 && in_file(WINDOW + 8) == 44, "a huge page shows something else");
+    store(1, views[0], PMD_RANGE + 8, 44);
+    check(views[0]->huge[1] & WRITABLE, "an empty range is not entered as a huge page");
+    check(load(0, views[1], PMD_RANGE + 8) == 44 && in_file(PMD_RANGE + 8) == 44, "a huge page shows something else");
 
-    store(2, private_view, WINDOW + 10, 55);
-    check(load(2, private_view, WINDOW + 8) == 44, "a private mapping does not show the file");
-    check(load(1, private_view, WINDOW + 10) == 55 && load(0, views[0], WINDOW + 10) == 0,
+    store(2, private_view, PMD_RANGE + 10, 55);
+    check(load(2, private_view, PMD_RANGE + 8) == 44, "a private mapping does not show the file");
+    check(load(1, private_view, PMD_RANGE + 10) == 55 && load(0, views[0], PMD_RANGE + 10) == 0,
           "a private store is not private, or lost");
 
     traps = machine.cpu[1].traps;
-    store(1, views[0], WINDOW + 8, 45);
+    store(1, views[0], PMD_RANGE + 8, 45);
     check(machine.cpu[1].traps == traps, "a page that may be stored to traps");
     must(ext2dax_fsync(file));
-    store(1, views[0], WINDOW + 8, 46);
+    store(1, views[0], PMD_RANGE + 8, 46);
     check(machine.cpu[1].traps == traps + 1, "a store passes by fsync");
 
-    must(ext2dax_truncate(file, bytes(WINDOW)));
-    check(access_word(&machine.cpu[0], views[0], bytes(WINDOW + 8), false, &value) == EXT2DAX_FAULT_SIGBUS &&
-              access_word(&machine.cpu[2], private_view, bytes(WINDOW + 8), false, &value) == EXT2DAX_FAULT_SIGBUS,
+    must(ext2dax_truncate(file, bytes(PMD_RANGE)));
+    check(access_word(&machine.cpu[0], views[0], bytes(PMD_RANGE + 8), false, &value) == EXT2DAX_FAULT_SIGBUS &&
+              access_word(&machine.cpu[2], private_view, bytes(PMD_RANGE + 8), false, &value) == EXT2DAX_FAULT_SIGBUS,
           "what was cut off can be seen");
     check(load(0, views[0], 3) == 33, "what was not cut off has changed");
 }
@@ -494,7 +494,7 @@ static void *run_processor(void *arg)
 
 static void other_takes_blocks(void)
 {
-    static char letters[WINDOW * PAGE], back[WINDOW * PAGE];
+    static char letters[PMD_RANGE * PAGE], back[PMD_RANGE * PAGE];
 
     memset(letters, 'o', sizeof(letters));
     must(ext2dax_write(other, 0, letters, sizeof(letters)));

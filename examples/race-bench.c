@@ -204,7 +204,7 @@ static void at_the_end(void *arg)
 static void must(int error)
 {
     if (error < 0) {
-        fprintf(stderr, "race-bench: the stage cannot be set: %s\n", ext2dax_strerror(error));
+        fprintf(stderr, "race-bench: the fixture cannot be made: %s\n", ext2dax_strerror(error));
         exit(1);
     }
 }

@@ -277,12 +277,13 @@ static void thaw_later(void *arg)
 
     clock_wait(20000);
     f->before_thaw = byte_of(f->inode, 0);
-    f->error = ext2dax_thaw(bench.mount);
+    f->error = ext2dax_thaw(fixture.mount);
 }
 
 static bool is_marked_clean(void)
 {
-    const struct ext2dax_disk_super *super = (const void *)((const uint8_t *)bench.memory->base + EXT2DAX_SUPER_OFFSET);
+    const struct ext2dax_disk_super *super =
+        (const void *)((const uint8_t *)fixture.memory->base + EXT2DAX_SUPER_OFFSET);
 
     return (super->state.le & EXT2DAX_STATE_VALID) != 0;
 }
@@ -294,7 +295,7 @@ static void check_freeze(void)
     unsigned retries = fault_counts.retry;
 
     check_same("freeze: before it, a store", user_run(user_store, mapping->address, 1, 0), 0);
-    check_same("freeze: from this processor", (uint64_t)-ext2dax_freeze(bench.mount), 0);
+    check_same("freeze: from this processor", (uint64_t)-ext2dax_freeze(fixture.mount), 0);
     check_same("freeze: the entry is read-only", space_look(mapping->address) & ENTRY_WRITABLE, 0);
     check("freeze: the image is marked clean", is_marked_clean());
     check_same("freeze: reading goes on", user_run(user_load, mapping->address, 0, 0), 1);
@@ -317,11 +318,11 @@ static void fill_image(struct ext2dax_inode *inode)
 {
     struct ext2dax_statfs figures;
 
-    ext2dax_statfs(bench.mount, &figures, sizeof(figures));
+    ext2dax_statfs(fixture.mount, &figures, sizeof(figures));
     while (figures.available_blocks > 2 * PAGES) {
         if (ext2dax_allocate(inode, size_of(inode), PAGES / 2 * PAGE_SIZE, false) != 0)
             panic("the image could not be filled at", size_of(inode));
-        ext2dax_statfs(bench.mount, &figures, sizeof(figures));
+        ext2dax_statfs(fixture.mount, &figures, sizeof(figures));
     }
 }
 

@@ -223,12 +223,12 @@ void page_fault(struct trap *trap, uintptr_t address);
 /* ---- main.c and the checks ---- */
 
 /* The fixture of the checks. */
-struct bench {
+struct fixture {
     struct ext2dax_mount *mount;
     const struct ext2dax_memory *memory;
     unsigned passed, failed;
 };
-extern struct bench bench;
+extern struct fixture fixture;
 
 /* Prints a line and counts the result. */
 void check(const char *what, bool good);

@@ -4,14 +4,14 @@
  */
 #include "kernel.h"
 
-struct bench bench;
+struct fixture fixture;
 
 void check(const char *what, bool good)
 {
     print(good ? "ok      " : "FAILED  ");
     print(what);
     print("\n");
-    *(good ? &bench.passed : &bench.failed) += 1;
+    *(good ? &fixture.passed : &fixture.failed) += 1;
 }
 
 void check_same(const char *what, uint64_t found, uint64_t wanted)
@@ -38,7 +38,7 @@ static size_t length_of(const char *text)
 struct ext2dax_inode *open_file(const char *name)
 {
     struct ext2dax_inode *inode;
-    int error = ext2dax_lookup_path(bench.mount, name, length_of(name), 0, &inode);
+    int error = ext2dax_lookup_path(fixture.mount, name, length_of(name), 0, &inode);
 
     if (error)
         panic(name, (uint64_t)-error);
@@ -84,7 +84,7 @@ uint64_t frame_of(struct ext2dax_inode *inode, uint64_t page)
 
     if (error)
         panic("a page that has no answer", page);
-    return run.physical == 0 ? 0 : physical_of(bench.memory->base) + run.physical * PAGE_SIZE;
+    return run.physical == 0 ? 0 : physical_of(fixture.memory->base) + run.physical * PAGE_SIZE;
 }
 
 uint64_t sectors_of(const struct ext2dax_inode *inode)
@@ -125,7 +125,7 @@ static void mount(struct ext2dax_memory *memory, uint64_t acpi)
         .flags = EXT2DAX_MEMORY_PERSISTENT,
     };
     plugs = (struct ext2dax_plugs){plug_locks, *memory, plug_space, plug_host};
-    error = ext2dax_mount(&plugs, &options, &bench.mount);
+    error = ext2dax_mount(&plugs, &options, &fixture.mount);
     if (error)
         panic("the image could not be mounted", (uint64_t)-error);
 }
@@ -138,19 +138,19 @@ void run_checks(const struct start_info *info)
     apic_init();
     apic_start_others();
     show_user_code();
-    bench.memory = &memory;
+    fixture.memory = &memory;
     mount(&memory, info->acpi);
 
     check_pages();
     check_huge();
     check_two();
 
-    check_same("unmounting", (uint64_t)-ext2dax_unmount(bench.mount), 0);
-    print_number(bench.passed);
+    check_same("unmounting", (uint64_t)-ext2dax_unmount(fixture.mount), 0);
+    print_number(fixture.passed);
     print(" passed, ");
-    print_number(bench.failed);
+    print_number(fixture.failed);
     print(" failed\n");
-    power_off(bench.failed == 0);
+    power_off(fixture.failed == 0);
 }
 
 void start_processor(unsigned index, const struct start_info *info)

@@ -78,7 +78,7 @@ static uint64_t resolve(uintptr_t address, bool write)
         if (result == EXT2DAX_FAULT_RETRY) {
             count(&fault_counts.retry);
             /* Called without the address-space lock, which the thawing thread may need. */
-            ext2dax_wait_thaw(bench.mount);
+            ext2dax_wait_thaw(fixture.mount);
         }
     } while (result == EXT2DAX_FAULT_RETRY);
 

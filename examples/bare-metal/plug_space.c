@@ -12,9 +12,9 @@
  */
 #include "kernel.h"
 
-#define MAPPINGS 16u
-#define WINDOWS  0x100000000u /* start of the mappings, above the identity mapping of the kernel */
-#define SPACING  (64u << 20)
+#define MAPPINGS      16u
+#define FIRST_ADDRESS 0x100000000u /* start of the mappings, above the identity mapping of the kernel */
+#define SPACING       (64u << 20)
 
 static struct ext2dax_lock address_space_lock, page_table_lock;
 static struct mapping mappings[MAPPINGS];
@@ -93,7 +93,7 @@ static enum ext2dax_fault_result enter_copy(const struct mapping *mapping, uint6
     if (!frame)
         return EXT2DAX_FAULT_OOM;
     if (offset != EXT2DAX_NO_OFFSET)
-        memcpy(frame, (const uint8_t *)bench.memory->base + offset, PAGE_SIZE);
+        memcpy(frame, (const uint8_t *)fixture.memory->base + offset, PAGE_SIZE);
     if (enter_page(address, physical_of(frame) | ENTRY_PRESENT | ENTRY_WRITABLE | ENTRY_USER | ENTRY_COPY))
         return EXT2DAX_FAULT_NOPAGE;
     frame_free(frame);
@@ -141,7 +141,7 @@ static enum ext2dax_fault_result enter_run(const struct mapping *mapping, uint64
 {
     bool zero = run->kind == EXT2DAX_MAPPING_ZERO;
     uint64_t flags = ENTRY_PRESENT | ENTRY_USER | (run->writable && mapping->writable ? ENTRY_WRITABLE : 0);
-    uint64_t at = physical_of(bench.memory->base) + (zero ? 0 : run->memory_offset);
+    uint64_t at = physical_of(fixture.memory->base) + (zero ? 0 : run->memory_offset);
     uint64_t page = run->page > mapping->first ? run->page : mapping->first;
     uint64_t end = clip_end(mapping, run->page, run->count);
 
@@ -285,7 +285,7 @@ struct mapping *space_map(struct ext2dax_inode *inode, uint64_t first, uint64_t 
     for (unsigned i = 0; i < MAPPINGS && !mapping; i++) {
         if (!mappings[i].inode && count <= SPACING / PAGE_SIZE - 512) {
             mapping = &mappings[i];
-            mapping->address = WINDOWS + (uintptr_t)i * SPACING + first * PAGE_SIZE % HUGE_SIZE;
+            mapping->address = FIRST_ADDRESS + (uintptr_t)i * SPACING + first * PAGE_SIZE % HUGE_SIZE;
             mapping->first = first;
             mapping->count = count;
             mapping->writable = writable;

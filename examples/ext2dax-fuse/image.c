@@ -75,7 +75,7 @@ static void note_report(void *arg, const struct ext2dax_report *report)
             failed(server->options->image, "recovered: %llu %s %s", (unsigned long long)report->value, report->field,
                    report->reason);
         else
-            failed(server->options->image, "was not cleanly unmounted, but nothing had to be mended");
+            failed(server->options->image, "was not cleanly unmounted, but nothing had to be repaired");
     } else if (report->level == EXT2DAX_LEVEL_WARNING || (report->level == EXT2DAX_LEVEL_ERROR && server->mount)) {
         ext2dax_report_text(report, text, sizeof(text));
         failed(server->options->image, "%s: %s", report->level == EXT2DAX_LEVEL_WARNING ? "warning" : "error", text);

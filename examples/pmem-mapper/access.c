@@ -15,7 +15,7 @@
 #define WINDOW ((uint64_t)1 << 30) /* bytes of a file per mapping */
 #define STEP   1024u               /* pages between two updates of the progress bar */
 
-struct touch {
+struct access {
     struct image *image;
     struct ext2dax_inode *inode;
     const char *path;
@@ -36,14 +36,14 @@ static uint64_t page_faults_now(void)
 }
 
 /* Adds the figures of smaps for the mappings in a range. */
-static int add_huge(struct touch *touch, const void *at, uint64_t bytes)
+static int add_huge(struct access *access, const void *at, uint64_t bytes)
 {
     FILE *maps = fopen("/proc/self/smaps", "r");
     unsigned long long low = 0, high = 0, from, to, kilobytes;
     char line[512];
 
     if (!maps)
-        return say_failed(touch->image->path, "access %s: /proc/self/smaps cannot be read", touch->path);
+        return say_failed(access->image->path, "access %s: /proc/self/smaps cannot be read", access->path);
     while (fgets(line, sizeof(line), maps)) {
         if (sscanf(line, "%llx-%llx ", &from, &to) == 2) {
             low = from;
@@ -51,9 +51,9 @@ static int add_huge(struct touch *touch, const void *at, uint64_t bytes)
         } else if (low < (uintptr_t)at || high > (uintptr_t)at + bytes) {
             continue;
         } else if (sscanf(line, "ShmemPmdMapped: %llu", &kilobytes) == 1) {
-            touch->shmem += kilobytes;
+            access->shmem += kilobytes;
         } else if (sscanf(line, "FilePmdMapped: %llu", &kilobytes) == 1) {
-            touch->file += kilobytes;
+            access->file += kilobytes;
         }
     }
     fclose(maps);
@@ -64,58 +64,58 @@ static int add_huge(struct touch *touch, const void *at, uint64_t bytes)
  * Accesses every page of a mapping. Returns false if the access to page *page failed, or at a
  * stop request.
  */
-static bool sweep(struct touch *touch, unsigned char *at, uint64_t pages, uint64_t *page)
+static bool sweep(struct access *access, unsigned char *at, uint64_t pages, uint64_t *page)
 {
     for (*page = 0; *page < pages; ++*page) {
         if (*page % STEP == 0) {
-            progress_step(&touch->progress, touch->pages + *page);
+            progress_step(&access->progress, access->pages + *page);
             if (interrupted)
                 return false;
         }
-        if (!guarded_touch(at + *page * touch->page, touch->write))
+        if (!guarded_access(at + *page * access->page, access->write))
             return false;
     }
     return true;
 }
 
-static int touch_window(struct touch *touch, uint64_t offset, uint64_t bytes)
+static int access_window(struct access *access, uint64_t offset, uint64_t bytes)
 {
-    struct image *image = touch->image;
-    uint64_t pages = (bytes + touch->page - 1) / touch->page, before, failed;
+    struct image *image = access->image;
+    uint64_t pages = (bytes + access->page - 1) / access->page, before, failed;
     void *at;
 
     int error =
-        ext2dax_process_map(image->process, touch->inode, offset, bytes, touch->write ? EXT2DAX_MAP_WRITE : 0, &at);
+        ext2dax_process_map(image->process, access->inode, offset, bytes, access->write ? EXT2DAX_MAP_WRITE : 0, &at);
     if (error)
-        return image_failed(image, error, "map %s: mapping at byte %llu", touch->path, (unsigned long long)offset);
+        return image_failed(image, error, "map %s: mapping at byte %llu", access->path, (unsigned long long)offset);
     int code = 0;
-    if (touch->populate) {
-        error = ext2dax_process_populate(image->process, at, (size_t)bytes, touch->write);
+    if (access->populate) {
+        error = ext2dax_process_populate(image->process, at, (size_t)bytes, access->write);
         if (error)
-            code = image_failed(image, error, "populate %s: mapping at byte %llu", touch->path,
+            code = image_failed(image, error, "populate %s: mapping at byte %llu", access->path,
                                 (unsigned long long)offset);
     }
     before = page_faults_now();
-    if (!code && !sweep(touch, at, pages, &failed)) {
+    if (!code && !sweep(access, at, pages, &failed)) {
         /* The signal carries no reason. Populating the same page returns the error. */
-        unsigned char *page = (unsigned char *)at + failed * touch->page;
-        error = ext2dax_process_populate(image->process, page, 1, touch->write);
+        unsigned char *page = (unsigned char *)at + failed * access->page;
+        error = ext2dax_process_populate(image->process, page, 1, access->write);
         if (interrupted)
-            code = say_failed(image->path, "access %s: interrupted", touch->path);
+            code = say_failed(image->path, "access %s: interrupted", access->path);
         else
-            code = image_failed(image, error ? error : -EXT2DAX_EIO, "access %s: page %llu", touch->path,
-                                (unsigned long long)offset / touch->page + failed);
+            code = image_failed(image, error ? error : -EXT2DAX_EIO, "access %s: page %llu", access->path,
+                                (unsigned long long)offset / access->page + failed);
     }
-    touch->page_faults += page_faults_now() - before;
-    touch->pages += pages;
-    touch->windows++;
+    access->page_faults += page_faults_now() - before;
+    access->pages += pages;
+    access->windows++;
     if (!code)
-        code = add_huge(touch, at, pages * touch->page);
+        code = add_huge(access, at, pages * access->page);
     ext2dax_process_unmap(image->process, at);
     return code;
 }
 
-static void print(const struct touch *touch, const struct ext2dax_process_counters *before,
+static void print(const struct access *access, const struct ext2dax_process_counters *before,
                   const struct ext2dax_process_counters *after, bool json)
 {
     const struct {
@@ -123,24 +123,24 @@ static void print(const struct touch *touch, const struct ext2dax_process_counte
         uint64_t value;
     } rows[] = {
         {"traps", "traps", after->traps - before->traps},
-        {"page faults", "page_faults", touch->page_faults},
+        {"page faults", "page_faults", access->page_faults},
         {"kernel mappings made", "mapped", after->mapped - before->mapped},
         {"evictions", "evicted", after->evicted - before->evicted},
         {"huge pages of the file in one piece", "huge", after->huge - before->huge},
         {"huge pages collapsed", "collapsed", after->collapsed},
-        {"kB ShmemPmdMapped", "shmem_pmd_mapped_kb", touch->shmem},
-        {"kB FilePmdMapped", "file_pmd_mapped_kb", touch->file},
+        {"kB ShmemPmdMapped", "shmem_pmd_mapped_kb", access->shmem},
+        {"kB FilePmdMapped", "file_pmd_mapped_kb", access->file},
     };
 
     if (json) {
         printf("{\"size\": %llu, \"extents\": %llu, \"pages\": %llu, \"mappings\": %llu, \"stored\": %s",
-               (unsigned long long)touch->size, (unsigned long long)touch->extents, (unsigned long long)touch->pages,
-               (unsigned long long)touch->windows, touch->write ? "true" : "false");
+               (unsigned long long)access->size, (unsigned long long)access->extents, (unsigned long long)access->pages,
+               (unsigned long long)access->windows, access->write ? "true" : "false");
     } else {
-        print_text(stdout, touch->path, strlen(touch->path));
-        printf(": %llu bytes, %llu extents: %llu pages %s through mappings of %llu\n", (unsigned long long)touch->size,
-               (unsigned long long)touch->extents, (unsigned long long)touch->pages,
-               touch->write ? "stored to" : "read", (unsigned long long)WINDOW / touch->page);
+        print_text(stdout, access->path, strlen(access->path));
+        printf(": %llu bytes, %llu extents: %llu pages %s through mappings of %llu\n", (unsigned long long)access->size,
+               (unsigned long long)access->extents, (unsigned long long)access->pages,
+               access->write ? "stored to" : "read", (unsigned long long)WINDOW / access->page);
     }
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (json)
@@ -152,56 +152,56 @@ static void print(const struct touch *touch, const struct ext2dax_process_counte
         puts("}");
 }
 
-static int touch_file(struct touch *touch, bool json)
+static int access_file(struct access *access, bool json)
 {
     struct ext2dax_process_counters before = {.size = sizeof(before)}, after = before;
-    const struct ext2dax_statfs *figures = &touch->image->figures;
+    const struct ext2dax_statfs *figures = &access->image->figures;
     uint64_t huge = (uint64_t)figures->pmd_pages * figures->page_size;
     struct ext2dax_stat stat;
     struct runs runs = {0};
     char why[128];
     int code = 0;
 
-    if (!touch->image->process)
-        return say_failed(touch->image->path, "access %s: this build serves no page faults", touch->path);
-    if (image_unmappable(touch->image, why, sizeof(why)))
-        return say_failed(touch->image->path, "access %s: cannot be mapped: %s", touch->path, why);
-    ext2dax_stat(touch->inode, &stat, sizeof(stat));
-    touch->size = stat.size;
-    touch->page = figures->page_size;
-    int error = runs_collect(&runs, touch->inode, 0, (stat.size + touch->page - 1) / touch->page);
-    touch->extents = 0;
+    if (!access->image->process)
+        return say_failed(access->image->path, "access %s: this build serves no page faults", access->path);
+    if (image_unmappable(access->image, why, sizeof(why)))
+        return say_failed(access->image->path, "access %s: cannot be mapped: %s", access->path, why);
+    ext2dax_stat(access->inode, &stat, sizeof(stat));
+    access->size = stat.size;
+    access->page = figures->page_size;
+    int error = runs_collect(&runs, access->inode, 0, (stat.size + access->page - 1) / access->page);
+    access->extents = 0;
     for (size_t i = 0; i < runs.count; i++)
-        touch->extents += runs.list[i].physical != 0;
+        access->extents += runs.list[i].physical != 0;
     runs_free(&runs);
     if (error)
-        return image_failed(touch->image, error, "access %s", touch->path);
-    progress_start(&touch->progress, touch->path, (stat.size + touch->page - 1) / touch->page);
+        return image_failed(access->image, error, "access %s", access->path);
+    progress_start(&access->progress, access->path, (stat.size + access->page - 1) / access->page);
     if (stat.size)
-        code = touch_window(touch, 0, stat.size < huge ? stat.size : huge);
-    touch->pages = touch->windows = touch->page_faults = touch->shmem = touch->file = 0;
-    ext2dax_process_count(touch->image->process, &before);
+        code = access_window(access, 0, stat.size < huge ? stat.size : huge);
+    access->pages = access->windows = access->page_faults = access->shmem = access->file = 0;
+    ext2dax_process_count(access->image->process, &before);
     for (uint64_t at = 0; at < stat.size && !code; at += WINDOW)
-        code = touch_window(touch, at, stat.size - at < WINDOW ? stat.size - at : WINDOW);
-    ext2dax_process_count(touch->image->process, &after);
-    progress_end(&touch->progress);
+        code = access_window(access, at, stat.size - at < WINDOW ? stat.size - at : WINDOW);
+    ext2dax_process_count(access->image->process, &after);
+    progress_end(&access->progress);
     if (!code)
-        print(touch, &before, &after, json);
+        print(access, &before, &after, json);
     return code;
 }
 
 int command_access(const struct request *request)
 {
-    bool write = request->touch == TOUCH_WRITE;
+    bool write = request->access == ACCESS_WRITE;
     struct image image;
-    struct touch touch = {.image = &image, .path = request->args[0], .write = write, .populate = request->populate};
+    struct access access = {.image = &image, .path = request->args[0], .write = write, .populate = request->populate};
 
     int code = image_open(&image, request, write);
     if (!code)
-        code = image_file(&image, "map", touch.path, &touch.inode);
+        code = image_file(&image, "map", access.path, &access.inode);
     if (!code) {
-        code = touch_file(&touch, request->json);
-        ext2dax_inode_put(touch.inode);
+        code = access_file(&access, request->json);
+        ext2dax_inode_put(access.inode);
     }
     return image_close(&image, code);
 }

@@ -38,7 +38,7 @@ bool host_data(int descriptor, uint64_t size, uint64_t *from, uint64_t *to)
  * A block of the level covers `span` file blocks, beginning at file block `start`. *next is the
  * first block of the level not counted yet.
  */
-static uint64_t touched(uint64_t first, uint64_t last, uint64_t start, uint64_t span, uint64_t *next)
+static uint64_t pointers_of(uint64_t first, uint64_t last, uint64_t start, uint64_t span, uint64_t *next)
 {
     if (last < start)
         return 0;
@@ -60,10 +60,10 @@ int host_blocks(int descriptor, uint64_t size, uint64_t block, uint64_t *needed,
     *bytes = 0;
     while (host_data(descriptor, size, &from, &to)) {
         uint64_t first = from / block, last = (to - 1) / block;
-        *needed += touched(first, last, 0, 1, &next[0]);
-        *needed += touched(first, last, EXT2DAX_DIRECT, p, &next[1]);
-        *needed += touched(first, last, EXT2DAX_DIRECT + p, p * p, &next[2]);
-        *needed += touched(first, last, EXT2DAX_DIRECT + p + p * p, p * p * p, &next[3]);
+        *needed += pointers_of(first, last, 0, 1, &next[0]);
+        *needed += pointers_of(first, last, EXT2DAX_DIRECT, p, &next[1]);
+        *needed += pointers_of(first, last, EXT2DAX_DIRECT + p, p * p, &next[2]);
+        *needed += pointers_of(first, last, EXT2DAX_DIRECT + p + p * p, p * p * p, &next[3]);
         *bytes += to - from;
         from = to;
     }

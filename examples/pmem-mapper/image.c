@@ -23,8 +23,8 @@
  */
 static _Thread_local struct {
     uint64_t mark;
-    struct ext2dax_report touch; /* valid if .error is set, the report of a refused access */
-} to_tell;
+    struct ext2dax_report access; /* valid if .error is set, the report of a refused access */
+} last;
 
 /*
  * Keeps the reports of recovery and draws the progress. Recovery reports come only in the
@@ -36,7 +36,7 @@ static void keep_recovery(struct image *image, const struct ext2dax_report *repo
         image->recovering.total = report->value;
         progress_step(&image->recovering, report->number);
     } else if (!strcmp(report->structure, "recovery") && image->mended_kinds < MENDED_KINDS) {
-        image->mended[image->mended_kinds++] = *report;
+        image->repaired[image->mended_kinds++] = *report;
     }
 }
 
@@ -55,15 +55,15 @@ static void say_mended(const struct image *image)
     if (!image->mended_kinds)
         return;
     say_start(image->path);
-    if (!image->mended[0].number) {
-        fputs("was not cleanly unmounted, but nothing had to be mended\n", stderr);
+    if (!image->repaired[0].number) {
+        fputs("was not cleanly unmounted, but nothing had to be repaired\n", stderr);
         return;
     }
     fputs("was not cleanly unmounted, recovered:", stderr);
     for (unsigned i = 0; i < image->mended_kinds; i++) {
-        const struct ext2dax_report *mended = &image->mended[i];
-        fprintf(stderr, "%s %llu %s%s%s", i ? ";" : "", (unsigned long long)mended->value, mended->field,
-                mended->reason ? " " : "", mended->reason ? mended->reason : "");
+        const struct ext2dax_report *repaired = &image->repaired[i];
+        fprintf(stderr, "%s %llu %s%s%s", i ? ";" : "", (unsigned long long)repaired->value, repaired->field,
+                repaired->reason ? " " : "", repaired->reason ? repaired->reason : "");
     }
     fputc('\n', stderr);
 }
@@ -126,13 +126,13 @@ static int say_why(const struct image *image, int error, const char *remedy, con
     char text[640];
 
     say(image->path, format, list);
-    if (to_tell.touch.error)
-        ext2dax_report_text(&to_tell.touch, text, sizeof(text));
+    if (last.access.error)
+        ext2dax_report_text(&last.access, text, sizeof(text));
     else
-        ext2dax_host_describe(to_tell.mark, error, text, sizeof(text));
+        ext2dax_host_describe(last.mark, error, text, sizeof(text));
     fprintf(stderr, ": %s%s%s\n", text, remedy ? "; " : "", remedy ? remedy : "");
-    to_tell.touch.error = 0;
-    to_tell.mark = ext2dax_host_mark();
+    last.access.error = 0;
+    last.mark = ext2dax_host_mark();
     return EXIT_FAILED;
 }
 
@@ -146,9 +146,9 @@ int image_failed(const struct image *image, int error, const char *format, ...)
     return code;
 }
 
-int touch_refused(int otherwise)
+int access_refused(int otherwise)
 {
-    return ext2dax_host_fault_report(to_tell.mark, &to_tell.touch) ? to_tell.touch.error : otherwise;
+    return ext2dax_host_fault_report(last.mark, &last.access) ? last.access.error : otherwise;
 }
 
 /* Returns log2 of the page size. Mappings need a mount with the page size of the processor. */
@@ -201,7 +201,7 @@ static bool is_no_image(const struct image *image, int error, char *text, size_t
 {
     struct ext2dax_report report;
 
-    return ext2dax_host_report(to_tell.mark, error, &report) && identify(image, &report, text, size);
+    return ext2dax_host_report(last.mark, error, &report) && identify(image, &report, text, size);
 }
 
 /*

@@ -20,8 +20,8 @@ struct layout {
     uint64_t size;   /* bytes */
     uint64_t blocks; /* up to the end of file */
     uint64_t block_size;
-    uint64_t window; /* blocks per PMD range, 0 if this block size has no PMD ranges */
-    uint64_t windows, huge_ranges;
+    uint64_t range; /* blocks per PMD range, 0 if this block size has no PMD ranges */
+    uint64_t ranges, huge_ranges;
     uint64_t extents, holes, data; /* in runs, runs and blocks */
     struct runs runs;
 };
@@ -32,15 +32,15 @@ struct layout {
  */
 static void huge_in(const struct layout *layout, const struct ext2dax_run *run, uint64_t *first, uint64_t *end)
 {
-    uint64_t window = layout->window;
+    uint64_t range = layout->range;
 
     *first = *end = 0;
-    if (!window || !run->physical || (run->physical - run->logical) % window)
+    if (!range || !run->physical || (run->physical - run->logical) % range)
         return;
-    *first = (run->logical + window - 1) / window;
-    *end = (run->logical + run->length) / window;
-    if (*end > layout->windows)
-        *end = layout->windows;
+    *first = (run->logical + range - 1) / range;
+    *end = (run->logical + run->length) / range;
+    if (*end > layout->ranges)
+        *end = layout->ranges;
     if (*end < *first)
         *end = *first;
 }
@@ -55,8 +55,8 @@ static int layout_read(struct layout *layout, struct image *image, struct ext2da
     layout->size = stat.size;
     layout->block_size = figures->block_size;
     layout->blocks = (stat.size + figures->block_size - 1) / figures->block_size;
-    layout->window = figures->pmd_pages;
-    layout->windows = layout->window ? layout->blocks / layout->window : 0;
+    layout->range = figures->pmd_pages;
+    layout->ranges = layout->range ? layout->blocks / layout->range : 0;
     int error = runs_collect(&layout->runs, inode, 0, layout->blocks);
     for (size_t i = 0; i < layout->runs.count; i++) {
         const struct ext2dax_run *run = &layout->runs.list[i];
@@ -95,7 +95,7 @@ static void print_json(const struct layout *layout)
         comma = ",";
     }
     printf("], \"huge_ranges\": %llu, \"ranges\": %llu}\n", (unsigned long long)layout->huge_ranges,
-           (unsigned long long)layout->windows);
+           (unsigned long long)layout->ranges);
 }
 
 /*
@@ -121,11 +121,11 @@ static bool terminal_is_fancy(void)
 
 static unsigned terminal_columns(void)
 {
-    struct winsize window;
+    struct winsize terminal;
 
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) || window.ws_col < 20)
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &terminal) || terminal.ws_col < 20)
         return 80;
-    return window.ws_col > 200 ? 200 : window.ws_col;
+    return terminal.ws_col > 200 ? 200 : terminal.ws_col;
 }
 
 /*
@@ -165,7 +165,7 @@ static void print_strip(const struct layout *layout)
             continue;
         spread(data, cells, layout->blocks, run->logical, run->logical + run->length);
         huge_in(layout, run, &first, &end);
-        spread(huge, cells, layout->blocks, first * layout->window, end * layout->window);
+        spread(huge, cells, layout->blocks, first * layout->range, end * layout->range);
     }
     for (unsigned c = 0; c < cells; c++) {
         uint64_t rest = layout->blocks % cells;
@@ -188,7 +188,7 @@ static void print_table(const struct layout *layout, const char *path)
     printf(": %llu bytes in blocks of %llu: %llu data, %llu extents, %llu holes; %llu of %llu PMD ranges huge\n",
            (unsigned long long)layout->size, (unsigned long long)layout->block_size, (unsigned long long)layout->data,
            (unsigned long long)layout->extents, (unsigned long long)layout->holes,
-           (unsigned long long)layout->huge_ranges, (unsigned long long)layout->windows);
+           (unsigned long long)layout->huge_ranges, (unsigned long long)layout->ranges);
     if (layout->runs.count)
         printf("%14s %12s %14s\n", "logical", "physical", "length");
     for (size_t i = 0; i < layout->runs.count; i++) {
@@ -215,7 +215,7 @@ int command_map(const struct request *request)
     struct ext2dax_inode *inode;
     const char *path = request->args[0];
 
-    if (request->touch != TOUCH_NOTHING)
+    if (request->access != ACCESS_NOTHING)
         return command_access(request);
     int code = image_open(&image, request, false);
     if (!code)

@@ -39,7 +39,7 @@ static const struct command {
     {"touch", 2, MANY, TAKES_CHANGE | TAKES_NO_FOLLOW | TAKES_NO_CREATE | TAKES_TIME, command_touch},
     {"getfattr", 2, 3, TAKES_PLACE | TAKES_NO_FOLLOW, command_getfattr},
     {"setfattr", 3, 4, TAKES_CHANGE | TAKES_NO_FOLLOW | TAKES_REMOVE, command_setfattr},
-    {"map", 2, 2, TAKES_CHANGE | TAKES_JSON | TAKES_TOUCH | TAKES_POPULATE, command_map},
+    {"map", 2, 2, TAKES_CHANGE | TAKES_JSON | TAKES_ACCESS | TAKES_POPULATE, command_map},
     {"truncate", 3, 3, TAKES_CHANGE, command_truncate},
     {"punch", 4, 4, TAKES_CHANGE, command_punch},
     {"race", 2, 2, TAKES_CHANGE | TAKES_THREADS | TAKES_SECONDS, command_race},
@@ -91,7 +91,7 @@ static int dispatch(struct request *request, const char **arguments, unsigned co
         return usage(command->name, count - 1 < command->least ? "too few arguments" : "too many arguments");
     if (takes & ~command->takes)
         return usage(command->name, "an option that this command does not take");
-    if ((request->collapse || request->populate) && request->touch == TOUCH_NOTHING && !request->mapped)
+    if ((request->collapse || request->populate) && request->access == ACCESS_NOTHING && !request->mapped)
         return usage(command->name, "--collapse and --populate go with --access, --populate also with --mapped");
     if (request->offset && request->partition)
         return usage(command->name, "--offset and --partition are two ways to say one thing");

@@ -35,7 +35,7 @@ struct request {
     uint32_t block_size;
     bool json;
     bool mapped; /* pass the mapping itself to system calls */
-    enum touch_how { TOUCH_NOTHING, TOUCH_READ, TOUCH_WRITE } touch;
+    enum access_how { ACCESS_NOTHING, ACCESS_READ, ACCESS_WRITE } access;
     bool collapse;      /* have the kernel make huge pages of the image's memory */
     bool populate;      /* make pages present before an access, or before a system call */
     bool reserve;       /* have the host filesystem allocate a new image in full */
@@ -198,7 +198,7 @@ struct image {
     bool memory_open, host_open, writable;
     /* reports of recovery, filled during the mount */
     struct progress recovering;
-    struct ext2dax_report mended[MENDED_KINDS];
+    struct ext2dax_report repaired[MENDED_KINDS];
     unsigned mended_kinds;
 };
 
@@ -250,7 +250,7 @@ int say_failed(const char *image_path, const char *format, ...) PRINTF_LIKE(2, 3
  * Returns the error of an access to a mapping refused with SIGBUS, or `otherwise` if nothing was
  * reported. The next image_failed() prints the report of the access.
  */
-int touch_refused(int otherwise);
+int access_refused(int otherwise);
 
 /*
  * Looks up the regular file at `path` and takes a reference. Returns 0, or prints the failure as
@@ -364,7 +364,7 @@ extern const struct image *volatile opened;
 void signals_install(void);
 /* The guarded accesses return false if the access raised SIGBUS. */
 bool guarded_copy(void *to, const void *from, size_t bytes);
-bool guarded_touch(volatile unsigned char *at, bool store);
+bool guarded_access(volatile unsigned char *at, bool store);
 bool guarded_load(const _Atomic uint64_t *at, uint64_t *value);
 bool guarded_store(_Atomic uint64_t *at, uint64_t value);
 
@@ -376,8 +376,8 @@ struct view {
     struct ext2dax_inode *inode;
     bool mapped;
     bool writable;
-    bool populate;         /* populate the bytes returned by view_bytes() */
-    unsigned char *window; /* the current mapping, or NULL */
+    bool populate;          /* populate the bytes returned by view_bytes() */
+    unsigned char *mapping; /* the current mapping, or NULL */
     uint64_t offset, length;
 };
 

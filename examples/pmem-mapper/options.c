@@ -161,7 +161,7 @@ static bool option_alone(struct request *request, const char *text, unsigned *ta
     } alone[] = {
         {"--json", &request->json, TAKES_JSON},           {"--reserve", &request->reserve, TAKES_RESERVE},
         {"--mapped", &request->mapped, TAKES_MAPPED},     {"--no-recovery", &request->no_recovery, TAKES_RECOVERY},
-        {"--collapse", &request->collapse, TAKES_TOUCH},  {"--populate", &request->populate, TAKES_POPULATE},
+        {"--collapse", &request->collapse, TAKES_ACCESS}, {"--populate", &request->populate, TAKES_POPULATE},
         {"-r", &request->recursive, TAKES_RECURSIVE},     {"-s", &request->symbolic, TAKES_SYMBOLIC},
         {"-p", &request->parents, TAKES_PARENTS},         {"-h", &request->no_follow, TAKES_NO_FOLLOW},
         {"-c", &request->no_create, TAKES_NO_CREATE},     {"--no-replace", &request->no_replace, TAKES_RENAME},
@@ -170,8 +170,8 @@ static bool option_alone(struct request *request, const char *text, unsigned *ta
     };
 
     if (!strcmp(text, "--access") || !strcmp(text, "--access=read") || !strcmp(text, "--access=write")) {
-        request->touch = strcmp(text, "--access=write") ? TOUCH_READ : TOUCH_WRITE;
-        *takes |= TAKES_TOUCH;
+        request->access = strcmp(text, "--access=write") ? ACCESS_READ : ACCESS_WRITE;
+        *takes |= TAKES_ACCESS;
         return true;
     }
     for (size_t i = 0; i < sizeof(alone) / sizeof(alone[0]); i++) {

@@ -3,7 +3,7 @@
  * A single file of put -r, of any type except directory. A new file gets the name at once. A file
  * that replaces another is made under a name in passing, and renamed over the old name when
  * complete. So a name in the image is the old file or the whole new file. A file is written by
- * calls instead of a mapping, because most files of a tree are smaller than the window of a
+ * calls instead of a mapping, because most files of a tree are smaller than the mapping of a
  * mapping.
  */
 #include "tree.h"

@@ -60,7 +60,7 @@ static int prepare(struct race *race)
         mapper->random = 0x2545F4914F6CDD1Du + i;
         atomic_store(&mapper->storing, IDLE);
         error =
-            ext2dax_process_map(race->image->process, race->first, 0, race->bytes, EXT2DAX_MAP_WRITE, &mapper->window);
+            ext2dax_process_map(race->image->process, race->first, 0, race->bytes, EXT2DAX_MAP_WRITE, &mapper->mapping);
         if (error)
             return image_failed(race->image, error, "race %s: map it", race->path);
     }
@@ -116,8 +116,8 @@ static int report(struct race *race, uint64_t faults)
 static void unmap_all(struct race *race)
 {
     for (unsigned i = 0; race->mappers && i < race->threads; i++)
-        if (race->mappers[i].window)
-            ext2dax_process_unmap(race->image->process, race->mappers[i].window);
+        if (race->mappers[i].mapping)
+            ext2dax_process_unmap(race->image->process, race->mappers[i].mapping);
 }
 
 /* Opens the file under test, or creates the file if absent. */

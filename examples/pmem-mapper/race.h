@@ -39,7 +39,7 @@ struct mapper {
     struct race *race;
     pthread_t thread;
     unsigned index;
-    void *window;             /* the mapping of the whole range, separate per thread */
+    void *mapping;            /* the mapping of the whole range, separate per thread */
     _Atomic uint32_t storing; /* generation of the store in progress, or IDLE */
     uint64_t random;
     uint64_t sigbus;

@@ -27,7 +27,7 @@ struct changer {
     uint64_t taken;      /* bytes filled in the second file */
     uint32_t round;      /* the generation in the words of the second file */
     uint64_t *buffer;    /* as long as the range under test */
-    void *window;        /* the mapping of the second file */
+    void *mapping;       /* the mapping of the second file */
     unsigned char *bits; /* scratch bitmap, a bit per block of the image */
 };
 
@@ -160,8 +160,8 @@ static int second_fill(struct changer *changer, uint64_t bytes)
         error = done < 0 ? (int)done : (uint64_t)done < bytes ? -EXT2DAX_ENOSPC : 0;
     } else {
         error = ext2dax_truncate(race->second, bytes);
-        if (!error && !guarded_copy(changer->window, changer->buffer, (size_t)bytes))
-            error = touch_refused(-EXT2DAX_ENOSPC);
+        if (!error && !guarded_copy(changer->mapping, changer->buffer, (size_t)bytes))
+            error = access_refused(-EXT2DAX_ENOSPC);
     }
     changer->taken = error ? 0 : bytes;
     return failed(changer, error, "fill the second file");
@@ -186,16 +186,17 @@ static int second_check(struct changer *changer)
 static int second_map(struct changer *changer)
 {
     struct race *race = changer->race;
-    return ext2dax_process_map(race->image->process, race->second, 0, race->bytes, EXT2DAX_MAP_WRITE, &changer->window);
+    return ext2dax_process_map(race->image->process, race->second, 0, race->bytes, EXT2DAX_MAP_WRITE,
+                               &changer->mapping);
 }
 
 static void second_drop(struct changer *changer)
 {
     struct race *race = changer->race;
 
-    if (changer->window)
-        ext2dax_process_unmap(race->image->process, changer->window);
-    changer->window = NULL;
+    if (changer->mapping)
+        ext2dax_process_unmap(race->image->process, changer->mapping);
+    changer->mapping = NULL;
     if (!race->second)
         return;
     ext2dax_unlink(changer->directory, changer->name, strlen(changer->name));

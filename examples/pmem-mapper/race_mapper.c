@@ -66,7 +66,7 @@ static struct bounds bounds_now(struct race *race)
 }
 
 /* Checks whether an access to the page should have raised SIGBUS. Counts each SIGBUS. */
-static void judge_end(struct mapper *mapper, const struct bounds *bounds, uint64_t offset, bool went_through)
+static void check_end(struct mapper *mapper, const struct bounds *bounds, uint64_t offset, bool went_through)
 {
     struct race *race = mapper->race;
     uint64_t page = offset / race->page;
@@ -82,7 +82,7 @@ static void judge_end(struct mapper *mapper, const struct bounds *bounds, uint64
 
 static _Atomic uint64_t *word_at(const struct mapper *mapper, uint64_t offset)
 {
-    return (_Atomic uint64_t *)mapper->window + offset / 8;
+    return (_Atomic uint64_t *)mapper->mapping + offset / 8;
 }
 
 /* Loads and checks a word. Returns false if the load raised SIGBUS. */
@@ -93,7 +93,7 @@ static bool load(struct mapper *mapper, uint64_t offset, uint64_t *value)
     uint32_t floor = atomic_load(&race->floor[offset / CHUNK]);
 
     bool went_through = guarded_load(word_at(mapper, offset), value);
-    judge_end(mapper, &bounds, offset, went_through);
+    check_end(mapper, &bounds, offset, went_through);
     if (!went_through)
         return false;
     if (*value && (word_tag(*value) != TAG_FIRST || word_offset(*value) != offset))
@@ -118,7 +118,7 @@ static void store(struct mapper *mapper, uint64_t offset)
     uint64_t word = race_word(TAG_FIRST, offset, generation);
     bool went_through = guarded_store(word_at(mapper, offset), word);
     atomic_store(&mapper->storing, IDLE);
-    judge_end(mapper, &bounds, offset, went_through);
+    check_end(mapper, &bounds, offset, went_through);
     if (went_through && !(generation & 1))
         atomic_store(&race->recent[race_random(&mapper->random) % RECENT], word);
 }

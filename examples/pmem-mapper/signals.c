@@ -60,7 +60,7 @@ static void bus_error(int number, siginfo_t *info, void *context)
         put_text(": access: ");
     }
     put_text("the file behind the image failed it: no space on its filesystem, an I/O error, or it was cut short");
-    put_text(image && image->writable ? "; the image is mended when it is next changed\n" : "\n");
+    put_text(image && image->writable ? "; the image is repaired when it is next changed\n" : "\n");
     _exit(EXIT_FAILED);
 }
 
@@ -105,7 +105,7 @@ bool guarded_copy(void *to, const void *from, size_t bytes)
     return true;
 }
 
-bool guarded_touch(volatile unsigned char *at, bool store)
+bool guarded_access(volatile unsigned char *at, bool store)
 {
     sigjmp_buf point;
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Access to the bytes of a file. If the block size equals the page size, bytes are loaded and
- * stored through a mapping, and the library resolves the page faults. A mapping covers WINDOW
+ * stored through a mapping, and the library resolves the page faults. A mapping covers VIEW_SIZE
  * bytes and moves along the file, because the largest file is 2 TiB and page tables of the
  * passed part also use memory. With any other block size the bytes are read and written by
  * calls.
  */
 #include "mapper.h"
 
-#define WINDOW ((uint64_t)64 << 20)
+#define VIEW_SIZE ((uint64_t)64 << 20)
 
 void view_open(struct view *view, struct image *image, struct ext2dax_inode *inode, const char *path, bool writable)
 {
@@ -25,29 +25,29 @@ void view_open(struct view *view, struct image *image, struct ext2dax_inode *ino
 
 void view_close(struct view *view)
 {
-    if (view->window)
-        ext2dax_process_unmap(view->image->process, view->window);
-    view->window = NULL;
+    if (view->mapping)
+        ext2dax_process_unmap(view->image->process, view->mapping);
+    view->mapping = NULL;
 }
 
 /*
  * Returns the address of file offset `offset` in *at, and the bytes from this address to the
  * end of the mapping in *left. Moves the mapping if needed. Returns 0 or a negative EXT2DAX_E….
  */
-static int window_at(struct view *view, uint64_t offset, unsigned char **at, uint64_t *left)
+static int view_map(struct view *view, uint64_t offset, unsigned char **at, uint64_t *left)
 {
-    if (!view->window || offset < view->offset || offset - view->offset >= view->length) {
+    if (!view->mapping || offset < view->offset || offset - view->offset >= view->length) {
         void *address;
         view_close(view);
-        view->offset = offset & ~(WINDOW - 1);
-        view->length = WINDOW;
+        view->offset = offset & ~(VIEW_SIZE - 1);
+        view->length = VIEW_SIZE;
         int error = ext2dax_process_map(view->image->process, view->inode, view->offset, view->length,
                                         view->writable ? EXT2DAX_MAP_WRITE : 0, &address);
         if (error)
             return error;
-        view->window = address;
+        view->mapping = address;
     }
-    *at = view->window + (offset - view->offset);
+    *at = view->mapping + (offset - view->offset);
     *left = view->length - (offset - view->offset);
     return 0;
 }
@@ -61,12 +61,12 @@ int view_read(struct view *view, uint64_t offset, void *buffer, size_t bytes)
         if (view->mapped) {
             unsigned char *at;
             uint64_t left;
-            int error = window_at(view, offset, &at, &left);
+            int error = view_map(view, offset, &at, &left);
             if (error)
                 return error;
             part = left < part ? (size_t)left : part;
             if (!guarded_copy(to, at, part))
-                return touch_refused(-EXT2DAX_EIO);
+                return access_refused(-EXT2DAX_EIO);
         } else {
             int64_t got = ext2dax_read(view->inode, offset, to, part);
             if (got <= 0)
@@ -82,15 +82,15 @@ int view_read(struct view *view, uint64_t offset, void *buffer, size_t bytes)
 
 int view_bytes(struct view *view, uint64_t offset, const void **at, size_t *bytes)
 {
-    unsigned char *window;
+    unsigned char *mapping;
     uint64_t left;
-    int error = window_at(view, offset, &window, &left);
+    int error = view_map(view, offset, &mapping, &left);
 
     if (error)
         return error;
-    *at = window;
+    *at = mapping;
     *bytes = left < *bytes ? (size_t)left : *bytes;
-    return view->populate ? ext2dax_process_populate(view->image->process, window, *bytes, false) : 0;
+    return view->populate ? ext2dax_process_populate(view->image->process, mapping, *bytes, false) : 0;
 }
 
 int view_write(struct view *view, uint64_t offset, const void *buffer, size_t bytes)
@@ -102,12 +102,12 @@ int view_write(struct view *view, uint64_t offset, const void *buffer, size_t by
         if (view->mapped) {
             unsigned char *at;
             uint64_t left;
-            int error = window_at(view, offset, &at, &left);
+            int error = view_map(view, offset, &at, &left);
             if (error)
                 return error;
             part = left < part ? (size_t)left : part;
             if (!guarded_copy(at, from, part))
-                return touch_refused(-EXT2DAX_EIO);
+                return access_refused(-EXT2DAX_EIO);
         } else {
             int64_t done = ext2dax_write(view->inode, offset, from, part);
             if (done <= 0)

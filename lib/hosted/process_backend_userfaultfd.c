@@ -105,7 +105,7 @@ static int prepare(struct e2dh_mapping *mapping)
     mapping->staging = staging;
     mapping->limit = mapping->count;
     if (error == 0)
-        error = e2dh_userfault_register(mapping->process, staging, bytes, E2DH_USERFAULT_TOUCHES);
+        error = e2dh_userfault_register(mapping->process, staging, bytes, E2DH_USERFAULT_MISSING);
     if (error == 0 && mprotect(staging, bytes, e2dh_readable(mapping) | stores_of(mapping)) != 0)
         error = -errno;
     /* Moving shared memory needs Linux 5.13. */

@@ -10,7 +10,7 @@
 #include "ext2dax/error.h"
 #include "ext2dax/mount.h"
 
-/* Pages [low, high) of the mapping beginning at `window`. */
+/* Pages [low, high) of the mapping beginning at `mapping`. */
 struct range {
     uintptr_t mapping;
     uint64_t low, high;

@@ -187,7 +187,7 @@ void e2dh_userfault_close(struct ext2dax_process *process)
 int e2dh_userfault_register(struct ext2dax_process *process, char *at, size_t bytes, enum e2dh_userfault_mode mode)
 {
     struct uffdio_register range = {.range = {.start = (uintptr_t)at, .len = bytes},
-                                    .mode = mode == E2DH_USERFAULT_TOUCHES ? UFFDIO_REGISTER_MODE_MISSING
+                                    .mode = mode == E2DH_USERFAULT_MISSING ? UFFDIO_REGISTER_MODE_MISSING
                                                                            : UFFDIO_REGISTER_MODE_WP};
 
     return ioctl(process->userfaults->descriptor, UFFDIO_REGISTER, &range) == 0 ? 0 : -errno;

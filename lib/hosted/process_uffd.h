@@ -32,7 +32,7 @@ void e2dh_userfault_close(struct ext2dax_process *process);
  * Faults reported by the kernel, either accesses of missing pages or stores to write-protected
  * pages.
  */
-enum e2dh_userfault_mode { E2DH_USERFAULT_TOUCHES, E2DH_USERFAULT_STORES };
+enum e2dh_userfault_mode { E2DH_USERFAULT_MISSING, E2DH_USERFAULT_STORES };
 /* Registers a range. Returns 0 or a negative errno. */
 int e2dh_userfault_register(struct ext2dax_process *process, char *at, size_t bytes, enum e2dh_userfault_mode mode);
 

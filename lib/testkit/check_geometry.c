@@ -9,10 +9,10 @@
 
 #include "ext2dax/error.h"
 
-#define get16 e2dt_audit_get16
-#define get32 e2dt_audit_get32
+#define get16 e2dt_check_get16
+#define get32 e2dt_check_get32
 
-void e2dt_audit_report(struct e2dt_audit *a, const char *what, uint32_t inode, uint64_t block, uint64_t expected,
+void e2dt_check_report(struct e2dt_check *a, const char *what, uint32_t inode, uint64_t block, uint64_t expected,
                        uint64_t found)
 {
     struct ext2dax_finding finding = {what, inode, block, expected, found};
@@ -23,13 +23,13 @@ void e2dt_audit_report(struct e2dt_audit *a, const char *what, uint32_t inode, u
         a->found(a->arg, &finding);
 }
 
-static bool bad_geometry(struct e2dt_audit *a, const char *what, uint64_t expected, uint64_t found)
+static bool bad_geometry(struct e2dt_check *a, const char *what, uint64_t expected, uint64_t found)
 {
-    e2dt_audit_report(a, what, 0, 0, expected, found);
+    e2dt_check_report(a, what, 0, 0, expected, found);
     return false;
 }
 
-static bool read_blocks(struct e2dt_audit *a, const struct ext2dax_disk_super *s)
+static bool read_blocks(struct e2dt_check *a, const struct ext2dax_disk_super *s)
 {
     uint32_t log = get32(s->log_block_size);
 
@@ -53,7 +53,7 @@ static bool read_blocks(struct e2dt_audit *a, const struct ext2dax_disk_super *s
     return true;
 }
 
-static bool read_inodes(struct e2dt_audit *a, const struct ext2dax_disk_super *s)
+static bool read_inodes(struct e2dt_check *a, const struct ext2dax_disk_super *s)
 {
     bool classic = get32(s->revision) == 0;
 
@@ -76,7 +76,7 @@ static bool read_inodes(struct e2dt_audit *a, const struct ext2dax_disk_super *s
     return true;
 }
 
-static bool read_descriptors(struct e2dt_audit *a, const struct ext2dax_disk_super *s)
+static bool read_descriptors(struct e2dt_check *a, const struct ext2dax_disk_super *s)
 {
     a->descriptors = a->block_size / (uint32_t)sizeof(struct ext2dax_disk_group);
     a->descriptor_blocks = (a->groups - 1) / a->descriptors + 1;
@@ -95,13 +95,13 @@ static bool read_descriptors(struct e2dt_audit *a, const struct ext2dax_disk_sup
         if (a->old_descriptor_blocks > a->descriptor_blocks)
             return bad_geometry(a, "superblock: first meta group", a->descriptor_blocks, a->old_descriptor_blocks);
     }
-    if (1ull + a->old_descriptor_blocks + a->reserved_descriptors > e2dt_audit_group_blocks(a, 0))
-        return bad_geometry(a, "superblock: descriptors do not fit the first group", e2dt_audit_group_blocks(a, 0),
+    if (1ull + a->old_descriptor_blocks + a->reserved_descriptors > e2dt_check_group_blocks(a, 0))
+        return bad_geometry(a, "superblock: descriptors do not fit the first group", e2dt_check_group_blocks(a, 0),
                             1ull + a->old_descriptor_blocks + a->reserved_descriptors);
     return true;
 }
 
-int e2dt_audit_geometry(struct e2dt_audit *a)
+int e2dt_check_geometry(struct e2dt_check *a)
 {
     const struct ext2dax_disk_super *s = (const void *)(a->base + EXT2DAX_SUPER_OFFSET);
 
@@ -113,7 +113,7 @@ int e2dt_audit_geometry(struct e2dt_audit *a)
     return read_blocks(a, s) && read_inodes(a, s) && read_descriptors(a, s) ? 0 : 1;
 }
 
-bool e2dt_audit_has_super(const struct e2dt_audit *a, uint32_t group)
+bool e2dt_check_has_super(const struct e2dt_check *a, uint32_t group)
 {
     uint32_t base;
 
@@ -133,24 +133,24 @@ bool e2dt_audit_has_super(const struct e2dt_audit *a, uint32_t group)
 }
 
 /* `which` is 0, 1 or 2 for the copy in the first, second or last group of the meta group. */
-uint32_t e2dt_audit_meta_descriptor(const struct e2dt_audit *a, uint32_t table, uint32_t which)
+uint32_t e2dt_check_meta_descriptor(const struct e2dt_check *a, uint32_t table, uint32_t which)
 {
     uint32_t group = table * a->descriptors + (which == 2 ? a->descriptors - 1 : which);
 
-    return e2dt_audit_group_first(a, group) + e2dt_audit_has_super(a, group);
+    return e2dt_check_group_first(a, group) + e2dt_check_has_super(a, group);
 }
 
-const struct ext2dax_disk_group *e2dt_audit_descriptor(const struct e2dt_audit *a, uint32_t group)
+const struct ext2dax_disk_group *e2dt_check_descriptor(const struct e2dt_check *a, uint32_t group)
 {
     uint32_t table = group / a->descriptors;
-    uint32_t block = table < a->old_descriptor_blocks ? a->first + 1 + table : e2dt_audit_meta_descriptor(a, table, 0);
+    uint32_t block = table < a->old_descriptor_blocks ? a->first + 1 + table : e2dt_check_meta_descriptor(a, table, 0);
 
     if (block >= a->blocks)
         return NULL;
-    return (const struct ext2dax_disk_group *)e2dt_audit_block(a, block) + group % a->descriptors;
+    return (const struct ext2dax_disk_group *)e2dt_check_block(a, block) + group % a->descriptors;
 }
 
-const struct ext2dax_disk_inode *e2dt_audit_inode_at(const struct e2dt_audit *a, uint32_t number)
+const struct ext2dax_disk_inode *e2dt_check_inode_at(const struct e2dt_check *a, uint32_t number)
 {
     const struct ext2dax_disk_group *d;
     uint32_t group, table;
@@ -160,17 +160,17 @@ const struct ext2dax_disk_inode *e2dt_audit_inode_at(const struct e2dt_audit *a,
     if (a->first_table && number <= a->inodes_per_group)
         return (const void *)(a->first_table + (size_t)(number - 1) * a->inode_size);
     group = (number - 1) / a->inodes_per_group;
-    d = e2dt_audit_descriptor(a, group);
+    d = e2dt_check_descriptor(a, group);
     if (!d)
         return NULL;
     table = get32(d->inode_table);
-    if (!e2dt_audit_in_image(a, table) || (uint64_t)table + a->table_blocks > a->blocks)
+    if (!e2dt_check_in_image(a, table) || (uint64_t)table + a->table_blocks > a->blocks)
         return NULL;
-    return (const void *)((const uint8_t *)e2dt_audit_block(a, table) +
+    return (const void *)((const uint8_t *)e2dt_check_block(a, table) +
                           (size_t)((number - 1) % a->inodes_per_group) * a->inode_size);
 }
 
-uint64_t e2dt_audit_inode_size(const struct ext2dax_disk_inode *inode)
+uint64_t e2dt_check_inode_size(const struct ext2dax_disk_inode *inode)
 {
     uint64_t size = get32(inode->size);
 
@@ -179,7 +179,7 @@ uint64_t e2dt_audit_inode_size(const struct ext2dax_disk_inode *inode)
     return size;
 }
 
-uint64_t e2dt_audit_inode_sectors(const struct e2dt_audit *a, const struct ext2dax_disk_inode *inode)
+uint64_t e2dt_check_inode_sectors(const struct e2dt_check *a, const struct ext2dax_disk_inode *inode)
 {
     uint64_t count = get32(inode->sectors);
 
@@ -189,21 +189,21 @@ uint64_t e2dt_audit_inode_sectors(const struct e2dt_audit *a, const struct ext2d
     return (get32(inode->flags) & EXT2DAX_FL_HUGE_FILE) != 0 ? count * (a->block_size / 512) : count;
 }
 
-bool e2dt_audit_inode_marked(const struct e2dt_audit *a, uint32_t number)
+bool e2dt_check_inode_marked(const struct e2dt_check *a, uint32_t number)
 {
     const struct ext2dax_disk_group *d;
 
     if (a->first_inode_bitmap && number <= a->inodes_per_group)
-        return e2dt_audit_bit(a->first_inode_bitmap, number - 1);
-    d = e2dt_audit_descriptor(a, (number - 1) / a->inodes_per_group);
-    return e2dt_audit_bit(e2dt_audit_block(a, get32(d->inode_bitmap)), (number - 1) % a->inodes_per_group);
+        return e2dt_check_bit(a->first_inode_bitmap, number - 1);
+    d = e2dt_check_descriptor(a, (number - 1) / a->inodes_per_group);
+    return e2dt_check_bit(e2dt_check_block(a, get32(d->inode_bitmap)), (number - 1) % a->inodes_per_group);
 }
 
-bool e2dt_audit_in_use(const struct e2dt_audit *a, uint32_t number, const struct ext2dax_disk_inode *inode)
+bool e2dt_check_in_use(const struct e2dt_check *a, uint32_t number, const struct ext2dax_disk_inode *inode)
 {
     unsigned held = a->flags & (EXT2DAX_CHECK_UNLINKED_OK | EXT2DAX_CHECK_LEAKS_OK);
 
     if (get16(inode->links) != 0)
         return true;
-    return held == EXT2DAX_CHECK_UNLINKED_OK && get16(inode->mode) != 0 && e2dt_audit_inode_marked(a, number);
+    return held == EXT2DAX_CHECK_UNLINKED_OK && get16(inode->mode) != 0 && e2dt_check_inode_marked(a, number);
 }

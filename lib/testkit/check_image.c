@@ -20,7 +20,7 @@
  * Returns zeroed memory for all tables in a single piece. A large piece comes from calloc(), which
  * touches no page in advance. A small piece is `room`.
  */
-static void *scratch(struct e2dt_audit *a, uint32_t *owners, void *room)
+static void *scratch(struct e2dt_check *a, uint32_t *owners, void *room)
 {
     uint32_t slots = 64;
     size_t names, inodes, blocks, bytes;
@@ -48,8 +48,8 @@ static void *scratch(struct e2dt_audit *a, uint32_t *owners, void *room)
 int ext2dax_check_image(const void *base, size_t size, unsigned flags,
                         void (*found)(void *arg, const struct ext2dax_finding *finding), void *arg, uint32_t *owners)
 {
-    struct e2dt_audit a = {.base = base, .size = size, .flags = flags, .found = found, .arg = arg};
-    int error = e2dt_audit_geometry(&a);
+    struct e2dt_check a = {.base = base, .size = size, .flags = flags, .found = found, .arg = arg};
+    int error = e2dt_check_geometry(&a);
     uint64_t room[ROOM / sizeof(uint64_t)];
     void *memory;
 
@@ -60,10 +60,10 @@ int ext2dax_check_image(const void *base, size_t size, unsigned flags,
     memory = scratch(&a, owners, room);
     if (!memory)
         return -EXT2DAX_ENOMEM;
-    if (e2dt_audit_metadata(&a)) {
-        e2dt_audit_inodes(&a);
-        e2dt_audit_links(&a);
-        e2dt_audit_totals(&a);
+    if (e2dt_check_metadata(&a)) {
+        e2dt_check_inodes(&a);
+        e2dt_check_links(&a);
+        e2dt_check_totals(&a);
     }
     if (a.names_own)
         free(a.names);
@@ -76,17 +76,17 @@ int ext2dax_check_image(const void *base, size_t size, unsigned flags,
  * Reads only the geometry, for access to a single inode. Returns NULL if the geometry is unusable
  * or there is no such inode.
  */
-static const struct ext2dax_disk_inode *look(struct e2dt_audit *a, const void *base, size_t size, uint32_t number)
+static const struct ext2dax_disk_inode *look(struct e2dt_check *a, const void *base, size_t size, uint32_t number)
 {
     memset(a, 0, sizeof(*a));
     a->base = base;
     a->size = size;
-    return e2dt_audit_geometry(a) == 0 ? e2dt_audit_inode_at(a, number) : NULL;
+    return e2dt_check_geometry(a) == 0 ? e2dt_check_inode_at(a, number) : NULL;
 }
 
 uint32_t ext2dax_check_block(const void *base, size_t size, uint32_t inode, uint64_t logical)
 {
-    struct e2dt_audit a;
+    struct e2dt_check a;
     const struct ext2dax_disk_inode *in = look(&a, base, size, inode);
     uint64_t place = logical - EXT2DAX_DIRECT;
     uint32_t block;
@@ -95,30 +95,30 @@ uint32_t ext2dax_check_block(const void *base, size_t size, uint32_t inode, uint
     if (!in)
         return 0;
     if (logical < EXT2DAX_DIRECT) {
-        block = e2dt_audit_get32(in->block[logical]);
-        return e2dt_audit_in_image(&a, block) ? block : 0;
+        block = e2dt_check_get32(in->block[logical]);
+        return e2dt_check_in_image(&a, block) ? block : 0;
     }
     for (level = 1; level <= 3 && place >> (level * a.pointers_shift) != 0; level++)
         place -= (uint64_t)1 << (level * a.pointers_shift);
     if (level > 3)
         return 0;
-    block = e2dt_audit_get32(in->block[EXT2DAX_DIRECT + level - 1]);
+    block = e2dt_check_get32(in->block[EXT2DAX_DIRECT + level - 1]);
     /* A pointer to block 0 is a hole. Most images contain block 0, with the superblock. */
-    while (level > 0 && block != 0 && e2dt_audit_in_image(&a, block)) {
-        const struct ext2dax_le32 *slots = e2dt_audit_block(&a, block);
+    while (level > 0 && block != 0 && e2dt_check_in_image(&a, block)) {
+        const struct ext2dax_le32 *slots = e2dt_check_block(&a, block);
 
         level--;
-        block = e2dt_audit_get32(slots[place >> (level * a.pointers_shift) & ((1u << a.pointers_shift) - 1)]);
+        block = e2dt_check_get32(slots[place >> (level * a.pointers_shift) & ((1u << a.pointers_shift) - 1)]);
     }
-    return e2dt_audit_in_image(&a, block) ? block : 0;
+    return e2dt_check_in_image(&a, block) ? block : 0;
 }
 
 uint64_t ext2dax_check_size(const void *base, size_t size, uint32_t inode)
 {
-    struct e2dt_audit a;
+    struct e2dt_check a;
     const struct ext2dax_disk_inode *in = look(&a, base, size, inode);
 
-    return in ? e2dt_audit_inode_size(in) : 0;
+    return in ? e2dt_check_inode_size(in) : 0;
 }
 
 int ext2dax_finding_text(const struct ext2dax_finding *finding, char *buffer, size_t size)

@@ -11,14 +11,14 @@
  */
 #include "check_image.h"
 
-#define get16 e2dt_audit_get16
-#define get32 e2dt_audit_get32
+#define get16 e2dt_check_get16
+#define get32 e2dt_check_get32
 
 #define BAD_BLOCKS_INODE 1u
 #define SECTOR_SHIFT     9
 
 struct walk {
-    struct e2dt_audit *a;
+    struct e2dt_check *a;
     uint32_t number;
     bool directory; /* has dirents to parse */
     uint64_t end;   /* blocks covered by the size */
@@ -42,21 +42,21 @@ static bool end_ok(const struct walk *w, uint64_t logical, bool pointers)
  */
 static bool own(struct walk *w, uint32_t block)
 {
-    struct e2dt_audit *a = w->a;
+    struct e2dt_check *a = w->a;
     uint32_t *owner;
 
-    if (!e2dt_audit_in_image(a, block)) {
-        e2dt_audit_report(a, "block pointer outside the image", w->number, block, a->blocks, block);
+    if (!e2dt_check_in_image(a, block)) {
+        e2dt_check_report(a, "block pointer outside the image", w->number, block, a->blocks, block);
         return false;
     }
     w->owned++;
     owner = &a->owner[block];
-    if (*owner == 0 || (*owner == E2DT_AUDIT_RESERVED && w->number == EXT2DAX_RESIZE_INODE)) {
+    if (*owner == 0 || (*owner == E2DT_CHECK_RESERVED && w->number == EXT2DAX_RESIZE_INODE)) {
         *owner = w->number;
         return true;
     }
-    e2dt_audit_report(a, *owner >= E2DT_AUDIT_RESERVED ? "block pointer into metadata" : "block owned twice", w->number,
-                      block, *owner >= E2DT_AUDIT_RESERVED ? 0 : *owner, w->number);
+    e2dt_check_report(a, *owner >= E2DT_CHECK_RESERVED ? "block pointer into metadata" : "block owned twice", w->number,
+                      block, *owner >= E2DT_CHECK_RESERVED ? 0 : *owner, w->number);
     return false;
 }
 
@@ -66,16 +66,16 @@ static void data_block(struct walk *w, uint64_t logical, uint32_t block)
 
     if (logical >= w->end) {
         if (!end_ok(w, logical, false))
-            e2dt_audit_report(w->a, "block past the end of the file", w->number, block, w->end, logical);
+            e2dt_check_report(w->a, "block past the end of the file", w->number, block, w->end, logical);
         return;
     }
     if (!w->directory)
         return;
     if (logical != w->next)
-        e2dt_audit_report(w->a, "hole in a directory", w->number, 0, w->next, logical);
+        e2dt_check_report(w->a, "hole in a directory", w->number, 0, w->next, logical);
     w->next = logical + 1;
     if (ours)
-        e2dt_audit_directory_block(w->a, w->number, logical, block);
+        e2dt_check_directory_block(w->a, w->number, logical, block);
 }
 
 /*
@@ -97,9 +97,9 @@ static void pointers(struct walk *w, const struct ext2dax_le32 *slot, uint32_t c
             continue;
         }
         if (logical >= w->end && !end_ok(w, logical, true))
-            e2dt_audit_report(w->a, "pointer block past the end of the file", w->number, block, w->end, logical);
+            e2dt_check_report(w->a, "pointer block past the end of the file", w->number, block, w->end, logical);
         if (own(w, block))
-            pointers(w, e2dt_audit_block(w->a, block), 1u << w->a->pointers_shift, level - 1, logical);
+            pointers(w, e2dt_check_block(w->a, block), 1u << w->a->pointers_shift, level - 1, logical);
     }
 }
 
@@ -118,10 +118,10 @@ static void tree(struct walk *w, const struct ext2dax_disk_inode *inode)
      * directory without any block is always reported.
      */
     if (w->directory && w->next < w->end && (w->next == 0 || (w->a->flags & EXT2DAX_CHECK_LEAKS_OK) == 0))
-        e2dt_audit_report(w->a, "hole in a directory", w->number, 0, w->end, w->next);
+        e2dt_check_report(w->a, "hole in a directory", w->number, 0, w->end, w->next);
 }
 
-static uint64_t tree_blocks(const struct e2dt_audit *a)
+static uint64_t tree_blocks(const struct e2dt_check *a)
 {
     uint64_t p = (uint64_t)1 << a->pointers_shift;
 
@@ -130,13 +130,13 @@ static uint64_t tree_blocks(const struct e2dt_audit *a)
 
 /*
  * Enters an xattr block as owned by the first inode naming the block, and counts the inodes naming
- * it. e2dt_audit_totals() compares the count with the block's own reference count.
+ * it. e2dt_check_totals() compares the count with the block's own reference count.
  */
 static void xattr_block(struct walk *w, uint32_t block)
 {
-    struct e2dt_audit *a = w->a;
+    struct e2dt_check *a = w->a;
 
-    if (e2dt_audit_in_image(a, block) && a->xattr_references[block] != 0) {
+    if (e2dt_check_in_image(a, block) && a->xattr_references[block] != 0) {
         a->xattr_references[block]++;
         w->owned++;
     } else if (own(w, block)) {
@@ -145,14 +145,14 @@ static void xattr_block(struct walk *w, uint32_t block)
 }
 
 /* Checks that a symlink's target has the length recorded as its size. */
-static void symlink_target(struct e2dt_audit *a, uint32_t number, const char *target, uint64_t room, uint64_t size)
+static void symlink_target(struct e2dt_check *a, uint32_t number, const char *target, uint64_t room, uint64_t size)
 {
     uint64_t length = 0;
 
     while (length < room && target[length] != '\0')
         length++;
     if (size == 0 || length != size)
-        e2dt_audit_report(a, "length of a symlink", number, 0, length, size);
+        e2dt_check_report(a, "length of a symlink", number, 0, length, size);
 }
 
 static void check_symlink(struct walk *w, const struct ext2dax_disk_inode *inode, bool fast)
@@ -167,26 +167,26 @@ static void check_symlink(struct walk *w, const struct ext2dax_disk_inode *inode
     }
     for (i = 1; i < EXT2DAX_SLOTS; i++)
         if (get32(inode->block[i]) != 0)
-            e2dt_audit_report(w->a, "symlink with more than one block", w->number, get32(inode->block[i]), 0, i);
-    if (e2dt_audit_in_image(w->a, block))
-        symlink_target(w->a, w->number, e2dt_audit_block(w->a, block), w->a->block_size - 1, size);
+            e2dt_check_report(w->a, "symlink with more than one block", w->number, get32(inode->block[i]), 0, i);
+    if (e2dt_check_in_image(w->a, block))
+        symlink_target(w->a, w->number, e2dt_check_block(w->a, block), w->a->block_size - 1, size);
     else if (block == 0)
-        e2dt_audit_report(w->a, "symlink without a target", w->number, 0, 1, 0);
+        e2dt_check_report(w->a, "symlink without a target", w->number, 0, 1, 0);
 }
 
-static void check_size(struct e2dt_audit *a, uint32_t number, const struct ext2dax_disk_inode *inode, uint32_t type)
+static void check_size(struct e2dt_check *a, uint32_t number, const struct ext2dax_disk_inode *inode, uint32_t type)
 {
-    uint64_t size = e2dt_audit_inode_size(inode);
+    uint64_t size = e2dt_check_inode_size(inode);
     bool large = (get32(a->super->ro_compat) & EXT2DAX_RO_COMPAT_LARGE_FILE) != 0;
 
     if (type == EXT2DAX_S_IFDIR && (size == 0 || (size & (a->block_size - 1)) != 0))
-        e2dt_audit_report(a, "size of a directory", number, 0, a->block_size, size);
+        e2dt_check_report(a, "size of a directory", number, 0, a->block_size, size);
     if (type != EXT2DAX_S_IFREG)
         return;
     if (size > tree_blocks(a) << a->block_shift)
-        e2dt_audit_report(a, "size past what the tree reaches", number, 0, tree_blocks(a) << a->block_shift, size);
+        e2dt_check_report(a, "size past what the tree reaches", number, 0, tree_blocks(a) << a->block_shift, size);
     else if (size > 0x7FFFFFFF && !large)
-        e2dt_audit_report(a, "2 GiB or more without the large_file feature", number, 0, 0x7FFFFFFF, size);
+        e2dt_check_report(a, "2 GiB or more without the large_file feature", number, 0, 0x7FFFFFFF, size);
 }
 
 /*
@@ -200,14 +200,14 @@ static bool between(const struct walk *w, uint64_t sectors, bool fast, uint32_t 
     return fast ? xattr != 0 && sectors + block == w->owned : xattr == 0 && sectors == w->owned + block;
 }
 
-static void check_file(struct e2dt_audit *a, uint32_t number, const struct ext2dax_disk_inode *inode)
+static void check_file(struct e2dt_check *a, uint32_t number, const struct ext2dax_disk_inode *inode)
 {
     struct walk w = {.a = a, .number = number};
     uint32_t type = get16(inode->mode) & EXT2DAX_S_IFMT;
     uint32_t xattr = get32(inode->file_acl);
     uint32_t translator = a->hurd ? get32(inode->os1) : 0;
-    uint64_t sectors = e2dt_audit_inode_sectors(a, inode);
-    uint64_t size = e2dt_audit_inode_size(inode);
+    uint64_t sectors = e2dt_check_inode_sectors(a, inode);
+    uint64_t size = e2dt_check_inode_size(inode);
     uint64_t other_sectors =
         ((xattr != 0 ? 1u : 0u) + (translator != 0 ? 1u : 0u)) * (uint64_t)(a->block_size >> SECTOR_SHIFT);
     bool fast = type == EXT2DAX_S_IFLNK && sectors <= other_sectors;
@@ -245,49 +245,49 @@ static void check_file(struct e2dt_audit *a, uint32_t number, const struct ext2d
         if (number == BAD_BLOCKS_INODE)
             tree(&w, inode);
         else
-            e2dt_audit_report(a, "impossible file type", number, 0, 0, get16(inode->mode));
+            e2dt_check_report(a, "impossible file type", number, 0, 0, get16(inode->mode));
     }
     w.owned <<= a->block_shift - SECTOR_SHIFT;
     if (sectors != w.owned &&
         ((a->flags & EXT2DAX_CHECK_LEAKS_OK) == 0 || (type == EXT2DAX_S_IFLNK && !between(&w, sectors, fast, xattr))))
-        e2dt_audit_report(a, "i_blocks", number, 0, w.owned, sectors);
+        e2dt_check_report(a, "i_blocks", number, 0, w.owned, sectors);
 }
 
 /* Checks an inode that is not a file, either free or leaked. */
-static void check_unused(struct e2dt_audit *a, uint32_t number, const struct ext2dax_disk_inode *inode, bool marked)
+static void check_unused(struct e2dt_check *a, uint32_t number, const struct ext2dax_disk_inode *inode, bool marked)
 {
     bool leaks_ok = (a->flags & EXT2DAX_CHECK_LEAKS_OK) != 0;
     uint32_t dtime = get32(inode->dtime);
 
     if (marked && !leaks_ok)
-        e2dt_audit_report(a, "inode without links, but marked used", number, 0, 0, 1);
+        e2dt_check_report(a, "inode without links, but marked used", number, 0, 0, 1);
     if (get16(inode->mode) != 0 && dtime == 0 && !marked && !leaks_ok)
-        e2dt_audit_report(a, "deleted inode without a time of deletion", number, 0, 1, 0);
+        e2dt_check_report(a, "deleted inode without a time of deletion", number, 0, 1, 0);
     if (dtime != 0 && dtime < a->inodes)
-        e2dt_audit_report(a, "time of deletion that reads as an orphan link", number, 0, a->inodes, dtime);
+        e2dt_check_report(a, "time of deletion that reads as an orphan link", number, 0, a->inodes, dtime);
 }
 
-void e2dt_audit_inodes(struct e2dt_audit *a)
+void e2dt_check_inodes(struct e2dt_check *a)
 {
     uint32_t number = 0;
 
-    while (e2dt_audit_next_inode(a, &number)) {
-        const struct ext2dax_disk_inode *inode = e2dt_audit_inode_at(a, number);
+    while (e2dt_check_next_inode(a, &number)) {
+        const struct ext2dax_disk_inode *inode = e2dt_check_inode_at(a, number);
         bool reserved = number < a->first_inode;
-        bool marked = e2dt_audit_inode_marked(a, number);
+        bool marked = e2dt_check_inode_marked(a, number);
 
         if (reserved && !marked)
-            e2dt_audit_report(a, "reserved inode marked free", number, 0, 1, 0);
-        if (e2dt_audit_in_use(a, number, inode)) {
+            e2dt_check_report(a, "reserved inode marked free", number, 0, 1, 0);
+        if (e2dt_check_in_use(a, number, inode)) {
             if (!marked)
-                e2dt_audit_report(a, "inode in use, but marked free", number, 0, 1, 0);
+                e2dt_check_report(a, "inode in use, but marked free", number, 0, 1, 0);
             if (get16(inode->links) != 0 && get32(inode->dtime) != 0)
-                e2dt_audit_report(a, "inode in use, but with a time of deletion", number, 0, 0, get32(inode->dtime));
+                e2dt_check_report(a, "inode in use, but with a time of deletion", number, 0, 0, get32(inode->dtime));
             check_file(a, number, inode);
         } else if (number == BAD_BLOCKS_INODE) {
             check_file(a, number, inode);
         } else if (number == EXT2DAX_ROOT_INODE) {
-            e2dt_audit_report(a, "no root directory", number, 0, 1, 0);
+            e2dt_check_report(a, "no root directory", number, 0, 1, 0);
         } else if (!reserved) {
             check_unused(a, number, inode, marked);
         }

@@ -54,7 +54,7 @@ void ext2dax_explorer_close(struct ext2dax_explorer *explorer)
     for (unsigned i = 0; i < EXT2DAX_EXPLORER_THREADS; i++)
         e2dt_coroutine_close(&explorer->thread[i].coroutine);
     e2dt_state_close(&explorer->state);
-    free(explorer->touched);
+    free(explorer->accessed);
     free(explorer->turn);
     free(explorer->frame);
     free(explorer->stacks);
@@ -66,7 +66,7 @@ void ext2dax_explorer_close(struct ext2dax_explorer *explorer)
 void ext2dax_explorer_clear(struct ext2dax_explorer *explorer)
 {
     e2dt_state_clear(&explorer->state);
-    e2dt_touch_clear(explorer);
+    e2dt_access_clear(explorer);
     explorer->names = 0;
     explorer->frames = 0;
     explorer->stacks_used = 0;
@@ -299,7 +299,7 @@ __attribute__((noinline)) static void fall_asleep(struct ext2dax_explorer *explo
      * Other threads may react to earlier stores or releases of this thread, and send the wake-up
      * before the sleep.
      */
-    (void)e2dt_touch(explorer, at, true);
+    (void)e2dt_access(explorer, at, true);
     if (e2dt_pass(explorer, explorer->thread[explorer->current].told))
         e2dt_stand(explorer, E2DT_RUNNABLE, NULL);
     (void)e2dt_pass(explorer, true);

@@ -67,8 +67,8 @@ struct e2dt_state {
     size_t high;     /* upper bound of the granules ever allocated */
     size_t limit;    /* granules saved and restored, 0 before exploring */
 
-    struct e2dt_state_range *region;
-    unsigned regions;
+    struct e2dt_state_range *range;
+    unsigned ranges;
     struct e2dt_ignored *ignored;
     unsigned ignores;
 
@@ -164,7 +164,7 @@ struct e2dt_turn {
 };
 
 /* The threads accessing an address, with 1 bit per thread. */
-struct e2dt_touched {
+struct e2dt_accessed {
     const void *at; /* NULL for an empty slot */
     uint32_t loads, stores, tries;
     bool shared; /* accessed by two threads, of which at least one stores */
@@ -214,8 +214,8 @@ struct ext2dax_explorer {
     const struct ext2dax_scenario *scenario;
     struct ext2dax_explorer_result *result, plain;
 
-    struct e2dt_touched *touched; /* SHARED_ONLY, hash table by address */
-    size_t touched_room, touched_count;
+    struct e2dt_accessed *accessed; /* SHARED_ONLY, hash table by address */
+    size_t accessed_room, accessed_count;
     bool learned; /* an address became shared in this round */
 
     struct e2dt_turn *turn;
@@ -265,17 +265,17 @@ void e2dt_point(struct ext2dax_explorer *explorer, enum e2d_yield_kind kind, con
 /* Suspends the running thread as waiting for `at`. Returns once the thread is chosen again. */
 void e2dt_stand(struct ext2dax_explorer *explorer, enum e2dt_waiting waiting, const void *at);
 /* Records the access. Returns true if another thread may conflict with the access. */
-bool e2dt_touch(struct ext2dax_explorer *explorer, const void *at, bool store);
+bool e2dt_access(struct ext2dax_explorer *explorer, const void *at, bool store);
 /* Records that the running thread tries the lock. */
-void e2dt_touch_try(struct ext2dax_explorer *explorer, const void *lock);
+void e2dt_access_try(struct ext2dax_explorer *explorer, const void *lock);
 /* The running thread holds the lock. Returns true if another thread may try the lock. */
-bool e2dt_touch_held(struct ext2dax_explorer *explorer, const void *lock);
+bool e2dt_access_held(struct ext2dax_explorer *explorer, const void *lock);
 /*
  * Counts a point of the running thread. With `decision` another thread may run here. Returns true
  * if the running thread must be suspended.
  */
 bool e2dt_pass(struct ext2dax_explorer *explorer, bool decision);
-void e2dt_touch_clear(struct ext2dax_explorer *explorer);
+void e2dt_access_clear(struct ext2dax_explorer *explorer);
 /* Can the thread run? */
 bool e2dt_enabled(const struct e2dt_thread *thread);
 /* Hooks the explorer into the instrumented core while threads run. NULL removes the hook. */

@@ -70,7 +70,7 @@ __attribute__((noinline)) static void take(struct ext2dax_explorer *explorer, st
             ext2dax_explorer_fail(explorer, "%s is still held when nobody runs", text);
         }
     } else {
-        bool shared = e2dt_touch(explorer, lock, exclusive), stands = e2dt_pass(explorer, shared);
+        bool shared = e2dt_access(explorer, lock, exclusive), stands = e2dt_pass(explorer, shared);
 
         if ((explorer->options.flags & EXT2DAX_EXPLORER_FAIR) != 0)
             queue(explorer, lock, exclusive, stands);
@@ -88,7 +88,7 @@ __attribute__((noinline)) static bool try(struct ext2dax_explorer *explorer, str
     bool taken;
 
     if (explorer->current != E2DT_NOBODY)
-        e2dt_touch_try(explorer, lock);
+        e2dt_access_try(explorer, lock);
     e2dt_point(explorer, E2D_YIELD_LOCK, lock, true, NULL);
     taken = e2dt_lock_is_free(lock, exclusive);
     if (taken)
@@ -105,8 +105,8 @@ __attribute__((noinline)) static void release(struct ext2dax_explorer *explorer,
     char text[64];
 
     if (explorer->current != E2DT_NOBODY) {
-        shared = e2dt_touch(explorer, lock, exclusive);
-        if (e2dt_pass(explorer, e2dt_touch_held(explorer, lock)))
+        shared = e2dt_access(explorer, lock, exclusive);
+        if (e2dt_pass(explorer, e2dt_access_held(explorer, lock)))
             e2dt_stand(explorer, E2DT_RUNNABLE, NULL);
         explorer->thread[explorer->current].told = true;
     }

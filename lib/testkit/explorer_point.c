@@ -27,7 +27,7 @@ static struct ext2dax_explorer *hooked;
 
 /* ---- recorded accesses ---- */
 
-static struct e2dt_touched *slot_of(struct e2dt_touched *table, size_t room, const void *at)
+static struct e2dt_accessed *slot_of(struct e2dt_accessed *table, size_t room, const void *at)
 {
     size_t slot = (size_t)e2dt_state_mix((uint64_t)(uintptr_t)at) & (room - 1);
 
@@ -38,114 +38,114 @@ static struct e2dt_touched *slot_of(struct e2dt_touched *table, size_t room, con
 
 static bool widen(struct ext2dax_explorer *explorer)
 {
-    size_t room = explorer->touched_room == 0 ? 1024 : explorer->touched_room * 2;
-    struct e2dt_touched *wider = calloc(room, sizeof *wider);
+    size_t room = explorer->accessed_room == 0 ? 1024 : explorer->accessed_room * 2;
+    struct e2dt_accessed *wider = calloc(room, sizeof *wider);
 
     if (!wider)
         return false;
-    for (size_t i = 0; i < explorer->touched_room; i++) {
-        if (explorer->touched[i].at)
-            *slot_of(wider, room, explorer->touched[i].at) = explorer->touched[i];
+    for (size_t i = 0; i < explorer->accessed_room; i++) {
+        if (explorer->accessed[i].at)
+            *slot_of(wider, room, explorer->accessed[i].at) = explorer->accessed[i];
     }
-    free(explorer->touched);
-    explorer->touched = wider;
-    explorer->touched_room = room;
+    free(explorer->accessed);
+    explorer->accessed = wider;
+    explorer->accessed_room = room;
     return true;
 }
 
 /* Returns NULL if every access counts as shared. */
-static struct e2dt_touched *touched_at(struct ext2dax_explorer *explorer, const void *at)
+static struct e2dt_accessed *accessed_at(struct ext2dax_explorer *explorer, const void *at)
 {
-    struct e2dt_touched *touched;
+    struct e2dt_accessed *accessed;
 
     if (!at || (explorer->options.flags & EXT2DAX_EXPLORER_SHARED_ONLY) == 0)
         return NULL;
-    if (explorer->touched_count * 2 >= explorer->touched_room && !widen(explorer))
+    if (explorer->accessed_count * 2 >= explorer->accessed_room && !widen(explorer))
         return NULL;
-    touched = slot_of(explorer->touched, explorer->touched_room, at);
-    if (!touched->at) {
-        touched->at = at;
-        explorer->touched_count++;
+    accessed = slot_of(explorer->accessed, explorer->accessed_room, at);
+    if (!accessed->at) {
+        accessed->at = at;
+        explorer->accessed_count++;
     }
-    return touched;
+    return accessed;
 }
 
-static void learn(struct ext2dax_explorer *explorer, struct e2dt_touched *touched)
+static void learn(struct ext2dax_explorer *explorer, struct e2dt_accessed *accessed)
 {
-    uint32_t who = touched->loads | touched->stores;
+    uint32_t who = accessed->loads | accessed->stores;
     bool several = (who & (who - 1)) != 0;
 
     if (!several)
         return;
-    if (!touched->shared && touched->stores != 0)
-        touched->shared = explorer->learned = true;
-    if (!touched->tried && touched->tries != 0)
-        touched->tried = explorer->learned = true;
+    if (!accessed->shared && accessed->stores != 0)
+        accessed->shared = explorer->learned = true;
+    if (!accessed->tried && accessed->tries != 0)
+        accessed->tried = explorer->learned = true;
 }
 
-__attribute__((noinline)) static bool touch(struct ext2dax_explorer *explorer, const void *at, bool store)
+__attribute__((noinline)) static bool access(struct ext2dax_explorer *explorer, const void *at, bool store)
 {
-    struct e2dt_touched *touched = touched_at(explorer, at);
+    struct e2dt_accessed *accessed = accessed_at(explorer, at);
     uint32_t me = (uint32_t)1 << explorer->current;
 
-    if (!touched)
+    if (!accessed)
         return true;
     if (store)
-        touched->stores |= me;
+        accessed->stores |= me;
     else
-        touched->loads |= me;
-    learn(explorer, touched);
-    return touched->shared;
+        accessed->loads |= me;
+    learn(explorer, accessed);
+    return accessed->shared;
 }
 
 /*
- * Zeroes the stack bytes left by touch(), which depend on earlier learning and must not distinguish
+ * Zeroes the stack bytes left by access(), which depend on earlier learning and must not distinguish
  * states.
  */
-bool e2dt_touch(struct ext2dax_explorer *explorer, const void *at, bool store)
+bool e2dt_access(struct ext2dax_explorer *explorer, const void *at, bool store)
 {
-    bool shared = touch(explorer, at, store);
+    bool shared = access(explorer, at, store);
 
     e2dt_coroutine_tidy();
     return shared;
 }
 
-__attribute__((noinline)) static void touch_try(struct ext2dax_explorer *explorer, const void *lock)
+__attribute__((noinline)) static void access_try(struct ext2dax_explorer *explorer, const void *lock)
 {
-    struct e2dt_touched *touched = touched_at(explorer, lock);
+    struct e2dt_accessed *accessed = accessed_at(explorer, lock);
 
-    if (!touched)
+    if (!accessed)
         return;
-    touched->tries |= (uint32_t)1 << explorer->current;
-    learn(explorer, touched);
+    accessed->tries |= (uint32_t)1 << explorer->current;
+    learn(explorer, accessed);
 }
 
-void e2dt_touch_try(struct ext2dax_explorer *explorer, const void *lock)
+void e2dt_access_try(struct ext2dax_explorer *explorer, const void *lock)
 {
-    touch_try(explorer, lock);
+    access_try(explorer, lock);
     e2dt_coroutine_tidy();
 }
 
-__attribute__((noinline)) static bool touch_held(struct ext2dax_explorer *explorer, const void *lock)
+__attribute__((noinline)) static bool access_held(struct ext2dax_explorer *explorer, const void *lock)
 {
-    const struct e2dt_touched *touched = touched_at(explorer, lock);
+    const struct e2dt_accessed *accessed = accessed_at(explorer, lock);
 
-    return !touched || touched->tried;
+    return !accessed || accessed->tried;
 }
 
-bool e2dt_touch_held(struct ext2dax_explorer *explorer, const void *lock)
+bool e2dt_access_held(struct ext2dax_explorer *explorer, const void *lock)
 {
-    bool tried = touch_held(explorer, lock);
+    bool tried = access_held(explorer, lock);
 
     e2dt_coroutine_tidy();
     return tried;
 }
 
-void e2dt_touch_clear(struct ext2dax_explorer *explorer)
+void e2dt_access_clear(struct ext2dax_explorer *explorer)
 {
-    if (explorer->touched)
-        memset(explorer->touched, 0, explorer->touched_room * sizeof *explorer->touched);
-    explorer->touched_count = 0;
+    if (explorer->accessed)
+        memset(explorer->accessed, 0, explorer->accessed_room * sizeof *explorer->accessed);
+    explorer->accessed_count = 0;
     explorer->learned = false;
 }
 
@@ -196,7 +196,7 @@ __attribute__((noinline)) static void point(struct ext2dax_explorer *explorer, e
     bool shared = false;
 
     if (kind != E2D_YIELD_PERSIST)
-        shared = e2dt_touch(explorer, at, store);
+        shared = e2dt_access(explorer, at, store);
     else if ((explorer->options.flags & EXT2DAX_EXPLORER_SHARED_ONLY) == 0)
         shared = true;
     if (e2dt_pass(explorer, shared))

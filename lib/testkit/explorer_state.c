@@ -83,7 +83,7 @@ void e2dt_state_close(struct e2dt_state *state)
     free_shadow(state);
     free(state->arena);
     free(state->taken);
-    free(state->region);
+    free(state->range);
     free(state->ignored);
     free(state->undo);
     free(state->seen);
@@ -95,7 +95,7 @@ void e2dt_state_clear(struct e2dt_state *state)
     memset(state->arena, RELEASED, state->high * GRANULE);
     memset(state->taken, 0, (state->arena_size / GRANULE + 63) / 64 * sizeof *state->taken);
     state->high = state->limit = 0;
-    state->regions = state->ignores = 0;
+    state->ranges = state->ignores = 0;
     state->undos = 0;
     free_shadow(state);
     e2dt_state_forget(state);
@@ -163,13 +163,13 @@ void e2dt_state_release(struct e2dt_state *state, void *at, size_t bytes)
 
 int e2dt_state_remember(struct e2dt_state *state, void *at, size_t bytes)
 {
-    struct e2dt_state_range *wider = realloc(state->region, (state->regions + 1) * sizeof *wider);
+    struct e2dt_state_range *wider = realloc(state->range, (state->ranges + 1) * sizeof *wider);
 
     if (!wider)
         return -EXT2DAX_ENOMEM;
-    state->region = wider;
-    wider[state->regions].at = at;
-    wider[state->regions++].bytes = bytes;
+    state->range = wider;
+    wider[state->ranges].at = at;
+    wider[state->ranges++].bytes = bytes;
     return 0;
 }
 
@@ -218,25 +218,25 @@ UNCHECKED uint64_t e2dt_state_hash(const void *at, size_t bytes)
     return hash;
 }
 
-static size_t chunk_bytes(const struct e2dt_state_range *region, size_t chunk)
+static size_t chunk_bytes(const struct e2dt_state_range *range, size_t chunk)
 {
-    size_t from = (chunk - region->first) * E2DT_CHUNK;
+    size_t from = (chunk - range->first) * E2DT_CHUNK;
 
-    return region->bytes - from < E2DT_CHUNK ? region->bytes - from : E2DT_CHUNK;
+    return range->bytes - from < E2DT_CHUNK ? range->bytes - from : E2DT_CHUNK;
 }
 
-static unsigned char *chunk_at(const struct e2dt_state_range *region, size_t chunk)
+static unsigned char *chunk_at(const struct e2dt_state_range *range, size_t chunk)
 {
-    return region->at + (chunk - region->first) * E2DT_CHUNK;
+    return range->at + (chunk - range->first) * E2DT_CHUNK;
 }
 
 static const struct e2dt_state_range *region_of(const struct e2dt_state *state, size_t chunk)
 {
-    const struct e2dt_state_range *region = state->region;
+    const struct e2dt_state_range *range = state->range;
 
-    while (chunk >= region->first + region->chunks)
-        region++;
-    return region;
+    while (chunk >= range->first + range->chunks)
+        range++;
+    return range;
 }
 
 static void mask(const struct e2dt_state *state, const unsigned char *at, unsigned char *bytes, size_t count)
@@ -252,15 +252,15 @@ static void mask(const struct e2dt_state *state, const unsigned char *at, unsign
 }
 
 /* Returns the chunk's contribution to the sum if the chunk held `bytes`. */
-static uint64_t chunk_hash(const struct e2dt_state *state, const struct e2dt_state_range *region, size_t chunk,
+static uint64_t chunk_hash(const struct e2dt_state *state, const struct e2dt_state_range *range, size_t chunk,
                            const unsigned char *bytes)
 {
     unsigned char masked[E2DT_CHUNK];
-    size_t count = chunk_bytes(region, chunk);
+    size_t count = chunk_bytes(range, chunk);
 
     if (state->masked[chunk]) {
         memcpy(masked, bytes, count);
-        mask(state, chunk_at(region, chunk), masked, count);
+        mask(state, chunk_at(range, chunk), masked, count);
         bytes = masked;
     }
     return e2dt_state_mix(e2dt_state_hash(bytes, count) + chunk * 0x9E3779B97F4A7C15u);
@@ -283,7 +283,7 @@ static bool overlaps(const struct e2dt_state *state, const unsigned char *at, si
  */
 static int remember_arena(struct e2dt_state *state)
 {
-    unsigned before = state->regions;
+    unsigned before = state->ranges;
     int rc;
 
     state->limit = state->high + SPARE / GRANULE;
@@ -294,7 +294,7 @@ static int remember_arena(struct e2dt_state *state)
         rc = e2dt_state_remember(state, state->taken, (state->limit + 63) / 64 * sizeof *state->taken);
     if (rc != 0) {
         state->limit = 0;
-        state->regions = before;
+        state->ranges = before;
     }
     return rc;
 }
@@ -324,11 +324,11 @@ static bool open_shadow(struct e2dt_state *state)
 static void find_used(struct e2dt_state *state)
 {
     memset(state->used, 1, state->chunks);
-    for (unsigned i = 0; i < state->regions; i++) {
-        if (state->region[i].at != state->arena)
+    for (unsigned i = 0; i < state->ranges; i++) {
+        if (state->range[i].at != state->arena)
             continue;
-        state->arena_first = state->region[i].first;
-        memset(state->used + state->arena_first, 0, state->region[i].chunks);
+        state->arena_first = state->range[i].first;
+        memset(state->used + state->arena_first, 0, state->range[i].chunks);
         for (size_t granule = 0; granule < state->limit; granule++) {
             if (is_taken(state, granule))
                 mark_used(state, granule, 1);
@@ -343,10 +343,10 @@ int e2dt_state_begin(struct e2dt_state *state)
     if (rc != 0)
         return rc;
     state->chunks = 0;
-    for (unsigned i = 0; i < state->regions; i++) {
-        state->region[i].first = state->chunks;
-        state->region[i].chunks = (state->region[i].bytes + E2DT_CHUNK - 1) / E2DT_CHUNK;
-        state->chunks += state->region[i].chunks;
+    for (unsigned i = 0; i < state->ranges; i++) {
+        state->range[i].first = state->chunks;
+        state->range[i].chunks = (state->range[i].bytes + E2DT_CHUNK - 1) / E2DT_CHUNK;
+        state->chunks += state->range[i].chunks;
     }
     if (state->chunks == 0)
         return -EXT2DAX_EINVAL;
@@ -355,13 +355,13 @@ int e2dt_state_begin(struct e2dt_state *state)
     find_used(state);
     state->undos = 0;
     state->sum = 0;
-    for (unsigned i = 0; i < state->regions; i++) {
-        const struct e2dt_state_range *region = &state->region[i];
+    for (unsigned i = 0; i < state->ranges; i++) {
+        const struct e2dt_state_range *range = &state->range[i];
 
-        for (size_t c = region->first; c < region->first + region->chunks; c++) {
-            state->masked[c] = overlaps(state, chunk_at(region, c), chunk_bytes(region, c));
-            memcpy(state->shadow + c * E2DT_CHUNK, chunk_at(region, c), chunk_bytes(region, c));
-            state->hash[c] = chunk_hash(state, region, c, state->shadow + c * E2DT_CHUNK);
+        for (size_t c = range->first; c < range->first + range->chunks; c++) {
+            state->masked[c] = overlaps(state, chunk_at(range, c), chunk_bytes(range, c));
+            memcpy(state->shadow + c * E2DT_CHUNK, chunk_at(range, c), chunk_bytes(range, c));
+            state->hash[c] = chunk_hash(state, range, c, state->shadow + c * E2DT_CHUNK);
             state->sum += state->hash[c];
         }
     }
@@ -373,8 +373,8 @@ int e2dt_state_begin(struct e2dt_state *state)
 
 void e2dt_state_first(struct e2dt_state *state)
 {
-    for (unsigned i = 0; i < state->regions; i++)
-        memcpy(state->region[i].at, state->root + state->region[i].first * E2DT_CHUNK, state->region[i].bytes);
+    for (unsigned i = 0; i < state->ranges; i++)
+        memcpy(state->range[i].at, state->root + state->range[i].first * E2DT_CHUNK, state->range[i].bytes);
 }
 
 void e2dt_state_ran(struct e2dt_state *state)
@@ -382,9 +382,9 @@ void e2dt_state_ran(struct e2dt_state *state)
     state->known = false;
 }
 
-static bool differs(const struct e2dt_state *state, const struct e2dt_state_range *region, size_t chunk)
+static bool differs(const struct e2dt_state *state, const struct e2dt_state_range *range, size_t chunk)
 {
-    return memcmp(state->shadow + chunk * E2DT_CHUNK, chunk_at(region, chunk), chunk_bytes(region, chunk)) != 0;
+    return memcmp(state->shadow + chunk * E2DT_CHUNK, chunk_at(range, chunk), chunk_bytes(range, chunk)) != 0;
 }
 
 /*
@@ -397,21 +397,21 @@ static void find_changes(struct e2dt_state *state)
 
     VALGRIND_DISABLE_ERROR_REPORTING;
     state->changes = 0;
-    for (unsigned i = 0; i < state->regions; i++) {
-        const struct e2dt_state_range *region = &state->region[i];
-        size_t end = region->first + region->chunks, run;
+    for (unsigned i = 0; i < state->ranges; i++) {
+        const struct e2dt_state_range *range = &state->range[i];
+        size_t end = range->first + range->chunks, run;
 
-        for (size_t c = region->first; c < end; c += run) {
+        for (size_t c = range->first; c < end; c += run) {
             for (run = 0; run < stride && c + run < end && state->used[c + run]; run++)
                 ;
             if (run == 0)
                 run = 1;
             else if (run > 1 && c + run < end &&
-                     memcmp(state->shadow + c * E2DT_CHUNK, chunk_at(region, c), run * E2DT_CHUNK) == 0)
+                     memcmp(state->shadow + c * E2DT_CHUNK, chunk_at(range, c), run * E2DT_CHUNK) == 0)
                 continue;
             else
                 for (size_t k = c; k < c + run; k++)
-                    if (differs(state, region, k))
+                    if (differs(state, range, k))
                         state->changed[state->changes++] = (uint32_t)k;
         }
     }
@@ -426,9 +426,9 @@ uint64_t e2dt_state_look(struct e2dt_state *state)
     find_changes(state);
     for (size_t i = 0; i < state->changes; i++) {
         size_t c = state->changed[i];
-        const struct e2dt_state_range *region = region_of(state, c);
+        const struct e2dt_state_range *range = region_of(state, c);
 
-        state->changed_hash[i] = chunk_hash(state, region, c, chunk_at(region, c));
+        state->changed_hash[i] = chunk_hash(state, range, c, chunk_at(range, c));
         sum += state->changed_hash[i] - state->hash[c];
     }
     return sum;
@@ -447,15 +447,15 @@ bool e2dt_state_keep(struct e2dt_state *state)
     }
     for (size_t i = 0; i < state->changes; i++) {
         size_t c = state->changed[i], bytes;
-        const struct e2dt_state_range *region = region_of(state, c);
+        const struct e2dt_state_range *range = region_of(state, c);
         struct e2dt_undo *undo = &state->undo[state->undos++];
         unsigned char *shadow = state->shadow + c * E2DT_CHUNK;
 
-        bytes = chunk_bytes(region, c);
+        bytes = chunk_bytes(range, c);
         undo->chunk = (uint32_t)c;
         undo->hash = state->hash[c];
         memcpy(undo->bytes, shadow, bytes);
-        memcpy(shadow, chunk_at(region, c), bytes);
+        memcpy(shadow, chunk_at(range, c), bytes);
         state->sum += state->changed_hash[i] - state->hash[c];
         state->hash[c] = state->changed_hash[i];
     }
@@ -469,9 +469,9 @@ void e2dt_state_back(struct e2dt_state *state)
         find_changes(state);
     for (size_t i = 0; i < state->changes; i++) {
         size_t c = state->changed[i];
-        const struct e2dt_state_range *region = region_of(state, c);
+        const struct e2dt_state_range *range = region_of(state, c);
 
-        memcpy(chunk_at(region, c), state->shadow + c * E2DT_CHUNK, chunk_bytes(region, c));
+        memcpy(chunk_at(range, c), state->shadow + c * E2DT_CHUNK, chunk_bytes(range, c));
     }
     state->changes = 0;
 }

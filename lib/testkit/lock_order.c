@@ -238,14 +238,14 @@ static void unlink_record(struct ext2dax_lock_order *order, struct record *recor
 static int op_init(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lock_class, uint64_t number)
 {
     struct ext2dax_lock_order *order = ctx;
-    struct record *record = e2dt_obtain(&order->host, sizeof(*record));
+    struct record *record = e2dt_zalloc(&order->host, sizeof(*record));
     int error;
 
     if (!record)
         return -EXT2DAX_ENOMEM;
     error = order->locks.ops->init(order->locks.ctx, &record->inner, lock_class, number);
     if (error != 0) {
-        e2dt_give_up(&order->host, record, sizeof(*record));
+        e2dt_free(&order->host, record, sizeof(*record));
         return error;
     }
     record->outer = lock;
@@ -266,7 +266,7 @@ static void op_destroy(void *ctx, struct ext2dax_lock *lock)
     if (order->locks.ops->destroy)
         order->locks.ops->destroy(order->locks.ctx, &record->inner);
     unlink_record(order, record);
-    e2dt_give_up(&order->host, record, sizeof(*record));
+    e2dt_free(&order->host, record, sizeof(*record));
     lock->word = 0;
 }
 
@@ -355,12 +355,12 @@ static const struct ext2dax_lock_ops ops = {
 struct ext2dax_lock_order *ext2dax_lock_order_open_on(const struct ext2dax_host *host, struct ext2dax_locks locks,
                                                       void (*broken)(void *arg, const char *text), void *arg)
 {
-    struct ext2dax_lock_order *order = e2dt_obtain(host, sizeof(*order));
+    struct ext2dax_lock_order *order = e2dt_zalloc(host, sizeof(*order));
 
     if (!order)
         return NULL;
     if (!e2dh_copy_lock_table(&order->lock_ops, locks.ops)) {
-        e2dt_give_up(host, order, sizeof(*order));
+        e2dt_free(host, order, sizeof(*order));
         return NULL;
     }
     locks.ops = &order->lock_ops;
@@ -390,9 +390,9 @@ void ext2dax_lock_order_close(struct ext2dax_lock_order *order)
         struct record *record = order->records;
 
         order->records = record->next;
-        e2dt_give_up(&host, record, sizeof(*record));
+        e2dt_free(&host, record, sizeof(*record));
     }
-    e2dt_give_up(&host, order, sizeof(*order));
+    e2dt_free(&host, order, sizeof(*order));
 }
 
 struct ext2dax_locks ext2dax_lock_order_locks(struct ext2dax_lock_order *order)

@@ -68,7 +68,7 @@ static struct entry *entry_of(const struct ext2dax_model_map *map, uint64_t page
 
 static void clear(const struct ext2dax_model *model, struct entry *entry)
 {
-    e2dt_give_up(&model->host, entry->copy, model->page_size);
+    e2dt_free(&model->host, entry->copy, model->page_size);
     memset(entry, 0, sizeof(*entry));
 }
 
@@ -138,7 +138,7 @@ static enum ext2dax_fault_result enter_copy(struct ext2dax_model_map *map, uint6
 
     if (entry->seen.kind == EXT2DAX_MODEL_COPY)
         return EXT2DAX_FAULT_NOPAGE;
-    copy = e2dt_obtain(&map->model->host, map->model->page_size);
+    copy = e2dt_zalloc(&map->model->host, map->model->page_size);
     if (!copy)
         return EXT2DAX_FAULT_OOM;
     if (offset != EXT2DAX_NO_OFFSET)
@@ -328,7 +328,7 @@ static const struct ext2dax_address_space_ops ops = {
 struct ext2dax_model *ext2dax_model_open_on(const struct ext2dax_host *host, const struct ext2dax_memory *memory,
                                             struct ext2dax_locks locks, uint32_t page_size, unsigned huge_order)
 {
-    struct ext2dax_model *model = e2dt_obtain(host, sizeof(*model));
+    struct ext2dax_model *model = e2dt_zalloc(host, sizeof(*model));
     bool good;
 
     if (!model)
@@ -342,7 +342,7 @@ struct ext2dax_model *ext2dax_model_open_on(const struct ext2dax_host *host, con
     model->page_size = page_size;
     model->pmd_pages = (uint64_t)1 << huge_order;
     if (!good || locks.ops->init(locks.ctx, &model->table, EXT2DAX_LOCK_PAGE_TABLE, 0) != 0) {
-        e2dt_give_up(host, model, sizeof(*model));
+        e2dt_free(host, model, sizeof(*model));
         return NULL;
     }
     return model;
@@ -364,7 +364,7 @@ void ext2dax_model_close(struct ext2dax_model *model)
         ext2dax_model_unmap(model->maps);
     if (model->locks.ops->destroy)
         model->locks.ops->destroy(model->locks.ctx, &model->table);
-    e2dt_give_up(&host, model, sizeof(*model));
+    e2dt_free(&host, model, sizeof(*model));
 }
 
 struct ext2dax_address_space ext2dax_model_address_space(struct ext2dax_model *model)
@@ -377,13 +377,13 @@ struct ext2dax_address_space ext2dax_model_address_space(struct ext2dax_model *m
 struct ext2dax_model_map *ext2dax_model_map(struct ext2dax_model *model, struct ext2dax_inode *inode, uint64_t first,
                                             uint64_t count, bool shared, bool writable)
 {
-    struct ext2dax_model_map *map = e2dt_obtain(&model->host, sizeof(*map));
+    struct ext2dax_model_map *map = e2dt_zalloc(&model->host, sizeof(*map));
 
     if (!map)
         return NULL;
-    map->entries = e2dt_obtain(&model->host, (size_t)count * sizeof(*map->entries));
+    map->entries = e2dt_zalloc(&model->host, (size_t)count * sizeof(*map->entries));
     if (!map->entries) {
-        e2dt_give_up(&model->host, map, sizeof(*map));
+        e2dt_free(&model->host, map, sizeof(*map));
         return NULL;
     }
     map->model = model;
@@ -411,8 +411,8 @@ void ext2dax_model_unmap(struct ext2dax_model_map *map)
     unlock_table(model);
     for (uint64_t i = 0; i < map->count; i++)
         clear(model, &map->entries[i]);
-    e2dt_give_up(&model->host, map->entries, (size_t)map->count * sizeof(*map->entries));
-    e2dt_give_up(&model->host, map, sizeof(*map));
+    e2dt_free(&model->host, map->entries, (size_t)map->count * sizeof(*map->entries));
+    e2dt_free(&model->host, map, sizeof(*map));
 }
 
 struct ext2dax_model_entry ext2dax_model_entry(const struct ext2dax_model_map *map, uint64_t page)

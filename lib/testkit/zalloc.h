@@ -12,7 +12,7 @@
 
 #include "ext2dax/host.h"
 
-static inline void *e2dt_obtain(const struct ext2dax_host *host, size_t bytes)
+static inline void *e2dt_zalloc(const struct ext2dax_host *host, size_t bytes)
 {
     bool gives = host->ops->size >= offsetof(struct ext2dax_host_ops, now) && host->ops->alloc && host->ops->release;
     void *at = gives ? host->ops->alloc(host->ctx, bytes) : NULL;
@@ -20,7 +20,7 @@ static inline void *e2dt_obtain(const struct ext2dax_host *host, size_t bytes)
     return at ? memset(at, 0, bytes) : NULL;
 }
 
-static inline void e2dt_give_up(const struct ext2dax_host *host, void *at, size_t bytes)
+static inline void e2dt_free(const struct ext2dax_host *host, void *at, size_t bytes)
 {
     if (at)
         host->ops->release(host->ctx, at, bytes);

@@ -140,17 +140,17 @@ struct ext2dax_process_counters count(struct mounted *m)
     return counters;
 }
 
-__thread siginfo_t touched;
-static __thread sigjmp_buf touching;
-static __thread volatile sig_atomic_t is_touching;
+__thread siginfo_t access_signal;
+static __thread sigjmp_buf access_jump;
+static __thread volatile sig_atomic_t is_accessing;
 
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     (void)context;
-    if (!is_touching)
+    if (!is_accessing)
         _exit(99);
-    touched = *info;
-    siglongjmp(touching, number);
+    access_signal = *info;
+    siglongjmp(access_jump, number);
 }
 
 void catch_signals(void)
@@ -165,21 +165,21 @@ void catch_signals(void)
     ck_assert_int_eq(sigaction(SIGBUS, &action, NULL), 0);
 }
 
-int touch(const volatile void *at, bool store)
+int access_byte(const volatile void *at, bool store)
 {
     int number;
 
-    memset(&touched, 0, sizeof(touched));
+    memset(&access_signal, 0, sizeof(access_signal));
     VALGRIND_DISABLE_ERROR_REPORTING;
-    number = sigsetjmp(touching, 1);
+    number = sigsetjmp(access_jump, 1);
     if (number == 0) {
-        is_touching = 1;
+        is_accessing = 1;
         if (store)
             *(volatile uint8_t *)(uintptr_t)at = 1;
         else
             (void)peek(at);
     }
-    is_touching = 0;
+    is_accessing = 0;
     VALGRIND_ENABLE_ERROR_REPORTING;
     return number;
 }
@@ -190,33 +190,33 @@ int jump_to(const void *at)
     int number;
 
     memcpy(&function, &at, sizeof(function));
-    memset(&touched, 0, sizeof(touched));
+    memset(&access_signal, 0, sizeof(access_signal));
     VALGRIND_DISABLE_ERROR_REPORTING;
-    number = sigsetjmp(touching, 1);
+    number = sigsetjmp(access_jump, 1);
     if (number == 0) {
-        is_touching = 1;
+        is_accessing = 1;
         function();
     }
-    is_touching = 0;
+    is_accessing = 0;
     VALGRIND_ENABLE_ERROR_REPORTING;
     return number;
 }
 
 /* `store` is volatile, because a value used after sigsetjmp() must not stay in a register. */
-int touch_word(volatile uint64_t *at, volatile uint64_t store, uint64_t *seen)
+int access_word(volatile uint64_t *at, volatile uint64_t store, uint64_t *seen)
 {
     int number;
 
-    memset(&touched, 0, sizeof(touched));
+    memset(&access_signal, 0, sizeof(access_signal));
     VALGRIND_DISABLE_ERROR_REPORTING;
-    number = sigsetjmp(touching, 1);
+    number = sigsetjmp(access_jump, 1);
     if (number == 0) {
-        is_touching = 1;
+        is_accessing = 1;
         *seen = __atomic_load_n(at, __ATOMIC_RELAXED);
         if (store)
             __atomic_store_n(at, store, __ATOMIC_RELAXED);
     }
-    is_touching = 0;
+    is_accessing = 0;
     VALGRIND_ENABLE_ERROR_REPORTING;
     return number;
 }

@@ -81,17 +81,17 @@ void unmap_file(struct mounted *m, void *address);
 struct ext2dax_process_counters count(struct mounted *m);
 
 /*
- * Accesses a byte. Returns 0, or the number of the signal raised. `touched` holds the signal's
+ * Accesses a byte. Returns 0, or the number of the signal raised. `access_signal` holds the signal's
  * details.
  */
-extern __thread siginfo_t touched;
+extern __thread siginfo_t access_signal;
 /* for SIGSEGV and SIGBUS, before mounted_open(), so the library's handlers are installed on top */
 void catch_signals(void);
-int touch(const volatile void *at, bool store);
-/* Calls the code at the address as a function. Returns as touch() does. */
+int access_byte(const volatile void *at, bool store);
+/* Calls the code at the address as a function. Returns as access_byte() does. */
 int jump_to(const void *at);
-/* Reads a word into *seen, then stores `store` unless 0. Returns as touch() does. */
-int touch_word(volatile uint64_t *at, uint64_t store, uint64_t *seen);
+/* Reads a word into *seen, then stores `store` unless 0. Returns as access_byte() does. */
+int access_word(volatile uint64_t *at, uint64_t store, uint64_t *seen);
 /*
  * Threads access the same bytes without ordering on purpose. The accesses are atomic, so race
  * detectors report nothing.

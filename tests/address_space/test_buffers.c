@@ -18,7 +18,7 @@
 
 static struct mounted m;
 static struct ext2dax_inode *short_file, *other;
-static char *window;
+static char *mapping;
 
 static void on_sigbus(int number)
 {
@@ -41,12 +41,12 @@ static void open_files(bool on_top)
     fill(short_file, 0, 2 * PAGE, 's');
     other = make_file(&m, "other", 0);
     fill(other, 0, PAGES * PAGE, 'o');
-    window = map_file(&m, short_file, 0, PAGES * PAGE, EXT2DAX_MAP_WRITE);
+    mapping = map_file(&m, short_file, 0, PAGES * PAGE, EXT2DAX_MAP_WRITE);
 }
 
 static void close_files(void)
 {
-    unmap_file(&m, window);
+    unmap_file(&m, mapping);
     ext2dax_inode_put(short_file);
     ext2dax_inode_put(other);
     mounted_close(&m);
@@ -70,25 +70,25 @@ START_TEST(a_write_from_past_the_end_is_short)
         int64_t left = 2 * PAGE - into;
 
         /* A write in place. Bytes after the returned count are unchanged. */
-        ck_assert_int_eq(ext2dax_write(other, 10, window + into, 3 * PAGE), left);
+        ck_assert_int_eq(ext2dax_write(other, 10, mapping + into, 3 * PAGE), left);
         ck_assert_int_eq(ext2dax_read(other, 0, bytes, sizeof(bytes)), sizeof(bytes));
         for (int64_t at = 0; at < (int64_t)sizeof(bytes); at++)
             wrong += bytes[at] != (at < 10 || at >= 10 + left ? 'o' : 's');
         ck_assert_uint_eq(wrong, 0);
         /* A write past the end. The returned count extends the file. */
-        ck_assert_int_eq(ext2dax_write(other, PAGES * PAGE, window + into, 3 * PAGE), left);
+        ck_assert_int_eq(ext2dax_write(other, PAGES * PAGE, mapping + into, 3 * PAGE), left);
         ck_assert_uint_eq(size_of(other), PAGES * PAGE + (uint64_t)left);
         ck_assert_int_eq(ext2dax_truncate(other, PAGES * PAGE), 0);
         fill(other, 0, PAGES * PAGE, 'o');
     }
-    ck_assert_int_eq(ext2dax_write(other, 10, window + 2 * PAGE, 3 * PAGE), -EXT2DAX_EFAULT);
-    ck_assert_int_eq(ext2dax_write(other, PAGES * PAGE, window + 2 * PAGE, 3 * PAGE), -EXT2DAX_EFAULT);
+    ck_assert_int_eq(ext2dax_write(other, 10, mapping + 2 * PAGE, 3 * PAGE), -EXT2DAX_EFAULT);
+    ck_assert_int_eq(ext2dax_write(other, PAGES * PAGE, mapping + 2 * PAGE, 3 * PAGE), -EXT2DAX_EFAULT);
     ck_assert_uint_eq(size_of(other), PAGES * PAGE);
     /*
      * No lock is still held. Both files can be written, even with a mapping of the same file as the
      * buffer.
      */
-    ck_assert_int_eq(ext2dax_write(short_file, 0, window + PAGE, 2 * PAGE), PAGE);
+    ck_assert_int_eq(ext2dax_write(short_file, 0, mapping + PAGE, 2 * PAGE), PAGE);
     fill(other, 0, PAGE, 'n');
     close_files();
 }
@@ -98,15 +98,15 @@ START_TEST(a_read_past_the_end_is_short)
 {
     open_files(_i != 0);
     for (unsigned into = 0; into < 2 * PAGE; into += PAGE / 2 + 1) {
-        ck_assert_int_eq(ext2dax_read(other, 10, window + into, 3 * PAGE), 2 * PAGE - into);
+        ck_assert_int_eq(ext2dax_read(other, 10, mapping + into, 3 * PAGE), 2 * PAGE - into);
         ck_assert_uint_eq(byte_of(short_file, 2 * PAGE - 1), 'o');
         fill(short_file, 0, 2 * PAGE, 's');
     }
-    ck_assert_int_eq(ext2dax_read(other, 10, window + 2 * PAGE, 3 * PAGE), -EXT2DAX_EFAULT);
+    ck_assert_int_eq(ext2dax_read(other, 10, mapping + 2 * PAGE, 3 * PAGE), -EXT2DAX_EFAULT);
     /* A read of zeroes from a hole is short too. */
     ck_assert_int_eq(ext2dax_truncate(other, 0), 0);
     ck_assert_int_eq(ext2dax_truncate(other, PAGES * PAGE), 0);
-    ck_assert_int_eq(ext2dax_read(other, 10, window + PAGE, 3 * PAGE), PAGE);
+    ck_assert_int_eq(ext2dax_read(other, 10, mapping + PAGE, 3 * PAGE), PAGE);
     ck_assert_uint_eq(byte_of(short_file, PAGE), 0);
     fill(other, 0, PAGE, 'n');
     close_files();
@@ -129,15 +129,15 @@ START_TEST(a_read_into_what_cannot_be_stored_to_is_short)
         size += 64 * PAGE;
     while (ext2dax_allocate(hog, size, PAGE, false) == 0)
         size += PAGE;
-    ck_assert_int_eq(ext2dax_read(other, 0, window + PAGE, 3 * PAGE), PAGE);
-    ck_assert_int_eq(ext2dax_read(other, 0, window + 3 * PAGE, PAGE), -EXT2DAX_EFAULT);
+    ck_assert_int_eq(ext2dax_read(other, 0, mapping + PAGE, 3 * PAGE), PAGE);
+    ck_assert_int_eq(ext2dax_read(other, 0, mapping + 3 * PAGE, PAGE), -EXT2DAX_EFAULT);
     read_only = map_file(&m, other, 0, PAGES * PAGE, 0);
     ck_assert_int_eq(ext2dax_read(other, 0, read_only, PAGE), -EXT2DAX_EFAULT);
     ck_assert_int_eq(ext2dax_write(short_file, 0, read_only, PAGE), PAGE);
     unmap_file(&m, read_only);
     /* Space is free again. */
     ck_assert_int_eq(ext2dax_truncate(hog, 0), 0);
-    ck_assert_int_eq(ext2dax_read(other, 0, window + PAGE, 3 * PAGE), 3 * PAGE);
+    ck_assert_int_eq(ext2dax_read(other, 0, mapping + PAGE, 3 * PAGE), 3 * PAGE);
     ext2dax_inode_put(hog);
     close_files();
 }
@@ -156,12 +156,12 @@ START_TEST(no_buffer_at_all)
         ck_assert_int_eq(ext2dax_read(other, 0, bad[i], 100), -EXT2DAX_EFAULT);
     }
     ck_assert_uint_eq(size_of(other), PAGES * PAGE);
-    unmap_file(&m, window);
-    ck_assert_int_eq(ext2dax_write(other, 0, window, 100), -EXT2DAX_EFAULT);
-    ck_assert_int_eq(ext2dax_read(other, 0, window, 100), -EXT2DAX_EFAULT);
+    unmap_file(&m, mapping);
+    ck_assert_int_eq(ext2dax_write(other, 0, mapping, 100), -EXT2DAX_EFAULT);
+    ck_assert_int_eq(ext2dax_read(other, 0, mapping, 100), -EXT2DAX_EFAULT);
     VALGRIND_ENABLE_ERROR_REPORTING;
     ck_assert_uint_eq(byte_of(other, 0), 'o');
-    window = map_file(&m, short_file, 0, PAGES * PAGE, EXT2DAX_MAP_WRITE);
+    mapping = map_file(&m, short_file, 0, PAGES * PAGE, EXT2DAX_MAP_WRITE);
     close_files();
 }
 END_TEST

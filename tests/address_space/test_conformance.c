@@ -330,7 +330,7 @@ START_TEST(protect_reports_what_was_writable)
 }
 END_TEST
 
-START_TEST(huge_takes_the_whole_window)
+START_TEST(huge_takes_the_whole_pmd_range)
 {
     struct view view, narrow;
     /*
@@ -419,7 +419,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_private_mapping_never_stores_to_the_file, 0, BACKENDS);
     tcase_add_loop_test(tcase, unmap_takes_every_mapping_of_the_inode, 0, BACKENDS);
     tcase_add_loop_test(tcase, protect_reports_what_was_writable, 0, BACKENDS);
-    tcase_add_loop_test(tcase, huge_takes_the_whole_window, 0, BACKENDS);
+    tcase_add_loop_test(tcase, huge_takes_the_whole_pmd_range, 0, BACKENDS);
     tcase_add_loop_test(tcase, a_read_only_mapping_stays_one, 0, BACKENDS);
     return run_suite(suite);
 }

@@ -36,7 +36,7 @@ static const char *const lock_names[] = {"atomic_ops", "pthread"};
 #define TELLS_STORES false
 #endif
 
-START_TEST(a_window_is_the_file)
+START_TEST(a_mapping_is_the_file)
 {
     struct ext2dax_inode *file;
     uint8_t *at, *part;
@@ -104,8 +104,8 @@ START_TEST(truncate_and_punch_revoke)
     /* The freed blocks belong to another file now. */
     thief = make_file(&m, "g", 0);
     fill(thief, 0, 64 * PAGE, 0x99);
-    ck_assert_int_eq(touch(at + 20 * PAGE, false), SIGBUS);
-    ck_assert_int_eq(touch(at + 20 * PAGE, true), SIGBUS);
+    ck_assert_int_eq(access_byte(at + 20 * PAGE, false), SIGBUS);
+    ck_assert_int_eq(access_byte(at + 20 * PAGE, true), SIGBUS);
     ck_assert_uint_eq(peek(at + 10 * PAGE + 1), 0x22);
     ck_assert_uint_eq(peek(at + 10 * PAGE + 5), 0);
     ck_assert_int_eq(ext2dax_punch(file, 2 * PAGE, 3 * PAGE), 0);
@@ -182,7 +182,7 @@ END_TEST
 #define THIEF_TAG   0x5A5A5A5A5A5A5A5Au
 
 static atomic_bool stop;
-static atomic_uint violations, touches, buses;
+static atomic_uint violations, accesses, buses;
 
 /*
  * Reads and stores words at random places of the mapping. Each word read is the file's own or zero.
@@ -198,10 +198,10 @@ static void *race(void *arg)
 
         noise = noise * 1664525u + 1013904223u;
         word = (volatile uint64_t *)shared_at + (noise >> 10) % (RACED_PAGES * PAGE / sizeof(uint64_t));
-        end = touch_word(word, (noise & 0x200) ? OWN_TAG | noise : 0, &seen);
+        end = access_word(word, (noise & 0x200) ? OWN_TAG | noise : 0, &seen);
         if (end == 0 && seen != 0 && (seen & TAG_MASK) != OWN_TAG)
             atomic_fetch_add(&violations, 1);
-        atomic_fetch_add(end == SIGBUS ? &buses : &touches, 1);
+        atomic_fetch_add(end == SIGBUS ? &buses : &accesses, 1);
         if (end != 0 && end != SIGBUS)
             atomic_fetch_add(&violations, 1);
     }
@@ -260,7 +260,7 @@ static bool run_race(struct ext2dax_inode *file, struct ext2dax_inode *thief, un
     for (unsigned i = 0; i < PAGE / 8; i++)
         tags[i] = THIEF_TAG;
     atomic_store(&stop, false);
-    violations = touches = buses = 0;
+    violations = accesses = buses = 0;
     atomic_store(&dawdling, true);
     for (size_t i = 0; i < 3; i++)
         pthread_create(&threads[i], NULL, race, (void *)(i * 77 + 1));
@@ -278,7 +278,7 @@ static bool run_race(struct ext2dax_inode *file, struct ext2dax_inode *thief, un
     for (size_t i = 0; i < 3; i++)
         pthread_join(threads[i], NULL);
     atomic_store(&dawdling, false);
-    return good && violations == 0 && touches > 0 && buses > 0;
+    return good && violations == 0 && accesses > 0 && buses > 0;
 }
 
 START_TEST(nobody_sees_or_hits_another_files_blocks)
@@ -460,7 +460,7 @@ START_TEST(private_stores_stay_private)
     ck_assert_uint_eq(peek(at + 3 * PAGE), 0);
     /* Truncate drops private copies too. */
     ck_assert_int_eq(ext2dax_truncate(file, 15 * PAGE), 0);
-    ck_assert_int_eq(touch(at + 15 * PAGE, false), SIGBUS);
+    ck_assert_int_eq(access_byte(at + 15 * PAGE, false), SIGBUS);
     ck_assert_int_eq(ext2dax_truncate(file, 20 * PAGE), 0);
     ck_assert_uint_eq(peek(at + 15 * PAGE), 0);
     ck_assert_uint_eq(peek(at + 2 * PAGE), 0x22);
@@ -471,7 +471,7 @@ START_TEST(private_stores_stay_private)
 }
 END_TEST
 
-START_TEST(aligned_windows_take_one_fault_each)
+START_TEST(aligned_pmd_ranges_take_one_fault_each)
 {
     struct ext2dax_process_counters before;
     struct ext2dax_counters figures;
@@ -530,7 +530,7 @@ START_TEST(a_fragmented_file_is_swept_within_the_limit)
 }
 END_TEST
 
-START_TEST(a_window_may_be_the_buffer_of_its_own_file)
+START_TEST(a_mapping_may_be_the_buffer_of_its_own_file)
 {
     struct ext2dax_inode *file;
     uint8_t *at;
@@ -553,22 +553,22 @@ END_TEST
  * A write or read with a mapping of the same file as its buffer moves the bytes from before the
  * call, as memmove() does.
  */
-START_TEST(a_window_may_show_the_bytes_that_are_moved)
+START_TEST(a_mapping_may_show_the_bytes_that_are_moved)
 {
     enum { SIZE = 64 * PAGE, TURNS = 200 };
     static uint8_t expected[2 * SIZE], got[2 * SIZE];
     struct ext2dax_inode *file, *other;
     unsigned seed = 20261129;
-    uint8_t *window[3];
+    uint8_t *mapping[3];
 
     mounted_open(&m, NULL);
     file = make_file(&m, "f", SIZE);
     other = make_file(&m, "g", SIZE);
-    window[0] = map_file(&m, file, 0, 2 * SIZE, EXT2DAX_MAP_WRITE);
-    window[1] = map_file(&m, file, 0, 2 * SIZE, EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE);
-    window[2] = map_file(&m, other, 0, SIZE, EXT2DAX_MAP_WRITE);
+    mapping[0] = map_file(&m, file, 0, 2 * SIZE, EXT2DAX_MAP_WRITE);
+    mapping[1] = map_file(&m, file, 0, 2 * SIZE, EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE);
+    mapping[2] = map_file(&m, other, 0, SIZE, EXT2DAX_MAP_WRITE);
     for (unsigned turn = 0; turn < TURNS; turn++) {
-        const uint8_t *from_window = window[turn % 8 == 0];
+        const uint8_t *from_mapping = mapping[turn % 8 == 0];
         size_t from = (size_t)rand_r(&seed) % (SIZE / 2), to = (size_t)rand_r(&seed) % (SIZE / 2);
         size_t length = 1 + (size_t)rand_r(&seed) % (SIZE / 2);
 
@@ -584,16 +584,16 @@ START_TEST(a_window_may_show_the_bytes_that_are_moved)
         }
         if (turn % 2 == 0) {
             memmove(expected + to, expected + from, length);
-            ck_assert_int_eq(ext2dax_write(file, to, from_window + from, length), (int64_t)length);
+            ck_assert_int_eq(ext2dax_write(file, to, from_mapping + from, length), (int64_t)length);
         } else {
             memmove(expected + to, expected + from, length);
-            ck_assert_int_eq(ext2dax_read(file, from, window[0] + to, length), (int64_t)length);
+            ck_assert_int_eq(ext2dax_read(file, from, mapping[0] + to, length), (int64_t)length);
         }
         ck_assert_int_eq(ext2dax_read(file, 0, got, SIZE), SIZE);
         ck_assert_msg(memcmp(got, expected, SIZE) == 0, "turn %u: %zu bytes from %zu to %zu", turn, length, from, to);
     }
     /* Writes past the end, so the file is extended below its own mapping. */
-    ck_assert_int_eq(ext2dax_write(file, SIZE - 100, window[0], SIZE), SIZE);
+    ck_assert_int_eq(ext2dax_write(file, SIZE - 100, mapping[0], SIZE), SIZE);
     memmove(expected + SIZE - 100, expected, SIZE);
     ck_assert_int_eq(ext2dax_read(file, 0, got, sizeof(got)), 2 * SIZE - 100);
     ck_assert_mem_eq(got, expected, 2 * SIZE - 100);
@@ -601,13 +601,13 @@ START_TEST(a_window_may_show_the_bytes_that_are_moved)
      * A mapping of another file, or of other bytes of this file, needs no intermediate copy. The
      * bytes move all the same.
      */
-    memset(window[2], 0x77, SIZE);
-    ck_assert_int_eq(ext2dax_write(file, 0, window[2], SIZE), SIZE);
+    memset(mapping[2], 0x77, SIZE);
+    ck_assert_int_eq(ext2dax_write(file, 0, mapping[2], SIZE), SIZE);
     ck_assert_uint_eq(byte_of(file, SIZE - 1), 0x77);
-    ck_assert_int_eq(ext2dax_write(file, 0, window[0] + SIZE, SIZE - 100), SIZE - 100);
+    ck_assert_int_eq(ext2dax_write(file, 0, mapping[0] + SIZE, SIZE - 100), SIZE - 100);
     ck_assert_uint_eq(byte_of(file, 0), got[SIZE]);
     for (unsigned i = 0; i < 3; i++)
-        unmap_file(&m, window[i]);
+        unmap_file(&m, mapping[i]);
     ext2dax_inode_put(file);
     ext2dax_inode_put(other);
     mounted_close(&m);
@@ -696,7 +696,7 @@ START_TEST(a_limit_of_file_sizes_is_told)
     if (by_userfaultfd())
         ck_assert_int_eq(ext2dax_process_map(m.process, file, 0, 4u << 20, 0, &at), -EXT2DAX_EFBIG);
     at = map_file(&m, file, 3u << 20, 1u << 20, EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE);
-    ck_assert_int_eq(touch(at, true), 0);
+    ck_assert_int_eq(access_byte(at, true), 0);
     unmap_file(&m, at);
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
     ext2dax_inode_put(file);
@@ -781,10 +781,10 @@ START_TEST(a_limit_lowered_later_is_told)
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     ck_assert_int_eq(ext2dax_process_populate(m.process, at + 7 * PAGE, PAGE, true), 0);
     ck_assert_int_eq(ext2dax_process_populate(m.process, at + 8 * PAGE, PAGE, true), -EXT2DAX_EFBIG);
-    ck_assert_int_eq(touch(at + 9 * PAGE, true), SIGBUS);
-    ck_assert_int_eq(touch(at + 9 * PAGE, false), 0);
+    ck_assert_int_eq(access_byte(at + 9 * PAGE, true), SIGBUS);
+    ck_assert_int_eq(access_byte(at + 9 * PAGE, false), 0);
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
-    ck_assert_int_eq(touch(at + 10 * PAGE, true), 0);
+    ck_assert_int_eq(access_byte(at + 10 * PAGE, true), 0);
     unmap_file(&m, at);
     ext2dax_inode_put(file);
     mounted_close(&m);
@@ -849,7 +849,7 @@ int main(void)
         return SKIPPED;
     suite = suite_create("address space: real faults");
     tcase = add_case(suite, "process", 60);
-    tcase_add_test(tcase, a_window_is_the_file);
+    tcase_add_test(tcase, a_mapping_is_the_file);
     tcase_add_test(tcase, truncate_and_punch_revoke);
     tcase_add_loop_test(tcase, no_store_is_lost_in_a_hole, 0, 2);
     tcase_add_loop_test(tcase, nobody_sees_or_hits_another_files_blocks, 0, 4);
@@ -857,10 +857,10 @@ int main(void)
     tcase_add_test(tcase, fsync_protects_writes_back_and_asks_again);
     tcase_add_test(tcase, a_store_waits_while_frozen);
     tcase_add_test(tcase, private_stores_stay_private);
-    tcase_add_test(tcase, aligned_windows_take_one_fault_each);
+    tcase_add_test(tcase, aligned_pmd_ranges_take_one_fault_each);
     tcase_add_test(tcase, a_fragmented_file_is_swept_within_the_limit);
-    tcase_add_test(tcase, a_window_may_be_the_buffer_of_its_own_file);
-    tcase_add_test(tcase, a_window_may_show_the_bytes_that_are_moved);
+    tcase_add_test(tcase, a_mapping_may_be_the_buffer_of_its_own_file);
+    tcase_add_test(tcase, a_mapping_may_show_the_bytes_that_are_moved);
     tcase_add_loop_test(tcase, an_image_inside_a_file, 0, 4);
     tcase_add_test(tcase, a_file_without_a_name_lives_while_it_is_mapped);
     tcase_add_test(tcase, a_limit_of_file_sizes_is_told);

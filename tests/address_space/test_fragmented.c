@@ -120,7 +120,7 @@ static void *sweep(void *arg)
 
     for (uint64_t i = 0; !atomic_load(&stop); i = (i + stride) % most) {
         uint64_t seen = 0;
-        int end = touch_word(shown + i * (PAGE / 8), 0, &seen);
+        int end = access_word(shown + i * (PAGE / 8), 0, &seen);
 
         if (end == 0 && seen != word_of(i, 0))
             atomic_fetch_add(&violations, 1);
@@ -242,9 +242,9 @@ END_TEST
 
 /* ---- a terabyte, a mapping at a time ---- */
 
-#define WINDOW_BYTES ((uint64_t)64 << 20)
+#define MAPPING_BYTES ((uint64_t)64 << 20)
 
-START_TEST(windows_move_over_a_terabyte)
+START_TEST(mappings_move_over_a_terabyte)
 {
     const uint64_t size = (uint64_t)1 << 40, far = size / 61 / PAGE * PAGE;
     struct ext2dax_inode *file;
@@ -260,7 +260,7 @@ START_TEST(windows_move_over_a_terabyte)
          * Each mapping begins at some page before the word, and some mappings reach past the end.
          */
         uint64_t from = i * far > 5000 * PAGE ? i * far - (i * 83 % 5000) * PAGE : 0;
-        uint8_t *at = map_file(&m, file, from, WINDOW_BYTES, EXT2DAX_MAP_WRITE);
+        uint8_t *at = map_file(&m, file, from, MAPPING_BYTES, EXT2DAX_MAP_WRITE);
         volatile uint64_t *there = (volatile uint64_t *)(at + (i * far - from));
 
         ck_assert_uint_eq(((uintptr_t)at ^ from) & (HUGE - 1), 0);
@@ -273,9 +273,9 @@ START_TEST(windows_move_over_a_terabyte)
     }
     /* The last page of the file, and the page after the end. */
     write_word(file, size / PAGE - 1, word_of(60, 0));
-    shown = map_file(&m, file, size - PAGE, WINDOW_BYTES, EXT2DAX_MAP_WRITE);
+    shown = map_file(&m, file, size - PAGE, MAPPING_BYTES, EXT2DAX_MAP_WRITE);
     ck_assert_uint_eq(shown[0], word_of(60, 0));
-    ck_assert_int_eq(touch((const volatile uint8_t *)shown + PAGE, true), SIGBUS);
+    ck_assert_int_eq(access_byte((const volatile uint8_t *)shown + PAGE, true), SIGBUS);
     unmap_file(&m, (void *)(uintptr_t)shown);
     ext2dax_inode_put(file);
     mounted_close(&m);
@@ -284,22 +284,22 @@ END_TEST
 
 /* ---- mappings which leave little room below the limit ---- */
 
-#define MANY_WINDOWS 40
+#define MANY_MAPPINGS 40
 
 /*
  * A load across a page boundary needs both pages present at once. It succeeds even if the mappings
  * alone take nearly the limit or more.
  */
-START_TEST(a_load_across_pages_ends_among_many_windows)
+START_TEST(a_load_across_pages_ends_among_many_mappings)
 {
     /*
      * By `userfaultfd` each mapping takes two kernel mappings. On 32-bit targets, each has
      * addresses of its own, a single kernel mapping.
      */
     unsigned each = by_userfaultfd() ? 2 : sizeof(size_t) == 4;
-    struct mounted_options options = {.max_mappings = each * MANY_WINDOWS + (by_userfaultfd() ? 28 : 16)};
+    struct mounted_options options = {.max_mappings = each * MANY_MAPPINGS + (by_userfaultfd() ? 28 : 16)};
     struct ext2dax_inode *file, *rest;
-    void *windows[MANY_WINDOWS];
+    void *mappings[MANY_MAPPINGS];
     uint64_t word = 0;
 
     catch_signals();
@@ -310,14 +310,14 @@ START_TEST(a_load_across_pages_ends_among_many_windows)
         write_word(file, page, word_of(page, 0));
         write_word(rest, page, word_of(page, 0));
     }
-    for (unsigned i = 0; i < MANY_WINDOWS; i++)
-        windows[i] = map_file(&m, file, 0, 8 * PAGE, EXT2DAX_MAP_WRITE);
-    for (unsigned i = 0; i < MANY_WINDOWS; i++) {
-        memcpy(&word, (char *)windows[i] + (1 + i % 7) * PAGE - 4, sizeof(word));
+    for (unsigned i = 0; i < MANY_MAPPINGS; i++)
+        mappings[i] = map_file(&m, file, 0, 8 * PAGE, EXT2DAX_MAP_WRITE);
+    for (unsigned i = 0; i < MANY_MAPPINGS; i++) {
+        memcpy(&word, (char *)mappings[i] + (1 + i % 7) * PAGE - 4, sizeof(word));
         __asm__ volatile("" : : "r"(&word) : "memory");
     }
-    for (unsigned i = 0; i < MANY_WINDOWS; i++)
-        unmap_file(&m, windows[i]);
+    for (unsigned i = 0; i < MANY_MAPPINGS; i++)
+        unmap_file(&m, mappings[i]);
     ext2dax_inode_put(rest);
     ext2dax_inode_put(file);
     mounted_close(&m);
@@ -337,7 +337,7 @@ static void *store_and_load(void *arg)
         int end;
 
         noise = noise * 1664525u + 1013904223u;
-        end = touch_word(shown + (noise >> 12) % FORKED_PAGES * (PAGE / 8) + 1, noise & 0x400 ? 7 : 0, &seen);
+        end = access_word(shown + (noise >> 12) % FORKED_PAGES * (PAGE / 8) + 1, noise & 0x400 ? 7 : 0, &seen);
         if ((end != 0 && end != SIGBUS) || (end == 0 && seen != 0 && seen != 7))
             atomic_fetch_add(&violations, 1);
     }
@@ -357,7 +357,7 @@ static void *change(void *arg)
 }
 
 /* Runs in a child. No system call can read a page of the mapping, and an access ends the child. */
-static void child_touches(unsigned page)
+static void child_accesses(unsigned page)
 {
     int pipes[2];
 
@@ -370,7 +370,7 @@ static void child_touches(unsigned page)
     _exit(5);
 }
 
-START_TEST(a_child_has_no_window_whatever_others_do)
+START_TEST(a_child_has_no_mapping_whatever_others_do)
 {
     struct ext2dax_inode *file;
     pthread_t threads[3];
@@ -392,13 +392,13 @@ START_TEST(a_child_has_no_window_whatever_others_do)
 
         if (child == 0) {
             alarm(60);
-            child_touches(round % FORKED_PAGES);
+            child_accesses(round % FORKED_PAGES);
         }
         ck_assert_int_gt(child, 0);
         ck_assert_int_eq(waitpid(child, &status, 0), child);
         /*
          * The library's handler passes the signal on to the handler of catch_signals(), which exits
-         * with 99 outside touch().
+         * with 99 outside access_byte().
          */
         ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 99);
     }
@@ -427,12 +427,12 @@ int main(int argc, char **argv)
         extents = MOST_EXTENTS + MOST_EXTENTS / 50; /* some blocks become pointer blocks */
     suite = suite_create("address space: fragmented and huge files");
     tcase = add_case(suite, "process", 100);
-    tcase_add_test(tcase, a_load_across_pages_ends_among_many_windows);
+    tcase_add_test(tcase, a_load_across_pages_ends_among_many_mappings);
     tcase_add_test(tcase, more_extents_than_mappings);
     if (!all) {
         tcase_add_test(tcase, private_copies_outlive_eviction);
-        tcase_add_test(tcase, windows_move_over_a_terabyte);
-        tcase_add_test(tcase, a_child_has_no_window_whatever_others_do);
+        tcase_add_test(tcase, mappings_move_over_a_terabyte);
+        tcase_add_test(tcase, a_child_has_no_mapping_whatever_others_do);
     }
     return run_suite(suite);
 }

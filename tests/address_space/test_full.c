@@ -23,7 +23,7 @@
 #include "ext2dax/hosted/memory.h"
 
 #define MIB        ((uint64_t)1 << 20)
-#define WINDOW     (HUGE / PAGE) /* pages */
+#define PMD_RANGE  (HUGE / PAGE) /* pages */
 #define LEFT       1024u         /* blocks free for the second round, at most */
 #define MOST_EXTRA 3u            /* pointer blocks a store may need in addition to its own block */
 #define REFUSED    8u            /* stores tried after all blocks are taken */
@@ -140,7 +140,7 @@ static void close_shape(void)
 
 static bool stored(uint64_t page)
 {
-    int end = touch(shown + page * PAGE, true);
+    int end = access_byte(shown + page * PAGE, true);
 
     ck_assert(end == 0 || end == SIGBUS);
     return end == 0;
@@ -177,26 +177,27 @@ static void refuses(uint64_t page)
     }
 }
 
-START_TEST(one_store_in_each_window_then_all_the_others)
+START_TEST(one_store_in_each_pmd_range_then_all_the_others)
 {
-    uint64_t window = 0, end = 0, page, before, stores = 0;
+    uint64_t range = 0, end = 0, page, before, stores = 0;
 
     if (!open_shape(&shapes[_i]))
         return;
-    while (window * WINDOW < pages && stored(window * WINDOW))
-        window++;
+    while (range * PMD_RANGE < pages && stored(range * PMD_RANGE))
+        range++;
     before = free_blocks();
-    ck_assert_msg(window * WINDOW == pages || before <= MOST_EXTRA,
-                  "SIGBUS at window %" PRIu64 " with %" PRIu64 " blocks free", window, before);
+    ck_assert_msg(range * PMD_RANGE == pages || before <= MOST_EXTRA,
+                  "SIGBUS at range %" PRIu64 " with %" PRIu64 " blocks free", range, before);
 
     /* The pointer blocks for these pages exist, so each store takes a single block. */
     take_all_but(LEFT, &end);
-    ck_assert_uint_gt(window, 1);
-    for (page = next_hole(0); free_blocks() != 0 && page < (window - 1) * WINDOW; page = next_hole(page + 1), stores++)
+    ck_assert_uint_gt(range, 1);
+    for (page = next_hole(0); free_blocks() != 0 && page < (range - 1) * PMD_RANGE;
+         page = next_hole(page + 1), stores++)
         ck_assert_msg(stored(page), "SIGBUS at page %" PRIu64 " with %" PRIu64 " blocks free", page, free_blocks());
-    printf("%6" PRIu32 " blocks a group, %5" PRIu32 " MiB: %" PRIu64 " windows, %" PRIu64 " blocks free; %" PRIu64
+    printf("%6" PRIu32 " blocks a group, %5" PRIu32 " MiB: %" PRIu64 " ranges, %" PRIu64 " blocks free; %" PRIu64
            " more stores\n",
-           shapes[_i].blocks_per_group, shapes[_i].size, window, before, stores);
+           shapes[_i].blocks_per_group, shapes[_i].size, range, before, stores);
     refuses(page);
     close_shape();
 }
@@ -251,7 +252,7 @@ int main(int argc, char **argv)
     on_disk = argc > 1 && strcmp(argv[1], "disk") == 0;
     all = argc > 1;
     tests = add_case(suite, "stores until nothing is free", all ? 600 : 120);
-    tcase_add_loop_test(tests, one_store_in_each_window_then_all_the_others, 0, SHAPES);
+    tcase_add_loop_test(tests, one_store_in_each_pmd_range_then_all_the_others, 0, SHAPES);
     tcase_add_loop_test(tests, the_last_blocks_of_every_group, 0, SHAPES);
     return run_suite(suite);
 }

@@ -28,8 +28,8 @@
 #include "../emulated.h"
 #include "../runner.h"
 
-#define WINDOWS 32u
-#define BYTES   ((uint64_t)WINDOWS * HUGE) /* of the file */
+#define PMD_RANGES 32u
+#define BYTES      ((uint64_t)PMD_RANGES * HUGE) /* of the file */
 
 #if !defined(MADV_COLLAPSE)
 #define MADV_COLLAPSE 25
@@ -136,7 +136,7 @@ static bool kernel_does(const char *path)
         unlink(path);
     if (huge == BYTES)
         return true;
-    printf("SKIP: of a plain file of %u huge pages the kernel makes %u huge%s%s\n", WINDOWS, (unsigned)(huge / HUGE),
+    printf("SKIP: of a plain file of %u huge pages the kernel makes %u huge%s%s\n", PMD_RANGES, (unsigned)(huge / HUGE),
            error ? ": " : "", error ? strerror(error) : "");
     return false;
 }
@@ -205,7 +205,7 @@ static uint64_t sweep_new_mapping(struct ext2dax_inode *file, bool store, void *
     uint64_t faults = 0;
 
     *at = NULL;
-    for (unsigned turn = 0; turn == 0 || (EXACT && faults > WINDOWS && turn < 5); turn++) {
+    for (unsigned turn = 0; turn == 0 || (EXACT && faults > PMD_RANGES && turn < 5); turn++) {
         if (*at)
             unmap_file(&m, *at);
         *before = count(&m);
@@ -222,14 +222,14 @@ static void takes_one_fault_each(struct ext2dax_inode *file, bool store)
     void *at;
     uint64_t faults = sweep_new_mapping(file, store, &at, &before);
 
-    printf("%s: %u huge pages %s: %u traps, %u page faults, ShmemPmdMapped %u kB\n", kind, WINDOWS,
+    printf("%s: %u huge pages %s: %u traps, %u page faults, ShmemPmdMapped %u kB\n", kind, PMD_RANGES,
            store ? "stored to" : "read", (unsigned)(count(&m).traps - before.traps), (unsigned)faults,
            (unsigned)(huge_bytes(at, BYTES) >> 10));
     ck_assert_uint_eq(huge_bytes(at, BYTES), BYTES);
-    ck_assert(!EXACT || faults == WINDOWS);
-    ck_assert_uint_eq(count(&m).traps - before.traps, WINDOWS);
-    ck_assert_uint_eq(count(&m).huge - before.huge, WINDOWS);
-    ck_assert_uint_eq(count(&m).mapped - before.mapped, WINDOWS);
+    ck_assert(!EXACT || faults == PMD_RANGES);
+    ck_assert_uint_eq(count(&m).traps - before.traps, PMD_RANGES);
+    ck_assert_uint_eq(count(&m).huge - before.huge, PMD_RANGES);
+    ck_assert_uint_eq(count(&m).mapped - before.mapped, PMD_RANGES);
     unmap_file(&m, at);
 }
 
@@ -240,17 +240,17 @@ static void takes_one_fault_each_again_after_fsync(struct ext2dax_inode *file)
     uint64_t faults = 0;
 
     sweep(at, BYTES, true);
-    for (unsigned turn = 0; turn == 0 || (EXACT && faults > WINDOWS && turn < 5); turn++) {
+    for (unsigned turn = 0; turn == 0 || (EXACT && faults > PMD_RANGES && turn < 5); turn++) {
         before = count(&m);
         ck_assert_int_eq(ext2dax_fsync(file), 0);
-        ck_assert_uint_le(count(&m).protections - before.protections, WINDOWS);
+        ck_assert_uint_le(count(&m).protections - before.protections, PMD_RANGES);
         ck_assert(by_userfaultfd() || huge_bytes(at, BYTES) == BYTES);
         faults = sweep(at, BYTES, true);
     }
-    ck_assert_uint_eq(count(&m).traps - before.traps, WINDOWS);
+    ck_assert_uint_eq(count(&m).traps - before.traps, PMD_RANGES);
     /* the kernel may keep pages known as dirty writable without a fault */
-    ck_assert(!EXACT || faults <= WINDOWS);
-    ck_assert_uint_eq(count(&m).mapped - before.mapped, by_userfaultfd() ? WINDOWS : 0);
+    ck_assert(!EXACT || faults <= PMD_RANGES);
+    ck_assert_uint_eq(count(&m).mapped - before.mapped, by_userfaultfd() ? PMD_RANGES : 0);
     ck_assert_uint_eq(huge_bytes(at, BYTES), BYTES);
     unmap_file(&m, at);
 }
@@ -258,7 +258,7 @@ static void takes_one_fault_each_again_after_fsync(struct ext2dax_inode *file)
 /*
  * A mapping from the middle of a huge page to the middle of another has all huge pages in between.
  */
-static void windows_may_begin_anywhere(struct ext2dax_inode *file)
+static void pmd_ranges_may_begin_anywhere(struct ext2dax_inode *file)
 {
     for (uint64_t from = 3 * PAGE; from < HUGE; from += HUGE / 3 / PAGE * PAGE) {
         uint64_t bytes = BYTES - HUGE / 2 - from;
@@ -288,7 +288,7 @@ START_TEST(a_filesystem_that_has_huge_pages)
     takes_one_fault_each(file, false);
     takes_one_fault_each(file, true);
     takes_one_fault_each_again_after_fsync(file);
-    windows_may_begin_anywhere(file);
+    pmd_ranges_may_begin_anywhere(file);
     bytes_are_right(file);
     ck_assert_uint_eq(count(&m).collapsed, 0);
     close_image(file, image);
@@ -317,17 +317,17 @@ START_TEST(collapsed_where_there_are_none)
     ck_assert_uint_eq(before.collapsed, 1); /* by the warm-up in open_image() */
     at = map_file(&m, file, 0, BYTES, EXT2DAX_MAP_WRITE);
     sweep(at, BYTES, true);
-    ck_assert_uint_eq(count(&m).traps - before.traps, WINDOWS);
-    ck_assert_uint_eq(count(&m).collapsed, WINDOWS);
+    ck_assert_uint_eq(count(&m).traps - before.traps, PMD_RANGES);
+    ck_assert_uint_eq(count(&m).collapsed, PMD_RANGES);
     bytes_are_right(file);
     ck_assert_uint_eq(huge_bytes(at, BYTES), BYTES);
     unmap_file(&m, at);
     takes_one_fault_each(file, false);
     takes_one_fault_each(file, true);
     takes_one_fault_each_again_after_fsync(file);
-    windows_may_begin_anywhere(file);
+    pmd_ranges_may_begin_anywhere(file);
     bytes_are_right(file);
-    ck_assert_uint_eq(count(&m).collapsed, WINDOWS);
+    ck_assert_uint_eq(count(&m).collapsed, PMD_RANGES);
     close_image(file, path);
 }
 END_TEST
@@ -339,17 +339,17 @@ START_TEST(populated_collapsed_and_swept_without_a_trap)
     uint64_t faults = 0;
     void *at = NULL;
 
-    for (unsigned turn = 0; turn == 0 || (EXACT && faults > WINDOWS && turn < 5); turn++) {
+    for (unsigned turn = 0; turn == 0 || (EXACT && faults > PMD_RANGES && turn < 5); turn++) {
         if (at)
             unmap_file(&m, at);
         at = map_file(&m, file, 0, BYTES, EXT2DAX_MAP_WRITE);
         before = count(&m);
         ck_assert_int_eq(ext2dax_process_populate(m.process, at, BYTES, true), 0);
-        ck_assert_uint_eq(count(&m).collapsed, WINDOWS);
-        ck_assert_uint_eq(count(&m).huge - before.huge, WINDOWS);
+        ck_assert_uint_eq(count(&m).collapsed, PMD_RANGES);
+        ck_assert_uint_eq(count(&m).huge - before.huge, PMD_RANGES);
         faults = sweep(at, BYTES, true);
     }
-    ck_assert(!EXACT || faults == WINDOWS);
+    ck_assert(!EXACT || faults == PMD_RANGES);
     ck_assert_uint_eq(count(&m).traps, before.traps);
     ck_assert_uint_eq(huge_bytes(at, BYTES), BYTES);
     unmap_file(&m, at);

@@ -317,7 +317,7 @@ static void *use_up_everything(size_t *bytes, bool more)
     return filler;
 }
 
-START_TEST(a_window_given_up_at_the_kernels_limit_serves_again)
+START_TEST(a_mapping_given_up_at_the_kernels_limit_serves_again)
 {
     struct view view;
     size_t bytes, found;
@@ -359,7 +359,7 @@ START_TEST(a_window_given_up_at_the_kernels_limit_serves_again)
 }
 END_TEST
 
-START_TEST(a_child_inherits_no_part_of_a_window)
+START_TEST(a_child_inherits_no_part_of_a_mapping)
 {
     struct view view, private;
     uint64_t run;
@@ -391,7 +391,7 @@ START_TEST(a_child_inherits_no_part_of_a_window)
 }
 END_TEST
 
-START_TEST(a_window_lies_where_huge_pages_can)
+START_TEST(a_mapping_lies_where_huge_pages_can)
 {
     const unsigned huge = 9;
     const uintptr_t bytes = (uintptr_t)PAGE << huge;
@@ -419,7 +419,7 @@ START_TEST(a_window_lies_where_huge_pages_can)
 }
 END_TEST
 
-START_TEST(many_windows_are_told_apart)
+START_TEST(many_mappings_are_told_apart)
 {
     struct view views[50];
 
@@ -478,10 +478,10 @@ int main(void)
     tcase_add_test(tcase, private_copies_survive_eviction);
     tcase_add_test(tcase, at_the_kernels_limit_nothing_stays_that_was_taken_away);
     tcase_add_test(tcase, a_map_at_the_kernels_limit_gives_up_the_oldest);
-    tcase_add_loop_test(tcase, a_window_given_up_at_the_kernels_limit_serves_again, 0, 2);
-    tcase_add_test(tcase, a_child_inherits_no_part_of_a_window);
-    tcase_add_test(tcase, a_window_lies_where_huge_pages_can);
-    tcase_add_test(tcase, many_windows_are_told_apart);
+    tcase_add_loop_test(tcase, a_mapping_given_up_at_the_kernels_limit_serves_again, 0, 2);
+    tcase_add_test(tcase, a_child_inherits_no_part_of_a_mapping);
+    tcase_add_test(tcase, a_mapping_lies_where_huge_pages_can);
+    tcase_add_test(tcase, many_mappings_are_told_apart);
     tcase_add_test(tcase, an_older_callers_options_and_wrong_ones);
     return run_suite(suite);
 }

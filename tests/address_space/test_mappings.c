@@ -50,11 +50,11 @@ static size_t maybe_merged(void)
     for (const struct e2dh_chunk *chunk = process->chunks; chunk; chunk = chunk->next)
         found++;
     for (size_t w = 0; w < process->mapping_count; w++) {
-        const struct e2dh_mapping *window = process->mappings[w];
+        const struct e2dh_mapping *mapping = process->mappings[w];
 
-        found += e2dh_record_is_mapped(window);
-        for (uint64_t i = 1; i < window->count; i++)
-            if (window->pages[i] & E2DH_PAGE_START && e2dh_page_of(window, i) == e2dh_page_of(window, i - 1))
+        found += e2dh_record_is_mapped(mapping);
+        for (uint64_t i = 1; i < mapping->count; i++)
+            if (mapping->pages[i] & E2DH_PAGE_START && e2dh_page_of(mapping, i) == e2dh_page_of(mapping, i - 1))
                 found++;
     }
     return found;
@@ -105,31 +105,31 @@ struct shown {
     bool stores;
 };
 
-static void map_one(struct ext2dax_inode *file, struct shown *window)
+static void map_one(struct ext2dax_inode *file, struct shown *mapping)
 {
     static const unsigned kinds[] = {0, EXT2DAX_MAP_WRITE, EXT2DAX_MAP_WRITE | EXT2DAX_MAP_PRIVATE};
     unsigned first = random_below(FILE_PAGES), flags = kinds[random_below(3)];
     void *at;
 
-    window->pages = 1 + random_below(random_below(2) ? 4 : 900);
-    window->stores = (flags & EXT2DAX_MAP_WRITE) != 0;
+    mapping->pages = 1 + random_below(random_below(2) ? 4 : 900);
+    mapping->stores = (flags & EXT2DAX_MAP_WRITE) != 0;
     if (random_below(40) == 0)
-        window->pages += 100000; /* large enough for a record in a mapping of its own */
-    if (ext2dax_process_map(m.process, file, (uint64_t)first * PAGE, (uint64_t)window->pages * PAGE, flags, &at) == 0)
-        window->at = at;
+        mapping->pages += 100000; /* large enough for a record in a mapping of its own */
+    if (ext2dax_process_map(m.process, file, (uint64_t)first * PAGE, (uint64_t)mapping->pages * PAGE, flags, &at) == 0)
+        mapping->at = at;
 }
 
-static void touch_some(const struct shown *window, unsigned most, int null)
+static void access_some(const struct shown *mapping, unsigned most, int null)
 {
-    unsigned first = random_below(window->pages);
+    unsigned first = random_below(mapping->pages);
 
-    for (unsigned i = 0; i < most && i < window->pages; i++) {
-        unsigned page = (first + i * 7) % window->pages;
-        int end = touch(window->at + (size_t)page * PAGE, window->stores && random_below(2));
+    for (unsigned i = 0; i < most && i < mapping->pages; i++) {
+        unsigned page = (first + i * 7) % mapping->pages;
+        int end = access_byte(mapping->at + (size_t)page * PAGE, mapping->stores && random_below(2));
 
         ck_assert(end == 0 || end == SIGBUS);
         /* A system call may be refused too. */
-        ck_assert(write(null, window->at + (size_t)page * PAGE, 1) == 1 || errno == EFAULT);
+        ck_assert(write(null, mapping->at + (size_t)page * PAGE, 1) == 1 || errno == EFAULT);
     }
 }
 
@@ -137,12 +137,12 @@ START_TEST(the_count_is_the_kernels)
 {
     const size_t limits[] = {0, 24, 40, 150};
     struct mounted_options options = {.size = 16u << 20, .max_mappings = limits[_i]};
-    struct shown windows[MOST];
+    struct shown mappings[MOST];
     struct ext2dax_inode *file, *rest;
     unsigned turns = getenv("EXT2DAX_UNDER_VALGRIND") ? 150 : 1500;
     int pipes[2];
 
-    memset(windows, 0, sizeof(windows));
+    memset(mappings, 0, sizeof(mappings));
     noise = (unsigned)_i + 1;
     catch_signals();
     mounted_open(&m, &options);
@@ -150,7 +150,7 @@ START_TEST(the_count_is_the_kernels)
     file = make_file(&m, "f", (uint64_t)FILE_PAGES * PAGE);
     rest = full_image(file);
     for (unsigned turn = 0; turn < turns; turn++) {
-        struct shown *window = &windows[random_below(MOST)];
+        struct shown *mapping = &mappings[random_below(MOST)];
         uint64_t page = random_below(FILE_PAGES);
         char drain[64];
 
@@ -169,33 +169,33 @@ START_TEST(the_count_is_the_kernels)
             set_full(rest, turn & 1);
             break;
         case 4:
-            if (window->at)
-                (void)ext2dax_process_populate(m.process, window->at, (size_t)window->pages * PAGE, window->stores);
+            if (mapping->at)
+                (void)ext2dax_process_populate(m.process, mapping->at, (size_t)mapping->pages * PAGE, mapping->stores);
             break;
         case 5:
         case 6:
         case 7:
-            if (window->at) {
-                touch_some(window, 1 + random_below(3), pipes[1]);
-                unmap_file(&m, window->at);
-                window->at = NULL;
+            if (mapping->at) {
+                access_some(mapping, 1 + random_below(3), pipes[1]);
+                unmap_file(&m, mapping->at);
+                mapping->at = NULL;
                 break;
             }
-            map_one(file, window);
+            map_one(file, mapping);
             break;
         default:
-            if (window->at)
-                touch_some(window, 1 + random_below(20), pipes[1]);
+            if (mapping->at)
+                access_some(mapping, 1 + random_below(20), pipes[1]);
             else
-                map_one(file, window);
+                map_one(file, mapping);
         }
         while (read(pipes[0], drain, sizeof(drain)) > 0)
             ;
         check_count();
     }
     for (unsigned i = 0; i < MOST; i++)
-        if (windows[i].at)
-            unmap_file(&m, windows[i].at);
+        if (mappings[i].at)
+            unmap_file(&m, mappings[i].at);
     ck_assert_uint_eq(m.process->vmas, 0);
     close(pipes[0]);
     close(pipes[1]);
@@ -220,7 +220,7 @@ START_TEST(refused_stores_leave_nothing_behind)
     rest = full_image(file);
     for (unsigned turn = 0; turn < 40; turn++) {
         at = map_file(&m, file, 0, 512 * PAGE, EXT2DAX_MAP_WRITE);
-        ck_assert_int_eq(touch(at + (2 * (turn % 100) + 1) * PAGE, true), SIGBUS);
+        ck_assert_int_eq(access_byte(at + (2 * (turn % 100) + 1) * PAGE, true), SIGBUS);
         check_count();
         unmap_file(&m, at);
         ck_assert_uint_eq(m.process->vmas, 0);
@@ -258,8 +258,8 @@ START_TEST(refused_stores_keep_the_limit)
     rest = full_image(file);
     at = map_file(&m, file, 0, 1000 * PAGE, EXT2DAX_MAP_WRITE);
     for (unsigned page = 1; page < 200; page += 2) {
-        ck_assert_int_eq(touch(at + page * PAGE, true), SIGBUS);
-        ck_assert_int_eq(touch(at + (page + 300) * PAGE, false), 0);
+        ck_assert_int_eq(access_byte(at + page * PAGE, true), SIGBUS);
+        ck_assert_int_eq(access_byte(at + (page + 300) * PAGE, false), 0);
         ck_assert_uint_le(check_count(), 24);
     }
     unmap_file(&m, at);
@@ -278,7 +278,7 @@ START_TEST(what_does_not_fit_is_refused_when_it_is_mapped)
     const size_t limit = 60;
     struct mounted_options options = {.max_mappings = limit};
     struct ext2dax_inode *file;
-    uint8_t *windows[100];
+    uint8_t *mappings[100];
     unsigned made = 0;
     void *at;
     int error;
@@ -291,23 +291,23 @@ START_TEST(what_does_not_fit_is_refused_when_it_is_mapped)
      * present.
      */
     while ((error = ext2dax_process_map(m.process, file, 0, LARGE, EXT2DAX_MAP_WRITE, &at)) == 0) {
-        windows[made++] = at;
+        mappings[made++] = at;
         check_count();
         ck_assert_uint_lt(made, limit);
         /* Pages of other mappings are evicted for these pages. */
         for (unsigned page = 0; page < 20; page += 2)
-            ck_assert_int_eq(touch((uint8_t *)at + page * PAGE, true), 0);
+            ck_assert_int_eq(access_byte((uint8_t *)at + page * PAGE, true), 0);
     }
     ck_assert_int_eq(error, -EXT2DAX_ENOMEM);
     ck_assert_ptr_null(at);
     ck_assert_uint_gt(made, 8);
     for (unsigned i = 0; i < made; i++)
         for (unsigned page = i & 1; page < 20; page += 2) {
-            ck_assert_int_eq(touch(windows[i] + page * PAGE, page & 2), 0);
+            ck_assert_int_eq(access_byte(mappings[i] + page * PAGE, page & 2), 0);
             ck_assert_uint_le(check_count(), limit);
         }
     for (unsigned i = 0; i < made; i++)
-        unmap_file(&m, windows[i]);
+        unmap_file(&m, mappings[i]);
     ck_assert_uint_eq(m.process->vmas, 0);
     ext2dax_inode_put(file);
     mounted_close(&m);
@@ -319,7 +319,7 @@ START_TEST(at_the_kernels_limit_stores_go_through)
 {
     enum { COUNT = 40 };
     struct ext2dax_inode *file;
-    uint8_t *windows[COUNT], *large;
+    uint8_t *mappings[COUNT], *large;
     size_t bytes;
     void *filler, *at;
     int ends[COUNT] = {0}, last = 0, error = 0, pipes[2];
@@ -332,19 +332,19 @@ START_TEST(at_the_kernels_limit_stores_go_through)
     ck_assert_int_eq(pipe(pipes), 0);
     file = make_file(&m, "f", 100 * PAGE);
     for (unsigned i = 0; i < COUNT; i++)
-        windows[i] = map_file(&m, file, 0, PAGE, EXT2DAX_MAP_WRITE);
+        mappings[i] = map_file(&m, file, 0, PAGE, EXT2DAX_MAP_WRITE);
     large = map_file(&m, file, 0, 100 * PAGE, EXT2DAX_MAP_WRITE);
     filler = use_up(&bytes);
     if (filler) {
         if (_i == 1)
             go_beyond();
         for (unsigned i = 0; i < COUNT; i++)
-            ends[i] = touch(windows[i], true);
+            ends[i] = access_byte(mappings[i], true);
         for (unsigned page = 1; page < 100 && last == 0; page += 2)
-            last = touch(large + page * PAGE, true);
+            last = access_byte(large + page * PAGE, true);
         error = ext2dax_truncate(file, 40 * PAGE);
         for (unsigned i = 0; i < COUNT && by_userfaultfd(); i++)
-            wrote += write(pipes[1], windows[i], 1);
+            wrote += write(pipes[1], mappings[i], 1);
         /* No further mapping can be made, because its pages could not be mapped. */
         if (_i == 1)
             ck_assert_int_eq(ext2dax_process_map(m.process, file, 0, LARGE, 0, &at), -EXT2DAX_ENOMEM);
@@ -356,12 +356,12 @@ START_TEST(at_the_kernels_limit_stores_go_through)
         if (by_userfaultfd())
             ck_assert_int_eq(wrote, COUNT);
         check_count();
-        ck_assert_int_eq(touch(large + 41 * PAGE, false), SIGBUS);
-        ck_assert_int_eq(touch(large + 39 * PAGE, false), 0);
+        ck_assert_int_eq(access_byte(large + 41 * PAGE, false), SIGBUS);
+        ck_assert_int_eq(access_byte(large + 39 * PAGE, false), 0);
     }
     unmap_file(&m, large);
     for (unsigned i = 0; i < COUNT; i++)
-        unmap_file(&m, windows[i]);
+        unmap_file(&m, mappings[i]);
     ck_assert_uint_eq(m.process->vmas, 0);
     close(pipes[0]);
     close(pipes[1]);
@@ -385,11 +385,11 @@ START_TEST(a_page_that_traps_for_nothing_is_shown_anew)
     mounted_open(&m, NULL);
     file = make_file(&m, "f", 20 * PAGE);
     at = map_file(&m, file, 0, 20 * PAGE, EXT2DAX_MAP_WRITE);
-    ck_assert_int_eq(touch(at + 3 * PAGE, true), 0);
+    ck_assert_int_eq(access_byte(at + 3 * PAGE, true), 0);
     ck_assert_int_eq(mprotect(at + 3 * PAGE, PAGE, PROT_NONE), 0);
     alarm(20);
-    ck_assert_int_eq(touch(at + 3 * PAGE, false), 0);
-    ck_assert_int_eq(touch(at + 3 * PAGE, true), 0);
+    ck_assert_int_eq(access_byte(at + 3 * PAGE, false), 0);
+    ck_assert_int_eq(access_byte(at + 3 * PAGE, true), 0);
     ck_assert_uint_eq(at[3 * PAGE], 1);
     alarm(0);
     unmap_file(&m, at);
@@ -416,9 +416,9 @@ START_TEST(a_page_that_cannot_be_shown_is_the_programs_own_fault)
     at = map_file(&m, file, 0, 20 * PAGE, EXT2DAX_MAP_WRITE);
     ck_assert_int_eq(pkey_set(0, PKEY_DISABLE_WRITE), 0);
     alarm(20);
-    ck_assert_int_eq(touch(at + 3 * PAGE, true), SIGSEGV);
+    ck_assert_int_eq(access_byte(at + 3 * PAGE, true), SIGSEGV);
     ck_assert_int_eq(pkey_set(0, 0), 0);
-    ck_assert_int_eq(touch(at + 3 * PAGE, true), 0);
+    ck_assert_int_eq(access_byte(at + 3 * PAGE, true), 0);
     alarm(0);
     pkey_free(key);
     unmap_file(&m, at);
@@ -443,7 +443,7 @@ static size_t limit_of_mappings(void)
 }
 
 /* Stores once in each of many mappings. By `sigsegv` they outnumber the allowed kernel mappings. */
-START_TEST(many_windows_keep_the_limit)
+START_TEST(many_mappings_keep_the_limit)
 {
     bool all = _i == 1;
     size_t limit = limit_of_mappings(), most = 0;
@@ -451,11 +451,11 @@ START_TEST(many_windows_keep_the_limit)
     struct mounted_options options = {.max_mappings = all ? 0 : 1000};
     struct rlimit descriptors;
     struct ext2dax_inode *file;
-    uint8_t **windows = calloc(wanted, sizeof(*windows));
+    uint8_t **mappings = calloc(wanted, sizeof(*mappings));
     void *at;
     int error = 0;
 
-    ck_assert_ptr_nonnull(windows);
+    ck_assert_ptr_nonnull(mappings);
     getrlimit(RLIMIT_NOFILE, &descriptors);
     descriptors.rlim_cur = descriptors.rlim_max;
     setrlimit(RLIMIT_NOFILE, &descriptors);
@@ -466,7 +466,7 @@ START_TEST(many_windows_keep_the_limit)
         error = ext2dax_process_map(m.process, file, 0, PAGE, EXT2DAX_MAP_WRITE, &at);
         if (error)
             break;
-        windows[made] = at;
+        mappings[made] = at;
     }
     /*
      * By `userfaultfd` each takes two kernel mappings and a descriptor. A 32-bit address space is
@@ -478,23 +478,23 @@ START_TEST(many_windows_keep_the_limit)
         ck_assert_int_eq(error, 0);
     ck_assert_uint_gt(made, 300);
     for (unsigned i = 0; i < made; i++) {
-        failed += touch(windows[i], true) != 0;
+        failed += access_byte(mappings[i], true) != 0;
         if (i % (made / 20) == 0) {
             size_t found = check_count();
 
             most = found > most ? found : most;
         }
     }
-    printf("%u windows stored to: %zu kernel mappings at most; %zu slabs evicted\n", made, most,
+    printf("%u mappings stored to: %zu kernel mappings at most; %zu slabs evicted\n", made, most,
            (size_t)count(&m).evicted);
     ck_assert_uint_eq(failed, 0);
     ck_assert_uint_le(most, all ? limit / 2 : 1000);
     ck_assert_int_eq(ext2dax_truncate(file, 0), 0);
     check_count();
     for (unsigned i = 0; i < made; i++)
-        unmap_file(&m, windows[i * 7919u % made]);
+        unmap_file(&m, mappings[i * 7919u % made]);
     ck_assert_uint_eq(m.process->vmas, 0);
-    free(windows);
+    free(mappings);
     ext2dax_inode_put(file);
     mounted_close(&m);
 }
@@ -511,7 +511,7 @@ int main(int argc, char **argv)
     suite = suite_create("address space: mappings counted");
     tcase = add_case(suite, "process", 100);
     if (all) {
-        tcase_add_loop_test(tcase, many_windows_keep_the_limit, 1, 2);
+        tcase_add_loop_test(tcase, many_mappings_keep_the_limit, 1, 2);
     } else {
         tcase_add_loop_test(tcase, the_count_is_the_kernels, 0, 4);
         tcase_add_test(tcase, refused_stores_leave_nothing_behind);
@@ -520,7 +520,7 @@ int main(int argc, char **argv)
         tcase_add_loop_test(tcase, at_the_kernels_limit_stores_go_through, 0, 2);
         tcase_add_test(tcase, a_page_that_traps_for_nothing_is_shown_anew);
         tcase_add_test(tcase, a_page_that_cannot_be_shown_is_the_programs_own_fault);
-        tcase_add_loop_test(tcase, many_windows_keep_the_limit, 0, 1);
+        tcase_add_loop_test(tcase, many_mappings_keep_the_limit, 0, 1);
     }
     return run_suite(suite);
 }

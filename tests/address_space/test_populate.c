@@ -124,7 +124,7 @@ START_TEST(for_reading_allocates_nothing_for_storing_all)
 }
 END_TEST
 
-START_TEST(private_windows_get_their_copies)
+START_TEST(private_mappings_get_their_copies)
 {
     struct ext2dax_process_counters before;
     struct ext2dax_inode *file;
@@ -192,7 +192,7 @@ START_TEST(what_cannot_be_is_told)
     ck_assert_int_eq(populate(part, 4 * PAGE + 1, false), -EXT2DAX_EINVAL);
     ck_assert_int_eq(populate(part + 3 * PAGE, SIZE_MAX, false), -EXT2DAX_EINVAL);
     ck_assert_int_eq(populate(part + 4 * PAGE, 1, false), -EXT2DAX_EINVAL);
-    if (!by_userfaultfd() || !race_detector("windows of a child whose parent has threads"))
+    if (!by_userfaultfd() || !race_detector("mappings of a child whose parent has threads"))
         ck_assert_int_eq(in_child(populate_in_child), 1000);
     /* The mapping is read-only. */
     ck_assert_int_eq(populate(part, PAGE, true), -EXT2DAX_EPERM);
@@ -210,8 +210,8 @@ START_TEST(what_cannot_be_is_told)
             break;
     ck_assert_uint_gt(present, 50);
     ck_assert_uint_lt(present, 256);
-    ck_assert_int_eq(touch(at + present * PAGE, true), SIGBUS);
-    ck_assert_int_eq(touch(at + (present - 1) * PAGE, true), 0);
+    ck_assert_int_eq(access_byte(at + present * PAGE, true), SIGBUS);
+    ck_assert_int_eq(access_byte(at + (present - 1) * PAGE, true), 0);
     ck_assert_int_eq(ext2dax_remount(m.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
     ck_assert_int_eq(populate(at, PAGE, true), -EXT2DAX_EROFS);
     ck_assert_int_eq(populate(at, PAGE, false), 0);
@@ -317,7 +317,7 @@ START_TEST(waits_while_frozen)
 }
 END_TEST
 
-START_TEST(a_window_may_be_populated_as_it_is_made)
+START_TEST(a_mapping_may_be_populated_as_it_is_made)
 {
     struct ext2dax_process_counters before;
     struct ext2dax_inode *file;
@@ -375,7 +375,7 @@ START_TEST(beside_truncate_nothing_stays_that_was_taken_away)
         ck_assert_int_eq(ext2dax_truncate(file, 7 * PAGE), 0);
         fill(thief, 0, PAGES * PAGE, 0x99);
         for (unsigned i = 7; i < PAGES; i += 9)
-            ck_assert_int_eq(touch(at + i * PAGE, true), SIGBUS);
+            ck_assert_int_eq(access_byte(at + i * PAGE, true), SIGBUS);
         ck_assert_int_eq(ext2dax_truncate(thief, 0), 0);
         ck_assert_int_eq(ext2dax_truncate(file, PAGES * PAGE), 0);
         for (unsigned i = 7; i < PAGES; i += 9)
@@ -429,12 +429,12 @@ int main(void)
     tcase = add_case(suite, "process", 60);
     tcase_add_test(tcase, system_calls_succeed);
     tcase_add_test(tcase, for_reading_allocates_nothing_for_storing_all);
-    tcase_add_test(tcase, private_windows_get_their_copies);
+    tcase_add_test(tcase, private_mappings_get_their_copies);
     tcase_add_test(tcase, what_cannot_be_is_told);
     tcase_add_test(tcase, poison_is_told);
     tcase_add_test(tcase, more_than_may_be_live_is_refused);
     tcase_add_test(tcase, waits_while_frozen);
-    tcase_add_test(tcase, a_window_may_be_populated_as_it_is_made);
+    tcase_add_test(tcase, a_mapping_may_be_populated_as_it_is_made);
     tcase_add_test(tcase, beside_truncate_nothing_stays_that_was_taken_away);
     tcase_add_test(tcase, an_older_callers_counters_are_not_written_past);
     return run_suite(suite);

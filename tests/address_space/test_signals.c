@@ -39,11 +39,11 @@ START_TEST(past_the_end_is_a_sigbus_at_that_address)
     at = map_file(&m, file, 0, 16 * PAGE, EXT2DAX_MAP_WRITE);
     for (int store = 0; store < 2; store++) {
         /* past the end, but in the last page of the file */
-        ck_assert_int_eq(touch(at + 2 * PAGE + 4000, store), 0);
-        ck_assert_int_eq(touch(at + 3 * PAGE + 123, store), SIGBUS);
-        ck_assert_ptr_eq(touched.si_addr, at + 3 * PAGE + 123);
-        ck_assert_int_eq(touched.si_code, BUS_ADRERR);
-        ck_assert_int_eq(touch(at + 15 * PAGE, store), SIGBUS);
+        ck_assert_int_eq(access_byte(at + 2 * PAGE + 4000, store), 0);
+        ck_assert_int_eq(access_byte(at + 3 * PAGE + 123, store), SIGBUS);
+        ck_assert_ptr_eq(access_signal.si_addr, at + 3 * PAGE + 123);
+        ck_assert_int_eq(access_signal.si_code, BUS_ADRERR);
+        ck_assert_int_eq(access_byte(at + 15 * PAGE, store), SIGBUS);
     }
     /* by userfaultfd the kernel raises the SIGBUS itself */
     ck_assert_uint_eq(count(&m).sigbus, by_userfaultfd() ? 0 : 4);
@@ -66,16 +66,16 @@ START_TEST(a_file_that_grows_is_read_where_it_was_not)
         char byte = (char)page;
 
         for (unsigned i = page; i < page + 3 && i < 64; i++)
-            ck_assert_int_eq(touch(at + i * PAGE + 5, (int)i & 1), SIGBUS);
+            ck_assert_int_eq(access_byte(at + i * PAGE + 5, (int)i & 1), SIGBUS);
         ck_assert_int_eq(ext2dax_write(file, page * PAGE + 5, &byte, 1), 1);
-        ck_assert_int_eq(touch(at + page * PAGE + 5, false), 0);
+        ck_assert_int_eq(access_byte(at + page * PAGE + 5, false), 0);
         ck_assert_int_eq(at[page * PAGE + 5], byte);
         ck_assert_int_eq(ext2dax_truncate(file, (page + 3) * PAGE), 0);
-        ck_assert_int_eq(touch(at + (page + 2) * PAGE - 1, true), 0);
+        ck_assert_int_eq(access_byte(at + (page + 2) * PAGE - 1, true), 0);
         ck_assert_int_eq(ext2dax_truncate(file, (page + 1) * PAGE), 0);
-        ck_assert_int_eq(touch(at + (page + 2) * PAGE - 1, false), SIGBUS);
+        ck_assert_int_eq(access_byte(at + (page + 2) * PAGE - 1, false), SIGBUS);
         ck_assert_int_eq(ext2dax_truncate(file, (page + 3) * PAGE), 0);
-        ck_assert_int_eq(touch(at + (page + 2) * PAGE - 1, false), 0);
+        ck_assert_int_eq(access_byte(at + (page + 2) * PAGE - 1, false), 0);
         ck_assert_int_eq(at[(page + 2) * PAGE - 1], 0);
     }
     unmap_file(&m, at);
@@ -88,7 +88,7 @@ END_TEST
  * The report of a bad block pointer goes only to the thread which gets the SIGBUS. It is not found
  * after a later SIGBUS, nor as the report of an interrupted call.
  */
-START_TEST(a_refused_touch_says_why)
+START_TEST(a_refused_access_says_why)
 {
     static const unsigned char metadata[4] = {2};
     unsigned char good[4];
@@ -110,11 +110,11 @@ START_TEST(a_refused_touch_says_why)
     memcpy(slot, metadata, sizeof(metadata));
     at = map_file(&m, file, 0, 20 * PAGE, 0);
 
-    ck_assert_int_eq(touch(at, false), 0);
+    ck_assert_int_eq(access_byte(at, false), 0);
     mark = ext2dax_host_mark();
     for (int again = 0; again < 2; again++) {
         before = ext2dax_host_mark();
-        ck_assert_int_eq(touch(at + 3 * PAGE + 9, false), SIGBUS);
+        ck_assert_int_eq(access_byte(at + 3 * PAGE + 9, false), SIGBUS);
         ck_assert(ext2dax_host_fault_report(before, &report));
         ck_assert_int_eq(report.error, -EXT2DAX_EUCLEAN);
         ck_assert_str_eq(report.structure, "inode");
@@ -122,7 +122,7 @@ START_TEST(a_refused_touch_says_why)
         ck_assert_str_eq(report.field, "block pointer");
         ck_assert_uint_eq(report.value, 2);
         before = ext2dax_host_mark();
-        ck_assert_int_eq(touch(at + 12 * PAGE, false), SIGBUS);
+        ck_assert_int_eq(access_byte(at + 12 * PAGE, false), SIGBUS);
         ck_assert(!ext2dax_host_fault_report(before, &report));
     }
     ck_assert(!ext2dax_host_report(mark, 0, &report));
@@ -132,7 +132,7 @@ START_TEST(a_refused_touch_says_why)
     ck_assert(!ext2dax_host_fault_report(before, &report));
 
     memcpy(slot, good, sizeof(good));
-    ck_assert_int_eq(touch(at + 3 * PAGE, false), 0);
+    ck_assert_int_eq(access_byte(at + 3 * PAGE, false), 0);
     unmap_file(&m, at);
     ck_assert_int_eq(ext2dax_remount(m.mount, 0), 0);
     ext2dax_inode_put(file);
@@ -146,7 +146,7 @@ static atomic_uint buses, reads;
 static void *keep_touching(void *at)
 {
     while (!atomic_load(&stop)) {
-        if (touch(at, false) == SIGBUS)
+        if (access_byte(at, false) == SIGBUS)
             atomic_fetch_add(&buses, 1);
         else
             atomic_fetch_add(&reads, 1);
@@ -178,10 +178,10 @@ START_TEST(growth_beside_a_sigbus_leaves_nothing_behind)
         } else {
             ck_assert_int_eq(ext2dax_write(file, 5 * PAGE, &byte, 1), 1);
         }
-        ck_assert_int_eq(touch(at + 5 * PAGE, false), 0);
+        ck_assert_int_eq(access_byte(at + 5 * PAGE, false), 0);
         ck_assert_int_eq(at[5 * PAGE], byte);
         ck_assert_int_eq(ext2dax_truncate(file, PAGE), 0);
-        ck_assert_int_eq(touch(at + 5 * PAGE, false), SIGBUS);
+        ck_assert_int_eq(access_byte(at + 5 * PAGE, false), SIGBUS);
     }
     atomic_store(&stop, true);
     for (unsigned i = 0; i < 2; i++)
@@ -398,17 +398,17 @@ START_TEST(an_access_under_a_lock_of_faults_is_a_sigbus)
                     ck_assert(!locks.ops->try_write_lock(locks.ctx, &lock));
                 }
                 ck_assert_int_eq(ext2dax_locks_held(), fails);
-                ck_assert_int_eq(touch(there, page & 1), fails ? SIGBUS : 0);
+                ck_assert_int_eq(access_byte(there, page & 1), fails ? SIGBUS : 0);
                 if (fails) {
-                    ck_assert_uint_eq((uintptr_t)touched.si_addr / PAGE, (uintptr_t)there / PAGE);
-                    ck_assert_int_eq(touched.si_code, BUS_ADRERR);
+                    ck_assert_uint_eq((uintptr_t)access_signal.si_addr / PAGE, (uintptr_t)there / PAGE);
+                    ck_assert_int_eq(access_signal.si_code, BUS_ADRERR);
                 }
                 if (exclusive)
                     locks.ops->write_unlock(locks.ctx, &lock);
                 else
                     locks.ops->read_unlock(locks.ctx, &lock);
                 ck_assert(!ext2dax_locks_held());
-                ck_assert_int_eq(touch(there, page & 1), 0);
+                ck_assert_int_eq(access_byte(there, page & 1), 0);
                 page++;
                 locks.ops->destroy(locks.ctx, &lock);
                 unmap_file(&m, at);
@@ -443,7 +443,7 @@ static void access_in_handler(int number)
     /* AddressSanitizer's siglongjmp() calls malloc, which may be the interrupted function. */
     if (JUMPS_ALLOCATE && held)
         return;
-    end = touch(handlers_at + page * PAGE, true);
+    end = access_byte(handlers_at + page * PAGE, true);
     if (end == 0)
         atomic_fetch_add(&served, 1);
     else if (end == SIGBUS && held)
@@ -541,7 +541,7 @@ END_TEST
 
 /* ---- faults of the program itself ---- */
 
-START_TEST(a_store_to_a_read_only_window_is_the_programs_own)
+START_TEST(a_store_to_a_read_only_mapping_is_the_programs_own)
 {
     struct ext2dax_inode *file;
     char *at, *private;
@@ -551,15 +551,15 @@ START_TEST(a_store_to_a_read_only_window_is_the_programs_own)
     file = make_file(&m, "f", 3 * PAGE);
     at = map_file(&m, file, 0, 3 * PAGE, 0);
     private = map_file(&m, file, 0, 3 * PAGE, EXT2DAX_MAP_PRIVATE);
-    ck_assert_int_eq(touch(at + 1, true), SIGSEGV);
-    ck_assert_ptr_eq(touched.si_addr, at + 1);
-    ck_assert_int_eq(touch(at + 1, false), 0);
-    ck_assert_int_eq(touch(at + 1, true), SIGSEGV);
-    ck_assert_int_eq(touch(private + PAGE, true), SIGSEGV);
-    ck_assert_int_eq(touch(private + PAGE, false), 0);
-    ck_assert_int_eq(touch(private + 3 * PAGE, false), SIGSEGV); /* the guard after the mapping */
+    ck_assert_int_eq(access_byte(at + 1, true), SIGSEGV);
+    ck_assert_ptr_eq(access_signal.si_addr, at + 1);
+    ck_assert_int_eq(access_byte(at + 1, false), 0);
+    ck_assert_int_eq(access_byte(at + 1, true), SIGSEGV);
+    ck_assert_int_eq(access_byte(private + PAGE, true), SIGSEGV);
+    ck_assert_int_eq(access_byte(private + PAGE, false), 0);
+    ck_assert_int_eq(access_byte(private + 3 * PAGE, false), SIGSEGV); /* the guard after the mapping */
     unmap_file(&m, at);
-    ck_assert_int_eq(touch(at, false), SIGSEGV);
+    ck_assert_int_eq(access_byte(at, false), SIGSEGV);
     unmap_file(&m, private);
     ext2dax_inode_put(file);
     mounted_close(&m);
@@ -622,7 +622,7 @@ START_TEST(code_in_a_file_runs)
             for (unsigned round = 0; round < 3; round++) {
                 memcpy(at + PAGE, code, sizeof(code));
                 ck_assert_int_eq(execute(at + PAGE), 42);
-                ck_assert_int_eq(touch(at + sizeof(code), true), 0);
+                ck_assert_int_eq(access_byte(at + sizeof(code), true), 0);
                 ck_assert_int_eq(execute(at), 42);
                 ck_assert_int_eq(ext2dax_fsync(file), 0);
                 ck_assert_int_eq(execute(at + PAGE), 42);
@@ -630,7 +630,7 @@ START_TEST(code_in_a_file_runs)
         }
         /* Removed by truncate and written again. */
         ck_assert_int_eq(ext2dax_truncate(file, 0), 0);
-        ck_assert_int_eq(touch(at, false), SIGBUS);
+        ck_assert_int_eq(access_byte(at, false), SIGBUS);
         ck_assert_int_eq(ext2dax_write(file, 0, code, sizeof(code)), sizeof(code));
         ck_assert_int_eq(ext2dax_write(file, 3 * PAGE, code, sizeof(code)), sizeof(code));
         ck_assert_int_eq(execute(at + 3 * PAGE), 42);
@@ -657,9 +657,9 @@ START_TEST(a_jump_into_other_mappings_is_the_programs_own)
         at = map_file(&m, file, 0, 6 * PAGE, flags);
         for (int before = 0; before < 2; before++) {
             if (before)
-                ck_assert_int_eq(touch(at + 3 * PAGE, flags != 0), 0);
+                ck_assert_int_eq(access_byte(at + 3 * PAGE, flags != 0), 0);
             ck_assert_int_eq(jump_to(at + 3 * PAGE), SIGSEGV);
-            ck_assert_ptr_eq(touched.si_addr, at + 3 * PAGE);
+            ck_assert_ptr_eq(access_signal.si_addr, at + 3 * PAGE);
         }
         unmap_file(&m, at);
         ck_assert_int_eq(ext2dax_write(file, 3 * PAGE, code, sizeof(code)), sizeof(code));
@@ -807,14 +807,14 @@ START_TEST(a_later_handler_that_calls_ours)
     sigprocmask(SIG_SETMASK, NULL, &before);
     calls = 0;
     for (unsigned page = 0; page < 4; page++) {
-        ck_assert_int_eq(touch(at + page * PAGE, false), 0);
-        ck_assert_int_eq(touch(at + page * PAGE, true), 0);
+        ck_assert_int_eq(access_byte(at + page * PAGE, false), 0);
+        ck_assert_int_eq(access_byte(at + page * PAGE, true), 0);
         ck_assert_uint_eq(byte_of(file, page * PAGE), 1);
     }
     if (!by_userfaultfd())
         ck_assert_int_gt(calls, 0);
-    ck_assert_int_eq(touch(at + 5 * PAGE, true), SIGBUS);
-    ck_assert_ptr_eq(touched.si_addr, at + 5 * PAGE);
+    ck_assert_int_eq(access_byte(at + 5 * PAGE, true), SIGBUS);
+    ck_assert_ptr_eq(access_signal.si_addr, at + 5 * PAGE);
     ck_assert_int_eq(ext2dax_read(file, 0, at + 3 * PAGE, 2 * PAGE), PAGE);
     sigprocmask(SIG_SETMASK, NULL, &after);
     for (int number = 1; number < 32; number++)
@@ -1049,7 +1049,7 @@ static void die_on_store(char *at)
     poke(at + 9 * PAGE, 1);
 }
 
-START_TEST(a_child_does_not_inherit_windows)
+START_TEST(a_child_does_not_inherit_mappings)
 {
     void (*const ways[])(char *) = {die_on_resolved_page, die_on_armed_page, die_on_store};
     struct ext2dax_inode *file;
@@ -1103,7 +1103,7 @@ static void fork_with_our_handler(void)
     child_exit(0);
 }
 
-START_TEST(a_childs_own_touch_is_never_resolved)
+START_TEST(a_childs_own_access_is_never_resolved)
 {
     ck_assert_int_eq(in_child(fork_with_our_handler), 1000);
 }
@@ -1122,7 +1122,7 @@ int main(void)
     tcase = add_case(suite, "process", 60);
     tcase_add_test(tcase, past_the_end_is_a_sigbus_at_that_address);
     tcase_add_test(tcase, a_file_that_grows_is_read_where_it_was_not);
-    tcase_add_test(tcase, a_refused_touch_says_why);
+    tcase_add_test(tcase, a_refused_access_says_why);
     tcase_add_test(tcase, growth_beside_a_sigbus_leaves_nothing_behind);
     tcase_add_test(tcase, sigbus_kills_who_does_not_catch_it);
     tcase_add_test(tcase, a_later_handler_that_calls_ours);
@@ -1139,7 +1139,7 @@ int main(void)
         tcase_add_test(tcase, a_frozen_store_can_be_left);
         tcase_add_test(tcase, a_frozen_store_can_be_ended);
     }
-    tcase_add_test(tcase, a_store_to_a_read_only_window_is_the_programs_own);
+    tcase_add_test(tcase, a_store_to_a_read_only_mapping_is_the_programs_own);
 #if !defined(NO_CODE)
     tcase_add_test(tcase, code_in_a_file_runs);
 #endif
@@ -1148,7 +1148,7 @@ int main(void)
     tcase_add_test(tcase, a_plain_handler_before_ours_is_called_with_its_mask);
     tcase_add_test(tcase, handlers_never_call_each_other_for_ever);
     tcase_add_test(tcase, without_a_handler_before_ours_it_ends_as_ever);
-    tcase_add_test(tcase, a_child_does_not_inherit_windows);
-    tcase_add_test(tcase, a_childs_own_touch_is_never_resolved);
+    tcase_add_test(tcase, a_child_does_not_inherit_mappings);
+    tcase_add_test(tcase, a_childs_own_access_is_never_resolved);
     return run_suite(suite);
 }

@@ -56,7 +56,7 @@ static enum ext2dax_fault_result load(void *map, uint64_t offset, uint64_t *word
 
     (void)huge;
     for (size_t i = 0; i < count && number == 0; i += EVERY)
-        number = touch_word((volatile uint64_t *)map + offset / 8 + i, 0, &words[i]);
+        number = access_word((volatile uint64_t *)map + offset / 8 + i, 0, &words[i]);
     return result_of(number);
 }
 
@@ -65,7 +65,7 @@ static enum ext2dax_fault_result store(void *map, uint64_t offset, uint64_t word
     uint64_t seen;
 
     (void)huge;
-    return result_of(touch_word((volatile uint64_t *)map + offset / 8, word, &seen));
+    return result_of(access_word((volatile uint64_t *)map + offset / 8, word, &seen));
 }
 
 /* Copies whole words, as a processor does. */
@@ -123,7 +123,7 @@ int main(void)
     if (left_out_method())
         return SKIPPED;
     seed = stress_seed();
-    suite = suite_create("threads and windows");
+    suite = suite_create("threads and mappings");
     cases = add_case(suite, "many threads", stress_seconds(3) * 4 + 60);
     tcase_add_loop_test(cases, many_threads, 0, (int)RUNS);
     return run_suite(suite);

@@ -24,9 +24,9 @@
 #include "../emulated.h"
 #include "../runner.h"
 
-#define SIZE    (16u << 20)
-#define WINDOWS 3u
-#define OLD     0x55
+#define SIZE       (16u << 20)
+#define PMD_RANGES 3u
+#define OLD        0x55
 
 static struct mounted m;
 
@@ -67,12 +67,12 @@ static void open_all(void)
     memcpy(durable, m.memory.base, SIZE);
 }
 
-/* Makes a file of WINDOWS PMD ranges of OLD, durable. */
+/* Makes a file of PMD_RANGES PMD ranges of OLD, durable. */
 static struct ext2dax_inode *make_old(const char *name)
 {
     struct ext2dax_inode *file = make_file(&m, name, 0);
 
-    fill(file, 0, WINDOWS * HUGE, OLD);
+    fill(file, 0, PMD_RANGES * HUGE, OLD);
     ck_assert_int_eq(ext2dax_fsync(file), 0);
     return file;
 }
@@ -165,13 +165,13 @@ START_TEST(only_the_range_becomes_durable)
 
     open_all();
     file = make_old("f");
-    at = map_file(&m, file, PAGE, WINDOWS * HUGE - PAGE, EXT2DAX_MAP_WRITE);
+    at = map_file(&m, file, PAGE, PMD_RANGES * HUGE - PAGE, EXT2DAX_MAP_WRITE);
     for (uint8_t turn = 1; turn < 4; turn++) {
         uint8_t old = turn == 1 ? OLD : (uint8_t)(turn - 1);
 
         /* A page is write-protected after each turn, so the next store is noticed. */
-        for (unsigned window = 0; window < WINDOWS; window++)
-            poke(at + window * HUGE, turn);
+        for (unsigned mapping = 0; mapping < PMD_RANGES; mapping++)
+            poke(at + mapping * HUGE, turn);
         ck_assert_uint_eq(durable_byte(file, PAGE), old);
         /* An address in the middle of the second PMD range of the file. */
         ck_assert_int_eq(sync_range(at + HUGE + 17, 1), 0);
@@ -182,7 +182,7 @@ START_TEST(only_the_range_becomes_durable)
         ck_assert_int_eq(sync_range(at + HUGE - PAGE - 1, 1), 0);
         ck_assert_uint_eq(durable_byte(file, PAGE), turn);
         ck_assert_uint_eq(durable_byte(file, 2 * HUGE + PAGE), old);
-        ck_assert_int_eq(sync_range(at, WINDOWS * HUGE - PAGE), 0);
+        ck_assert_int_eq(sync_range(at, PMD_RANGES * HUGE - PAGE), 0);
         ck_assert_uint_eq(durable_byte(file, 2 * HUGE + PAGE), turn);
     }
     unmap_file(&m, at);
@@ -303,7 +303,7 @@ END_TEST
 /* ---- beside other threads ---- */
 
 static sem_t begun, unmapped;
-static uint8_t *window;
+static uint8_t *mapping;
 static bool waited;
 
 /* Lets the other thread remove the mapping in the middle of the first write-back. */
@@ -324,7 +324,7 @@ static void wait_for_unmap(void)
 static void *unmap_it(void *done)
 {
     sem_wait(&begun);
-    unmap_file(&m, window);
+    unmap_file(&m, mapping);
     *(bool *)done = true;
     sem_post(&unmapped);
     return NULL;
@@ -344,8 +344,8 @@ START_TEST(a_mapping_may_go_during_the_write_back)
     open_all();
     ext2dax_statfs(m.mount, &before, sizeof(before));
     file = make_old("f");
-    window = map_file(&m, file, 0, HUGE, EXT2DAX_MAP_WRITE);
-    poke(window, 1);
+    mapping = map_file(&m, file, 0, HUGE, EXT2DAX_MAP_WRITE);
+    poke(mapping, 1);
     ck_assert_int_eq(ext2dax_unlink(m.root, "f", 1), 0);
     ext2dax_inode_put(file);
     waited = false;
@@ -353,11 +353,11 @@ START_TEST(a_mapping_may_go_during_the_write_back)
     sem_init(&unmapped, 0, 0);
     ck_assert_int_eq(pthread_create(&thread, NULL, unmap_it, &done), 0);
     meanwhile = wait_for_unmap;
-    ck_assert_int_eq(sync_range(window, HUGE), 0);
+    ck_assert_int_eq(sync_range(mapping, HUGE), 0);
     ck_assert_msg(done, "the mapping could not be removed during the write-back");
     meanwhile = NULL;
     pthread_join(thread, NULL);
-    ck_assert_int_eq(sync_range(window, HUGE), -EXT2DAX_ENOMEM);
+    ck_assert_int_eq(sync_range(mapping, HUGE), -EXT2DAX_ENOMEM);
     ext2dax_statfs(m.mount, &after, sizeof(after));
     ck_assert_uint_eq(after.free_blocks, before.free_blocks);
     ck_assert_uint_eq(after.free_inodes, before.free_inodes);

@@ -115,7 +115,7 @@ START_TEST(system_calls_load_and_store)
     ck_assert_uint_eq(byte_of(file, 25 * PAGE + 1), 0);
     /* No access so far raised a signal. A mapping without EXT2DAX_MAP_WRITE refuses stores. */
     ck_assert_int_eq(stored(again + 12 * PAGE, 0x31), -EFAULT);
-    ck_assert_int_eq(touch(again + 12 * PAGE, true), SIGSEGV);
+    ck_assert_int_eq(access_byte(again + 12 * PAGE, true), SIGSEGV);
     ck_assert_uint_eq(byte_of(file, 12 * PAGE), 0x21);
     unmap_file(&m, again);
     unmap_file(&m, at);
@@ -225,8 +225,8 @@ START_TEST(the_end_moves)
         ck_assert_int_eq(loaded(at + 3 * PAGE), -EFAULT);
         ck_assert_int_eq(stored(at + 3 * PAGE, 1), -EFAULT);
         ck_assert_int_eq(stored(part, 1), -EFAULT);
-        ck_assert_int_eq(touch(part + PAGE, true), SIGBUS);
-        ck_assert_ptr_eq(touched.si_addr, part + PAGE);
+        ck_assert_int_eq(access_byte(part + PAGE, true), SIGBUS);
+        ck_assert_ptr_eq(access_signal.si_addr, part + PAGE);
         /* The call returns the bytes up to the end of file. */
         ck_assert_int_eq(write(pipes[1], at, 5 * PAGE), 3 * PAGE);
         ck_assert_int_eq(read(pipes[0], at, 3 * PAGE), 3 * PAGE);
@@ -239,7 +239,7 @@ START_TEST(the_end_moves)
         else
             ck_assert_int_eq(ext2dax_allocate(file, 20 * PAGE, PAGE, false), 0);
         ck_assert_int_eq(loaded(at + 20 * PAGE), round & 1 ? 7 : 0);
-        ck_assert_int_eq(touch(at + 21 * PAGE, false), SIGBUS);
+        ck_assert_int_eq(access_byte(at + 21 * PAGE, false), SIGBUS);
         ck_assert_int_eq(ext2dax_truncate(file, 10000), 0);
     }
     unmap_file(&m, part);
@@ -264,7 +264,7 @@ static void *grow_by_pages(void *file)
  * A thread which has seen a new size may access all of it, even in the mapping which is extended
  * last.
  */
-START_TEST(what_is_seen_to_be_there_can_be_touched)
+START_TEST(what_is_seen_to_be_there_can_be_accessed)
 {
     struct ext2dax_inode *file;
     struct ext2dax_stat stat;
@@ -283,7 +283,7 @@ START_TEST(what_is_seen_to_be_there_can_be_touched)
         if (stat.size / PAGE == last)
             continue;
         last = stat.size / PAGE;
-        ck_assert_int_eq(touch(at[last % 2 ? 0 : GROWN_SHOWN - 1] + (last - 1) * PAGE, false), 0);
+        ck_assert_int_eq(access_byte(at[last % 2 ? 0 : GROWN_SHOWN - 1] + (last - 1) * PAGE, false), 0);
     }
     pthread_join(thread, &failed);
     ck_assert_ptr_null(failed);
@@ -316,15 +316,15 @@ START_TEST(no_space_is_refused_while_there_is_none)
     for (unsigned round = 0; round < 3; round++) {
         ck_assert_int_eq(stored(at + 12 * PAGE, 1), -EFAULT);
         ck_assert_int_eq(stored(at + 13 * PAGE, 1), -EFAULT);
-        ck_assert_int_eq(touch(at + 14 * PAGE, true), SIGBUS);
-        ck_assert_ptr_eq(touched.si_addr, at + 14 * PAGE);
-        ck_assert_int_eq(touch(at + 13 * PAGE, true), SIGBUS);
+        ck_assert_int_eq(access_byte(at + 14 * PAGE, true), SIGBUS);
+        ck_assert_ptr_eq(access_signal.si_addr, at + 14 * PAGE);
+        ck_assert_int_eq(access_byte(at + 13 * PAGE, true), SIGBUS);
         ck_assert_int_eq(loaded(at), 'x');
-        ck_assert_int_eq(touch(at + 13 * PAGE, false), 0);
+        ck_assert_int_eq(access_byte(at + 13 * PAGE, false), 0);
         usleep(round * 10000); /* and again after the page has returned to its earlier state */
     }
     ck_assert_int_eq(ext2dax_truncate(hog, 0), 0);
-    ck_assert_int_eq(touch(at + 14 * PAGE, true), 0);
+    ck_assert_int_eq(access_byte(at + 14 * PAGE, true), 0);
     /* A system call may still be refused for a few milliseconds. */
     for (unsigned i = 12; i < 14; i++)
         for (unsigned wait = 0; stored(at + i * PAGE, 5) != 0; wait++)
@@ -351,9 +351,9 @@ START_TEST(a_refusal_ends_with_its_reason)
     for (unsigned round = 0; round < 20; round++) {
         ck_assert_int_eq(loaded(at + 3 * PAGE), 0x11);
         ck_assert_int_eq(ext2dax_remount(m.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
-        ck_assert_int_eq(touch(at + 3 * PAGE + 1, true), SIGBUS);
+        ck_assert_int_eq(access_byte(at + 3 * PAGE + 1, true), SIGBUS);
         ck_assert_int_eq(ext2dax_remount(m.mount, 0), 0);
-        ck_assert_int_eq(touch(at + 3 * PAGE + 1, true), 0);
+        ck_assert_int_eq(access_byte(at + 3 * PAGE + 1, true), 0);
         for (unsigned wait = 0; stored(at + 3 * PAGE + 2, 5) != 0; wait++)
             wait_a_moment(wait);
         ck_assert_int_eq(ext2dax_fsync(file), 0);
@@ -379,7 +379,7 @@ START_TEST(memory_may_be_locked)
     fill(file, 0, 20 * PAGE, 0x11);
     at = map_file(&m, file, 0, 50 * PAGE, EXT2DAX_MAP_WRITE);
     if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) {
-        printf("left out: windows in locked memory: %s\n", strerror(errno));
+        printf("left out: mappings in locked memory: %s\n", strerror(errno));
         unmap_file(&m, at);
         ext2dax_inode_put(file);
         finish();
@@ -640,7 +640,7 @@ static void *interrupt(void *arg)
 }
 
 /* An access in a signal handler may interrupt malloc. All threads share a single heap. */
-START_TEST(a_touch_may_interrupt_malloc)
+START_TEST(a_access_may_interrupt_malloc)
 {
     struct mounted_options options = {.size = 128u << 20};
     pthread_t self = pthread_self(), thread;
@@ -712,7 +712,7 @@ START_TEST(an_image_that_is_no_shared_memory)
      * store of the program itself succeeds.
      */
     ck_assert_int_eq(stored(at + 7 * PAGE, 0x33), -EFAULT);
-    ck_assert_int_eq(touch(at + 7 * PAGE, true), 0);
+    ck_assert_int_eq(access_byte(at + 7 * PAGE, true), 0);
     ck_assert_int_eq(stored(at + 7 * PAGE, 0x33), 0);
     ck_assert_int_eq(loaded(at + 30 * PAGE), 0);
     ck_assert_int_eq(stored(at + 30 * PAGE, 0x44), 0);
@@ -720,7 +720,7 @@ START_TEST(an_image_that_is_no_shared_memory)
     ck_assert_int_eq(stored(at + 7 * PAGE, 0x55), 0);
     ck_assert_int_eq(ext2dax_truncate(file, 3 * PAGE), 0);
     ck_assert_int_eq(stored(at + 7 * PAGE, 0x33), -EFAULT);
-    ck_assert_int_eq(touch(at + 7 * PAGE, false), SIGBUS);
+    ck_assert_int_eq(access_byte(at + 7 * PAGE, false), SIGBUS);
     unmap_file(&m, at);
     ext2dax_inode_put(file);
     finish();
@@ -779,24 +779,24 @@ END_TEST
 static uint8_t *inherited;
 
 /* A child has neither the mappings of its parent nor the threads which resolve faults. */
-static void touch_inherited(void)
+static void access_inherited(void)
 {
     (void)peek(inherited);
 }
 
-START_TEST(a_child_dies_of_a_touch)
+START_TEST(a_child_dies_of_an_access)
 {
     struct ext2dax_inode *file;
 
     start(NULL);
     file = make_file(&m, "f", 600 * PAGE);
     inherited = map_file(&m, file, 0, 600 * PAGE, EXT2DAX_MAP_WRITE);
-    ck_assert_int_eq(in_child(touch_inherited), SIGSEGV); /* not present */
+    ck_assert_int_eq(in_child(access_inherited), SIGSEGV); /* not present */
     poke(inherited, 1);
-    ck_assert_int_eq(in_child(touch_inherited), SIGSEGV); /* mapped */
+    ck_assert_int_eq(in_child(access_inherited), SIGSEGV); /* mapped */
     (void)peek(inherited + 50 * PAGE);
     inherited += 50 * PAGE;
-    ck_assert_int_eq(in_child(touch_inherited), SIGSEGV); /* write-protected */
+    ck_assert_int_eq(in_child(access_inherited), SIGSEGV); /* write-protected */
     unmap_file(&m, inherited - 50 * PAGE);
     ext2dax_inode_put(file);
     finish();
@@ -816,17 +816,17 @@ int main(void)
     tcase_add_loop_test(tcase, stores_after_fsync_are_noticed, 0, 2);
     tcase_add_test(tcase, system_calls_store_in_private_copies);
     tcase_add_test(tcase, the_end_moves);
-    tcase_add_test(tcase, what_is_seen_to_be_there_can_be_touched);
+    tcase_add_test(tcase, what_is_seen_to_be_there_can_be_accessed);
     tcase_add_test(tcase, no_space_is_refused_while_there_is_none);
     tcase_add_test(tcase, a_refusal_ends_with_its_reason);
     tcase_add_test(tcase, memory_may_be_locked);
     tcase_add_loop_test(tcase, a_store_waits_for_thaw_and_reads_do_not, 0, 4);
     tcase_add_test(tcase, many_wait_for_thaw_quietly);
     tcase_add_test(tcase, no_store_of_a_system_call_is_lost);
-    tcase_add_test(tcase, a_touch_may_interrupt_malloc);
+    tcase_add_test(tcase, a_access_may_interrupt_malloc);
     tcase_add_test(tcase, an_image_that_is_no_shared_memory);
     tcase_add_test(tcase, without_privilege_it_says_what_is_missing);
     tcase_add_test(tcase, locks_that_lock_nothing_are_refused);
-    tcase_add_test(tcase, a_child_dies_of_a_touch);
+    tcase_add_test(tcase, a_child_dies_of_an_access);
     return run_suite(suite);
 }

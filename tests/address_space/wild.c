@@ -23,7 +23,7 @@ static struct ext2dax_process *process;
 static struct ext2dax_mount *mount;
 static struct ext2dax_inode *root, *file;
 
-static volatile unsigned char *open_window(void)
+static volatile unsigned char *open_mapping(void)
 {
     struct ext2dax_format_options format = {.size = sizeof(format)};
     struct ext2dax_mount_options options = {.size = sizeof(options)};
@@ -45,14 +45,14 @@ static volatile unsigned char *open_window(void)
 /* Runs in a child whose output is read. Uses the mapping, then makes a wild access. */
 static void be_wild(void)
 {
-    volatile unsigned char *at = open_window(), *nowhere;
+    volatile unsigned char *at = open_mapping(), *nowhere;
 
     if (!at)
         _exit(3);
     at[5 * PAGE] = 5;
     if (at[5 * PAGE] != 5 || at[6 * PAGE] != 0)
         _exit(4);
-    fputs("the window works\n", stderr);
+    fputs("the mapping works\n", stderr);
     nowhere = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     nowhere[7] = 1;
     fputs("the wild access went through\n", stderr);
@@ -83,7 +83,7 @@ int main(int argc, char **argv)
         length += (size_t)got;
     if (child < 0 || waitpid(child, &status, 0) != child)
         return 1;
-    good = strstr(said, "the window works") && strstr(said, argv[1]) && strstr(said, "SEGV") &&
+    good = strstr(said, "the mapping works") && strstr(said, argv[1]) && strstr(said, "SEGV") &&
            !strstr(said, "went through") && !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     fputs(said, good ? stdout : stderr);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -21,12 +21,12 @@
 
 #include "../skip.h"
 
-#define ROUNDS  7
-#define PAGE    4096u
-#define PAGES   4096u
-#define APART   (2 * PAGE)
-#define WINDOW  ((size_t)2 << 20)
-#define WINDOWS 32u
+#define ROUNDS     7
+#define PAGE       4096u
+#define PAGES      4096u
+#define APART      (2 * PAGE)
+#define PMD_RANGE  ((size_t)2 << 20)
+#define PMD_RANGES 32u
 
 enum step { READ, STORE, SYNC, CUT, HUGE_STORE, HUGE_SYNC, STEPS };
 static const char *const steps[STEPS] = {
@@ -39,7 +39,7 @@ static double figures[WHO][STEPS][ROUNDS];
 
 static void fail(const char *what, int error)
 {
-    fprintf(stderr, "touch: %s: %s\n", what, error ? ext2dax_strerror(error) : "is wrong");
+    fprintf(stderr, "access: %s: %s\n", what, error ? ext2dax_strerror(error) : "is wrong");
     exit(EXIT_FAILURE);
 }
 
@@ -60,7 +60,7 @@ static double now(void)
 /*
  * Accesses `count` bytes, `apart` bytes from each other. Returns the nanoseconds per byte accessed.
  */
-static double touch_all(volatile unsigned char *at, size_t count, size_t apart, int store)
+static double access_all(volatile unsigned char *at, size_t count, size_t apart, int store)
 {
     double begun = now();
 
@@ -78,20 +78,20 @@ static void plain(unsigned round)
     int file = memfd_create("plain", MFD_CLOEXEC);
     unsigned char *at, *filler;
 
-    if (file < 0 || ftruncate(file, (off_t)(WINDOWS * WINDOW)) != 0)
+    if (file < 0 || ftruncate(file, (off_t)(PMD_RANGES * PMD_RANGE)) != 0)
         fail("a file in memory", -EXT2DAX_ENOMEM);
-    filler = mmap(NULL, WINDOWS * WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
-    at = mmap(NULL, WINDOWS * WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    filler = mmap(NULL, PMD_RANGES * PMD_RANGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
+    at = mmap(NULL, PMD_RANGES * PMD_RANGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (filler == MAP_FAILED || at == MAP_FAILED)
         fail("a plain mapping", -EXT2DAX_ENOMEM);
     /* a fault per page, as with scattered blocks */
-    (void)madvise(at, WINDOWS * WINDOW, MADV_RANDOM);
+    (void)madvise(at, PMD_RANGES * PMD_RANGE, MADV_RANDOM);
     for (size_t i = 0; i < PAGES; i++)
         filler[i * APART] = (unsigned char)(i * 7);
-    figures[PLAIN][READ][round] = touch_all(at, PAGES, APART, 0);
-    figures[PLAIN][STORE][round] = touch_all(at, PAGES, APART, 1);
-    munmap(filler, WINDOWS * WINDOW);
-    munmap(at, WINDOWS * WINDOW);
+    figures[PLAIN][READ][round] = access_all(at, PAGES, APART, 0);
+    figures[PLAIN][STORE][round] = access_all(at, PAGES, APART, 1);
+    munmap(filler, PMD_RANGES * PMD_RANGE);
+    munmap(at, PMD_RANGES * PMD_RANGE);
     close(file);
 }
 
@@ -112,7 +112,7 @@ static void open_bench(struct bench *b, enum ext2dax_fault_method method)
     unsigned char page[PAGE];
 
     memset(&plugs, 0, sizeof(plugs));
-    need("an image", ext2dax_memory_open_anonymous("touch", (uint64_t)256 << 20, &b->memory));
+    need("an image", ext2dax_memory_open_anonymous("access", (uint64_t)256 << 20, &b->memory));
     need("format", ext2dax_format(&b->memory, NULL, NULL));
     need("a host", ext2dax_host_open(NULL, &b->host));
     plugs.locks = ext2dax_locks_default();
@@ -129,7 +129,7 @@ static void open_bench(struct bench *b, enum ext2dax_fault_method method)
         if (ext2dax_write(b->scattered, i * APART, page, PAGE) != PAGE)
             fail("write", -EXT2DAX_EIO);
     }
-    need("allocate", ext2dax_allocate(b->whole, 0, WINDOWS * WINDOW, false));
+    need("allocate", ext2dax_allocate(b->whole, 0, PMD_RANGES * PMD_RANGE, false));
     ext2dax_inode_put(root);
 }
 
@@ -153,8 +153,8 @@ static void by_method(enum who who, unsigned round)
 
     open_bench(&b, method);
     need("map", ext2dax_process_map(b.process, b.scattered, 0, (uint64_t)PAGES * APART, EXT2DAX_MAP_WRITE, &at));
-    figures[who][READ][round] = touch_all(at, PAGES, APART, 0);
-    figures[who][STORE][round] = touch_all(at, PAGES, APART, 1);
+    figures[who][READ][round] = access_all(at, PAGES, APART, 0);
+    figures[who][STORE][round] = access_all(at, PAGES, APART, 1);
     begun = now();
     need("fsync", ext2dax_fsync(b.scattered));
     figures[who][SYNC][round] = (now() - begun) / PAGES;
@@ -163,11 +163,11 @@ static void by_method(enum who who, unsigned round)
     figures[who][CUT][round] = (now() - begun) / PAGES;
     need("unmap", ext2dax_process_unmap(b.process, at));
 
-    need("map", ext2dax_process_map(b.process, b.whole, 0, WINDOWS * WINDOW, EXT2DAX_MAP_WRITE, &at));
-    figures[who][HUGE_STORE][round] = touch_all(at, WINDOWS, WINDOW, 1);
+    need("map", ext2dax_process_map(b.process, b.whole, 0, PMD_RANGES * PMD_RANGE, EXT2DAX_MAP_WRITE, &at));
+    figures[who][HUGE_STORE][round] = access_all(at, PMD_RANGES, PMD_RANGE, 1);
     begun = now();
     need("fsync", ext2dax_fsync(b.whole));
-    figures[who][HUGE_SYNC][round] = (now() - begun) / WINDOWS;
+    figures[who][HUGE_SYNC][round] = (now() - begun) / PMD_RANGES;
     need("unmap", ext2dax_process_unmap(b.process, at));
     close_bench(&b);
 }
@@ -201,7 +201,7 @@ int main(void)
         if (userfaultfd)
             by_method(USERFAULTFD_WAY, round);
     }
-    printf("microseconds a page or a window, median of %d rounds\n%-34s", ROUNDS, "");
+    printf("microseconds a page or a PMD range, median of %d rounds\n%-34s", ROUNDS, "");
     for (unsigned who = 0; who < WHO; who++)
         printf(" %12s", names[who]);
     for (unsigned step = 0; step < STEPS; step++) {

@@ -156,7 +156,7 @@ int main(void)
 
         break_it();
         if (recover(&ours[i]) != 0 || ext2dax_check_image(made.base, made.size, 0, NULL, NULL, NULL) != 0) {
-            puts("recovery did not mend the image");
+            puts("recovery did not repair the image");
             return 1;
         }
         break_it();
@@ -164,7 +164,7 @@ int main(void)
         status = outside_run("e2fsck -p %s >/dev/null", made.path);
         theirs[i] = now() - begun;
         if (status != 0 && status != 1) {
-            puts("e2fsck -p did not mend the image");
+            puts("e2fsck -p did not repair the image");
             return 1;
         }
         ratio[i] = theirs[i] / ours[i];

@@ -223,7 +223,7 @@ static double multiplier(void)
 }
 
 /* Returns true if the case passed. Otherwise writes the reason to `text`. */
-static bool judge(int status, bool in_time, int end_of_texts, char *text, size_t size)
+static bool verdict(int status, bool in_time, int end_of_texts, char *text, size_t size)
 {
     ssize_t length = read(end_of_texts, text, size - 1);
 
@@ -281,7 +281,7 @@ static void run_one(SRunner *runner, const TCase *tcase, const TTest *test, int 
     texts = -1;
     close(ends[1]);
     runner->run++;
-    if (!judge(status, in_time, ends[0], text, sizeof(text))) {
+    if (!verdict(status, in_time, ends[0], text, sizeof(text))) {
         runner->failed++;
         printf("%s:%d: %s:%s:%d: %s\n", test->file, test->line, tcase->name, test->name, i, text);
     }

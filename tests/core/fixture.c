@@ -13,7 +13,7 @@
 #include "ext2dax/testkit/mutant.h"
 
 /*
- * A block of memory allocated through the host. All are kept in a list, so bench_abandon() can free
+ * A block of memory allocated through the host. All are kept in a list, so core_fixture_abandon() can free
  * the memory of a broken filesystem.
  */
 struct given {
@@ -21,78 +21,78 @@ struct given {
     max_align_t at[];
 };
 
-static void *take(struct bench *bench, size_t bytes)
+static void *take(struct core_fixture *fixture, size_t bytes)
 {
     struct given *given = malloc(sizeof *given + bytes);
 
-    pthread_mutex_lock(&bench->given_mutex);
+    pthread_mutex_lock(&fixture->given_mutex);
     given->before = NULL;
-    given->next = bench->given;
+    given->next = fixture->given;
     if (given->next)
         given->next->before = given;
-    bench->given = given;
-    pthread_mutex_unlock(&bench->given_mutex);
+    fixture->given = given;
+    pthread_mutex_unlock(&fixture->given_mutex);
     return given->at;
 }
 
-static void give(struct bench *bench, void *at)
+static void give(struct core_fixture *fixture, void *at)
 {
     struct given *given = (struct given *)((char *)at - offsetof(struct given, at));
 
-    pthread_mutex_lock(&bench->given_mutex);
+    pthread_mutex_lock(&fixture->given_mutex);
     if (given->before)
         given->before->next = given->next;
     else
-        bench->given = given->next;
+        fixture->given = given->next;
     if (given->next)
         given->next->before = given->before;
-    pthread_mutex_unlock(&bench->given_mutex);
+    pthread_mutex_unlock(&fixture->given_mutex);
     free(given);
 }
 
 static void *host_alloc(void *ctx, size_t bytes)
 {
-    struct bench *bench = ctx;
+    struct core_fixture *fixture = ctx;
 
-    if (bench->allocs_left >= 0 && bench->allocs_left-- == 0)
+    if (fixture->allocs_left >= 0 && fixture->allocs_left-- == 0)
         return NULL;
-    return bench->explorer ? ext2dax_explorer_alloc(bench->explorer, bytes) : take(bench, bytes);
+    return fixture->explorer ? ext2dax_explorer_alloc(fixture->explorer, bytes) : take(fixture, bytes);
 }
 
 static void host_release(void *ctx, void *at, size_t bytes)
 {
-    struct bench *bench = ctx;
+    struct core_fixture *fixture = ctx;
 
-    if (bench->explorer)
-        ext2dax_explorer_release(bench->explorer, at, bytes);
+    if (fixture->explorer)
+        ext2dax_explorer_release(fixture->explorer, at, bytes);
     else
-        give(bench, at);
+        give(fixture, at);
 }
 
 static void host_time(void *ctx, struct ext2dax_time *now)
 {
-    const struct bench *bench = ctx;
+    const struct core_fixture *fixture = ctx;
 
-    if (bench->clock)
-        bench->clock();
-    *now = bench->present;
+    if (fixture->clock)
+        fixture->clock();
+    *now = fixture->present;
 }
 
 static void host_log(void *ctx, const struct ext2dax_report *report)
 {
-    struct bench *bench = ctx;
+    struct core_fixture *fixture = ctx;
 
-    bench->reports++;
-    bench->last = *report;
+    fixture->reports++;
+    fixture->last = *report;
 }
 
 static void host_panic(void *ctx, const char *file, int line, const char *what)
 {
-    struct bench *bench = ctx;
+    struct core_fixture *fixture = ctx;
     struct ext2dax_host explored;
 
-    if (bench->explorer) {
-        explored = ext2dax_explorer_host(bench->explorer);
+    if (fixture->explorer) {
+        explored = ext2dax_explorer_host(fixture->explorer);
         explored.ops->panic(explored.ctx, file, line, what);
     }
     fprintf(stderr, "%s:%d: %s\n", file, line, what);
@@ -109,7 +109,7 @@ __attribute__((no_sanitize_thread))
 #elif defined(__clang__)
 __attribute__((no_sanitize("thread")))
 #endif
-void bench_copy(void *to, const void *from, size_t bytes)
+void core_fixture_copy(void *to, const void *from, size_t bytes)
 {
     volatile unsigned char *to_byte = to;
     const volatile unsigned char *from_byte = from;
@@ -126,36 +126,36 @@ void bench_copy(void *to, const void *from, size_t bytes)
 static size_t host_copy_out(void *ctx, void *to, const void *from, size_t bytes)
 {
     (void)ctx;
-    bench_copy(to, from, bytes);
+    core_fixture_copy(to, from, bytes);
     return bytes;
 }
 
 /* The core calls this op without locks held, so an embedder may do anything in it. */
 static void host_released(void *ctx, struct ext2dax_inode *inode)
 {
-    struct bench *bench = ctx;
+    struct core_fixture *fixture = ctx;
 
-    bench->released = inode;
-    if (bench->order)
-        ext2dax_lock_order_returned(bench->order);
+    fixture->released = inode;
+    if (fixture->order)
+        ext2dax_lock_order_returned(fixture->order);
 }
 
 static bool host_may_use_reserved(void *ctx)
 {
-    const struct bench *bench = ctx;
+    const struct core_fixture *fixture = ctx;
 
-    return !bench->nobody;
+    return !fixture->nobody;
 }
 
 static size_t host_copy_in(void *ctx, void *to, const void *from, size_t bytes)
 {
-    struct bench *bench = ctx;
+    struct core_fixture *fixture = ctx;
 
-    if (bytes > bench->copy_left)
-        bytes = bench->copy_left;
-    if (bench->copy_left != SIZE_MAX)
-        bench->copy_left -= bytes;
-    bench_copy(to, from, bytes);
+    if (bytes > fixture->copy_left)
+        bytes = fixture->copy_left;
+    if (fixture->copy_left != SIZE_MAX)
+        fixture->copy_left -= bytes;
+    core_fixture_copy(to, from, bytes);
     return bytes;
 }
 
@@ -180,10 +180,10 @@ static int count_fence(void *ctx)
 
 static int find_poison(void *ctx, const void *at, size_t length)
 {
-    const struct bench *bench = ctx;
-    uintptr_t into = (uintptr_t)bench->poison - (uintptr_t)at;
+    const struct core_fixture *fixture = ctx;
+    uintptr_t into = (uintptr_t)fixture->poison - (uintptr_t)at;
 
-    return bench->poison && into < length ? -EXT2DAX_EIO : 0;
+    return fixture->poison && into < length ? -EXT2DAX_EIO : 0;
 }
 
 /*
@@ -207,9 +207,10 @@ static const struct ext2dax_memory_ops fenced_ops = {
  */
 static int write_back(void *ctx, const void *at, size_t length)
 {
-    const struct bench *bench = ctx;
+    const struct core_fixture *fixture = ctx;
 
-    bench_copy(bench->durable + ((const unsigned char *)at - (const unsigned char *)bench->memory.base), at, length);
+    core_fixture_copy(fixture->durable + ((const unsigned char *)at - (const unsigned char *)fixture->memory.base), at,
+                      length);
     return 0;
 }
 
@@ -237,7 +238,7 @@ static const struct ext2dax_memory_ops sparse_ops = {
     .size = sizeof sparse_ops, .zero = sparse_zero, .fence = count_fence};
 
 /* Reserves aligned memory and unmaps the parts before and after the aligned range. */
-static void open_sparse(struct bench *bench, size_t size, size_t align)
+static void open_sparse(struct core_fixture *fixture, size_t size, size_t align)
 {
     char *at = mmap(NULL, size + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     size_t head = (size_t)(-(uintptr_t)at & (align - 1));
@@ -247,71 +248,71 @@ static void open_sparse(struct bench *bench, size_t size, size_t align)
         munmap(at, head);
     if (head < align)
         munmap(at + head + size, align - head);
-    bench->memory = (struct ext2dax_memory){.ops = &sparse_ops, .base = at + head, .size = size};
-    bench->sparse = true;
+    fixture->memory = (struct ext2dax_memory){.ops = &sparse_ops, .base = at + head, .size = size};
+    fixture->sparse = true;
 }
 
-static void close_memory(struct bench *bench)
+static void close_memory(struct core_fixture *fixture)
 {
-    if (bench->sparse)
-        munmap(bench->memory.base, bench->memory.size);
+    if (fixture->sparse)
+        munmap(fixture->memory.base, fixture->memory.size);
     else
-        ext2dax_memory_close_heap(&bench->memory);
+        ext2dax_memory_close_heap(&fixture->memory);
 }
 
 static void order_broken(void *arg, const char *text)
 {
-    struct bench *bench = arg;
+    struct core_fixture *fixture = arg;
 
-    if (bench->explorer) {
-        ext2dax_explorer_fail(bench->explorer, "%s", text);
+    if (fixture->explorer) {
+        ext2dax_explorer_fail(fixture->explorer, "%s", text);
         return;
     }
-    pthread_mutex_lock(&bench->given_mutex);
-    snprintf(bench->broken, sizeof bench->broken, "%s", text);
-    pthread_mutex_unlock(&bench->given_mutex);
+    pthread_mutex_lock(&fixture->given_mutex);
+    snprintf(fixture->broken, sizeof fixture->broken, "%s", text);
+    pthread_mutex_unlock(&fixture->given_mutex);
 }
 
-static void check_order(struct bench *bench)
+static void check_order(struct core_fixture *fixture)
 {
-    if (!bench->order)
+    if (!fixture->order)
         return;
-    ext2dax_lock_order_returned(bench->order);
-    if (ext2dax_lock_order_broken(bench->order) != 0)
-        ck_abort_msg("%s", bench->broken);
+    ext2dax_lock_order_returned(fixture->order);
+    if (ext2dax_lock_order_broken(fixture->order) != 0)
+        ck_abort_msg("%s", fixture->broken);
 }
 
-static void open_locks(struct bench *bench, struct ext2dax_locks locks, bool blind)
+static void open_locks(struct core_fixture *fixture, struct ext2dax_locks locks, bool blind)
 {
-    struct ext2dax_host host = bench->explorer ? ext2dax_explorer_host(bench->explorer) : ext2dax_host_default();
+    struct ext2dax_host host = fixture->explorer ? ext2dax_explorer_host(fixture->explorer) : ext2dax_host_default();
 
-    bench->locks = locks;
+    fixture->locks = locks;
     if (blind)
         return;
-    bench->order = ext2dax_lock_order_open_on(&host, locks, order_broken, bench);
-    ck_assert_ptr_nonnull(bench->order);
-    bench->locks = ext2dax_lock_order_locks(bench->order);
+    fixture->order = ext2dax_lock_order_open_on(&host, locks, order_broken, fixture);
+    ck_assert_ptr_nonnull(fixture->order);
+    fixture->locks = ext2dax_lock_order_locks(fixture->order);
 }
 
 /* Opens memory filled with 0xA5. No caller may ever see this old content of free blocks. */
-static void open_memory(struct bench *bench, size_t size)
+static void open_memory(struct core_fixture *fixture, size_t size)
 {
-    if (bench->explorer) {
-        ck_assert_int_eq(ext2dax_explorer_memory(bench->explorer, size, 0xA5, &bench->memory), 0);
+    if (fixture->explorer) {
+        ck_assert_int_eq(ext2dax_explorer_memory(fixture->explorer, size, 0xA5, &fixture->memory), 0);
         return;
     }
-    ck_assert_int_eq(ext2dax_memory_open_heap(size, &bench->memory), 0);
-    memset(bench->memory.base, 0xA5, bench->memory.size);
+    ck_assert_int_eq(ext2dax_memory_open_heap(size, &fixture->memory), 0);
+    memset(fixture->memory.base, 0xA5, fixture->memory.size);
 }
 
-static struct ext2dax_model *open_model(struct bench *bench, unsigned huge_order)
+static struct ext2dax_model *open_model(struct core_fixture *fixture, unsigned huge_order)
 {
-    struct ext2dax_host host = bench->explorer ? ext2dax_explorer_host(bench->explorer) : ext2dax_host_default();
+    struct ext2dax_host host = fixture->explorer ? ext2dax_explorer_host(fixture->explorer) : ext2dax_host_default();
 
-    return ext2dax_model_open_on(&host, &bench->memory, bench->locks, bench->page_size, huge_order);
+    return ext2dax_model_open_on(&host, &fixture->memory, fixture->locks, fixture->page_size, huge_order);
 }
 
-void bench_open(struct bench *bench, const struct bench_options *options)
+void core_fixture_open(struct core_fixture *fixture, const struct core_fixture_options *options)
 {
     struct ext2dax_format_options format = {.size = sizeof format,
                                             .block_size = options->block_size,
@@ -329,59 +330,59 @@ void bench_open(struct bench *bench, const struct bench_options *options)
     struct ext2dax_locks locks = options->explorer ? ext2dax_explorer_locks(options->explorer)
                                  : options->locks  ? ext2dax_locks_by_name(options->locks)
                                                    : ext2dax_locks_default();
-    struct ext2dax_plugs plugs = {.host = {&host_ops, bench}};
+    struct ext2dax_plugs plugs = {.host = {&host_ops, fixture}};
     struct ext2dax_statfs figures;
     unsigned page_shift = options->page_shift ? options->page_shift : 12;
 
     if (getenv("EXT2DAX_MUTANT"))
         ck_assert_int_eq(ext2dax_mutant_activate(getenv("EXT2DAX_MUTANT")), 0);
-    memset(bench, 0, sizeof *bench);
-    pthread_mutex_init(&bench->given_mutex, NULL);
-    bench->allocs_left = -1;
-    bench->explorer = options->explorer;
-    bench->copy_left = SIZE_MAX;
-    bench->present.seconds = 1700000000;
-    open_locks(bench, locks, options->blind);
-    plugs.locks = bench->locks;
-    bench->page_size = 1u << page_shift;
+    memset(fixture, 0, sizeof *fixture);
+    pthread_mutex_init(&fixture->given_mutex, NULL);
+    fixture->allocs_left = -1;
+    fixture->explorer = options->explorer;
+    fixture->copy_left = SIZE_MAX;
+    fixture->present.seconds = 1700000000;
+    open_locks(fixture, locks, options->blind);
+    plugs.locks = fixture->locks;
+    fixture->page_size = 1u << page_shift;
     if (options->sparse)
-        open_sparse(bench, options->size, (size_t)bench->page_size << options->huge_order);
+        open_sparse(fixture, options->size, (size_t)fixture->page_size << options->huge_order);
     else
-        open_memory(bench, options->size);
-    bench->model = open_model(bench, options->huge_order ? options->huge_order : page_shift - 3);
-    ck_assert_ptr_nonnull(bench->model);
-    ck_assert_int_eq(ext2dax_format(&bench->memory, &format, NULL), 0);
-    plugs.memory = bench->memory;
+        open_memory(fixture, options->size);
+    fixture->model = open_model(fixture, options->huge_order ? options->huge_order : page_shift - 3);
+    ck_assert_ptr_nonnull(fixture->model);
+    ck_assert_int_eq(ext2dax_format(&fixture->memory, &format, NULL), 0);
+    plugs.memory = fixture->memory;
     if (!options->sparse) {
         plugs.memory.ops = &fenced_ops;
-        plugs.memory.ctx = bench;
+        plugs.memory.ctx = fixture;
     }
     if (options->durable) {
-        bench->durable =
+        fixture->durable =
             options->explorer ? ext2dax_explorer_alloc(options->explorer, options->size) : malloc(options->size);
-        ck_assert_ptr_nonnull(bench->durable);
-        memcpy(bench->durable, bench->memory.base, options->size);
+        ck_assert_ptr_nonnull(fixture->durable);
+        memcpy(fixture->durable, fixture->memory.base, options->size);
         plugs.memory.ops = &durable_ops;
-        plugs.memory.ctx = bench;
+        plugs.memory.ctx = fixture;
     }
-    plugs.address_space = ext2dax_model_address_space(bench->model);
-    if (bench->explorer)
-        plugs.address_space = ext2dax_explorer_watch(bench->explorer, plugs.address_space);
-    bench->plugs = plugs;
-    bench->mount_options = mount;
-    ck_assert_int_eq(ext2dax_mount(&plugs, &mount, &bench->mount), 0);
-    ext2dax_statfs(bench->mount, &figures, sizeof(figures));
-    bench->block_size = figures.block_size;
-    bench->pmd_pages = figures.pmd_pages;
-    ck_assert_int_eq(ext2dax_inode_get(bench->mount, EXT2DAX_ROOT_INODE, &bench->root), 0);
+    plugs.address_space = ext2dax_model_address_space(fixture->model);
+    if (fixture->explorer)
+        plugs.address_space = ext2dax_explorer_watch(fixture->explorer, plugs.address_space);
+    fixture->plugs = plugs;
+    fixture->mount_options = mount;
+    ck_assert_int_eq(ext2dax_mount(&plugs, &mount, &fixture->mount), 0);
+    ext2dax_statfs(fixture->mount, &figures, sizeof(figures));
+    fixture->block_size = figures.block_size;
+    fixture->pmd_pages = figures.pmd_pages;
+    ck_assert_int_eq(ext2dax_inode_get(fixture->mount, EXT2DAX_ROOT_INODE, &fixture->root), 0);
 }
 
-void bench_remount(struct bench *bench)
+void core_fixture_remount(struct core_fixture *fixture)
 {
-    ext2dax_inode_put(bench->root);
-    ck_assert_int_eq(ext2dax_unmount(bench->mount), 0);
-    ck_assert_int_eq(ext2dax_mount(&bench->plugs, &bench->mount_options, &bench->mount), 0);
-    ck_assert_int_eq(ext2dax_inode_get(bench->mount, EXT2DAX_ROOT_INODE, &bench->root), 0);
+    ext2dax_inode_put(fixture->root);
+    ck_assert_int_eq(ext2dax_unmount(fixture->mount), 0);
+    ck_assert_int_eq(ext2dax_mount(&fixture->plugs, &fixture->mount_options, &fixture->mount), 0);
+    ck_assert_int_eq(ext2dax_inode_get(fixture->mount, EXT2DAX_ROOT_INODE, &fixture->root), 0);
 }
 
 static void print_finding(void *arg, const struct ext2dax_finding *finding)
@@ -399,62 +400,62 @@ static void print_mapping(void *arg, const struct ext2dax_inode *inode, uint64_t
     fprintf(stderr, "inode %u page %llu: %s\n", (unsigned)inode->number, (unsigned long long)page, what);
 }
 
-void bench_check(struct bench *bench)
+void core_fixture_check(struct core_fixture *fixture)
 {
-    ck_assert_int_eq(ext2dax_check_image(bench->memory.base, bench->memory.size,
+    ck_assert_int_eq(ext2dax_check_image(fixture->memory.base, fixture->memory.size,
                                          EXT2DAX_CHECK_MOUNTED | EXT2DAX_CHECK_UNLINKED_OK, print_finding, NULL, NULL),
                      0);
-    ck_assert_int_eq(ext2dax_model_check(bench->model, print_mapping, NULL), 0);
-    ck_assert_int_eq(ext2dax_model_complaints(bench->model), 0);
-    check_order(bench);
+    ck_assert_int_eq(ext2dax_model_check(fixture->model, print_mapping, NULL), 0);
+    ck_assert_int_eq(ext2dax_model_complaints(fixture->model), 0);
+    check_order(fixture);
 }
 
-void bench_close(struct bench *bench)
+void core_fixture_close(struct core_fixture *fixture)
 {
-    ext2dax_inode_put(bench->root);
-    ck_assert_int_eq(ext2dax_unmount(bench->mount), 0);
-    ck_assert_int_eq(ext2dax_check_image(bench->memory.base, bench->memory.size, 0, print_finding, NULL, NULL), 0);
-    ext2dax_model_close(bench->model);
-    check_order(bench);
-    ext2dax_lock_order_close(bench->order);
-    close_memory(bench);
-    free(bench->durable);
-    pthread_mutex_destroy(&bench->given_mutex);
+    ext2dax_inode_put(fixture->root);
+    ck_assert_int_eq(ext2dax_unmount(fixture->mount), 0);
+    ck_assert_int_eq(ext2dax_check_image(fixture->memory.base, fixture->memory.size, 0, print_finding, NULL, NULL), 0);
+    ext2dax_model_close(fixture->model);
+    check_order(fixture);
+    ext2dax_lock_order_close(fixture->order);
+    close_memory(fixture);
+    free(fixture->durable);
+    pthread_mutex_destroy(&fixture->given_mutex);
 }
 
-void bench_abandon(struct bench *bench)
+void core_fixture_abandon(struct core_fixture *fixture)
 {
-    while (bench->given)
-        give(bench, bench->given->at);
-    ext2dax_model_close(bench->model);
-    ext2dax_lock_order_close(bench->order);
-    close_memory(bench);
-    free(bench->durable);
-    pthread_mutex_destroy(&bench->given_mutex);
+    while (fixture->given)
+        give(fixture, fixture->given->at);
+    ext2dax_model_close(fixture->model);
+    ext2dax_lock_order_close(fixture->order);
+    close_memory(fixture);
+    free(fixture->durable);
+    pthread_mutex_destroy(&fixture->given_mutex);
 }
 
-struct ext2dax_inode *bench_create(struct bench *bench, const char *name)
+struct ext2dax_inode *core_fixture_create(struct core_fixture *fixture, const char *name)
 {
     struct ext2dax_inode *inode;
 
-    ck_assert_int_eq(ext2dax_create(bench->root, name, strlen(name), 0644, 0, 0, &inode), 0);
+    ck_assert_int_eq(ext2dax_create(fixture->root, name, strlen(name), 0644, 0, 0, &inode), 0);
     return inode;
 }
 
-void bench_unlink(struct bench *bench, const char *name)
+void core_fixture_unlink(struct core_fixture *fixture, const char *name)
 {
-    ck_assert_int_eq(ext2dax_unlink(bench->root, name, strlen(name)), 0);
+    ck_assert_int_eq(ext2dax_unlink(fixture->root, name, strlen(name)), 0);
 }
 
-uint64_t bench_free_blocks(struct bench *bench)
+uint64_t core_fixture_free_blocks(struct core_fixture *fixture)
 {
     struct ext2dax_statfs figures;
 
-    ext2dax_statfs(bench->mount, &figures, sizeof(figures));
+    ext2dax_statfs(fixture->mount, &figures, sizeof(figures));
     return figures.free_blocks;
 }
 
-uint64_t bench_size(const struct ext2dax_inode *inode)
+uint64_t core_fixture_size(const struct ext2dax_inode *inode)
 {
     struct ext2dax_stat figures;
 
@@ -462,7 +463,7 @@ uint64_t bench_size(const struct ext2dax_inode *inode)
     return figures.size;
 }
 
-uint64_t bench_physical(struct ext2dax_inode *inode, uint64_t logical)
+uint64_t core_fixture_physical(struct ext2dax_inode *inode, uint64_t logical)
 {
     struct ext2dax_run run;
 
@@ -470,15 +471,15 @@ uint64_t bench_physical(struct ext2dax_inode *inode, uint64_t logical)
     return run.physical;
 }
 
-uintptr_t bench_fences(struct bench *bench)
+uintptr_t core_fixture_fences(struct core_fixture *fixture)
 {
     struct ext2dax_counters counters;
 
-    ext2dax_count(bench->mount, &counters, sizeof(counters));
+    ext2dax_count(fixture->mount, &counters, sizeof(counters));
     return counters.fences;
 }
 
-uint32_t bench_noise(uint64_t *state)
+uint32_t core_fixture_noise(uint64_t *state)
 {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)(*state >> 33);

@@ -20,7 +20,7 @@
 
 struct given;
 
-struct bench {
+struct core_fixture {
     struct ext2dax_memory memory;
     struct ext2dax_model *model;
     struct ext2dax_mount *mount;
@@ -53,7 +53,7 @@ struct bench {
     bool sparse;
 };
 
-struct bench_options {
+struct core_fixture_options {
     size_t size;
     uint32_t block_size;
     unsigned page_shift, huge_order;
@@ -71,36 +71,36 @@ struct bench_options {
     bool discard; /* freed blocks are discarded */
 };
 
-void bench_open(struct bench *bench, const struct bench_options *options);
-void bench_close(struct bench *bench); /* unmounts and checks */
+void core_fixture_open(struct core_fixture *fixture, const struct core_fixture_options *options);
+void core_fixture_close(struct core_fixture *fixture); /* unmounts and checks */
 
 /* Unmounts and mounts again. The caller holds no inode reference except to the root. */
-void bench_remount(struct bench *bench);
+void core_fixture_remount(struct core_fixture *fixture);
 
 /* Frees everything, in any state. No thread may be in the library. */
-void bench_abandon(struct bench *bench);
+void core_fixture_abandon(struct core_fixture *fixture);
 
 /*
  * Checks the image and every mapping while mounted, and the order of all locks taken so far. Fails
  * the test if any check fails.
  */
-void bench_check(struct bench *bench);
+void core_fixture_check(struct core_fixture *fixture);
 
-struct ext2dax_inode *bench_create(struct bench *bench, const char *name);
-void bench_unlink(struct bench *bench, const char *name);
+struct ext2dax_inode *core_fixture_create(struct core_fixture *fixture, const char *name);
+void core_fixture_unlink(struct core_fixture *fixture, const char *name);
 
-uint64_t bench_free_blocks(struct bench *bench);
-uint64_t bench_size(const struct ext2dax_inode *inode);
-uint64_t bench_physical(struct ext2dax_inode *inode, uint64_t logical);
-uintptr_t bench_fences(struct bench *bench);
+uint64_t core_fixture_free_blocks(struct core_fixture *fixture);
+uint64_t core_fixture_size(const struct ext2dax_inode *inode);
+uint64_t core_fixture_physical(struct ext2dax_inode *inode, uint64_t logical);
+uintptr_t core_fixture_fences(struct core_fixture *fixture);
 
 /*
  * Copies bytes for the host ops. Like memcpy, but hidden from race detectors and never splitting an
  * aligned word.
  */
-void bench_copy(void *to, const void *from, size_t bytes);
+void core_fixture_copy(void *to, const void *from, size_t bytes);
 
 /* Returns the next number of a deterministic pseudorandom sequence. */
-uint32_t bench_noise(uint64_t *state);
+uint32_t core_fixture_noise(uint64_t *state);
 
 #endif

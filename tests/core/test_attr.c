@@ -19,7 +19,7 @@
 #define YEAR_2446 INT64_C(15032385535)
 #define YEAR_2026 INT64_C(1767225600)
 
-static struct bench bench;
+static struct core_fixture fixture;
 static struct ext2dax_inode *file;
 
 static struct ext2dax_disk_inode_tail *tail_of(const struct ext2dax_inode *inode)
@@ -39,25 +39,25 @@ static const struct layout {
  */
 static void open_layout(const struct layout *layout, bool durable)
 {
-    struct bench_options options = {
+    struct core_fixture_options options = {
         .size = 8 * MIB, .block_size = layout->block_size, .order = EXT2DAX_ORDERED, .durable = durable};
     struct ext2dax_disk_super *super;
 
-    bench_open(&bench, &options);
-    super = (void *)((char *)bench.memory.base + EXT2DAX_SUPER_OFFSET);
+    core_fixture_open(&fixture, &options);
+    super = (void *)((char *)fixture.memory.base + EXT2DAX_SUPER_OFFSET);
     if (layout->extra_isize != 0)
         super->ro_compat = e2d_le32(e2d_get32(super->ro_compat) | EXT2DAX_RO_COMPAT_EXTRA_ISIZE);
     else
         super->ro_compat = e2d_le32(e2d_get32(super->ro_compat) & ~EXT2DAX_RO_COMPAT_EXTRA_ISIZE);
     super->want_extra_isize = super->min_extra_isize = e2d_le16(layout->extra_isize);
-    bench_remount(&bench);
-    file = bench_create(&bench, "file");
+    core_fixture_remount(&fixture);
+    file = core_fixture_create(&fixture, "file");
 }
 
 static void close_all(void)
 {
     ext2dax_inode_put(file);
-    bench_close(&bench);
+    core_fixture_close(&fixture);
 }
 
 static struct ext2dax_stat stat_of(const struct ext2dax_inode *inode)
@@ -90,8 +90,8 @@ START_TEST(a_new_inode)
     struct ext2dax_stat figures;
 
     open_layout(layout, false);
-    bench.present = (struct ext2dax_time){.seconds = YEAR_2026, .nanoseconds = 5};
-    ck_assert_int_eq(ext2dax_create(bench.root, "fresh", 5, 07777, 0x12345678, 0x9ABCDEF0, &fresh), 0);
+    fixture.present = (struct ext2dax_time){.seconds = YEAR_2026, .nanoseconds = 5};
+    ck_assert_int_eq(ext2dax_create(fixture.root, "fresh", 5, 07777, 0x12345678, 0x9ABCDEF0, &fresh), 0);
     figures = stat_of(fresh);
     ck_assert_uint_eq(figures.mode, EXT2DAX_S_IFREG | 07777);
     ck_assert_uint_eq(figures.uid, 0x12345678);
@@ -116,15 +116,16 @@ START_TEST(a_new_inode_after_2038)
     struct ext2dax_stat figures;
 
     open_layout(layout, false);
-    bench.present.seconds = YEAR_2106;
-    fresh = bench_create(&bench, "fresh");
+    fixture.present.seconds = YEAR_2106;
+    fresh = core_fixture_create(&fixture, "fresh");
     figures = stat_of(fresh);
     same_time(figures.mtime, expected, 0);
     same_time(figures.ctime, expected, 0);
     same_time(figures.atime, expected, 0);
     same_time(figures.created, layout->wide ? expected : 0, 0);
-    same_time(stat_of(bench.root).mtime,
-              e2d_get16(tail_of(bench.root)->extra_isize) >= 12 && bench.block_size == 4096 ? YEAR_2106 : YEAR_2038, 0);
+    same_time(stat_of(fixture.root).mtime,
+              e2d_get16(tail_of(fixture.root)->extra_isize) >= 12 && fixture.block_size == 4096 ? YEAR_2106 : YEAR_2038,
+              0);
     ext2dax_inode_put(fresh);
     close_all();
 }
@@ -144,7 +145,7 @@ static const struct ext2dax_attributes wanted = {.mode = 0xFFFF,
 /* Returns the figures with the attributes of `bits` as they must be after a call. */
 static struct ext2dax_stat expected(struct ext2dax_stat figures, unsigned bits, bool wide)
 {
-    struct ext2dax_time present = bench.present;
+    struct ext2dax_time present = fixture.present;
 
     figures.ctime = (bits & EXT2DAX_SET_CTIME) != 0 ? wanted.ctime : present;
     if ((bits & EXT2DAX_SET_MODE) != 0)
@@ -197,7 +198,7 @@ START_TEST(every_attribute)
     uintptr_t fences;
 
     open_layout(layout, true);
-    bench.present = (struct ext2dax_time){.seconds = YEAR_2026, .nanoseconds = 77};
+    fixture.present = (struct ext2dax_time){.seconds = YEAR_2026, .nanoseconds = 77};
     for (unsigned bits = 0; bits < 0x400; bits++) {
         struct ext2dax_attributes attributes = wanted;
         struct ext2dax_stat before;
@@ -209,11 +210,11 @@ START_TEST(every_attribute)
             continue;
         }
         before = stat_of(file);
-        fences = bench_fences(&bench);
+        fences = core_fixture_fences(&fixture);
         ck_assert_int_eq(set(file, attributes), 0);
-        ck_assert_uint_eq(bench_fences(&bench), fences + 1);
+        ck_assert_uint_eq(core_fixture_fences(&fixture), fences + 1);
         same_figures(stat_of(file), expected(before, bits, layout->wide));
-        ck_assert_int_eq(memcmp(bench.durable + ((char *)file->disk - (char *)bench.memory.base), file->disk,
+        ck_assert_int_eq(memcmp(fixture.durable + ((char *)file->disk - (char *)fixture.memory.base), file->disk,
                                 layout->block_size == 4096 ? 256 : 128),
                          0);
         before.mode = EXT2DAX_S_IFREG;
@@ -222,8 +223,8 @@ START_TEST(every_attribute)
     number = file->number;
     ck_assert_int_eq(set(file, (struct ext2dax_attributes){.set = EXT2DAX_SET_MODE, .mode = 04751}), 0);
     ext2dax_inode_put(file);
-    bench_remount(&bench);
-    ck_assert_int_eq(ext2dax_inode_get(bench.mount, number, &file), 0);
+    core_fixture_remount(&fixture);
+    ck_assert_int_eq(ext2dax_inode_get(fixture.mount, number, &file), 0);
     ck_assert_uint_eq(stat_of(file).mode, EXT2DAX_S_IFREG | 04751);
     close_all();
 }
@@ -239,9 +240,9 @@ START_TEST(other_types)
     open_layout(&layouts[2], false);
     number = file->number;
     attributes.set = EXT2DAX_SET_MODE | EXT2DAX_SET_UID | EXT2DAX_SET_GID | EXT2DAX_SET_FLAGS;
-    ck_assert_int_eq(set(bench.root, attributes), 0);
-    ck_assert_uint_eq(stat_of(bench.root).mode, EXT2DAX_S_IFDIR | 07777);
-    ck_assert_uint_eq(stat_of(bench.root).uid, wanted.uid);
+    ck_assert_int_eq(set(fixture.root, attributes), 0);
+    ck_assert_uint_eq(stat_of(fixture.root).mode, EXT2DAX_S_IFDIR | 07777);
+    ck_assert_uint_eq(stat_of(fixture.root).uid, wanted.uid);
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         bool node = types[i] == EXT2DAX_S_IFCHR || types[i] == EXT2DAX_S_IFBLK;
 
@@ -249,7 +250,7 @@ START_TEST(other_types)
         file->disk->block[0] = e2d_le32(node ? 0 : 0x203);
         file->disk->block[1] = e2d_le32(node ? 0x12300845 : 0);
         ext2dax_inode_put(file);
-        ck_assert_int_eq(ext2dax_inode_get(bench.mount, number, &file), 0);
+        ck_assert_int_eq(ext2dax_inode_get(fixture.mount, number, &file), 0);
         ck_assert_int_eq(set(file, attributes), 0);
         ck_assert_uint_eq(stat_of(file).mode, types[i] | 07777);
         ck_assert_uint_eq(stat_of(file).gid, wanted.gid);
@@ -305,7 +306,7 @@ START_TEST(limits_of_times)
         same_time(figures.ctime, seconds, nanoseconds);
         same_time(figures.created, layout->wide ? seconds : 0, nanoseconds);
         /* The present has the same range. */
-        bench.present = time;
+        fixture.present = time;
         ck_assert_int_eq(ext2dax_write(file, 0, "x", 1), 1);
         same_time(stat_of(file).mtime, seconds, nanoseconds);
     }
@@ -330,7 +331,7 @@ START_TEST(dated_2040_and_written_in_2026)
     same_time(figures.ctime, YEAR_2040, 123456789);
     same_time(figures.atime, YEAR_2040, 123456789);
     same_time(figures.created, YEAR_2040, 123456789);
-    bench.present = (struct ext2dax_time){.seconds = YEAR_2026, .nanoseconds = 987654321};
+    fixture.present = (struct ext2dax_time){.seconds = YEAR_2026, .nanoseconds = 987654321};
     ck_assert_int_eq(ext2dax_write(file, 0, "x", 1), 1);
     figures = stat_of(file);
     same_time(figures.mtime, YEAR_2026, 987654321);
@@ -392,19 +393,19 @@ START_TEST(equal_times_are_not_stored)
     struct ext2dax_disk_inode_tail *tail;
 
     open_layout(&layouts[2], true);
-    durable = (void *)(bench.durable + ((char *)file->disk - (char *)bench.memory.base));
+    durable = (void *)(fixture.durable + ((char *)file->disk - (char *)fixture.memory.base));
     tail = (void *)(durable + 1);
-    bench.present = (struct ext2dax_time){.seconds = YEAR_2026, .nanoseconds = 5};
+    fixture.present = (struct ext2dax_time){.seconds = YEAR_2026, .nanoseconds = 5};
     ck_assert_int_eq(ext2dax_write(file, 0, "x", 1), 1);
     durable->ctime = durable->mtime = tail->ctime_extra = tail->mtime_extra = e2d_le32(0x5A5A5A5A);
     ck_assert_int_eq(ext2dax_write(file, 0, "y", 1), 1);
     ck_assert_uint_eq(e2d_get32(durable->ctime) & e2d_get32(durable->mtime), 0x5A5A5A5A);
-    bench.present.nanoseconds++;
+    fixture.present.nanoseconds++;
     ck_assert_int_eq(ext2dax_write(file, 0, "z", 1), 1);
     ck_assert_uint_eq(e2d_get32(durable->ctime) & e2d_get32(durable->mtime), 0x5A5A5A5A);
     ck_assert_uint_eq(e2d_get32(tail->ctime_extra), 6 << 2);
     ck_assert_uint_eq(e2d_get32(tail->mtime_extra), 6 << 2);
-    bench.present.seconds++;
+    fixture.present.seconds++;
     ck_assert_int_eq(ext2dax_write(file, 0, "z", 1), 1);
     ck_assert_uint_eq(e2d_get32(durable->ctime), YEAR_2026 + 1);
     ck_assert_uint_eq(e2d_get32(durable->mtime), YEAR_2026 + 1);
@@ -450,7 +451,7 @@ END_TEST
 START_TEST(bad_requests)
 {
     open_layout(&layouts[_i], false);
-    bench.present.nanoseconds = 1;
+    fixture.present.nanoseconds = 1;
     for (unsigned bit = 0x400; bit != 0; bit <<= 1)
         refused(EXT2DAX_EINVAL, (struct ext2dax_attributes){.set = bit | EXT2DAX_SET_UID, .uid = 5});
     for (unsigned which = 0; which < 4; which++) {
@@ -506,11 +507,11 @@ START_TEST(immutable_and_append_only)
                 refused(EXT2DAX_EPERM, (struct ext2dax_attributes){.set = bit | EXT2DAX_SET_FLAGS});
         }
         ck_assert_int_eq(ext2dax_write(file, 0, "new", 3), -EXT2DAX_EPERM);
-        ck_assert_int_eq(ext2dax_write(file, bench_size(file), "new", 3), grows ? 3 : -EXT2DAX_EPERM);
+        ck_assert_int_eq(ext2dax_write(file, core_fixture_size(file), "new", 3), grows ? 3 : -EXT2DAX_EPERM);
         ck_assert_int_eq(ext2dax_truncate(file, 0), -EXT2DAX_EPERM);
         ck_assert_int_eq(ext2dax_punch(file, 0, 1), -EXT2DAX_EPERM);
         ck_assert_int_eq(ext2dax_zero_range(file, 0, 1), -EXT2DAX_EPERM);
-        ck_assert_int_eq(ext2dax_unlink(bench.root, "file", 4), -EXT2DAX_EPERM);
+        ck_assert_int_eq(ext2dax_unlink(fixture.root, "file", 4), -EXT2DAX_EPERM);
         ck_assert_int_eq(ext2dax_pin(file, 0, 3, true, &pin), -EXT2DAX_EPERM);
         ck_assert_int_eq(ext2dax_pin(file, 0, 3, false, &pin), 0);
         ext2dax_unpin(&pin);
@@ -527,10 +528,10 @@ END_TEST
 START_TEST(a_mount_that_may_not_change)
 {
     open_layout(&layouts[_i], false);
-    ck_assert_int_eq(ext2dax_remount(bench.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
+    ck_assert_int_eq(ext2dax_remount(fixture.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
     refused(EXT2DAX_EROFS, (struct ext2dax_attributes){.set = EXT2DAX_SET_UID, .uid = 5});
     refused(EXT2DAX_EROFS, (struct ext2dax_attributes){.set = EXT2DAX_SET_FLAGS});
-    ck_assert_int_eq(ext2dax_remount(bench.mount, 0), 0);
+    ck_assert_int_eq(ext2dax_remount(fixture.mount, 0), 0);
     ck_assert_int_eq(set(file, (struct ext2dax_attributes){.set = EXT2DAX_SET_UID, .uid = 5}), 0);
     close_all();
 }
@@ -545,8 +546,8 @@ START_TEST(synchronous_writes)
 
     open_layout(&layouts[2], true);
     ck_assert_int_eq(ext2dax_write(file, 0, "old", 3), 3);
-    block = bench_physical(file, 0) * bench.block_size;
-    stored = (char *)bench.durable + block;
+    block = core_fixture_physical(file, 0) * fixture.block_size;
+    stored = (char *)fixture.durable + block;
     ck_assert_int_eq(ext2dax_fsync(file), 0);
     ck_assert_int_eq(ext2dax_write(file, 0, "new", 3), 3);
     ck_assert_int_eq(memcmp(stored, "old", 3), 0);

@@ -27,7 +27,7 @@ static const uint32_t sizes[] = {1024, 2048, 4096, 8192, 16384, 32768, 65536};
  */
 enum place { EMPTY, DIRECT, FIRST_INDIRECT, INDIRECT, FIRST_DOUBLE, PLACES };
 
-static struct bench bench;
+static struct core_fixture fixture;
 static struct ext2dax_inode *file;
 static struct ext2dax_model_map *map;
 static struct ext2dax_disk_inode *disk;
@@ -44,25 +44,25 @@ static void put_le32(struct ext2dax_le32 *at, uint32_t value)
 static void reopen(void)
 {
     ext2dax_inode_put(file);
-    ck_assert_int_eq(ext2dax_lookup(bench.root, "file", 4, &file), 0);
-    map = ext2dax_model_map(bench.model, file, end / WHOLE * WHOLE, 2 * WHOLE, true, true);
+    ck_assert_int_eq(ext2dax_lookup(fixture.root, "file", 4, &file), 0);
+    map = ext2dax_model_map(fixture.model, file, end / WHOLE * WHOLE, 2 * WHOLE, true, true);
     ck_assert_ptr_nonnull(map);
 }
 
 static void open_kind(uint32_t block_size)
 {
-    struct bench_options options = {.size = (block_size > 4096 ? 64 : 256) * (size_t)block_size,
-                                    .block_size = block_size,
-                                    .huge_order = 3,
-                                    .order = EXT2DAX_ORDERED};
+    struct core_fixture_options options = {.size = (block_size > 4096 ? 64 : 256) * (size_t)block_size,
+                                           .block_size = block_size,
+                                           .huge_order = 3,
+                                           .order = EXT2DAX_ORDERED};
 
     while ((1u << options.page_shift) < block_size)
         options.page_shift++;
-    bench_open(&bench, &options);
+    core_fixture_open(&fixture, &options);
     block = block_size;
     bytes = malloc(3 * block);
     ck_assert_ptr_nonnull(bytes);
-    file = bench_create(&bench, "file");
+    file = core_fixture_create(&fixture, "file");
     disk = file->disk;
     map = NULL;
 }
@@ -74,7 +74,7 @@ static void open_kind(uint32_t block_size)
 static void open_end(uint32_t block_size, enum place place, bool dense)
 {
     open_kind(block_size);
-    free_before = bench_free_blocks(&bench);
+    free_before = core_fixture_free_blocks(&fixture);
     end = place == EMPTY            ? 0
           : place == DIRECT         ? 3
           : place == FIRST_INDIRECT ? EXT2DAX_DIRECT
@@ -87,16 +87,16 @@ static void open_end(uint32_t block_size, enum place place, bool dense)
     ck_assert_int_eq(ext2dax_write(file, end * block, bytes, block), (int64_t)block);
     put_le32(&disk->size, (uint32_t)(end * block));
     reopen();
-    ck_assert_uint_eq(bench_size(file), end * block);
+    ck_assert_uint_eq(core_fixture_size(file), end * block);
 }
 
 static void close_end(void)
 {
-    ck_assert_uint_eq(bench.reports, 0);
-    bench_check(&bench);
+    ck_assert_uint_eq(fixture.reports, 0);
+    core_fixture_check(&fixture);
     ext2dax_model_unmap(map);
     ext2dax_inode_put(file);
-    bench_close(&bench);
+    core_fixture_close(&fixture);
     free(bytes);
 }
 
@@ -128,13 +128,13 @@ static bool is_zero(uint64_t at, int64_t got, uint64_t written)
  */
 static void nothing_shows(uint64_t written)
 {
-    for (uint64_t at = end * block; at < bench_size(file); at += block) {
+    for (uint64_t at = end * block; at < core_fixture_size(file); at += block) {
         int64_t got = ext2dax_read(file, at, bytes, block);
 
         ck_assert_int_gt(got, 0);
         ck_assert(is_zero(at, got, written));
 #if BENCH_FAULTS
-        if (bench.pmd_pages != 0 && at / block < end / WHOLE * WHOLE + 2 * WHOLE) {
+        if (fixture.pmd_pages != 0 && at / block < end / WHOLE * WHOLE + 2 * WHOLE) {
             memset(bytes, STALE, block);
             ck_assert_int_eq(ext2dax_model_read(map, at, bytes, (size_t)got, false, false), EXT2DAX_FAULT_NOPAGE);
             ck_assert(is_zero(at, got, written));
@@ -257,13 +257,13 @@ START_TEST(shrinking_frees_it)
                 ext2dax_inode_put(file);
                 ext2dax_model_unmap(map);
                 ext2dax_inode_put(file);
-                bench_unlink(&bench, "file");
-                ck_assert_uint_eq(bench_free_blocks(&bench), free_before);
-                file = bench_create(&bench, "file");
-                map = ext2dax_model_map(bench.model, file, 0, 1, true, true);
+                core_fixture_unlink(&fixture, "file");
+                ck_assert_uint_eq(core_fixture_free_blocks(&fixture), free_before);
+                file = core_fixture_create(&fixture, "file");
+                map = ext2dax_model_map(fixture.model, file, 0, 1, true, true);
             } else {
                 ck_assert_int_eq(ext2dax_truncate(file, way == 0 ? end * block : way == 1 ? end * block / 2 : 0), 0);
-                ck_assert_uint_eq(bench_free_blocks(&bench), free_before);
+                ck_assert_uint_eq(core_fixture_free_blocks(&fixture), free_before);
             }
             ext2dax_stat(file, &figures, sizeof(figures));
             ck_assert_uint_eq(figures.sectors, 0);
@@ -283,7 +283,7 @@ START_TEST(nobody_else_comes_to_it)
     struct ext2dax_run run;
 
     open_end(sizes[_i], INDIRECT, true);
-    fences = bench_fences(&bench);
+    fences = core_fixture_fences(&fixture);
     ck_assert_int_eq(ext2dax_map(file, end - 1, 5, &run), 0);
     ck_assert_uint_eq(run.length, 1);
     ck_assert_int_eq(ext2dax_map(file, end, 5, &run), 0);
@@ -292,7 +292,7 @@ START_TEST(nobody_else_comes_to_it)
     ck_assert_int_eq(ext2dax_read(file, end * block, bytes, block), 0);
     ck_assert_int_eq(ext2dax_seek(file, 0, EXT2DAX_SEEK_HOLE), (int64_t)(end * block));
     ck_assert_int_eq(ext2dax_write(file, 0, "x", 1), 1);
-    ck_assert_uint_eq(bench_fences(&bench), fences);
+    ck_assert_uint_eq(core_fixture_fences(&fixture), fences);
     ck_assert_uint_ne(e2d_get32(disk->block[EXT2DAX_IND]), 0);
 #if BENCH_FAULTS
     {
@@ -336,11 +336,11 @@ END_TEST
 
 static void clear_error_bit(void)
 {
-    struct ext2dax_disk_super *super = (void *)((unsigned char *)bench.memory.base + EXT2DAX_SUPER_OFFSET);
+    struct ext2dax_disk_super *super = (void *)((unsigned char *)fixture.memory.base + EXT2DAX_SUPER_OFFSET);
 
     ck_assert_uint_ne(e2d_get16(super->state) & EXT2DAX_STATE_ERROR, 0);
     super->state = e2d_le16(e2d_get16(super->state) & ~EXT2DAX_STATE_ERROR);
-    bench.reports = 0;
+    fixture.reports = 0;
 }
 
 /*
@@ -359,10 +359,10 @@ START_TEST(further_ones_are_corruption)
     ck_assert_int_eq(ext2dax_write(file, 4 * block, "x", 1), -EXT2DAX_EUCLEAN);
     ck_assert_int_eq(ext2dax_write(file, 2 * block, "x", 1), -EXT2DAX_EUCLEAN);
     ck_assert_int_eq(ext2dax_allocate(file, 0, 3 * block, false), -EXT2DAX_EUCLEAN);
-    ck_assert_uint_eq(bench_size(file), 2 * block);
-    ck_assert_str_eq(bench.last.field, "block pointer");
+    ck_assert_uint_eq(core_fixture_size(file), 2 * block);
+    ck_assert_str_eq(fixture.last.field, "block pointer");
     if (REASONS)
-        ck_assert_str_eq(bench.last.reason, "is past the end of the file");
+        ck_assert_str_eq(fixture.last.reason, "is past the end of the file");
     clear_error_bit();
     ck_assert_int_eq(ext2dax_truncate(file, 2 * block), 0);
     ck_assert_int_eq(ext2dax_truncate(file, 4 * block), 0);

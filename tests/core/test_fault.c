@@ -13,23 +13,23 @@
     {                                                                                                                  \
         .size = 1 << 20, .block_size = 1024, .page_shift = 10, .huge_order = 3                                         \
     }
-#define PAGE   1024u
-#define WINDOW (8 * PAGE)
+#define PAGE      1024u
+#define PMD_RANGE (8 * PAGE)
 
-static struct bench bench;
+static struct core_fixture fixture;
 static struct ext2dax_inode *file;
 static struct ext2dax_model_map *map;
 
-static void open_with(const struct bench_options *options)
+static void open_with(const struct core_fixture_options *options)
 {
-    bench_open(&bench, options);
-    file = bench_create(&bench, "file");
-    map = ext2dax_model_map(bench.model, file, 0, 64, true, true);
+    core_fixture_open(&fixture, options);
+    file = core_fixture_create(&fixture, "file");
+    map = ext2dax_model_map(fixture.model, file, 0, 64, true, true);
 }
 
 static void setup(void)
 {
-    struct bench_options options = K1;
+    struct core_fixture_options options = K1;
 
     open_with(&options);
 }
@@ -38,7 +38,7 @@ static void teardown(void)
 {
     ext2dax_model_unmap(map);
     ext2dax_inode_put(file);
-    bench_close(&bench);
+    core_fixture_close(&fixture);
 }
 
 static int why; /* error of the last fault */
@@ -96,9 +96,9 @@ START_TEST(read_enters_a_read_only_run)
     for (uint64_t page = 1; page < 5; page++) {
         ck_assert_int_eq(kind_at(map, page), EXT2DAX_MODEL_DATA);
         ck_assert(!ext2dax_model_entry(map, page).writable);
-        ck_assert_uint_eq(ext2dax_model_entry(map, page).memory_offset, bench_physical(file, page) * PAGE);
+        ck_assert_uint_eq(ext2dax_model_entry(map, page).memory_offset, core_fixture_physical(file, page) * PAGE);
     }
-    bench_check(&bench);
+    core_fixture_check(&fixture);
 }
 END_TEST
 
@@ -107,13 +107,13 @@ START_TEST(read_of_a_hole_enters_zero_pages)
     uint64_t free_blocks;
 
     ck_assert_int_eq(ext2dax_truncate(file, 20 * PAGE), 0);
-    free_blocks = bench_free_blocks(&bench);
+    free_blocks = core_fixture_free_blocks(&fixture);
     ck_assert_int_eq(fault(map, 3, false), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(kind_at(map, 3), EXT2DAX_MODEL_ZERO);
     ck_assert_int_eq(kind_at(map, 7), EXT2DAX_MODEL_ZERO);
     ck_assert_int_eq(kind_at(map, 8), EXT2DAX_MODEL_NONE); /* stops at the end of the PMD range */
-    ck_assert_uint_eq(bench_free_blocks(&bench), free_blocks);
-    bench_check(&bench);
+    ck_assert_uint_eq(core_fixture_free_blocks(&fixture), free_blocks);
+    core_fixture_check(&fixture);
 }
 END_TEST
 
@@ -125,13 +125,13 @@ START_TEST(past_the_end_is_sigbus)
     ck_assert_int_eq(fault(map, 2, false), EXT2DAX_FAULT_SIGBUS);
     ck_assert_int_eq(fault(map, 2, true), EXT2DAX_FAULT_SIGBUS);
     ck_assert_int_eq(why, -EXT2DAX_EFAULT);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
 }
 END_TEST
 
 START_TEST(write_fills_a_hole_and_replaces_every_zero_page)
 {
-    struct ext2dax_model_map *other = ext2dax_model_map(bench.model, file, 0, 64, true, true);
+    struct ext2dax_model_map *other = ext2dax_model_map(fixture.model, file, 0, 64, true, true);
     struct ext2dax_stat before, after;
 
     ck_assert_int_eq(ext2dax_truncate(file, 20 * PAGE), 0);
@@ -146,7 +146,7 @@ START_TEST(write_fills_a_hole_and_replaces_every_zero_page)
     ck_assert_uint_gt(after.sectors, before.sectors);
     for (unsigned i = 0; i < PAGE; i++)
         ck_assert_int_eq(byte_at(map, 3 * PAGE + i), 0);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     ext2dax_model_unmap(other);
 }
 END_TEST
@@ -161,7 +161,7 @@ START_TEST(mkwrite_replaces_a_zero_page)
     ck_assert_int_eq(ext2dax_mkwrite(&f), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(kind_at(map, 3), EXT2DAX_MODEL_DATA);
     ck_assert(ext2dax_model_entry(map, 3).writable);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
 }
 END_TEST
 
@@ -187,7 +187,7 @@ START_TEST(pfn_mkwrite_makes_writable_and_checks_the_size)
     /* The block is gone. No PTE is installed, and the access faults again. */
     ck_assert_int_eq(ext2dax_pfn_mkwrite(&f), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(kind_at(map, 2), EXT2DAX_MODEL_NONE);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
 }
 END_TEST
 
@@ -195,33 +195,33 @@ START_TEST(pmd_write_claims_a_whole_region)
 {
     struct ext2dax_counters counters;
 
-    ck_assert_int_eq(ext2dax_truncate(file, 4 * WINDOW), 0);
+    ck_assert_int_eq(ext2dax_truncate(file, 4 * PMD_RANGE), 0);
     /* installs a zero page, for the PMD fault to tear down */
     ck_assert_int_eq(fault(map, 9, false), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(pmd_fault(map, 11, true, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
     for (uint64_t page = 8; page < 16; page++) {
         ck_assert(ext2dax_model_entry(map, page).huge);
         ck_assert(ext2dax_model_entry(map, page).writable);
-        ck_assert_uint_eq(bench_physical(file, page), bench_physical(file, 8) + page - 8);
+        ck_assert_uint_eq(core_fixture_physical(file, page), core_fixture_physical(file, 8) + page - 8);
         ck_assert_int_eq(byte_at(map, page * PAGE), 0);
     }
-    ck_assert_uint_eq(bench_physical(file, 8) % 8, 0);
-    ext2dax_count(bench.mount, &counters, sizeof(counters));
+    ck_assert_uint_eq(core_fixture_physical(file, 8) % 8, 0);
+    ext2dax_count(fixture.mount, &counters, sizeof(counters));
     ck_assert_uint_eq(counters.huge_mapped, 1);
     ck_assert_uint_eq(counters.aligned_extents_claimed, 1);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     /* A read of the same PMD range through another mapping installs a read-only huge PMD. */
     ext2dax_model_unmap(map);
-    map = ext2dax_model_map(bench.model, file, 0, 64, true, true);
+    map = ext2dax_model_map(fixture.model, file, 0, 64, true, true);
     ck_assert_int_eq(pmd_fault(map, 11, false, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
     ck_assert(ext2dax_model_entry(map, 8).huge && !ext2dax_model_entry(map, 8).writable);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
 }
 END_TEST
 
 START_TEST(small_faults_fill_a_region_in_place)
 {
-    ck_assert_int_eq(ext2dax_truncate(file, 4 * WINDOW), 0);
+    ck_assert_int_eq(ext2dax_truncate(file, 4 * PMD_RANGE), 0);
     /*
      * Stores in any order, with a neighbouring PMD range in between. Each page of a PMD range goes
      * to its own place in a single aligned extent.
@@ -230,27 +230,27 @@ START_TEST(small_faults_fill_a_region_in_place)
         ck_assert_int_eq(fault(map, 8 + i * 3 % 8, true), EXT2DAX_FAULT_NOPAGE);
         ck_assert_int_eq(fault(map, 16 + i * 5 % 8, true), EXT2DAX_FAULT_NOPAGE);
     }
-    for (uint64_t window = 1; window < 3; window++) {
-        ck_assert_uint_eq(bench_physical(file, window * 8) % 8, 0);
+    for (uint64_t range = 1; range < 3; range++) {
+        ck_assert_uint_eq(core_fixture_physical(file, range * 8) % 8, 0);
         for (uint64_t i = 1; i < 8; i++)
-            ck_assert_uint_eq(bench_physical(file, window * 8 + i), bench_physical(file, window * 8) + i);
+            ck_assert_uint_eq(core_fixture_physical(file, range * 8 + i), core_fixture_physical(file, range * 8) + i);
     }
     ext2dax_model_unmap(map);
-    map = ext2dax_model_map(bench.model, file, 0, 64, true, true);
+    map = ext2dax_model_map(fixture.model, file, 0, 64, true, true);
     ck_assert_int_eq(pmd_fault(map, 8, true, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
 }
 END_TEST
 
 START_TEST(pmd_falls_back_with_a_reason)
 {
-    struct ext2dax_model_map *private = ext2dax_model_map(bench.model, file, 0, 64, false, true);
-    struct ext2dax_model_map *part = ext2dax_model_map(bench.model, file, 3, 9, true, true);
+    struct ext2dax_model_map *private = ext2dax_model_map(fixture.model, file, 0, 64, false, true);
+    struct ext2dax_model_map *part = ext2dax_model_map(fixture.model, file, 3, 9, true, true);
     struct ext2dax_fault f;
     uint64_t free_blocks;
 
-    ck_assert_int_eq(ext2dax_truncate(file, 3 * WINDOW + PAGE), 0);
-    free_blocks = bench_free_blocks(&bench);
+    ck_assert_int_eq(ext2dax_truncate(file, 3 * PMD_RANGE + PAGE), 0);
+    free_blocks = core_fixture_free_blocks(&fixture);
     ck_assert_int_eq(pmd_fault(map, 2, false, EXT2DAX_FALLBACK_HOLE), EXT2DAX_FAULT_FALLBACK);
     ck_assert_int_eq(pmd_fault(map, 24, true, EXT2DAX_FALLBACK_RANGE), EXT2DAX_FAULT_FALLBACK);
     ck_assert_int_eq(pmd_fault(part, 4, true, EXT2DAX_FALLBACK_RANGE), EXT2DAX_FAULT_FALLBACK);
@@ -260,11 +260,11 @@ START_TEST(pmd_falls_back_with_a_reason)
     ck_assert_int_eq(ext2dax_pmd_fault(&f), EXT2DAX_FAULT_FALLBACK);
     ck_assert_int_eq(f.reason, EXT2DAX_FALLBACK_ALIGNMENT);
     ck_assert_int_eq(pmd_fault(map, 40, true, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_SIGBUS);
-    ck_assert_uint_eq(bench_free_blocks(&bench), free_blocks);
+    ck_assert_uint_eq(core_fixture_free_blocks(&fixture), free_blocks);
 
     write_pages(1, 1, 7);
     ck_assert_int_eq(pmd_fault(map, 2, true, EXT2DAX_FALLBACK_HOLE), EXT2DAX_FAULT_FALLBACK);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     ext2dax_model_unmap(private);
     ext2dax_model_unmap(part);
 }
@@ -272,14 +272,14 @@ END_TEST
 
 START_TEST(pmd_tells_a_hole_from_scattered_blocks)
 {
-    struct ext2dax_inode *other = bench_create(&bench, "other");
+    struct ext2dax_inode *other = core_fixture_create(&fixture, "other");
 
     /*
      * PMD range 0 has four blocks and then a hole. PMD range 1 has a hole and then a block. PMD
      * range 2 lacks only its last block.
      */
     write_pages(0, 4, 1);
-    ck_assert_int_eq(ext2dax_truncate(file, 4 * WINDOW), 0);
+    ck_assert_int_eq(ext2dax_truncate(file, 4 * PMD_RANGE), 0);
     write_pages(15, 1, 2);
     write_pages(16, 7, 3);
     for (uint64_t page = 1; page < 24; page += 8) {
@@ -293,17 +293,17 @@ START_TEST(pmd_tells_a_hole_from_scattered_blocks)
         write_pages(page, 1, 4);
         ck_assert_int_eq(ext2dax_write(other, page * PAGE, "x", 1), 1);
     }
-    ck_assert_uint_ne(bench_physical(file, 1), bench_physical(file, 0) + 1);
+    ck_assert_uint_ne(core_fixture_physical(file, 1), core_fixture_physical(file, 0) + 1);
     ck_assert_int_eq(pmd_fault(map, 1, false, EXT2DAX_FALLBACK_SCATTERED), EXT2DAX_FAULT_FALLBACK);
     ck_assert_int_eq(pmd_fault(map, 1, true, EXT2DAX_FALLBACK_SCATTERED), EXT2DAX_FAULT_FALLBACK);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     ext2dax_inode_put(other);
 }
 END_TEST
 
 START_TEST(private_writes_copy)
 {
-    struct ext2dax_model_map *private = ext2dax_model_map(bench.model, file, 0, 64, false, true);
+    struct ext2dax_model_map *private = ext2dax_model_map(fixture.model, file, 0, 64, false, true);
     unsigned char byte = 9;
 
     write_pages(0, 2, 7);
@@ -315,7 +315,7 @@ START_TEST(private_writes_copy)
     ck_assert_int_eq(byte_at(private, 0), 7);
     ck_assert_int_eq(byte_at(private, 1), 9);
     ck_assert_int_eq(byte_at(map, 1), 7);
-    ck_assert_uint_eq(bench_physical(file, 3), 0);
+    ck_assert_uint_eq(core_fixture_physical(file, 3), 0);
 
     /* Punch keeps private copies. Truncate drops private copies. */
     ck_assert_int_eq(ext2dax_punch(file, 0, PAGE), 0);
@@ -323,31 +323,31 @@ START_TEST(private_writes_copy)
     ck_assert_int_eq(kind_at(map, 0), EXT2DAX_MODEL_NONE);
     ck_assert_int_eq(ext2dax_truncate(file, 0), 0);
     ck_assert_int_eq(kind_at(private, 0), EXT2DAX_MODEL_NONE);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     ext2dax_model_unmap(private);
 }
 END_TEST
 
 START_TEST(frozen_write_faults_retry)
 {
-    struct ext2dax_model_map *private = ext2dax_model_map(bench.model, file, 0, 64, false, true);
-    struct ext2dax_model_map *reader = ext2dax_model_map(bench.model, file, 0, 64, true, true);
+    struct ext2dax_model_map *private = ext2dax_model_map(fixture.model, file, 0, 64, false, true);
+    struct ext2dax_model_map *reader = ext2dax_model_map(fixture.model, file, 0, 64, true, true);
 
     write_pages(0, 2, 7);
     ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_NOPAGE);
-    ck_assert_int_eq(ext2dax_freeze(bench.mount), 0);
-    ck_assert_int_eq(ext2dax_freeze(bench.mount), -EXT2DAX_EBUSY);
+    ck_assert_int_eq(ext2dax_freeze(fixture.mount), 0);
+    ck_assert_int_eq(ext2dax_freeze(fixture.mount), -EXT2DAX_EBUSY);
     ck_assert(!ext2dax_model_entry(map, 0).writable); /* mapped stores stop too */
-    ck_assert_int_eq(ext2dax_check_image(bench.memory.base, bench.memory.size, 0, NULL, NULL, NULL), 0);
+    ck_assert_int_eq(ext2dax_check_image(fixture.memory.base, fixture.memory.size, 0, NULL, NULL, NULL), 0);
     ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_RETRY);
     ck_assert_int_eq(fault(reader, 1, false), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(fault(private, 1, true), EXT2DAX_FAULT_NOPAGE);
-    ck_assert_int_eq(ext2dax_thaw(bench.mount), 0);
-    ck_assert_int_eq(ext2dax_thaw(bench.mount), -EXT2DAX_EINVAL);
-    ext2dax_wait_thaw(bench.mount);
+    ck_assert_int_eq(ext2dax_thaw(fixture.mount), 0);
+    ck_assert_int_eq(ext2dax_thaw(fixture.mount), -EXT2DAX_EINVAL);
+    ext2dax_wait_thaw(fixture.mount);
     ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_NOPAGE);
     ck_assert(ext2dax_model_entry(map, 0).writable);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     ext2dax_model_unmap(private);
     ext2dax_model_unmap(reader);
 }
@@ -355,36 +355,36 @@ END_TEST
 
 START_TEST(a_last_put_while_frozen_waits_for_thaw)
 {
-    struct ext2dax_inode *gone = bench_create(&bench, "gone");
-    uint64_t free_blocks = bench_free_blocks(&bench);
+    struct ext2dax_inode *gone = core_fixture_create(&fixture, "gone");
+    uint64_t free_blocks = core_fixture_free_blocks(&fixture);
 
     ck_assert_int_eq(ext2dax_write(gone, 0, "data", 4), 4);
-    bench_unlink(&bench, "gone");
-    ck_assert_int_eq(ext2dax_freeze(bench.mount), 0);
+    core_fixture_unlink(&fixture, "gone");
+    ck_assert_int_eq(ext2dax_freeze(fixture.mount), 0);
     ext2dax_inode_put(gone);
-    ck_assert_uint_lt(bench_free_blocks(&bench), free_blocks);
-    ck_assert_int_eq(ext2dax_thaw(bench.mount), 0);
-    ck_assert_uint_eq(bench_free_blocks(&bench), free_blocks);
-    bench_check(&bench);
+    ck_assert_uint_lt(core_fixture_free_blocks(&fixture), free_blocks);
+    ck_assert_int_eq(ext2dax_thaw(fixture.mount), 0);
+    ck_assert_uint_eq(core_fixture_free_blocks(&fixture), free_blocks);
+    core_fixture_check(&fixture);
 }
 END_TEST
 
 START_TEST(read_only_mounts_refuse_stores)
 {
-    struct ext2dax_model_map *private = ext2dax_model_map(bench.model, file, 0, 64, false, true);
+    struct ext2dax_model_map *private = ext2dax_model_map(fixture.model, file, 0, 64, false, true);
 
     write_pages(0, 2, 7);
     ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_NOPAGE);
-    ck_assert_int_eq(ext2dax_remount(bench.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
+    ck_assert_int_eq(ext2dax_remount(fixture.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
     ck_assert(!ext2dax_model_entry(map, 0).writable);
     ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_SIGBUS);
     ck_assert_int_eq(why, -EXT2DAX_EROFS);
     ck_assert_int_eq(fault(private, 0, true), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(ext2dax_truncate(file, 0), -EXT2DAX_EROFS);
     ck_assert_int_eq(ext2dax_write(file, 0, "x", 1), -EXT2DAX_EROFS);
-    ck_assert_int_eq(ext2dax_remount(bench.mount, 0), 0);
+    ck_assert_int_eq(ext2dax_remount(fixture.mount, 0), 0);
     ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_NOPAGE);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     ext2dax_model_unmap(private);
 }
 END_TEST
@@ -393,37 +393,38 @@ START_TEST(fsync_write_protects_and_stores_dirty_again)
 {
     unsigned char byte = 5;
 
-    ck_assert_int_eq(ext2dax_truncate(file, 20 * WINDOW), 0);
+    ck_assert_int_eq(ext2dax_truncate(file, 20 * PMD_RANGE), 0);
     for (unsigned round = 0; round < 3; round++) {
         /*
          * Dirties as many PMD ranges as the inode has slots for dirty ranges, or two in the second
          * round.
          */
-        for (uint64_t window = 0; window < (round == 1 ? 2 : 8); window++)
-            ck_assert_int_eq(ext2dax_model_write(map, window * WINDOW, &byte, 1, false, false), EXT2DAX_FAULT_NOPAGE);
+        for (uint64_t range = 0; range < (round == 1 ? 2 : 8); range++)
+            ck_assert_int_eq(ext2dax_model_write(map, range * PMD_RANGE, &byte, 1, false, false), EXT2DAX_FAULT_NOPAGE);
         ck_assert(ext2dax_model_entry(map, 8).writable);
         ck_assert_int_eq(ext2dax_fsync(file), 0);
         for (uint64_t page = 0; page < 64; page++)
             ck_assert(!ext2dax_model_entry(map, page).writable);
-        bench_check(&bench);
+        core_fixture_check(&fixture);
     }
 }
 END_TEST
 
-START_TEST(dirty_windows_overflow_to_all_of_it)
+START_TEST(dirty_pmd_ranges_overflow_to_all_of_it)
 {
     unsigned char byte = 5;
-    struct ext2dax_model_map *whole = ext2dax_model_map(bench.model, file, 0, 160, true, true);
+    struct ext2dax_model_map *whole = ext2dax_model_map(fixture.model, file, 0, 160, true, true);
 
-    ck_assert_int_eq(ext2dax_truncate(file, 20 * WINDOW), 0);
+    ck_assert_int_eq(ext2dax_truncate(file, 20 * PMD_RANGE), 0);
     for (unsigned round = 0; round < 2; round++) {
-        for (uint64_t window = 0; window < 20; window++)
-            ck_assert_int_eq(ext2dax_model_write(whole, window * WINDOW, &byte, 1, false, false), EXT2DAX_FAULT_NOPAGE);
+        for (uint64_t range = 0; range < 20; range++)
+            ck_assert_int_eq(ext2dax_model_write(whole, range * PMD_RANGE, &byte, 1, false, false),
+                             EXT2DAX_FAULT_NOPAGE);
         ck_assert_int_eq(ext2dax_fsync(file), 0);
         for (uint64_t page = 0; page < 160; page++)
             ck_assert(!ext2dax_model_entry(whole, page).writable);
     }
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     ext2dax_model_unmap(whole);
 }
 END_TEST
@@ -439,7 +440,7 @@ START_TEST(pins_keep_blocks)
     ck_assert_int_eq(ext2dax_pin(file, 4 * PAGE, 2 * PAGE, false, &pin), 0);
     ck_assert_int_eq(ext2dax_truncate(file, 5 * PAGE), -EXT2DAX_EBUSY);
     ck_assert_int_eq(ext2dax_punch(file, 0, 5 * PAGE), -EXT2DAX_EBUSY);
-    ck_assert_uint_eq(bench_size(file), 12 * PAGE);
+    ck_assert_uint_eq(core_fixture_size(file), 12 * PAGE);
     ck_assert_int_eq(ext2dax_punch(file, 0, 4 * PAGE), 0);
     ck_assert_int_eq(ext2dax_truncate(file, 6 * PAGE), 0);
     ck_assert_int_eq(ext2dax_pin_pointer(&pin, 4 * PAGE + 5, &pointer, &length), 0);
@@ -455,9 +456,9 @@ START_TEST(pins_keep_blocks)
     ck_assert_int_eq(at[0], 0);
     at[0] = 42;
     ck_assert_int_eq(byte_at(map, PAGE), 42);
-    ck_assert_int_eq(ext2dax_freeze(bench.mount), -EXT2DAX_EBUSY);
+    ck_assert_int_eq(ext2dax_freeze(fixture.mount), -EXT2DAX_EBUSY);
     ck_assert_int_eq(ext2dax_fsync(file), 0);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     ext2dax_unpin(&second);
     ext2dax_unpin(&pin);
     ck_assert_int_eq(ext2dax_truncate(file, 0), 0);
@@ -466,7 +467,7 @@ END_TEST
 
 START_TEST(no_space_is_sigbus_and_no_memory_is_oom)
 {
-    struct ext2dax_inode *hog = bench_create(&bench, "hog");
+    struct ext2dax_inode *hog = core_fixture_create(&fixture, "hog");
     int64_t got;
     static unsigned char bytes[64 * PAGE];
 
@@ -477,17 +478,17 @@ START_TEST(no_space_is_sigbus_and_no_memory_is_oom)
     ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_SIGBUS);
     ck_assert_int_eq(why, -EXT2DAX_ENOSPC);
     ck_assert_int_eq(pmd_fault(map, 0, true, EXT2DAX_FALLBACK_NO_EXTENT), EXT2DAX_FAULT_FALLBACK);
-    bench_check(&bench);
-    bench_unlink(&bench, "hog");
+    core_fixture_check(&fixture);
+    core_fixture_unlink(&fixture, "hog");
     ext2dax_inode_put(hog);
     ck_assert_int_eq(fault(map, 0, true), EXT2DAX_FAULT_NOPAGE);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
 }
 END_TEST
 
 START_TEST(other_block_sizes_fall_back)
 {
-    struct bench_options options = {.size = 4 << 20, .block_size = 1024};
+    struct core_fixture_options options = {.size = 4 << 20, .block_size = 1024};
     struct ext2dax_fault f;
 
     teardown();
@@ -507,7 +508,7 @@ START_TEST(shrinking_zeroes_the_new_tail)
 
     write_pages(0, 3, 7);
     ck_assert_int_eq(ext2dax_truncate(file, PAGE + 100), 0);
-    block = (unsigned char *)bench.memory.base + bench_physical(file, 1) * PAGE;
+    block = (unsigned char *)fixture.memory.base + core_fixture_physical(file, 1) * PAGE;
     ck_assert_int_eq(block[99], 7);
     for (unsigned i = 100; i < PAGE; i++)
         ck_assert_int_eq(block[i], 0);
@@ -520,10 +521,10 @@ START_TEST(a_write_may_come_from_the_file_itself)
 
     /* The buffer is the memory of the file's first page. */
     write_pages(0, 4, 7);
-    own = (unsigned char *)bench.memory.base + bench_physical(file, 0) * PAGE;
+    own = (unsigned char *)fixture.memory.base + core_fixture_physical(file, 0) * PAGE;
     ck_assert_int_eq(ext2dax_write(file, 8 * PAGE, own, PAGE), PAGE);
     ck_assert_int_eq(byte_at(map, 8 * PAGE), 7);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
 }
 END_TEST
 
@@ -535,9 +536,9 @@ START_TEST(a_mapped_fault_allocates_nothing)
 {
     struct ext2dax_fault f;
 
-    ck_assert_int_eq(ext2dax_allocate(file, 0, 3 * WINDOW, false), 0);
+    ck_assert_int_eq(ext2dax_allocate(file, 0, 3 * PMD_RANGE, false), 0);
     ck_assert_int_eq(ext2dax_write(file, 60 * PAGE, "indirect", 8), 8);
-    bench.allocs_left = 0;
+    fixture.allocs_left = 0;
     ck_assert_int_eq(fault(map, 1, false), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(fault(map, 60, false), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(fault(map, 60, true), EXT2DAX_FAULT_NOPAGE);
@@ -547,9 +548,9 @@ START_TEST(a_mapped_fault_allocates_nothing)
     ck_assert_int_eq(ext2dax_mkwrite(&f), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(pmd_fault(map, 8, false, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
     ck_assert_int_eq(pmd_fault(map, 16, true, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
-    ck_assert_int_eq(bench.allocs_left, 0);
-    bench.allocs_left = -1;
-    bench_check(&bench);
+    ck_assert_int_eq(fixture.allocs_left, 0);
+    fixture.allocs_left = -1;
+    core_fixture_check(&fixture);
 }
 END_TEST
 
@@ -574,7 +575,7 @@ int main(void)
     tcase_add_test(entries, a_last_put_while_frozen_waits_for_thaw);
     tcase_add_test(entries, read_only_mounts_refuse_stores);
     tcase_add_test(entries, fsync_write_protects_and_stores_dirty_again);
-    tcase_add_test(entries, dirty_windows_overflow_to_all_of_it);
+    tcase_add_test(entries, dirty_pmd_ranges_overflow_to_all_of_it);
     tcase_add_test(entries, pins_keep_blocks);
     tcase_add_test(entries, no_space_is_sigbus_and_no_memory_is_oom);
     tcase_add_test(entries, a_mapped_fault_allocates_nothing);

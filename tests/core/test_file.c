@@ -16,12 +16,12 @@
 
 struct shape {
     const char *name;
-    struct bench_options options;
+    struct core_fixture_options options;
     size_t reach; /* bytes covered by the operations */
 };
 
 static const struct shape shapes[] = {
-    {"1K blocks and pages, windows of 8",
+    {"1K blocks and pages, ranges of 8",
      {.size = 4 << 20, .block_size = 1024, .page_shift = 10, .huge_order = 3},
      600 << 10},
     {"1K blocks under 4K pages", {.size = 8 << 20, .block_size = 1024}, 3 << 20},
@@ -35,7 +35,7 @@ static const struct shape shapes[] = {
 };
 
 struct play {
-    struct bench bench;
+    struct core_fixture fixture;
     struct ext2dax_inode *inode;
     struct ext2dax_model_map *map;
     unsigned char *expected; /* zeroes past the size */
@@ -47,13 +47,15 @@ struct play {
 
 static size_t below(struct play *play, size_t end)
 {
-    return end == 0 ? 0 : (size_t)((((uint64_t)bench_noise(&play->noise) << 20) ^ bench_noise(&play->noise)) % end);
+    return end == 0 ? 0
+                    : (size_t)((((uint64_t)core_fixture_noise(&play->noise) << 20) ^ core_fixture_noise(&play->noise)) %
+                               end);
 }
 
 /* Draws an offset. Prefers block and tree boundaries, where errors are likely. */
 static size_t some_offset(struct play *play)
 {
-    size_t block = play->bench.block_size, offset = below(play, play->reach);
+    size_t block = play->fixture.block_size, offset = below(play, play->reach);
 
     switch (below(play, 4)) {
     case 0:
@@ -69,7 +71,7 @@ static size_t some_offset(struct play *play)
 static size_t some_length(struct play *play, size_t offset)
 {
     size_t most = play->reach - offset,
-           length = 1 + below(play, below(play, 3) == 0 ? most : play->bench.block_size * 3);
+           length = 1 + below(play, below(play, 3) == 0 ? most : play->fixture.block_size * 3);
 
     return length < most ? length : most;
 }
@@ -155,7 +157,7 @@ static void do_allocate(struct play *play)
         play->full++;
     else
         ck_assert_int_eq(rc, 0);
-    play->size = (size_t)bench_size(play->inode);
+    play->size = (size_t)core_fixture_size(play->inode);
 }
 
 static void do_mapped(struct play *play, bool write)
@@ -167,7 +169,7 @@ static void do_mapped(struct play *play, bool write)
     if (!play->map || play->size == 0)
         return;
     offset = below(play, play->size);
-    length = 1 + below(play, play->bench.page_size * 2);
+    length = 1 + below(play, play->fixture.page_size * 2);
     if (length > play->size - offset)
         length = play->size - offset;
     if (!write) {
@@ -191,7 +193,7 @@ static void do_mapped(struct play *play, bool write)
 /* Stores past the end of file, in the last mapped page. No read may ever return these bytes. */
 static void do_stray_store(struct play *play)
 {
-    size_t page = play->bench.page_size, into = play->size % page;
+    size_t page = play->fixture.page_size, into = play->size % page;
 
     if (!play->map || into == 0)
         return;
@@ -203,7 +205,7 @@ static void do_stray_store(struct play *play)
 
 static void compare(struct play *play)
 {
-    ck_assert_uint_eq(bench_size(play->inode), play->size);
+    ck_assert_uint_eq(core_fixture_size(play->inode), play->size);
     memset(play->buffer, 0xEE, play->size + 1);
     ck_assert_int_eq(ext2dax_read(play->inode, 0, play->buffer, play->size + 1), (int64_t)play->size);
     for (size_t i = 0; i < play->size; i++) {
@@ -260,19 +262,19 @@ START_TEST(random_operations)
     unsigned steps = emulated() ? STEPS / 4 : STEPS;
     uint64_t free_blocks;
 
-    bench_open(&play.bench, &shape->options);
-    free_blocks = bench_free_blocks(&play.bench);
+    core_fixture_open(&play.fixture, &shape->options);
+    free_blocks = core_fixture_free_blocks(&play.fixture);
     play.expected = calloc(1, play.reach + 1);
-    play.buffer = malloc(play.reach + play.bench.page_size * 2 + 1);
-    play.inode = bench_create(&play.bench, "file");
-    if (BENCH_FAULTS && play.bench.block_size == play.bench.page_size)
+    play.buffer = malloc(play.reach + play.fixture.page_size * 2 + 1);
+    play.inode = core_fixture_create(&play.fixture, "file");
+    if (BENCH_FAULTS && play.fixture.block_size == play.fixture.page_size)
         play.map =
-            ext2dax_model_map(play.bench.model, play.inode, 0, play.reach / play.bench.page_size + 1, true, true);
+            ext2dax_model_map(play.fixture.model, play.inode, 0, play.reach / play.fixture.page_size + 1, true, true);
     for (unsigned i = 0; i < steps; i++) {
         step(&play);
         if (i % 8 == 0) {
             compare(&play);
-            bench_check(&play.bench);
+            core_fixture_check(&play.fixture);
         }
     }
     compare(&play);
@@ -280,10 +282,10 @@ START_TEST(random_operations)
 
     if (play.map)
         ext2dax_model_unmap(play.map);
-    bench_unlink(&play.bench, "file");
+    core_fixture_unlink(&play.fixture, "file");
     ext2dax_inode_put(play.inode);
-    ck_assert_uint_eq(bench_free_blocks(&play.bench), free_blocks);
-    bench_close(&play.bench);
+    ck_assert_uint_eq(core_fixture_free_blocks(&play.fixture), free_blocks);
+    core_fixture_close(&play.fixture);
     free(play.buffer);
     free(play.expected);
 }
@@ -296,15 +298,15 @@ END_TEST
  */
 START_TEST(buffers_in_the_file)
 {
-    struct bench_options options = {.size = 8 << 20, .block_size = 1024, .page_shift = 10, .huge_order = 3};
+    struct core_fixture_options options = {.size = 8 << 20, .block_size = 1024, .page_shift = 10, .huge_order = 3};
     struct play play = {.reach = 300 << 10, .noise = 20261129};
     const size_t pinned = 40 << 10;
     struct ext2dax_pin pin;
     size_t run;
     void *at;
 
-    bench_open(&play.bench, &options);
-    play.inode = bench_create(&play.bench, "file");
+    core_fixture_open(&play.fixture, &options);
+    play.inode = core_fixture_create(&play.fixture, "file");
     play.expected = calloc(1, play.reach + 1);
     play.buffer = malloc(play.reach + 1);
     for (unsigned turn = 0; turn < 300; turn++) {
@@ -315,7 +317,7 @@ START_TEST(buffers_in_the_file)
             play.size = 0;
             fill_buffer(&play, pinned);
             for (size_t i = 0; i < pinned; i++)
-                play.buffer[i] = (unsigned char)bench_noise(&play.noise);
+                play.buffer[i] = (unsigned char)core_fixture_noise(&play.noise);
             ck_assert_int_eq(ext2dax_write(play.inode, 0, play.buffer, pinned), (int64_t)pinned);
             memset(play.expected, 0, play.reach);
             written(&play, 0, pinned);
@@ -337,25 +339,25 @@ START_TEST(buffers_in_the_file)
         ext2dax_unpin(&pin);
         compare(&play);
     }
-    bench_check(&play.bench);
+    core_fixture_check(&play.fixture);
 
     /* Without memory for the copy, or with an unreadable buffer, no byte moves. */
     ck_assert_int_eq(ext2dax_pin(play.inode, 0, pinned, true, &pin), 0);
     ck_assert_int_eq(ext2dax_pin_pointer(&pin, 100, &at, &run), 0);
-    play.bench.allocs_left = 0;
+    play.fixture.allocs_left = 0;
     ck_assert_int_eq(ext2dax_write(play.inode, 200, at, 500), -EXT2DAX_ENOMEM);
-    play.bench.allocs_left = 0;
+    play.fixture.allocs_left = 0;
     ck_assert_int_eq(ext2dax_read(play.inode, 0, at, 500), -EXT2DAX_ENOMEM);
-    play.bench.allocs_left = -1;
+    play.fixture.allocs_left = -1;
     compare(&play);
-    play.bench.copy_left = 0;
+    play.fixture.copy_left = 0;
     ck_assert_int_eq(ext2dax_write(play.inode, 200, at, 500), -EXT2DAX_EFAULT);
-    play.bench.copy_left = SIZE_MAX;
+    play.fixture.copy_left = SIZE_MAX;
     compare(&play);
     ext2dax_unpin(&pin);
-    bench_unlink(&play.bench, "file");
+    core_fixture_unlink(&play.fixture, "file");
     ext2dax_inode_put(play.inode);
-    bench_close(&play.bench);
+    core_fixture_close(&play.fixture);
     free(play.buffer);
     free(play.expected);
 }

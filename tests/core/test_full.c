@@ -12,11 +12,11 @@
 #include "base/internal.h"
 
 #define PAGE       1024u
-#define WINDOW     8u /* pages */
+#define PMD_RANGE  8u /* pages */
 #define BLOCKS     8192u
 #define MOST_EXTRA 3u /* pointer blocks a store may need in addition to its own block */
 
-static struct bench bench;
+static struct core_fixture fixture;
 static struct ext2dax_inode *file, *rest;
 static struct ext2dax_model_map *map;
 
@@ -25,9 +25,9 @@ static const uint32_t group_sizes[] = {64, 256, 1024, 8192};
 
 static void open_file(void)
 {
-    ck_assert_int_eq(ext2dax_lookup(bench.root, "file", 4, &file), 0);
-    ck_assert_int_eq(ext2dax_lookup(bench.root, "rest", 4, &rest), 0);
-    map = ext2dax_model_map(bench.model, file, 0, BLOCKS, true, true);
+    ck_assert_int_eq(ext2dax_lookup(fixture.root, "file", 4, &file), 0);
+    ck_assert_int_eq(ext2dax_lookup(fixture.root, "rest", 4, &rest), 0);
+    map = ext2dax_model_map(fixture.model, file, 0, BLOCKS, true, true);
 }
 
 static void close_file(void)
@@ -39,24 +39,24 @@ static void close_file(void)
 
 static void open_with(uint32_t blocks_per_group)
 {
-    struct bench_options options = {.size = BLOCKS * PAGE,
-                                    .block_size = PAGE,
-                                    .page_shift = 10,
-                                    .huge_order = 3,
-                                    .blocks_per_group = blocks_per_group};
+    struct core_fixture_options options = {.size = BLOCKS * PAGE,
+                                           .block_size = PAGE,
+                                           .page_shift = 10,
+                                           .huge_order = 3,
+                                           .blocks_per_group = blocks_per_group};
 
-    bench_open(&bench, &options);
-    ext2dax_inode_put(bench_create(&bench, "file"));
-    ext2dax_inode_put(bench_create(&bench, "rest"));
+    core_fixture_open(&fixture, &options);
+    ext2dax_inode_put(core_fixture_create(&fixture, "file"));
+    ext2dax_inode_put(core_fixture_create(&fixture, "rest"));
     open_file();
     ck_assert_int_eq(ext2dax_truncate(file, (uint64_t)BLOCKS * PAGE), 0);
 }
 
 static void close_all(void)
 {
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     close_file();
-    bench_close(&bench);
+    core_fixture_close(&fixture);
 }
 
 /*
@@ -71,7 +71,7 @@ static void fill_up(uint64_t *end)
         while (ext2dax_allocate(rest, *end * PAGE, pages * PAGE, false) == 0)
             *end += pages;
     }
-    ck_assert_uint_le(bench_free_blocks(&bench), MOST_EXTRA);
+    ck_assert_uint_le(core_fixture_free_blocks(&fixture), MOST_EXTRA);
 }
 
 /* Stores a byte, by a PMD fault where possible. Returns false if the store fails. */
@@ -87,21 +87,21 @@ static bool stored(uint64_t page)
 /* Makes every host allocation fail, beginning with the first. A fault makes none. */
 START_TEST(faults_take_the_last_block_of_a_host_without_memory)
 {
-    uint64_t window = 0, page;
+    uint64_t range = 0, page;
 
     open_with(group_sizes[_i]);
-    bench.allocs_left = 0;
-    while (window * WINDOW < BLOCKS && stored(window * WINDOW))
-        window++;
-    ck_assert(window == BLOCKS / WINDOW || bench_free_blocks(&bench) <= MOST_EXTRA);
+    fixture.allocs_left = 0;
+    while (range * PMD_RANGE < BLOCKS && stored(range * PMD_RANGE))
+        range++;
+    ck_assert(range == BLOCKS / PMD_RANGE || core_fixture_free_blocks(&fixture) <= MOST_EXTRA);
 
     /* The pointer blocks for these pages exist, so each store takes a single block. */
-    ck_assert_uint_gt(window, 1);
-    for (page = 0; page < (window - 1) * WINDOW; page++)
-        ck_assert(stored(page) || bench_free_blocks(&bench) == 0);
-    ck_assert_uint_eq(bench_free_blocks(&bench), 0);
-    ck_assert_int_eq(bench.allocs_left, 0);
-    bench.allocs_left = -1;
+    ck_assert_uint_gt(range, 1);
+    for (page = 0; page < (range - 1) * PMD_RANGE; page++)
+        ck_assert(stored(page) || core_fixture_free_blocks(&fixture) == 0);
+    ck_assert_uint_eq(core_fixture_free_blocks(&fixture), 0);
+    ck_assert_int_eq(fixture.allocs_left, 0);
+    fixture.allocs_left = -1;
     close_all();
 }
 END_TEST
@@ -120,16 +120,16 @@ START_TEST(faults_take_the_last_blocks_of_every_group)
     for (page = stride / 2; page < end; page += stride)
         ck_assert_int_eq(ext2dax_punch(rest, page * PAGE, PAGE), 0);
     close_file();
-    bench_remount(&bench);
+    core_fixture_remount(&fixture);
     open_file();
 
-    bench.allocs_left = 0;
-    for (page = 0; bench_free_blocks(&bench) != 0; page++)
+    fixture.allocs_left = 0;
+    for (page = 0; core_fixture_free_blocks(&fixture) != 0; page++)
         ck_assert(stored(page));
     ck_assert_uint_ge(page, end / stride);
     ck_assert(!stored(page));
-    ck_assert_int_eq(bench.allocs_left, 0);
-    bench.allocs_left = -1;
+    ck_assert_int_eq(fixture.allocs_left, 0);
+    fixture.allocs_left = -1;
     close_all();
 }
 END_TEST
@@ -141,19 +141,19 @@ END_TEST
 /* With 1 KiB blocks, the first group begins at block 1. */
 static uint64_t group_of_page(uint64_t page)
 {
-    return (bench_physical(file, page) - 1) / GROUP;
+    return (core_fixture_physical(file, page) - 1) / GROUP;
 }
 
 static const struct ext2dax_disk_group *descriptor_of(uint64_t group)
 {
-    const unsigned char *base = bench.memory.base;
+    const unsigned char *base = fixture.memory.base;
 
     return (const struct ext2dax_disk_group *)(const void *)(base + 2 * PAGE) + group;
 }
 
 static const void *at_block(struct ext2dax_le32 number)
 {
-    return (const unsigned char *)bench.memory.base + (size_t)e2d_get32(number) * PAGE;
+    return (const unsigned char *)fixture.memory.base + (size_t)e2d_get32(number) * PAGE;
 }
 
 static const void *bitmap_of(uint64_t group)
@@ -167,27 +167,27 @@ static const void *bitmap_of(uint64_t group)
  */
 START_TEST(a_group_whose_bitmap_cannot_be_read_is_passed_over)
 {
-    uint64_t left, page = WINDOW - 1;
+    uint64_t left, page = PMD_RANGE - 1;
 
     open_with(GROUP);
     ck_assert(stored(0));
     ck_assert_uint_eq(group_of_page(0), 0);
     close_file();
-    bench_remount(&bench);
+    core_fixture_remount(&fixture);
     open_file();
 
-    bench.poison = bitmap_of(0);
+    fixture.poison = bitmap_of(0);
     left = e2d_get16(descriptor_of(0)->free_blocks);
     while (stored(++page))
         ck_assert_uint_ne(group_of_page(page), 0);
-    ck_assert_int_eq(bench.last.error, -EXT2DAX_EIO);
+    ck_assert_int_eq(fixture.last.error, -EXT2DAX_EIO);
     /* The group is known to be unreadable by now. Each refused store is reported all the same. */
-    bench.last.error = 0;
+    fixture.last.error = 0;
     ck_assert(!stored(page));
-    ck_assert_int_eq(bench.last.error, -EXT2DAX_EIO);
+    ck_assert_int_eq(fixture.last.error, -EXT2DAX_EIO);
     ck_assert_uint_gt(left, 0);
-    ck_assert_uint_le(bench_free_blocks(&bench), left + MOST_EXTRA);
-    bench.poison = NULL;
+    ck_assert_uint_le(core_fixture_free_blocks(&fixture), left + MOST_EXTRA);
+    fixture.poison = NULL;
     close_all();
 }
 END_TEST
@@ -195,19 +195,19 @@ END_TEST
 /*
  * A PMD range which already has a block in an unreadable group gets its further blocks elsewhere.
  */
-START_TEST(a_window_in_a_group_that_cannot_be_read_goes_on_elsewhere)
+START_TEST(a_pmd_range_in_a_group_that_cannot_be_read_goes_on_elsewhere)
 {
     open_with(GROUP);
     ck_assert_int_eq(ext2dax_allocate(file, 9 * PAGE, PAGE, false), 0);
     close_file();
-    bench_remount(&bench);
+    core_fixture_remount(&fixture);
     open_file();
 
-    bench.poison = bitmap_of(group_of_page(9));
+    fixture.poison = bitmap_of(group_of_page(9));
     ck_assert(stored(10));
     ck_assert_uint_ne(group_of_page(10), group_of_page(9));
-    ck_assert_int_eq(bench.last.error, -EXT2DAX_EIO);
-    bench.poison = NULL;
+    ck_assert_int_eq(fixture.last.error, -EXT2DAX_EIO);
+    fixture.poison = NULL;
     close_all();
 }
 END_TEST
@@ -219,10 +219,10 @@ START_TEST(a_pointer_block_that_cannot_be_read_spoils_its_own_pages_alone)
 {
     open_with(GROUP);
     ck_assert_int_eq(ext2dax_allocate(file, 13 * PAGE, PAGE, false), 0);
-    bench.poison = at_block(file->disk->block[EXT2DAX_IND]);
+    fixture.poison = at_block(file->disk->block[EXT2DAX_IND]);
     ck_assert(stored(9));
     ck_assert(!stored(14));
-    bench.poison = NULL;
+    fixture.poison = NULL;
     ck_assert(stored(14));
     close_all();
 }
@@ -234,11 +234,11 @@ START_TEST(a_group_whose_inode_bitmap_cannot_be_read_is_passed_over)
     struct ext2dax_inode *inode;
 
     open_with(GROUP);
-    bench.poison = at_block(descriptor_of(0)->inode_bitmap);
-    inode = bench_create(&bench, "third");
-    ck_assert_uint_gt(inode->number, bench.mount->inodes_per_group);
+    fixture.poison = at_block(descriptor_of(0)->inode_bitmap);
+    inode = core_fixture_create(&fixture, "third");
+    ck_assert_uint_gt(inode->number, fixture.mount->inodes_per_group);
     ext2dax_inode_put(inode);
-    bench.poison = NULL;
+    fixture.poison = NULL;
     close_all();
 }
 END_TEST
@@ -251,7 +251,7 @@ int main(void)
     tcase_add_loop_test(entries, faults_take_the_last_block_of_a_host_without_memory, 0, GROUP_SIZES);
     tcase_add_loop_test(entries, faults_take_the_last_blocks_of_every_group, 0, GROUP_SIZES);
     tcase_add_test(entries, a_group_whose_bitmap_cannot_be_read_is_passed_over);
-    tcase_add_test(entries, a_window_in_a_group_that_cannot_be_read_goes_on_elsewhere);
+    tcase_add_test(entries, a_pmd_range_in_a_group_that_cannot_be_read_goes_on_elsewhere);
     tcase_add_test(entries, a_pointer_block_that_cannot_be_read_spoils_its_own_pages_alone);
     tcase_add_test(entries, a_group_whose_inode_bitmap_cannot_be_read_is_passed_over);
     return run_suite(suite);

@@ -13,21 +13,21 @@
 #define MIB (KIB * KIB)
 #define GIB (KIB * MIB)
 
-static struct bench bench;
+static struct core_fixture fixture;
 static struct ext2dax_inode *file;
 
 static void open_with(uint32_t block_size)
 {
-    struct bench_options options = {.size = 8 * MIB, .block_size = block_size};
+    struct core_fixture_options options = {.size = 8 * MIB, .block_size = block_size};
 
-    bench_open(&bench, &options);
-    file = bench_create(&bench, "file");
+    core_fixture_open(&fixture, &options);
+    file = core_fixture_create(&fixture, "file");
 }
 
 static void close_all(void)
 {
     ext2dax_inode_put(file);
-    bench_close(&bench);
+    core_fixture_close(&fixture);
 }
 
 static int64_t put_byte(uint64_t offset, char byte)
@@ -78,11 +78,11 @@ START_TEST(every_level_of_the_tree)
      * which holds the superblock.
      */
     for (uint64_t hole = 12 + 6 * p; hole < 12 + 7 * p; hole++)
-        ck_assert_uint_eq(ext2dax_check_block(bench.memory.base, bench.memory.size, file->number, hole), 0);
-    bench_check(&bench);
+        ck_assert_uint_eq(ext2dax_check_block(fixture.memory.base, fixture.memory.size, file->number, hole), 0);
+    core_fixture_check(&fixture);
     for (unsigned i = n; i-- > 0;) {
         ck_assert_int_eq(ext2dax_truncate(file, at[i] * block_size), 0);
-        bench_check(&bench);
+        core_fixture_check(&fixture);
     }
     close_all();
 }
@@ -100,7 +100,7 @@ START_TEST(the_largest_file)
     uint64_t reach = limits[_i].block_size == 1024 ? 16 * GIB : limits[_i].block_size == 2048 ? 256 * GIB : max;
 
     open_with(limits[_i].block_size);
-    ext2dax_statfs(bench.mount, &figures, sizeof(figures));
+    ext2dax_statfs(fixture.mount, &figures, sizeof(figures));
     ck_assert_uint_eq(figures.max_file_size, max);
     ck_assert_uint_eq(figures.max_grow_size, reach);
     ck_assert_int_eq(ext2dax_truncate(file, max + 1), -EXT2DAX_EFBIG);
@@ -108,19 +108,19 @@ START_TEST(the_largest_file)
     ck_assert_int_eq(ext2dax_truncate(file, reach + 1), -EXT2DAX_EFBIG);
     ck_assert_int_eq(put_byte(reach, 1), -EXT2DAX_EFBIG);
     ck_assert_int_eq(ext2dax_allocate(file, reach, 1, false), -EXT2DAX_EFBIG);
-    ck_assert_uint_eq(bench_size(file), 0);
+    ck_assert_uint_eq(core_fixture_size(file), 0);
     ck_assert_int_eq(put_byte(reach - 1, 7), 1);
-    ck_assert_uint_eq(bench_size(file), reach);
+    ck_assert_uint_eq(core_fixture_size(file), reach);
     ck_assert_int_eq(get_byte(reach - 1), 7);
     ck_assert_int_eq(get_byte(reach - 2), 0);
     ext2dax_stat(file, &stat, sizeof(stat));
     ck_assert_uint_le(stat.sectors, 4 * limits[_i].block_size / 512);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     ck_assert_int_eq(
         ext2dax_punch(file, (reach - 1) / limits[_i].block_size * limits[_i].block_size, limits[_i].block_size), 0);
     ext2dax_stat(file, &stat, sizeof(stat));
     ck_assert_uint_eq(stat.sectors, 0); /* the emptied pointer blocks were freed too */
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     close_all();
 }
 END_TEST
@@ -133,14 +133,14 @@ START_TEST(around_two_gib)
 
         ck_assert_int_eq(ext2dax_truncate(file, size), 0);
         ck_assert_int_eq(put_byte(size - 1, 3), 1);
-        ck_assert_uint_eq(bench_size(file), size);
-        bench_check(&bench); /* large_file is set where the size needs it */
+        ck_assert_uint_eq(core_fixture_size(file), size);
+        core_fixture_check(&fixture); /* large_file is set where the size needs it */
     }
     ck_assert_int_eq(ext2dax_truncate(file, 4 * GIB + 5), 0);
     ck_assert_int_eq(get_byte(2 * GIB), 3);
     ck_assert_int_eq(ext2dax_truncate(file, 4 * GIB - 5), 0);
     ck_assert_int_eq(ext2dax_truncate(file, 5), 0);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     close_all();
 }
 END_TEST
@@ -161,7 +161,7 @@ START_TEST(seek_finds_data_and_holes)
     ck_assert_int_eq(put_byte(10 * MIB - 1, 1), 1);
     ck_assert_int_eq(ext2dax_seek(file, 10 * MIB - 1, EXT2DAX_SEEK_HOLE), 10 * MIB);
     ck_assert_int_eq(ext2dax_seek(file, UINT64_MAX, EXT2DAX_SEEK_DATA), -EXT2DAX_ENXIO);
-    ck_assert_int_eq(ext2dax_seek(bench.root, 0, EXT2DAX_SEEK_DATA), -EXT2DAX_EINVAL);
+    ck_assert_int_eq(ext2dax_seek(fixture.root, 0, EXT2DAX_SEEK_DATA), -EXT2DAX_EINVAL);
     close_all();
 }
 END_TEST
@@ -178,10 +178,10 @@ START_TEST(what_is_refused)
     ck_assert_int_eq(ext2dax_map(file, UINT64_MAX, 1, &run), -EXT2DAX_EFBIG);
     ck_assert_int_eq(ext2dax_read(file, UINT64_MAX, &byte, 2), -EXT2DAX_EOVERFLOW);
     ck_assert_int_eq(ext2dax_read(file, 101, &byte, 1), 0);
-    ck_assert_int_eq(ext2dax_read(bench.root, 0, &byte, 1), -EXT2DAX_EISDIR);
-    ck_assert_int_eq(ext2dax_write(bench.root, 0, &byte, 1), -EXT2DAX_EISDIR);
+    ck_assert_int_eq(ext2dax_read(fixture.root, 0, &byte, 1), -EXT2DAX_EISDIR);
+    ck_assert_int_eq(ext2dax_write(fixture.root, 0, &byte, 1), -EXT2DAX_EISDIR);
     ck_assert_int_eq(ext2dax_write(file, UINT64_MAX, &byte, 2), -EXT2DAX_EOVERFLOW);
-    ck_assert_int_eq(ext2dax_truncate(bench.root, 0), -EXT2DAX_EISDIR);
+    ck_assert_int_eq(ext2dax_truncate(fixture.root, 0), -EXT2DAX_EISDIR);
     ck_assert_int_eq(ext2dax_punch(file, 0, 0), -EXT2DAX_EINVAL);
     ck_assert_int_eq(ext2dax_punch(file, UINT64_MAX, 2), -EXT2DAX_EOVERFLOW);
     /* past the end, so nothing changes */
@@ -192,10 +192,10 @@ START_TEST(what_is_refused)
     ck_assert_int_eq(ext2dax_allocate(file, 0, 101, true), 0);
     ck_assert_int_eq(ext2dax_pin(file, UINT64_MAX, 2, false, &pin), -EXT2DAX_EOVERFLOW);
     ck_assert_int_eq(ext2dax_pin(file, 4096, 1, false, &pin), -EXT2DAX_EINVAL);
-    ck_assert_int_eq(ext2dax_pin(bench.root, 0, 1, false, &pin), -EXT2DAX_EINVAL);
-    ck_assert_uint_eq(bench_size(file), 101);
+    ck_assert_int_eq(ext2dax_pin(fixture.root, 0, 1, false, &pin), -EXT2DAX_EINVAL);
+    ck_assert_uint_eq(core_fixture_size(file), 101);
     ck_assert_int_eq(get_byte(100), 1);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     close_all();
 }
 END_TEST
@@ -233,7 +233,7 @@ START_TEST(lengths_at_the_edge)
 
     open_with(4096);
     ck_assert_int_eq(ext2dax_truncate(file, 101), 0);
-    ext2dax_statfs(bench.mount, &before, sizeof(before));
+    ext2dax_statfs(fixture.mount, &before, sizeof(before));
     for (size_t i = 0; i < sizeof edges / sizeof edges[0]; i++) {
         uint64_t from = edges[i].offset, count = edges[i].length;
 
@@ -247,7 +247,7 @@ START_TEST(lengths_at_the_edge)
         ck_assert_int_eq(ext2dax_punch(file, from, count), edges[i].punch);
         ck_assert_int_eq(ext2dax_pin(file, from, count, false, &pin), edges[i].pin);
         ck_assert_int_eq(ext2dax_pin(file, from, count, true, &pin), edges[i].pin);
-        ck_assert_uint_eq(bench_size(file), 101);
+        ck_assert_uint_eq(core_fixture_size(file), 101);
     }
     /* A null buffer is valid for a length of 0. */
     ck_assert_int_eq(ext2dax_read(file, 0, NULL, 0), 0);
@@ -269,10 +269,10 @@ START_TEST(lengths_at_the_edge)
     ck_assert_int_eq(ext2dax_punch(file, 0, far), -EXT2DAX_EBUSY);
     ext2dax_unpin(&pin);
     ck_assert_int_eq(ext2dax_punch(file, 0, far), 0);
-    ext2dax_statfs(bench.mount, &after, sizeof(after));
+    ext2dax_statfs(fixture.mount, &after, sizeof(after));
     ck_assert_uint_eq(after.free_blocks, before.free_blocks);
-    ck_assert_uint_eq(bench_size(file), 101);
-    bench_check(&bench);
+    ck_assert_uint_eq(core_fixture_size(file), 101);
+    core_fixture_check(&fixture);
     close_all();
 }
 END_TEST
@@ -294,11 +294,11 @@ START_TEST(no_bytes_change_nothing)
     ck_assert(after.size == before.size && after.sectors == before.sectors);
     ck_assert(memcmp(&after.mtime, &before.mtime, sizeof(after.mtime)) == 0);
     ck_assert(memcmp(&after.ctime, &before.ctime, sizeof(after.ctime)) == 0);
-    ck_assert_int_eq(ext2dax_write(bench.root, 0, &byte, 0), -EXT2DAX_EISDIR);
-    ck_assert_int_eq(ext2dax_read(bench.root, 0, &byte, 0), -EXT2DAX_EISDIR);
-    ck_assert_int_eq(ext2dax_remount(bench.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
+    ck_assert_int_eq(ext2dax_write(fixture.root, 0, &byte, 0), -EXT2DAX_EISDIR);
+    ck_assert_int_eq(ext2dax_read(fixture.root, 0, &byte, 0), -EXT2DAX_EISDIR);
+    ck_assert_int_eq(ext2dax_remount(fixture.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
     ck_assert_int_eq(ext2dax_write(file, 0, &byte, 0), -EXT2DAX_EROFS);
-    ck_assert_int_eq(ext2dax_remount(bench.mount, 0), 0);
+    ck_assert_int_eq(ext2dax_remount(fixture.mount, 0), 0);
     close_all();
 }
 END_TEST
@@ -313,7 +313,7 @@ START_TEST(a_write_across_the_largest_size)
     open_with(limits[_i].block_size);
     memset(bytes, 5, sizeof bytes);
     ck_assert_int_eq(ext2dax_write(file, reach - 10, bytes, 20), 10);
-    ck_assert_uint_eq(bench_size(file), reach);
+    ck_assert_uint_eq(core_fixture_size(file), reach);
     ck_assert_int_eq(ext2dax_write(file, reach - 10, bytes, 20), 10);
     ck_assert_int_eq(get_byte(reach - 1), 5);
     ck_assert_int_eq(ext2dax_write(file, reach, bytes, 20), -EXT2DAX_EFBIG);
@@ -322,8 +322,8 @@ START_TEST(a_write_across_the_largest_size)
     ck_assert_int_eq(get_byte(reach - 65536), 5);
     ck_assert_int_eq(ext2dax_truncate(file, 0), 0);
     ck_assert_int_eq(ext2dax_write(file, reach - 70000, bytes, sizeof bytes), 70000);
-    ck_assert_uint_eq(bench_size(file), reach);
-    bench_check(&bench);
+    ck_assert_uint_eq(core_fixture_size(file), reach);
+    core_fixture_check(&fixture);
     ck_assert_int_eq(ext2dax_truncate(file, 0), 0);
     close_all();
 }
@@ -343,24 +343,24 @@ START_TEST(a_punch_up_to_the_end)
         uint64_t length = past == 0 ? 1 : past == 1 ? 100 : 1 << 20;
 
         ck_assert_int_eq(put_byte(40960, 1), 1);
-        ck_assert_uint_ne(bench_physical(file, 10), 0);
+        ck_assert_uint_ne(core_fixture_physical(file, 10), 0);
         ck_assert_int_eq(ext2dax_punch(file, 40960, length), 0);
-        ck_assert_uint_eq(bench_physical(file, 10), 0);
-        ck_assert_uint_eq(bench_size(file), 40961);
+        ck_assert_uint_eq(core_fixture_physical(file, 10), 0);
+        ck_assert_uint_eq(core_fixture_size(file), 40961);
         ck_assert_int_eq(get_byte(40960), 0);
         ext2dax_stat(file, &stat, sizeof(stat));
         ck_assert_uint_eq(stat.sectors, empty.sectors);
-        bench_check(&bench);
+        core_fixture_check(&fixture);
     }
     /* A punch which ends before the end of file keeps the block. */
     ck_assert_int_eq(put_byte(40960, 1), 1);
     ck_assert_int_eq(put_byte(40961, 2), 1);
     ck_assert_int_eq(ext2dax_punch(file, 40960, 1), 0);
-    ck_assert_uint_ne(bench_physical(file, 10), 0);
+    ck_assert_uint_ne(core_fixture_physical(file, 10), 0);
     ck_assert_int_eq(get_byte(40961), 2);
     ck_assert_int_eq(ext2dax_punch(file, 40961, 1), 0);
-    ck_assert_uint_ne(bench_physical(file, 10), 0); /* begins inside the block */
-    bench_check(&bench);
+    ck_assert_uint_ne(core_fixture_physical(file, 10), 0); /* begins inside the block */
+    core_fixture_check(&fixture);
     close_all();
 }
 END_TEST
@@ -385,7 +385,7 @@ START_TEST(immutable_and_append_only)
     set_flags(EXT2DAX_FL_IMMUTABLE);
     ck_assert_int_eq(put_byte(102, 2), -EXT2DAX_EPERM);
     ck_assert_int_eq(ext2dax_allocate(file, 0, 4096, false), -EXT2DAX_EPERM);
-    ck_assert_uint_eq(bench_size(file), 102);
+    ck_assert_uint_eq(core_fixture_size(file), 102);
     set_flags(0);
     close_all();
 }
@@ -393,24 +393,24 @@ END_TEST
 
 START_TEST(reserved_blocks_are_refused_whole)
 {
-    struct bench_options options = {.size = 4 * MIB, .block_size = 1024, .reserved_percent = 20};
+    struct core_fixture_options options = {.size = 4 * MIB, .block_size = 1024, .reserved_percent = 20};
     struct ext2dax_statfs figures;
     static char bytes[16 * KIB];
     uint64_t at = 0;
     int64_t got;
 
-    bench_open(&bench, &options);
-    file = bench_create(&bench, "file");
-    bench.nobody = true;
+    core_fixture_open(&fixture, &options);
+    file = core_fixture_create(&fixture, "file");
+    fixture.nobody = true;
     while ((got = ext2dax_write(file, at, bytes, sizeof bytes)) > 0)
         at += (uint64_t)got;
     ck_assert_int_eq(got, -EXT2DAX_ENOSPC);
-    ext2dax_statfs(bench.mount, &figures, sizeof(figures));
+    ext2dax_statfs(fixture.mount, &figures, sizeof(figures));
     ck_assert_uint_eq(figures.available_blocks, 0);
     ck_assert_uint_ge(figures.free_blocks, 4 * 1024 / 5 - 2);
-    bench.nobody = false;
+    fixture.nobody = false;
     ck_assert_int_gt(ext2dax_write(file, at, bytes, sizeof bytes), 0);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     close_all();
 }
 END_TEST
@@ -431,16 +431,16 @@ START_TEST(a_short_copy_leaves_what_it_copied)
             if (offset != 0)
                 ck_assert_int_eq(ext2dax_write(file, 0, bytes, 100), 100);
             ext2dax_stat(file, &before, sizeof(before));
-            bench.copy_left = (size_t)stop;
+            fixture.copy_left = (size_t)stop;
             ck_assert_int_eq(ext2dax_write(file, offset, bytes, sizeof bytes), stop == 0 ? -EXT2DAX_EFAULT : stop);
-            ck_assert_uint_eq(bench_size(file), stop == 0 ? before.size : offset + (uint64_t)stop);
+            ck_assert_uint_eq(core_fixture_size(file), stop == 0 ? before.size : offset + (uint64_t)stop);
             ck_assert_int_eq(ext2dax_read(file, offset, back, sizeof back), stop);
             ck_assert_mem_eq(back, bytes, (size_t)stop);
             ext2dax_stat(file, &after, sizeof(after));
-            bench.copy_left = SIZE_MAX;
+            fixture.copy_left = SIZE_MAX;
             if (stop == 0)
                 ck_assert_uint_eq(after.sectors, before.sectors);
-            bench_check(&bench);
+            core_fixture_check(&fixture);
             close_all();
         }
     }
@@ -453,9 +453,9 @@ END_TEST
  * aligned extents straddle groups.
  */
 static const struct {
-    struct bench_options options;
+    struct core_fixture_options options;
     uint32_t end; /* the first block after the group */
-} short_regions[] = {
+} short_groups[] = {
     {{.size = 900 * 4 * KIB, .block_size = 4096, .blocks_per_group = 1000}, 900},
     {{.size = 1000 * 16 * KIB, .block_size = 16384, .page_shift = 14, .huge_order = 7}, 1000},
     {{.size = 1000 * 16 * KIB, .block_size = 16384, .blocks_per_group = 1008}, 1000},
@@ -468,37 +468,37 @@ static const struct {
  * as the start of a PMD range. The other blocks of the PMD range must not be placed past the end of
  * the group.
  */
-START_TEST(no_window_passes_the_end_of_its_group)
+START_TEST(no_pmd_range_passes_the_end_of_its_group)
 {
     struct ext2dax_inode *filler;
     struct ext2dax_statfs figures;
-    uint32_t block_size, window, past = 0;
+    uint32_t block_size, range, past = 0;
     uint64_t first, at, filled = 0;
 
-    bench_open(&bench, &short_regions[_i].options);
-    file = bench_create(&bench, "file");
-    filler = bench_create(&bench, "filler");
-    ext2dax_statfs(bench.mount, &figures, sizeof(figures));
+    core_fixture_open(&fixture, &short_groups[_i].options);
+    file = core_fixture_create(&fixture, "file");
+    filler = core_fixture_create(&fixture, "filler");
+    ext2dax_statfs(fixture.mount, &figures, sizeof(figures));
     block_size = figures.block_size;
-    window = bench.pmd_pages != 0 ? bench.pmd_pages : (uint32_t)(2 * MIB) / block_size;
+    range = fixture.pmd_pages != 0 ? fixture.pmd_pages : (uint32_t)(2 * MIB) / block_size;
     for (;;) {
         ck_assert_int_eq(put_byte(0, 1), 1);
-        first = bench_physical(file, 0);
-        if (first % window == 0 && first + window > short_regions[_i].end)
+        first = core_fixture_physical(file, 0);
+        if (first % range == 0 && first + range > short_groups[_i].end)
             break;
         ck_assert_int_eq(ext2dax_truncate(file, 0), 0);
         ck_assert_int_eq(ext2dax_write(filler, filled++ * block_size, "x", 1), 1);
     }
-    ck_assert_int_eq(ext2dax_truncate(file, 2ull * window * block_size), 0);
-    for (uint32_t logical = window; --logical > 0;) {
+    ck_assert_int_eq(ext2dax_truncate(file, 2ull * range * block_size), 0);
+    for (uint32_t logical = range; --logical > 0;) {
         if (put_byte((uint64_t)logical * block_size, (char)logical) != 1)
             break;
-        at = bench_physical(file, logical);
+        at = core_fixture_physical(file, logical);
         ck_assert_uint_gt(at, 0);
         ck_assert_uint_lt(at, figures.blocks);
-        past += first + logical >= short_regions[_i].end;
+        past += first + logical >= short_groups[_i].end;
         if (logical % 50 == 0)
-            bench_check(&bench);
+            core_fixture_check(&fixture);
     }
     ck_assert_uint_gt(past, 0);
     ext2dax_inode_put(filler);
@@ -523,7 +523,7 @@ int main(void)
     tcase_add_test(all, immutable_and_append_only);
     tcase_add_test(all, reserved_blocks_are_refused_whole);
     tcase_add_test(all, a_short_copy_leaves_what_it_copied);
-    tcase_add_loop_test(all, no_window_passes_the_end_of_its_group, 0,
-                        (int)(sizeof short_regions / sizeof short_regions[0]));
+    tcase_add_loop_test(all, no_pmd_range_passes_the_end_of_its_group, 0,
+                        (int)(sizeof short_groups / sizeof short_groups[0]));
     return run_suite(suite);
 }

@@ -201,44 +201,44 @@ END_TEST
 /* The fixture uses the lock-order checker, so a core which breaks a rule fails the test. */
 START_TEST(the_core_is_watched)
 {
-    struct bench_options options = {.size = 256 << 10, .block_size = 1024, .page_shift = 10, .huge_order = 3};
-    struct bench bench;
+    struct core_fixture_options options = {.size = 256 << 10, .block_size = 1024, .page_shift = 10, .huge_order = 3};
+    struct core_fixture fixture;
     struct ext2dax_inode *file;
 
-    bench_open(&bench, &options);
-    file = bench_create(&bench, "file");
+    core_fixture_open(&fixture, &options);
+    file = core_fixture_create(&fixture, "file");
     ck_assert_int_eq(ext2dax_truncate(file, 9000), 0);
-    ck_assert_uint_eq(ext2dax_lock_order_broken(bench.order), 0);
-    ext2dax_lock_order_locks(bench.order).ops->write_lock(bench.order, &file->truncate);
-    ck_assert_int_eq(ext2dax_freeze(bench.mount), 0);
-    ck_assert_uint_ne(ext2dax_lock_order_broken(bench.order), 0);
-    ck_assert_ptr_nonnull(strstr(bench.broken, "taken under truncate"));
-    bench_abandon(&bench);
+    ck_assert_uint_eq(ext2dax_lock_order_broken(fixture.order), 0);
+    ext2dax_lock_order_locks(fixture.order).ops->write_lock(fixture.order, &file->truncate);
+    ck_assert_int_eq(ext2dax_freeze(fixture.mount), 0);
+    ck_assert_uint_ne(ext2dax_lock_order_broken(fixture.order), 0);
+    ck_assert_ptr_nonnull(strstr(fixture.broken, "taken under truncate"));
+    core_fixture_abandon(&fixture);
 }
 END_TEST
 
 START_TEST(storage_is_given_back_without_locks)
 {
-    struct bench_options options = {.size = 256 << 10, .block_size = 1024, .page_shift = 10, .huge_order = 3};
+    struct core_fixture_options options = {.size = 256 << 10, .block_size = 1024, .page_shift = 10, .huge_order = 3};
     struct ext2dax_inode storage, *inode;
-    struct bench bench;
+    struct core_fixture fixture;
     uint32_t number;
 
-    bench_open(&bench, &options);
-    inode = bench_create(&bench, "file");
+    core_fixture_open(&fixture, &options);
+    inode = core_fixture_create(&fixture, "file");
     number = inode->number;
     ext2dax_inode_put(inode);
     for (int unlinked = 0; unlinked < 2; unlinked++) {
-        ck_assert_int_eq(ext2dax_inode_get_in(bench.mount, number, &storage, &inode), 0);
+        ck_assert_int_eq(ext2dax_inode_get_in(fixture.mount, number, &storage, &inode), 0);
         ck_assert_ptr_eq(inode, &storage);
-        bench.released = NULL;
+        fixture.released = NULL;
         if (unlinked)
-            bench_unlink(&bench, "file");
+            core_fixture_unlink(&fixture, "file");
         ext2dax_inode_put(inode);
-        ck_assert_ptr_eq(bench.released, &storage);
-        ck_assert_str_eq(bench.broken, "");
+        ck_assert_ptr_eq(fixture.released, &storage);
+        ck_assert_str_eq(fixture.broken, "");
     }
-    bench_close(&bench);
+    core_fixture_close(&fixture);
 }
 END_TEST
 

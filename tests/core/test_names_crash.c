@@ -163,7 +163,7 @@ static void record(struct fixture *fixture)
  * still exist. `there` is a name which must exist after the call returned, and `gone` one which
  * must not. Either may be NULL.
  */
-static void mends(const unsigned char *image, const char *what, unsigned epoch, const char *there, const char *gone)
+static void repairs(const unsigned char *image, const char *what, unsigned epoch, const char *there, const char *gone)
 {
     char name[128];
     FILE *out;
@@ -206,9 +206,9 @@ static void crash_between(const unsigned char *from, const unsigned char *to, un
             if (memcmp(from + at, to + at, 8) != 0 && noise(state) % 2 == 0)
                 memcpy(mixed + at, to + at, 8);
         }
-        mends(mixed, what, epoch, NULL, NULL);
+        repairs(mixed, what, epoch, NULL, NULL);
     }
-    mends(to, what, epoch, NULL, NULL);
+    repairs(to, what, epoch, NULL, NULL);
     free(mixed);
 }
 
@@ -308,7 +308,7 @@ START_TEST(test_crashes)
     record(&f);
     for (i = 1; i < recording.count; i++)
         crash_between(recording.at[i - 1], recording.at[i], 3, &state, calls[_i].name, i);
-    mends(recording.at[recording.count - 2], calls[_i].name, recording.count - 2, calls[_i].there, calls[_i].gone);
+    repairs(recording.at[recording.count - 2], calls[_i].name, recording.count - 2, calls[_i].there, calls[_i].gone);
     for (i = 0; i < recording.count; i++)
         free(recording.at[i]);
 }

@@ -25,7 +25,7 @@
 #define MOST       0x7FFFFFFFull
 #define LARGEST_4K 2196873666560ull
 
-static struct bench bench;
+static struct core_fixture fixture;
 static struct ext2dax_inode *file; /* NULL after the file is gone */
 static char buffer[4 * W];
 
@@ -122,7 +122,7 @@ static void create_names(uint64_t at, size_t length)
 
     for (uint64_t i = at; i < at + length; i++) {
         snprintf(name, sizeof name, "%0200u", (unsigned)i);
-        ck_assert_int_eq(ext2dax_create(bench.root, name, 200, 0644, 0, 0, &inode), 0);
+        ck_assert_int_eq(ext2dax_create(fixture.root, name, 200, 0644, 0, 0, &inode), 0);
         ext2dax_inode_put(inode);
     }
 }
@@ -133,9 +133,9 @@ static void create_again(uint64_t at, size_t length)
 
     (void)at;
     (void)length;
-    ck_assert_int_eq(ext2dax_create(bench.root, "file", 4, 0644, 0, 0, &inode), -EXT2DAX_EEXIST);
-    ck_assert_int_eq(ext2dax_lookup(bench.root, "none", 4, &inode), -EXT2DAX_ENOENT);
-    ck_assert_int_eq(ext2dax_unlink(bench.root, "none", 4), -EXT2DAX_ENOENT);
+    ck_assert_int_eq(ext2dax_create(fixture.root, "file", 4, 0644, 0, 0, &inode), -EXT2DAX_EEXIST);
+    ck_assert_int_eq(ext2dax_lookup(fixture.root, "none", 4, &inode), -EXT2DAX_ENOENT);
+    ck_assert_int_eq(ext2dax_unlink(fixture.root, "none", 4), -EXT2DAX_ENOENT);
 }
 
 static void put_file(uint64_t at, size_t length)
@@ -156,7 +156,7 @@ static void unlink_file(uint64_t at, size_t length)
 {
     (void)at;
     (void)length;
-    bench_unlink(&bench, "file");
+    core_fixture_unlink(&fixture, "file");
 }
 
 static void write_and_unlink(uint64_t at, size_t length)
@@ -171,21 +171,21 @@ static void sync_all(uint64_t at, size_t length)
 {
     (void)at;
     (void)length;
-    ck_assert_int_eq(ext2dax_sync(bench.mount), 0);
+    ck_assert_int_eq(ext2dax_sync(fixture.mount), 0);
 }
 
 static void freeze(uint64_t at, size_t length)
 {
     (void)at;
     (void)length;
-    ck_assert_int_eq(ext2dax_freeze(bench.mount), 0);
+    ck_assert_int_eq(ext2dax_freeze(fixture.mount), 0);
 }
 
 static void thaw(uint64_t at, size_t length)
 {
     (void)at;
     (void)length;
-    ck_assert_int_eq(ext2dax_thaw(bench.mount), 0);
+    ck_assert_int_eq(ext2dax_thaw(fixture.mount), 0);
 }
 
 static void freeze_and_thaw(uint64_t at, size_t length)
@@ -256,7 +256,7 @@ static const struct row {
     {"  a part of one block", 2, write_at, W, B, write_at, 10, 20, false},
     {"  with a new pointer block", 2, truncate_to, DIND, 0, write_at, IND + B, B, false},
     {"  with two, over a boundary", 2, truncate_to, 2 * DIND, 0, write_at, DIND - B, 2 * B, false},
-    {"  in two windows", 2 * 2, truncate_to, 4 * W, 0, write_at, W, 2 * W, false},
+    {"  in two ranges", 2 * 2, truncate_to, 4 * W, 0, write_at, W, 2 * W, false},
     {"  that is allocated", 2, truncate_to, W, 0, allocate, 0, W, false},
     {"  that is pinned for writing", 2, truncate_to, W, 0, pin, 0, B, false},
 
@@ -270,7 +270,7 @@ static const struct row {
     {"  over the first pointer block", 3, write_at, DIND - B, 10, write_at, DIND - B + 10, 2 * B, false},
     {"  over the double one", 3, write_at, TIND - B, 10, write_at, TIND - B + 10, 2 * B, false},
     {"  far behind the end", 3, write_at, 0, 100, write_at, 100 * B, B, false},
-    {"  in two windows", 2 * 3, nothing, 0, 0, write_at, 0, 2 * W, false},
+    {"  in two ranges", 2 * 3, nothing, 0, 0, write_at, 0, 2 * W, false},
     {"  past 2 GiB", 3, write_at, 0, 100, write_at, MOST, 1, false},
     {"  past 4 GiB", 3 + 1, write_at, GIB4 - 600, 100, write_at, GIB4 - 500, B, false},
     {"  allocated", 3, write_at, 0, 100, allocate, B, 4 * B, false},
@@ -299,7 +299,7 @@ static const struct row {
     {"  the last put, which writes back", 1, write_in_place, 0, B, put_file, 0, 0, false},
     {"zero in place", 0, write_at, 0, 2 * W, zero, 5, W, false},
     {"  fsync", 2, zero_in_place, 0, 2 * W, fsync_file, 0, 0, true},
-    {"fsync of a part, in one dirty window", 1, write_in_place, 0, 4 * W, fsync_part, W, B, true},
+    {"fsync of a part, in one dirty range", 1, write_in_place, 0, 4 * W, fsync_part, W, B, true},
     {"  in two", 2, write_in_place, 0, 4 * W, fsync_part, 2 * W - 1, 2, true},
     {"  in a clean one (the times)", 1, write_in_place, 0, W, fsync_part, W, B, true},
 
@@ -331,7 +331,7 @@ static const struct row {
     {"write fault on a hole", 2, truncate_to, W, 0, store, B, 1, false},
     {"  with its zero page entered", 2, load_hole, 0, B, store, 0, 1, false},
     {"  with a new pointer block", 2, truncate_to, 2 * IND, 0, store, IND, 1, false},
-    {"  of a whole window", 2, truncate_to, 2 * W, 0, store_huge, W, 1, false},
+    {"  of a whole range", 2, truncate_to, 2 * W, 0, store_huge, W, 1, false},
     {"write fault on a block", 0, write_at, 0, W, store, 0, W, false},
     {"  entered read-only", 0, write_and_load, 0, W, store, 0, W, false},
     {"read fault on a block", 0, write_at, 0, W, load, 0, W, false},
@@ -343,13 +343,13 @@ static const struct row {
 
 static void open_file(enum ext2dax_order order)
 {
-    struct bench_options options = {
+    struct core_fixture_options options = {
         .size = 2 << 20, .block_size = B, .page_shift = 10, .huge_order = 3, .order = order, .blocks_per_group = 2048};
 
-    bench_open(&bench, &options);
-    file = bench_create(&bench, "file");
+    core_fixture_open(&fixture, &options);
+    file = core_fixture_create(&fixture, "file");
 #if BENCH_FAULTS
-    map = ext2dax_model_map(bench.model, file, 0, 4 * W / B, true, true);
+    map = ext2dax_model_map(fixture.model, file, 0, 4 * W / B, true, true);
 #endif
 }
 
@@ -360,7 +360,7 @@ static void close_file(void)
 #endif
     if (file)
         ext2dax_inode_put(file);
-    bench_close(&bench);
+    core_fixture_close(&fixture);
 }
 
 static uintptr_t cost(const struct row *row, enum ext2dax_order order)
@@ -369,12 +369,12 @@ static uintptr_t cost(const struct row *row, enum ext2dax_order order)
 
     open_file(order);
     row->before(row->before_at, row->before_length);
-    before = bench_fences(&bench);
+    before = core_fixture_fences(&fixture);
     row->call(row->at, row->length);
-    after = bench_fences(&bench);
+    after = core_fixture_fences(&fixture);
     if (row->call == freeze)
         thaw(0, 0);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     close_file();
     return after - before;
 }
@@ -411,21 +411,21 @@ START_TEST(no_length_costs_more)
         open_file(EXT2DAX_ORDERED);
         ck_assert_int_eq(ext2dax_truncate(file, most), 0);
         for (unsigned i = 0; i < 12; i++)
-            write_at(bench_noise(&state) % (most - W), 1 + bench_noise(&state) % W);
-        from = bench_noise(&state) % most;
-        to = from + 1 + bench_noise(&state) % (most - from);
+            write_at(core_fixture_noise(&state) % (most - W), 1 + core_fixture_noise(&state) % W);
+        from = core_fixture_noise(&state) % most;
+        to = from + 1 + core_fixture_noise(&state) % (most - from);
         ext2dax_stat(file, &before, sizeof(before));
-        fences = bench_fences(&bench);
+        fences = core_fixture_fences(&fixture);
         if (turn % 2 == 0)
             truncate_to(from, 0);
         else
             punch(from, (size_t)(to - from));
-        fences = bench_fences(&bench) - fences;
+        fences = core_fixture_fences(&fixture) - fences;
         ext2dax_stat(file, &after, sizeof(after));
         ck_assert_msg(fences == 2 || (fences == 0 && turn % 2 == 1 && before.sectors == after.sectors),
                       "turn %u: %" PRIuPTR " fences", turn, fences);
         costly += before.sectors - after.sectors > 100;
-        bench_check(&bench);
+        core_fixture_check(&fixture);
         close_file();
     }
     ck_assert_uint_gt(costly, 10);
@@ -520,7 +520,7 @@ START_TEST(the_feature_comes_before_the_size)
         ck_assert_int_eq(ext2dax_truncate(large.file, size), 0);
     else
         ck_assert_int_eq(ext2dax_allocate(large.file, size - 1, 1, false), 0);
-    ck_assert_uint_eq(bench_size(large.file), size);
+    ck_assert_uint_eq(core_fixture_size(large.file), size);
     ck_assert(large.had_feature);
     close_large();
 }

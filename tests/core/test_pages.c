@@ -14,7 +14,7 @@
 
 static const struct pages {
     const char *name;
-    struct bench_options options;
+    struct core_fixture_options options;
 } kinds[] = {
     {"4K", {.size = (size_t)16 << 20, .block_size = 4096, .page_shift = 12, .huge_order = 9, .sparse = true}},
     {"8K", {.size = (size_t)40 << 20, .block_size = 8192, .page_shift = 13, .huge_order = 10, .sparse = true}},
@@ -33,29 +33,29 @@ static const struct pages {
 };
 #define KINDS (int)(sizeof(kinds) / sizeof(kinds[0]))
 
-static struct bench bench;
+static struct core_fixture fixture;
 static struct ext2dax_inode *file;
 static struct ext2dax_model_map *map;
-static uint64_t page_size, window; /* bytes, and pages */
+static uint64_t page_size, range; /* bytes, and pages */
 
 static void open_kind(int kind)
 {
-    bench_open(&bench, &kinds[kind].options);
-    page_size = bench.page_size;
-    window = bench.pmd_pages;
+    core_fixture_open(&fixture, &kinds[kind].options);
+    page_size = fixture.page_size;
+    range = fixture.pmd_pages;
     ck_assert_uint_eq(page_size, kinds[kind].options.block_size);
-    ck_assert_uint_eq(window, (uint64_t)1 << kinds[kind].options.huge_order);
-    file = bench_create(&bench, "file");
-    map = ext2dax_model_map(bench.model, file, 0, 2 * window, true, true);
+    ck_assert_uint_eq(range, (uint64_t)1 << kinds[kind].options.huge_order);
+    file = core_fixture_create(&fixture, "file");
+    map = ext2dax_model_map(fixture.model, file, 0, 2 * range, true, true);
     ck_assert_ptr_nonnull(map);
 }
 
 static void close_kind(void)
 {
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     ext2dax_model_unmap(map);
     ext2dax_inode_put(file);
-    bench_close(&bench);
+    core_fixture_close(&fixture);
 }
 
 static enum ext2dax_fault_result fault(uint64_t page, bool write)
@@ -111,89 +111,89 @@ static bool is_huge(uint64_t page)
 /*
  * Extends the file to a whole PMD range and claims an aligned extent for it by a PMD write fault.
  */
-static void claim_window(void)
+static void claim_pmd_range(void)
 {
-    ck_assert_int_eq(ext2dax_truncate(file, window * page_size), 0);
+    ck_assert_int_eq(ext2dax_truncate(file, range * page_size), 0);
     /* installs a zero page, for the PMD fault to tear down */
-    ck_assert_int_eq(fault(window - 1, false), EXT2DAX_FAULT_NOPAGE);
-    ck_assert_int_eq(ext2dax_model_entry(map, window - 1).kind, EXT2DAX_MODEL_ZERO);
-    ck_assert_int_eq(pmd_fault(window / 2 + 1, true, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(fault(range - 1, false), EXT2DAX_FAULT_NOPAGE);
+    ck_assert_int_eq(ext2dax_model_entry(map, range - 1).kind, EXT2DAX_MODEL_ZERO);
+    ck_assert_int_eq(pmd_fault(range / 2 + 1, true, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
 }
 
-START_TEST(a_window_is_one_region)
+START_TEST(a_pmd_range_is_one_aligned_extent)
 {
     struct ext2dax_counters counters;
     struct ext2dax_run run;
 
     open_kind(_i);
-    claim_window();
-    for (uint64_t page = 0; page < window; page++) {
+    claim_pmd_range();
+    for (uint64_t page = 0; page < range; page++) {
         if (!is_huge(page) || !ext2dax_model_entry(map, page).writable)
             ck_abort_msg("%s: page %u is not part of a writable huge entry", kinds[_i].name, (unsigned)page);
     }
-    ck_assert_int_eq(ext2dax_model_entry(map, window).kind, EXT2DAX_MODEL_NONE);
+    ck_assert_int_eq(ext2dax_model_entry(map, range).kind, EXT2DAX_MODEL_NONE);
     ck_assert_int_eq(ext2dax_map(file, 0, UINT32_MAX, &run), 0);
-    ck_assert_uint_eq(run.length, window);
-    ck_assert_uint_eq(run.physical % window, 0);
-    ext2dax_count(bench.mount, &counters, sizeof(counters));
+    ck_assert_uint_eq(run.length, range);
+    ck_assert_uint_eq(run.physical % range, 0);
+    ext2dax_count(fixture.mount, &counters, sizeof(counters));
     ck_assert_uint_eq(counters.aligned_extents_claimed, 1);
     ck_assert_uint_eq(counters.huge_mapped, 1);
     ck_assert_int_eq(byte_at(0), 0);
-    ck_assert_int_eq(byte_at(window * page_size - 1), 0);
+    ck_assert_int_eq(byte_at(range * page_size - 1), 0);
     store_at(0);
     store_at(page_size - 1);
-    store_at(window * page_size - 1);
+    store_at(range * page_size - 1);
     ck_assert_int_eq(byte_at(0), mark_of(0));
     ck_assert_int_eq(byte_at(page_size - 1), mark_of(page_size - 1));
     ck_assert_int_eq(byte_at(page_size), 0);
-    ck_assert_int_eq(byte_at(window * page_size - 1), mark_of(window * page_size - 1));
-    ck_assert_int_eq(pmd_fault(window, true, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_SIGBUS);
+    ck_assert_int_eq(byte_at(range * page_size - 1), mark_of(range * page_size - 1));
+    ck_assert_int_eq(pmd_fault(range, true, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_SIGBUS);
     close_kind();
 }
 END_TEST
 
-START_TEST(fsync_protects_a_whole_window)
+START_TEST(fsync_protects_a_whole_pmd_range)
 {
     open_kind(_i);
-    claim_window();
-    store_at((window - 1) * page_size + 7);
+    claim_pmd_range();
+    store_at((range - 1) * page_size + 7);
     ck_assert_int_eq(ext2dax_fsync(file), 0);
-    ck_assert(!ext2dax_model_entry(map, 0).writable && !ext2dax_model_entry(map, window - 1).writable);
-    ck_assert(is_huge(0) && is_huge(window - 1));
+    ck_assert(!ext2dax_model_entry(map, 0).writable && !ext2dax_model_entry(map, range - 1).writable);
+    ck_assert(is_huge(0) && is_huge(range - 1));
     /*
      * A store to a single page splits the huge PMD. The next fsync write-protects the page again.
      */
-    store_at((window - 1) * page_size + 7);
-    ck_assert(!ext2dax_model_entry(map, 0).writable && ext2dax_model_entry(map, window - 1).writable);
+    store_at((range - 1) * page_size + 7);
+    ck_assert(!ext2dax_model_entry(map, 0).writable && ext2dax_model_entry(map, range - 1).writable);
     ck_assert_int_eq(ext2dax_fsync(file), 0);
-    ck_assert(!ext2dax_model_entry(map, window - 1).writable);
+    ck_assert(!ext2dax_model_entry(map, range - 1).writable);
     ck_assert_int_eq(pmd_fault(3, true, EXT2DAX_FALLBACK_NONE), EXT2DAX_FAULT_NOPAGE);
-    ck_assert(ext2dax_model_entry(map, 0).writable && ext2dax_model_entry(map, window - 1).writable);
+    ck_assert(ext2dax_model_entry(map, 0).writable && ext2dax_model_entry(map, range - 1).writable);
     close_kind();
 }
 END_TEST
 
-START_TEST(truncate_in_a_huge_window)
+START_TEST(truncate_in_a_huge_pmd_range)
 {
     uint64_t cut, end, free_blocks;
 
     open_kind(_i);
-    cut = window / 2;
+    cut = range / 2;
     end = cut * page_size + page_size / 2 + 1;
-    claim_window();
+    claim_pmd_range();
     store_at(end - 1);
     store_at(end);
     store_at((cut + 1) * page_size);
-    free_blocks = bench_free_blocks(&bench);
+    free_blocks = core_fixture_free_blocks(&fixture);
     ck_assert_int_eq(ext2dax_truncate(file, end), 0);
-    ck_assert_uint_ge(bench_free_blocks(&bench), free_blocks + window - cut - 1);
+    ck_assert_uint_ge(core_fixture_free_blocks(&fixture), free_blocks + range - cut - 1);
     ck_assert_int_eq(ext2dax_model_entry(map, cut + 1).kind, EXT2DAX_MODEL_NONE);
     ck_assert_int_eq(fault(cut + 1, false), EXT2DAX_FAULT_SIGBUS);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     ck_assert_int_eq(byte_at(end - 1), mark_of(end - 1));
     ck_assert_int_eq(pmd_fault(0, true, EXT2DAX_FALLBACK_RANGE), EXT2DAX_FAULT_FALLBACK);
     /* Removed bytes never reappear. */
-    ck_assert_int_eq(ext2dax_truncate(file, window * page_size), 0);
+    ck_assert_int_eq(ext2dax_truncate(file, range * page_size), 0);
     ck_assert_int_eq(byte_at(end), 0);
     ck_assert_int_eq(byte_at((cut + 1) * page_size), 0);
     ck_assert_int_eq(pmd_fault(0, false, EXT2DAX_FALLBACK_HOLE), EXT2DAX_FAULT_FALLBACK);
@@ -201,19 +201,19 @@ START_TEST(truncate_in_a_huge_window)
 }
 END_TEST
 
-START_TEST(punch_in_a_huge_window)
+START_TEST(punch_in_a_huge_pmd_range)
 {
     struct ext2dax_run run;
     uint64_t gone;
 
     open_kind(_i);
-    gone = window / 4;
-    claim_window();
+    gone = range / 4;
+    claim_pmd_range();
     store_at(gone * page_size - 1);
     store_at(gone * page_size + 1);
     store_at((gone + 1) * page_size);
     ck_assert_int_eq(ext2dax_punch(file, gone * page_size, page_size), 0);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     ck_assert_int_eq(ext2dax_model_entry(map, gone).kind, EXT2DAX_MODEL_NONE);
     ck_assert_int_eq(byte_at(gone * page_size + 1), 0);
     ck_assert_int_eq(byte_at(gone * page_size - 1), mark_of(gone * page_size - 1));
@@ -221,7 +221,7 @@ START_TEST(punch_in_a_huge_window)
     /* A store to the hole allocates the block at the same place in the aligned extent. */
     store_at(gone * page_size + 1);
     ck_assert_int_eq(ext2dax_map(file, 0, UINT32_MAX, &run), 0);
-    ck_assert_uint_eq(run.length, window);
+    ck_assert_uint_eq(run.length, range);
     close_kind();
 }
 END_TEST
@@ -264,16 +264,16 @@ END_TEST
 /* An image whose block size differs from the page size can be read and written, but not mapped. */
 START_TEST(other_blocks_fall_back)
 {
-    struct bench_options options = kinds[_i].options;
+    struct core_fixture_options options = kinds[_i].options;
     struct ext2dax_fault f;
 
     options.block_size = options.block_size == 4096 ? 1024 : 4096;
     options.blocks_per_group = 0;
     options.size = (size_t)16 << 20;
-    bench_open(&bench, &options);
-    ck_assert_uint_eq(bench.pmd_pages, 0);
-    file = bench_create(&bench, "file");
-    map = ext2dax_model_map(bench.model, file, 0, 8, true, true);
+    core_fixture_open(&fixture, &options);
+    ck_assert_uint_eq(fixture.pmd_pages, 0);
+    file = core_fixture_create(&fixture, "file");
+    map = ext2dax_model_map(fixture.model, file, 0, 8, true, true);
     ck_assert_int_eq(ext2dax_write(file, 0, "text", 4), 4);
     ext2dax_model_fault(map, 0, false, &f);
     ck_assert_int_eq(ext2dax_fault(&f), EXT2DAX_FAULT_FALLBACK);
@@ -288,10 +288,10 @@ int main(void)
     Suite *suite = suite_create("pages");
     TCase *all = add_case(suite, "pages", 60);
 
-    tcase_add_loop_test(all, a_window_is_one_region, 0, KINDS);
-    tcase_add_loop_test(all, fsync_protects_a_whole_window, 0, KINDS);
-    tcase_add_loop_test(all, truncate_in_a_huge_window, 0, KINDS);
-    tcase_add_loop_test(all, punch_in_a_huge_window, 0, KINDS);
+    tcase_add_loop_test(all, a_pmd_range_is_one_aligned_extent, 0, KINDS);
+    tcase_add_loop_test(all, fsync_protects_a_whole_pmd_range, 0, KINDS);
+    tcase_add_loop_test(all, truncate_in_a_huge_pmd_range, 0, KINDS);
+    tcase_add_loop_test(all, punch_in_a_huge_pmd_range, 0, KINDS);
     tcase_add_loop_test(all, small_pages, 0, KINDS);
     tcase_add_loop_test(all, other_blocks_fall_back, 0, KINDS);
     return run_suite(suite);

@@ -15,48 +15,48 @@
 #include "ext2dax/ondisk.h"
 #include "ext2dax/testkit/crash.h"
 
-#define B       1024u    /* a block and a page */
-#define W       (8u * B) /* a PMD range */
-#define WINDOWS 12u      /* more PMD ranges than an inode has dirty marks */
-#define OLD     0x55
-#define NEW     0xAA
+#define B          1024u    /* a block and a page */
+#define W          (8u * B) /* a PMD range */
+#define PMD_RANGES 12u      /* more PMD ranges than an inode has dirty marks */
+#define OLD        0x55
+#define NEW        0xAA
 
-static struct bench bench;
+static struct core_fixture fixture;
 static struct ext2dax_inode *file;
 
 static void put_bytes(struct ext2dax_inode *inode, uint64_t at, size_t length, int byte)
 {
-    static unsigned char bytes[WINDOWS * W];
+    static unsigned char bytes[PMD_RANGES * W];
 
     memset(bytes, byte, length);
     ck_assert_int_eq(ext2dax_write(inode, at, bytes, length), (int64_t)length);
 }
 
-/* Opens a file of `windows` PMD ranges of OLD, durable. */
-static void open_with(enum ext2dax_order order, unsigned windows)
+/* Opens a file of `ranges` PMD ranges of OLD, durable. */
+static void open_with(enum ext2dax_order order, unsigned ranges)
 {
-    struct bench_options options = {
+    struct core_fixture_options options = {
         .size = 1 << 20, .block_size = B, .page_shift = 10, .huge_order = 3, .order = order, .durable = true};
 
-    bench_open(&bench, &options);
-    file = bench_create(&bench, "file");
-    put_bytes(file, 0, (size_t)windows * W, OLD);
+    core_fixture_open(&fixture, &options);
+    file = core_fixture_create(&fixture, "file");
+    put_bytes(file, 0, (size_t)ranges * W, OLD);
     ck_assert_int_eq(ext2dax_fsync(file), 0);
 }
 
 static void close_all(void)
 {
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     ext2dax_inode_put(file);
-    bench_close(&bench);
+    core_fixture_close(&fixture);
 }
 
 /* Returns the byte at `at` of the file as left by a power cut at this moment. */
 static int durable_byte(uint64_t at)
 {
-    uint32_t block = ext2dax_check_block(bench.durable, bench.memory.size, file->number, at / B);
+    uint32_t block = ext2dax_check_block(fixture.durable, fixture.memory.size, file->number, at / B);
 
-    return block != 0 ? bench.durable[(size_t)block * B + at % B] : -1;
+    return block != 0 ? fixture.durable[(size_t)block * B + at % B] : -1;
 }
 
 /* Returns the only byte value of [from, to) after a power cut, or -1 if the values differ. */
@@ -81,7 +81,7 @@ static int file_byte(uint64_t at)
 
 /* ---- fsync_range ---- */
 
-START_TEST(only_the_covered_windows_become_durable)
+START_TEST(only_the_covered_pmd_ranges_become_durable)
 {
     open_with(EXT2DAX_ORDERED, 4);
     put_bytes(file, 0, 4 * W, NEW);
@@ -103,13 +103,13 @@ START_TEST(only_the_covered_windows_become_durable)
 END_TEST
 
 /* With more dirty PMD ranges than marks, the file as a whole counts as dirty. */
-START_TEST(only_the_covered_windows_of_many)
+START_TEST(only_the_covered_pmd_ranges_of_many)
 {
-    open_with(EXT2DAX_ORDERED, WINDOWS);
+    open_with(EXT2DAX_ORDERED, PMD_RANGES);
     for (int turn = 0; turn < 2; turn++) {
         int old = turn == 0 ? OLD : NEW, new = turn == 0 ? NEW : OLD;
 
-        put_bytes(file, 0, WINDOWS * W, new);
+        put_bytes(file, 0, PMD_RANGES * W, new);
         ck_assert_int_eq(ext2dax_fsync_range(file, 9 * W, W + 1), 0);
         ck_assert_int_eq(durable_bytes(0, 9 * W), old);
         ck_assert_int_eq(durable_bytes(9 * W, 11 * W), new);
@@ -122,7 +122,7 @@ START_TEST(only_the_covered_windows_of_many)
             put_bytes(file, 10 * W, 1, new);
         }
         ck_assert_int_eq(ext2dax_fsync(file), 0);
-        ck_assert_int_eq(durable_bytes(0, WINDOWS * W), new);
+        ck_assert_int_eq(durable_bytes(0, PMD_RANGES * W), new);
     }
     /* The walk skips holes, and ends at the end of the file and of the range. */
     ck_assert_int_eq(ext2dax_punch(file, W, 6 * W), 0);
@@ -131,7 +131,7 @@ START_TEST(only_the_covered_windows_of_many)
     ck_assert_int_eq(ext2dax_fsync_range(file, 3 * W, 5 * W), 0);
     ck_assert_int_eq(durable_bytes(7 * W, 8 * W), NEW);
     ck_assert_int_eq(ext2dax_fsync_range(file, 8 * W, UINT64_MAX - 8 * W), 0);
-    ck_assert_int_eq(durable_bytes(8 * W, WINDOWS * W), NEW);
+    ck_assert_int_eq(durable_bytes(8 * W, PMD_RANGES * W), NEW);
     close_all();
 }
 END_TEST
@@ -144,11 +144,12 @@ START_TEST(new_blocks_can_be_read)
     open_with(order, 1);
     put_bytes(file, 100 * B + 5, 3 * B, NEW);
     if (order == EXT2DAX_UNORDERED)
-        ck_assert_uint_eq(ext2dax_check_size(bench.durable, bench.memory.size, file->number), W);
+        ck_assert_uint_eq(ext2dax_check_size(fixture.durable, fixture.memory.size, file->number), W);
     ck_assert_int_eq(ext2dax_fsync_range(file, 100 * B, 4 * B), 0);
-    ck_assert_uint_eq(ext2dax_check_size(bench.durable, bench.memory.size, file->number), 103 * B + 5);
+    ck_assert_uint_eq(ext2dax_check_size(fixture.durable, fixture.memory.size, file->number), 103 * B + 5);
     ck_assert_int_eq(durable_bytes(100 * B + 5, 103 * B + 5), NEW);
-    ck_assert_int_eq(ext2dax_check_image(bench.durable, bench.memory.size, EXT2DAX_CHECK_MOUNTED, NULL, NULL, NULL), 0);
+    ck_assert_int_eq(ext2dax_check_image(fixture.durable, fixture.memory.size, EXT2DAX_CHECK_MOUNTED, NULL, NULL, NULL),
+                     0);
     close_all();
 }
 END_TEST
@@ -159,20 +160,20 @@ START_TEST(arguments_of_fsync_range)
 
     open_with(EXT2DAX_ORDERED, 2);
     put_bytes(file, 0, 2 * W, NEW);
-    fences = bench_fences(&bench);
+    fences = core_fixture_fences(&fixture);
     ck_assert_int_eq(ext2dax_fsync_range(file, 0, 0), -EXT2DAX_EINVAL);
     ck_assert_int_eq(ext2dax_fsync_range(file, UINT64_MAX, 0), -EXT2DAX_EINVAL);
     ck_assert_int_eq(ext2dax_fsync_range(file, 1, UINT64_MAX), -EXT2DAX_EOVERFLOW);
     ck_assert_int_eq(ext2dax_fsync_range(file, UINT64_MAX, 1), -EXT2DAX_EOVERFLOW);
-    ck_assert_uint_eq(bench_fences(&bench), fences);
+    ck_assert_uint_eq(core_fixture_fences(&fixture), fences);
     /* A range past the end makes the times durable, and nothing else. */
     ck_assert_int_eq(ext2dax_fsync_range(file, 2 * W, W), 0);
     ck_assert_int_eq(ext2dax_fsync_range(file, UINT64_MAX - 1, 1), 0);
-    ck_assert_uint_eq(bench_fences(&bench), fences + 2);
+    ck_assert_uint_eq(core_fixture_fences(&fixture), fences + 2);
     ck_assert_int_eq(durable_bytes(0, 2 * W), OLD);
     /* Two PMD ranges are dirty in the longest range. */
     ck_assert_int_eq(ext2dax_fsync_range(file, 0, UINT64_MAX), 0);
-    ck_assert_uint_eq(bench_fences(&bench), fences + 4);
+    ck_assert_uint_eq(core_fixture_fences(&fixture), fences + 4);
     ck_assert_int_eq(durable_bytes(0, 2 * W), NEW);
     close_all();
 }
@@ -185,13 +186,13 @@ START_TEST(a_writable_pin_stays_dirty)
     size_t length;
     void *at;
 
-    open_with(EXT2DAX_ORDERED, WINDOWS);
+    open_with(EXT2DAX_ORDERED, PMD_RANGES);
     ck_assert_int_eq(ext2dax_pin(file, W, B, true, &pin), 0);
     ck_assert_int_eq(ext2dax_pin_pointer(&pin, W, &at, &length), 0);
     for (int turn = 1; turn < 4; turn++) {
         /* In the last turn the file as a whole counts as dirty. */
         if (turn == 3)
-            put_bytes(file, 2 * W, (WINDOWS - 2) * W, NEW);
+            put_bytes(file, 2 * W, (PMD_RANGES - 2) * W, NEW);
         memset(at, turn, B);
         ck_assert_int_eq(ext2dax_fsync_range(file, W, 1), 0);
         ck_assert_int_eq(durable_bytes(W, W + B), turn);
@@ -213,7 +214,7 @@ START_TEST(blocks_stay_and_holes_stay)
     ck_assert_int_eq(ext2dax_punch(file, 5 * B, 2 * B), 0);
     ck_assert_int_eq(ext2dax_truncate(file, 2 * W - 100), 0);
     for (unsigned i = 0; i < 2 * W / B; i++)
-        physical[i] = bench_physical(file, i);
+        physical[i] = core_fixture_physical(file, i);
     file->disk->mtime = e2d_le32(1);
     ext2dax_stat(file, &before, sizeof(before));
     ck_assert_int_eq(ext2dax_zero_range(file, 3 * B + 100, 5 * B), 0);
@@ -222,14 +223,14 @@ START_TEST(blocks_stay_and_holes_stay)
     ck_assert_uint_eq(after.sectors, before.sectors);
     ck_assert_int_gt(after.mtime.seconds, before.mtime.seconds);
     for (unsigned i = 0; i < 2 * W / B; i++)
-        ck_assert_uint_eq(bench_physical(file, i), physical[i]);
+        ck_assert_uint_eq(core_fixture_physical(file, i), physical[i]);
     for (unsigned at = 0; at < 2 * W - 100; at++)
         ck_assert_int_eq(file_byte(at), at >= 3 * B + 100 && at < 8 * B + 100 ? 0
                                         : at >= 5 * B && at < 7 * B           ? 0
                                                                               : OLD);
     /* A range across the end is clipped, and a range past the end changes not even the times. */
     ck_assert_int_eq(ext2dax_zero_range(file, 2 * W - 200, UINT64_MAX - 2 * W), 0);
-    ck_assert_uint_eq(bench_size(file), 2 * W - 100);
+    ck_assert_uint_eq(core_fixture_size(file), 2 * W - 100);
     ck_assert_int_eq(file_byte(2 * W - 201), OLD);
     ck_assert_int_eq(file_byte(2 * W - 200), 0);
     ck_assert_int_eq(file_byte(2 * W - 101), 0);
@@ -249,11 +250,11 @@ START_TEST(zeroes_become_durable_with_fsync)
 {
     uintptr_t fences;
 
-    open_with(_i == 0 ? EXT2DAX_ORDERED : EXT2DAX_UNORDERED, WINDOWS);
-    fences = bench_fences(&bench);
+    open_with(_i == 0 ? EXT2DAX_ORDERED : EXT2DAX_UNORDERED, PMD_RANGES);
+    fences = core_fixture_fences(&fixture);
     ck_assert_int_eq(ext2dax_zero_range(file, 100, 3 * W), 0);
-    ck_assert_uint_eq(bench_fences(&bench), fences);
-    ck_assert_int_eq(durable_bytes(0, WINDOWS * W), OLD);
+    ck_assert_uint_eq(core_fixture_fences(&fixture), fences);
+    ck_assert_int_eq(durable_bytes(0, PMD_RANGES * W), OLD);
     ck_assert_int_eq(ext2dax_fsync_range(file, W, 1), 0);
     ck_assert_int_eq(durable_bytes(W, 2 * W), 0);
     if (_i == 0) {
@@ -263,10 +264,10 @@ START_TEST(zeroes_become_durable_with_fsync)
     ck_assert_int_eq(ext2dax_fsync(file), 0);
     ck_assert_int_eq(durable_bytes(0, 100), OLD);
     ck_assert_int_eq(durable_bytes(100, 3 * W + 100), 0);
-    ck_assert_int_eq(durable_bytes(3 * W + 100, WINDOWS * W), OLD);
+    ck_assert_int_eq(durable_bytes(3 * W + 100, PMD_RANGES * W), OLD);
     ck_assert_int_eq(ext2dax_zero_range(file, 0, UINT64_MAX), 0);
-    ck_assert_int_eq(ext2dax_sync(bench.mount), 0);
-    ck_assert_int_eq(durable_bytes(0, WINDOWS * W), 0);
+    ck_assert_int_eq(ext2dax_sync(fixture.mount), 0);
+    ck_assert_int_eq(durable_bytes(0, PMD_RANGES * W), 0);
     close_all();
 }
 END_TEST
@@ -306,23 +307,23 @@ START_TEST(refusals_of_zero_range)
     ck_assert_int_eq(ext2dax_zero_range(file, 0, 0), -EXT2DAX_EINVAL);
     ck_assert_int_eq(ext2dax_zero_range(file, UINT64_MAX, 0), -EXT2DAX_EINVAL);
     ck_assert_int_eq(ext2dax_zero_range(file, 1, UINT64_MAX), -EXT2DAX_EOVERFLOW);
-    ck_assert_int_eq(ext2dax_zero_range(bench.root, 0, 1), -EXT2DAX_EISDIR);
+    ck_assert_int_eq(ext2dax_zero_range(fixture.root, 0, 1), -EXT2DAX_EISDIR);
     was = file->disk->flags;
     file->disk->flags = e2d_le32(EXT2DAX_FL_IMMUTABLE);
     ck_assert_int_eq(ext2dax_zero_range(file, 0, 1), -EXT2DAX_EPERM);
     file->disk->flags = e2d_le32(EXT2DAX_FL_APPEND);
     ck_assert_int_eq(ext2dax_zero_range(file, 0, 1), -EXT2DAX_EPERM);
     file->disk->flags = was;
-    ck_assert_int_eq(ext2dax_remount(bench.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
+    ck_assert_int_eq(ext2dax_remount(fixture.mount, EXT2DAX_MOUNT_READ_ONLY), 0);
     ck_assert_int_eq(ext2dax_zero_range(file, 0, 1), -EXT2DAX_EROFS);
-    ck_assert_int_eq(ext2dax_remount(bench.mount, 0), 0);
+    ck_assert_int_eq(ext2dax_remount(fixture.mount, 0), 0);
     ck_assert_int_eq(file_byte(0), OLD);
 
     /* A damaged pointer is found before the first change, and outside the range not at all. */
     was = file->disk->block[9];
     file->disk->block[9] = e2d_le32(2);
     ck_assert_int_eq(ext2dax_zero_range(file, 0, 10 * B), -EXT2DAX_EUCLEAN);
-    ck_assert_uint_eq(bench.last.number, file->number);
+    ck_assert_uint_eq(fixture.last.number, file->number);
     ck_assert_int_eq(file_byte(0), OLD);
     ck_assert_int_eq(file_byte(9 * B - 1), OLD);
     ck_assert_int_eq(ext2dax_fsync(file), 0);
@@ -332,7 +333,7 @@ START_TEST(refusals_of_zero_range)
     ck_assert_int_eq(ext2dax_fsync_range(file, 0, B), 0);
     ck_assert_int_eq(durable_bytes(0, W), 0);
     file->disk->block[9] = was;
-    super = (void *)((unsigned char *)bench.memory.base + EXT2DAX_SUPER_OFFSET);
+    super = (void *)((unsigned char *)fixture.memory.base + EXT2DAX_SUPER_OFFSET);
     super->state = e2d_le16(e2d_get16(super->state) & ~EXT2DAX_STATE_ERROR);
     close_all();
 }
@@ -355,18 +356,18 @@ static void store(struct ext2dax_model_map *map, uint64_t at, bool huge, unsigne
 }
 
 /* Only the mappings of covered PMD ranges are write-protected, and later stores are noticed. */
-START_TEST(mappings_of_other_windows_stay_writable)
+START_TEST(mappings_of_other_pmd_ranges_stay_writable)
 {
     struct ext2dax_model_map *map;
 
-    open_with(EXT2DAX_ORDERED, WINDOWS);
-    map = ext2dax_model_map(bench.model, file, 0, WINDOWS * W / B, true, true);
+    open_with(EXT2DAX_ORDERED, PMD_RANGES);
+    map = ext2dax_model_map(fixture.model, file, 0, PMD_RANGES * W / B, true, true);
     for (int turn = 0; turn < 2; turn++) {
         /* The second turn has more dirty PMD ranges than marks. */
-        unsigned windows = turn == 0 ? 3 : WINDOWS;
+        unsigned ranges = turn == 0 ? 3 : PMD_RANGES;
 
-        for (unsigned window = 0; window < windows; window++)
-            store(map, window * W + B, false, NEW);
+        for (unsigned range = 0; range < ranges; range++)
+            store(map, range * W + B, false, NEW);
         ck_assert_int_eq(ext2dax_fsync_range(file, W, W), 0);
         ck_assert(ext2dax_model_entry(map, 1).writable);
         ck_assert(!ext2dax_model_entry(map, W / B + 1).writable);
@@ -395,8 +396,8 @@ START_TEST(mappings_show_the_zeroes)
     open_with(EXT2DAX_ORDERED, 1);
     ck_assert_int_eq(ext2dax_allocate(file, W, W, false), 0);
     ck_assert_int_eq(ext2dax_truncate(file, 3 * W), 0);
-    map = ext2dax_model_map(bench.model, file, 0, 3 * W / B, true, true);
-    private_map = ext2dax_model_map(bench.model, file, 0, 3 * W / B, false, true);
+    map = ext2dax_model_map(fixture.model, file, 0, 3 * W / B, true, true);
+    private_map = ext2dax_model_map(fixture.model, file, 0, 3 * W / B, false, true);
     load(map, B, false, OLD);
     store(map, 2 * B, false, NEW);
     store(map, W + B, true, NEW);
@@ -404,7 +405,7 @@ START_TEST(mappings_show_the_zeroes)
     load(map, 2 * W + B, false, 0);
     load(private_map, B, false, OLD);
     store(private_map, 2 * B, false, NEW);
-    ext2dax_count(bench.mount, &before, sizeof(before));
+    ext2dax_count(fixture.mount, &before, sizeof(before));
     ck_assert_int_eq(ext2dax_zero_range(file, 0, 3 * W), 0);
     load(map, B, false, 0);
     load(map, 2 * B, false, 0);
@@ -413,7 +414,7 @@ START_TEST(mappings_show_the_zeroes)
     load(map, 2 * W + B, false, 0);
     load(private_map, B, false, 0);
     load(private_map, 2 * B, false, NEW);
-    ext2dax_count(bench.mount, &after, sizeof(after));
+    ext2dax_count(fixture.mount, &after, sizeof(after));
     ck_assert_uint_eq(after.faults, before.faults);
     ck_assert(ext2dax_model_entry(map, W / B).huge && ext2dax_model_entry(map, W / B).writable);
     ck_assert_int_eq(ext2dax_model_entry(map, 2 * W / B + 1).kind, EXT2DAX_MODEL_ZERO);
@@ -523,8 +524,8 @@ int main(void)
     Suite *suite = suite_create("range");
     TCase *all = add_case(suite, "range", 60);
 
-    tcase_add_test(all, only_the_covered_windows_become_durable);
-    tcase_add_test(all, only_the_covered_windows_of_many);
+    tcase_add_test(all, only_the_covered_pmd_ranges_become_durable);
+    tcase_add_test(all, only_the_covered_pmd_ranges_of_many);
     tcase_add_loop_test(all, new_blocks_can_be_read, 0, 2);
     tcase_add_test(all, arguments_of_fsync_range);
     tcase_add_test(all, a_writable_pin_stays_dirty);
@@ -533,7 +534,7 @@ int main(void)
     tcase_add_test(all, pins_see_the_zeroes);
     tcase_add_test(all, refusals_of_zero_range);
 #if BENCH_FAULTS
-    tcase_add_test(all, mappings_of_other_windows_stay_writable);
+    tcase_add_test(all, mappings_of_other_pmd_ranges_stay_writable);
     tcase_add_test(all, mappings_show_the_zeroes);
 #endif
     tcase_add_test(all, a_crash_at_every_point);

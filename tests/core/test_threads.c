@@ -18,7 +18,7 @@
 #define PAGE       1024u
 #define FILE_PAGES 160u
 
-static struct bench bench;
+static struct core_fixture fixture;
 static uint64_t seed;
 
 /* ---- stress runs ---- */
@@ -36,7 +36,7 @@ static const struct {
 
 static void *map_file(struct ext2dax_inode *inode, bool shared)
 {
-    return ext2dax_model_map(bench.model, inode, 0, FILE_PAGES, shared, true);
+    return ext2dax_model_map(fixture.model, inode, 0, FILE_PAGES, shared, true);
 }
 
 static void unmap_file(void *map)
@@ -56,39 +56,39 @@ static enum ext2dax_fault_result store(void *map, uint64_t offset, uint64_t word
 
 static void returned(void)
 {
-    ext2dax_lock_order_returned(bench.order);
+    ext2dax_lock_order_returned(fixture.order);
 }
 
 START_TEST(many_threads)
 {
-    struct bench_options options = {.size = 400 << 10,
-                                    .block_size = PAGE,
-                                    .page_shift = 10,
-                                    .huge_order = 3,
-                                    .order = runs[_i].order,
-                                    .locks = runs[_i].locks};
+    struct core_fixture_options options = {.size = 400 << 10,
+                                           .block_size = PAGE,
+                                           .page_shift = 10,
+                                           .huge_order = 3,
+                                           .order = runs[_i].order,
+                                           .locks = runs[_i].locks};
     struct stress_space space = {.page = PAGE,
                                  .pages = FILE_PAGES,
                                  .map = map_file,
                                  .unmap = unmap_file,
                                  .load = load,
                                  .store = store,
-                                 .copy = bench_copy,
+                                 .copy = core_fixture_copy,
                                  .returned = returned};
     uint64_t free_at_first;
     unsigned long done;
 
     if (!ext2dax_locks_by_name(options.locks).ops)
         return;
-    bench_open(&bench, &options);
-    free_at_first = bench_free_blocks(&bench);
-    space.mount = bench.mount;
-    space.root = bench.root;
+    core_fixture_open(&fixture, &options);
+    free_at_first = core_fixture_free_blocks(&fixture);
+    space.mount = fixture.mount;
+    space.root = fixture.root;
     done = stress_run(&space, stress_seconds(3) / (double)RUNS, seed + (unsigned)_i);
-    ck_assert_uint_eq(bench.reports, 0);
-    bench_check(&bench);
-    ck_assert_uint_eq(bench_free_blocks(&bench), free_at_first);
-    bench_close(&bench);
+    ck_assert_uint_eq(fixture.reports, 0);
+    core_fixture_check(&fixture);
+    ck_assert_uint_eq(core_fixture_free_blocks(&fixture), free_at_first);
+    core_fixture_close(&fixture);
     printf("%s, %s: %lu operations\n", options.locks, options.order == EXT2DAX_ORDERED ? "ordered" : "unordered", done);
 }
 END_TEST
@@ -113,18 +113,18 @@ static void *fault_through_a_thaw(void *arg)
         if (ext2dax_fault(&fault) != EXT2DAX_FAULT_RETRY)
             continue;
         atomic_fetch_add(&retries, begun_after);
-        ext2dax_wait_thaw(bench.mount);
+        ext2dax_wait_thaw(fixture.mount);
     }
     return NULL;
 }
 
 START_TEST(who_waited_for_thaw_waits_no_more)
 {
-    struct bench_options options = {.size = 256 << 10,
-                                    .block_size = PAGE,
-                                    .page_shift = 10,
-                                    .huge_order = 3,
-                                    .locks = _i == 0 ? "atomic_ops" : "pthread"};
+    struct core_fixture_options options = {.size = 256 << 10,
+                                           .block_size = PAGE,
+                                           .page_shift = 10,
+                                           .huge_order = 3,
+                                           .locks = _i == 0 ? "atomic_ops" : "pthread"};
     struct ext2dax_inode *file;
     struct ext2dax_model_map *map;
     struct timespec pause = {0, 10000000};
@@ -133,25 +133,25 @@ START_TEST(who_waited_for_thaw_waits_no_more)
 
     if (!ext2dax_locks_by_name(options.locks).ops)
         return;
-    bench_open(&bench, &options);
-    file = bench_create(&bench, "file");
+    core_fixture_open(&fixture, &options);
+    file = core_fixture_create(&fixture, "file");
     ck_assert_int_eq(ext2dax_truncate(file, 8 * PAGE), 0);
-    map = ext2dax_model_map(bench.model, file, 0, 8, true, true);
+    map = ext2dax_model_map(fixture.model, file, 0, 8, true, true);
     atomic_store(&thawed, false);
     atomic_store(&retries, 0);
-    ck_assert_int_eq(ext2dax_freeze(bench.mount), 0);
+    ck_assert_int_eq(ext2dax_freeze(fixture.mount), 0);
     for (unsigned i = 0; i < 2 * STRESS_THREADS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, fault_through_a_thaw, map), 0);
     nanosleep(&pause, NULL);
-    ck_assert_int_eq(ext2dax_thaw(bench.mount), 0);
+    ck_assert_int_eq(ext2dax_thaw(fixture.mount), 0);
     atomic_store(&thawed, true);
     for (unsigned i = 0; i < 2 * STRESS_THREADS; i++)
         pthread_join(threads[i], NULL);
     retried = atomic_load(&retries);
     ck_assert_uint_eq(retried, 0);
-    bench_check(&bench);
+    core_fixture_check(&fixture);
     ext2dax_inode_put(file);
-    bench_close(&bench);
+    core_fixture_close(&fixture);
 }
 END_TEST
 

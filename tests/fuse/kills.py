@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The daemon is killed with SIGKILL under load. A copy of the image is mended by e2fsck -p, the image by the next mount.
+"""The daemon is killed with SIGKILL under load. A copy of the image is repaired by e2fsck -p, the image by the next mount.
 
     kills.py N [SEED]
 

@@ -543,7 +543,7 @@ static void reset(void)
  * Checks the repair of an image after a failed store. The next mount repairs the image completely.
  * e2fsck -p alone repairs the image too, checked for every ASKEDth image.
  */
-static void mended(void)
+static void repaired(void)
 {
     static unsigned rounds;
     struct outside_image copy;
@@ -587,7 +587,7 @@ static void fail_everywhere(const struct op *op, enum what what)
             MUST(error == -EXT2DAX_EIO);
             check_image(EXT2DAX_CHECK_LEAKS_OK);
             MUST((((const unsigned char *)&super->state)[0] & EXT2DAX_STATE_VALID) == 0);
-            mended();
+            repaired();
         } else {
             MUST(error == 0 || error == -EXT2DAX_ENOMEM);
             check_image(s.start == s.tree->image ? 0 : EXT2DAX_CHECK_LEAKS_OK);

@@ -333,16 +333,16 @@ END_TEST
 /* Shows each inode visited exactly once when the last inode number is UINT32_MAX. */
 START_TEST(the_last_inode_is_the_last)
 {
-    struct e2dt_audit a = {.inodes = UINT32_MAX};
+    struct e2dt_check a = {.inodes = UINT32_MAX};
     uint32_t number = UINT32_MAX - 2;
 
-    ck_assert(e2dt_audit_next_inode(&a, &number) && number == UINT32_MAX - 1);
-    ck_assert(e2dt_audit_next_inode(&a, &number) && number == UINT32_MAX);
-    ck_assert(!e2dt_audit_next_inode(&a, &number));
+    ck_assert(e2dt_check_next_inode(&a, &number) && number == UINT32_MAX - 1);
+    ck_assert(e2dt_check_next_inode(&a, &number) && number == UINT32_MAX);
+    ck_assert(!e2dt_check_next_inode(&a, &number));
     number = 0;
     a.inodes = 1;
-    ck_assert(e2dt_audit_next_inode(&a, &number) && number == 1);
-    ck_assert(!e2dt_audit_next_inode(&a, &number));
+    ck_assert(e2dt_check_next_inode(&a, &number) && number == 1);
+    ck_assert(!e2dt_check_next_inode(&a, &number));
 }
 END_TEST
 
@@ -444,7 +444,7 @@ int main(void)
     int status;
 
     if (!outside_has("mke2fs") || !outside_has("e2fsck") || !outside_has("debugfs"))
-        return skip("e2fsprogs is not installed, which makes and judges the images");
+        return skip("e2fsprogs is not installed, which makes and checks the images");
     if (make_tree() != 0) {
         puts("no tree of files to fill images with");
         return 2;

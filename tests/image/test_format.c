@@ -328,14 +328,14 @@ END_TEST
 START_TEST(groups_are_as_long_as_huge_pages_let_them_be)
 {
     static const uint32_t longest[] = {8192, 16384, 32768, 63488, 61440, 57344, 49152};
-    uint32_t block_size = block_sizes[_i], window = block_size / 4;
+    uint32_t block_size = block_sizes[_i], range = block_size / 4;
     size_t size = (size_t)100 * block_size;
     uint8_t *image = filled(size, 0);
 
     ck_assert_int_eq(make(image, size, block_size, 0, 0), 0);
     ck_assert_uint_eq(get32(super_of(image)->blocks_per_group), longest[_i]);
-    ck_assert_uint_eq(longest[_i] % window, 0);
-    ck_assert(longest[_i] == 8 * block_size || longest[_i] + window > 65528);
+    ck_assert_uint_eq(longest[_i] % range, 0);
+    ck_assert(longest[_i] == 8 * block_size || longest[_i] + range > 65528);
     free(image);
 }
 END_TEST
@@ -636,15 +636,15 @@ END_TEST
 
 /* ---- checks by e2fsck ---- */
 
-static unsigned judged;
+static unsigned counted;
 
-static void judge(size_t size, uint32_t block_size, uint32_t blocks_per_group, uint32_t inodes)
+static void check_whole(size_t size, uint32_t block_size, uint32_t blocks_per_group, uint32_t inodes)
 {
     struct outside_image image = outside_open(size);
     int error = make(image.base, size, block_size, blocks_per_group, inodes);
 
     if (error == 0) {
-        judged++;
+        counted++;
         ck_assert_msg(ext2dax_check_image(image.base, size, 0, show, NULL, NULL) == 0 &&
                           outside_e2fsck(&image, true) == 0,
                       "%zu bytes, blocks of %u, %u a group, %u inodes", size, block_size, blocks_per_group, inodes);
@@ -659,10 +659,10 @@ START_TEST(e2fsck_passes_every_block_size)
     static const uint32_t blocks[] = {7, 8, 9, 10, 11, 16, 64, 100, 257, 1000};
     unsigned i;
 
-    judged = 0;
+    counted = 0;
     for (i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
-        judge((size_t)blocks[i] * block_sizes[_i] + 511, block_sizes[_i], 0, 0);
-    ck_assert_uint_ge(judged, 8);
+        check_whole((size_t)blocks[i] * block_sizes[_i] + 511, block_sizes[_i], 0, 0);
+    ck_assert_uint_ge(counted, 8);
 }
 END_TEST
 
@@ -672,13 +672,13 @@ START_TEST(e2fsck_passes_sizes_around_group_boundaries)
     static const int beside[] = {-1, 0, 1, 2, 4, 37, 69};
     unsigned g, d;
 
-    judged = 0;
+    counted = 0;
     for (g = 0; g < sizeof(groups) / sizeof(groups[0]); g++)
         for (d = 0; d < sizeof(beside) / sizeof(beside[0]); d++) {
-            judge((size_t)((int)(groups[g] * 8192) + 1 + beside[d]) * 1024, 1024, 0, 0);
-            judge((size_t)((int)(groups[g] * 128) + beside[d]) * 4096, 4096, 128, 0);
+            check_whole((size_t)((int)(groups[g] * 8192) + 1 + beside[d]) * 1024, 1024, 0, 0);
+            check_whole((size_t)((int)(groups[g] * 128) + beside[d]) * 4096, 4096, 128, 0);
         }
-    ck_assert_uint_eq(judged, 56);
+    ck_assert_uint_eq(counted, 56);
 }
 END_TEST
 
@@ -688,18 +688,18 @@ START_TEST(e2fsck_passes_odd_groups_and_inode_counts)
     static const uint32_t inodes[] = {1, 17, 100, 2000};
     unsigned g, i;
 
-    judged = 0;
+    counted = 0;
     for (g = 0; g < sizeof(per_group) / sizeof(per_group[0]); g++)
         for (i = 40; i <= 300; i += 26) {
-            judge((size_t)i * 1024, 1024, per_group[g], 16);
-            judge((size_t)i * 2048, 2048, per_group[g], 16);
-            judge((size_t)i * 65536, 65536, per_group[g], 16);
+            check_whole((size_t)i * 1024, 1024, per_group[g], 16);
+            check_whole((size_t)i * 2048, 2048, per_group[g], 16);
+            check_whole((size_t)i * 65536, 65536, per_group[g], 16);
         }
     for (i = 0; i < sizeof(inodes) / sizeof(inodes[0]); i++)
         for (g = 0; g < BLOCK_SIZES; g++)
-            judge((size_t)2000 * block_sizes[g], block_sizes[g], 1024, inodes[i]);
-    judge((size_t)70000 * 16384, 16384, 0, 64);
-    ck_assert_uint_ge(judged, 140);
+            check_whole((size_t)2000 * block_sizes[g], block_sizes[g], 1024, inodes[i]);
+    check_whole((size_t)70000 * 16384, 16384, 0, 64);
+    ck_assert_uint_ge(counted, 140);
 }
 END_TEST
 
@@ -776,7 +776,7 @@ int main(int argc, char **argv)
 
     if (strcmp(part, "e2fsck") == 0) {
         if (!outside_has("e2fsck") || !outside_has("debugfs") || !outside_has("dumpe2fs"))
-            return skip("e2fsprogs is not installed; nothing else judged the images");
+            return skip("e2fsprogs is not installed; nothing else checked the images");
         tcase_add_loop_test(tests, e2fsck_passes_every_block_size, 0, BLOCK_SIZES);
         tcase_add_test(tests, e2fsck_passes_sizes_around_group_boundaries);
         tcase_add_test(tests, e2fsck_passes_odd_groups_and_inode_counts);

@@ -95,7 +95,7 @@ START_TEST(described_as_dumpe2fs_does)
 }
 END_TEST
 
-START_TEST(geometry_of_windows_and_regions)
+START_TEST(geometry_of_pmd_ranges_and_aligned_extents)
 {
     const struct kind *kind = &kinds[_i];
     struct image image = load(kind);
@@ -112,11 +112,11 @@ START_TEST(geometry_of_windows_and_regions)
 
             ck_assert_int_eq(ext2dax_mount(&plugs, &options, &mount), 0);
             blocks = mount->pmd_blocks;
-            EXPECT(blocks == 1u << mount->pmd_shift && blocks >= 8 && blocks <= mount->pointers, "window");
+            EXPECT(blocks == 1u << mount->pmd_shift && blocks >= 8 && blocks <= mount->pointers, "range");
             EXPECT(mount->faultable == (kind->block_size == 1u << page_shift &&
                                         ((uintptr_t)image.base & ((1u << page_shift) - 1)) == 0),
                    "faultable");
-            EXPECT(!mount->faultable || blocks == 1u << order, "a window is a huge page");
+            EXPECT(!mount->faultable || blocks == 1u << order, "a PMD range is a huge page");
             for (uint32_t k = 0; k < mount->aligned_per_group; k++) {
                 uint32_t from_group = mount->aligned_skew + k * blocks;
 
@@ -580,7 +580,7 @@ int main(void)
     TCase *tcase = add_case(suite, "mount", 60);
 
     tcase_add_loop_test(tcase, described_as_dumpe2fs_does, 0, KINDS);
-    tcase_add_loop_test(tcase, geometry_of_windows_and_regions, 0, KINDS);
+    tcase_add_loop_test(tcase, geometry_of_pmd_ranges_and_aligned_extents, 0, KINDS);
     tcase_add_loop_test(tcase, writing_changes_the_valid_bit_alone, 0, KINDS);
     tcase_add_test(tcase, mark_is_durable_without_order_too);
     tcase_add_test(tcase, default_options);

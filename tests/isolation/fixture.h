@@ -20,15 +20,15 @@
 #include "ext2dax/testkit/model.h"
 #include "invariants.h"
 
-#define PAGE   1024u
-#define WINDOW 8u  /* pages */
-#define PAGES  24u /* of a mapping */
-#define WROTE  7
-#define STORED 1 /* by thread 0, 2 by thread 1, and so on */
+#define PAGE      1024u
+#define PMD_RANGE 8u  /* pages */
+#define PAGES     24u /* of a mapping */
+#define WROTE     7
+#define STORED    1 /* by thread 0, 2 by thread 1, and so on */
 
 #define BLOCKS 64u /* of the image */
 
-struct stage {
+struct isolation_fixture {
     struct ext2dax_explorer *explorer;
     struct ext2dax_lock_order *order; /* NULL disables the lock order checker */
     struct ext2dax_memory memory;
@@ -49,13 +49,13 @@ struct stage {
     bool copied[EXT2DAX_EXPLORER_THREADS]; /* the same for its private copy of the page */
 };
 
-extern struct stage stage;
+extern struct isolation_fixture fixture;
 
 /* Returns the offset of the file byte reserved for stores by this thread. */
-uint64_t stage_place(unsigned thread);
+uint64_t fixture_place(unsigned thread);
 
 /* A scenario is a start and an operation for each thread. */
-struct part {
+struct operation {
     const char *name;
     void (*play)(unsigned thread);
     /* returns the number of the file's first bytes left unchanged, NULL for all */
@@ -70,8 +70,8 @@ struct start {
 
 struct play {
     const struct start *start;
-    const struct part *part[EXT2DAX_EXPLORER_THREADS];
-    unsigned parts;
+    const struct operation *operation[EXT2DAX_EXPLORER_THREADS];
+    unsigned count;
     bool order; /* with a lock order checker around the locks */
 };
 
@@ -82,7 +82,7 @@ extern const struct start starts[];
 extern const unsigned start_count;
 
 /* Movers fault, read and write. Changers truncate, punch, unlink, or interfere in other ways. */
-extern const struct part movers[], changers[];
+extern const struct operation movers[], changers[];
 extern const unsigned mover_count, changer_count;
 
 /* A failed check is the finding of the schedule. */

@@ -10,29 +10,29 @@
 
 static void finding(void *arg, const struct ext2dax_finding *found)
 {
-    const struct judge *judge = arg;
+    const struct invariants *invariants = arg;
     char text[160];
 
     ext2dax_finding_text(found, text, sizeof text);
-    ext2dax_explorer_fail(judge->explorer, "%s", text);
+    ext2dax_explorer_fail(invariants->explorer, "%s", text);
 }
 
 static void bad_mapping(void *arg, const struct ext2dax_inode *inode, uint64_t page, const char *what)
 {
-    const struct judge *judge = arg;
+    const struct invariants *invariants = arg;
 
     (void)inode;
-    ext2dax_explorer_fail(judge->explorer, "page %llu: %s", (unsigned long long)page, what);
+    ext2dax_explorer_fail(invariants->explorer, "page %llu: %s", (unsigned long long)page, what);
 }
 
 struct look {
-    const struct judge *judge;
-    uint32_t owners[JUDGE_BLOCKS];
+    const struct invariants *invariants;
+    uint32_t owners[INVARIANTS_BLOCKS];
 };
 
-static const char *wrong_bytes(const struct judge *judge, const struct ext2dax_model_entry *entry)
+static const char *wrong_bytes(const struct invariants *invariants, const struct ext2dax_model_entry *entry)
 {
-    const unsigned char *at = (const unsigned char *)judge->memory->base + entry->memory_offset;
+    const unsigned char *at = (const unsigned char *)invariants->memory->base + entry->memory_offset;
 
     if (at[0] == FOREIGN || at[PAGE - 1] == FOREIGN)
         return "another file's bytes are mapped";
@@ -41,14 +41,14 @@ static const char *wrong_bytes(const struct judge *judge, const struct ext2dax_m
     return NULL;
 }
 
-static const char *wrong_owner(const struct judge *judge, uint32_t owner, uint32_t inode)
+static const char *wrong_owner(const struct invariants *invariants, uint32_t owner, uint32_t inode)
 {
     if (owner == EXT2DAX_OWNER_FREE)
         return "a free block is mapped";
     if (owner == EXT2DAX_OWNER_METADATA)
         return "metadata is mapped";
     if (owner == EXT2DAX_OWNER_LEAKED)
-        return judge->unlinked ? NULL : "a block that the file does not have is mapped";
+        return invariants->unlinked ? NULL : "a block that the file does not have is mapped";
     return owner == inode ? NULL : "another file's block is mapped";
 }
 
@@ -56,51 +56,51 @@ static void look_at_entry(void *arg, const struct ext2dax_inode *inode, uint64_t
                           const struct ext2dax_model_entry *entry)
 {
     const struct look *look = arg;
-    const struct judge *judge = look->judge;
+    const struct invariants *invariants = look->invariants;
     const char *what = NULL;
 
     if (entry->kind == EXT2DAX_MODEL_DATA) {
-        what = wrong_owner(judge, look->owners[entry->memory_offset / PAGE], inode->number);
-        if (!what && (!judge->others || inode->number != *judge->others))
-            what = wrong_bytes(judge, entry);
+        what = wrong_owner(invariants, look->owners[entry->memory_offset / PAGE], inode->number);
+        if (!what && (!invariants->others || inode->number != *invariants->others))
+            what = wrong_bytes(invariants, entry);
     }
-    if (!what && judge->frozen && shared && entry->writable)
+    if (!what && invariants->frozen && shared && entry->writable)
         what = "writable while the filesystem is frozen";
     if (what)
-        bad_mapping((void *)(uintptr_t)judge, inode, page, what);
+        bad_mapping((void *)(uintptr_t)invariants, inode, page, what);
 }
 
 /* Does the superblock hold the record of a rename, which recovery would complete? */
-static bool is_renaming(const struct judge *judge)
+static bool is_renaming(const struct invariants *invariants)
 {
     const struct ext2dax_disk_super *super =
-        (const void *)((const unsigned char *)judge->memory->base + EXT2DAX_SUPER_OFFSET);
+        (const void *)((const unsigned char *)invariants->memory->base + EXT2DAX_SUPER_OFFSET);
     static const struct ext2dax_le32 none[sizeof super->redo / sizeof super->redo[0]];
 
     return memcmp(super->redo, none, sizeof none) != 0;
 }
 
-void judge_state(const struct judge *judge)
+void invariants_check_state(const struct invariants *invariants)
 {
-    struct look look = {.judge = judge};
-    bool hostile = judge->hostile || is_renaming(judge);
-    int found =
-        ext2dax_check_image(judge->memory->base, judge->memory->size, EXT2DAX_CHECK_MOUNTED | EXT2DAX_CHECK_LEAKS_OK,
-                            hostile ? NULL : finding, (void *)(uintptr_t)judge, look.owners);
+    struct look look = {.invariants = invariants};
+    bool hostile = invariants->hostile || is_renaming(invariants);
+    int found = ext2dax_check_image(invariants->memory->base, invariants->memory->size,
+                                    EXT2DAX_CHECK_MOUNTED | EXT2DAX_CHECK_LEAKS_OK, hostile ? NULL : finding,
+                                    (void *)(uintptr_t)invariants, look.owners);
 
     if (found < 0)
-        ext2dax_explorer_fail(judge->explorer, "the image cannot be checked");
+        ext2dax_explorer_fail(invariants->explorer, "the image cannot be checked");
     else if (found == 0 || hostile)
-        ext2dax_model_peek_each(judge->model, look_at_entry, &look);
+        ext2dax_model_peek_each(invariants->model, look_at_entry, &look);
 }
 
-void judge_end(const struct judge *judge)
+void invariants_check_end(const struct invariants *invariants)
 {
-    if (!judge->hostile)
-        (void)ext2dax_check_image(judge->memory->base, judge->memory->size,
-                                  EXT2DAX_CHECK_MOUNTED | EXT2DAX_CHECK_UNLINKED_OK, finding, (void *)(uintptr_t)judge,
-                                  NULL);
-    (void)ext2dax_model_check(judge->model, bad_mapping, (void *)(uintptr_t)judge);
-    if (ext2dax_model_complaints(judge->model) != 0)
-        ext2dax_explorer_fail(judge->explorer, "the core broke its side of the address space's contract");
+    if (!invariants->hostile)
+        (void)ext2dax_check_image(invariants->memory->base, invariants->memory->size,
+                                  EXT2DAX_CHECK_MOUNTED | EXT2DAX_CHECK_UNLINKED_OK, finding,
+                                  (void *)(uintptr_t)invariants, NULL);
+    (void)ext2dax_model_check(invariants->model, bad_mapping, (void *)(uintptr_t)invariants);
+    if (ext2dax_model_complaints(invariants->model) != 0)
+        ext2dax_explorer_fail(invariants->explorer, "the core broke its side of the address space's contract");
 }

@@ -18,9 +18,9 @@
 #define FREE    0xA5
 #define FOREIGN 0xBB
 
-struct judge {
+struct invariants {
     struct ext2dax_explorer *explorer;
-    const struct ext2dax_memory *memory; /* of at most JUDGE_BLOCKS blocks of 1 KiB */
+    const struct ext2dax_memory *memory; /* of at most INVARIANTS_BLOCKS blocks of 1 KiB */
     struct ext2dax_model *model;
     const uint32_t *others; /* an inode with mappings allowed to contain FOREIGN, NULL for none */
     bool unlinked;          /* an inode without a name may still be mapped */
@@ -28,16 +28,16 @@ struct judge {
     bool hostile;           /* the image was invalid from the start */
 };
 
-#define JUDGE_BLOCKS 256u
+#define INVARIANTS_BLOCKS 256u
 
 /*
  * Checks a state with all threads at yield points. The image must be a possible result of a crash,
  * repairable by e2fsck. Each mapped block must be in use, belong to the mapped file, and hold no
  * bytes of another file.
  */
-void judge_state(const struct judge *judge);
+void invariants_check_state(const struct invariants *invariants);
 
 /* Checks the whole image, all its counters and all mappings after all threads are done. */
-void judge_end(const struct judge *judge);
+void invariants_check_end(const struct invariants *invariants);
 
 #endif

@@ -49,9 +49,9 @@ static bool replay(const struct ext2dax_scenario *scenario, const char *id)
     struct ext2dax_explorer_result result;
     int error;
 
-    ext2dax_explorer_clear(stage.explorer);
+    ext2dax_explorer_clear(fixture.explorer);
     printf("\n%s, schedule %s\n\n", scenario->name, id);
-    (void)ext2dax_explorer_replay(stage.explorer, scenario, id, print_line, NULL, &result, &error);
+    (void)ext2dax_explorer_replay(fixture.explorer, scenario, id, print_line, NULL, &result, &error);
     if (error != 0)
         printf("%s is no schedule of \"%s\"\n", id, scenario->name);
     else
@@ -72,8 +72,8 @@ static void play(const struct play *play)
         total.violations += !replay(&scenario, wanted.replay);
         return;
     }
-    ext2dax_explorer_clear(stage.explorer);
-    (void)ext2dax_explorer_explore(stage.explorer, &scenario, &result);
+    ext2dax_explorer_clear(fixture.explorer);
+    (void)ext2dax_explorer_explore(fixture.explorer, &scenario, &result);
     total.scenarios++;
     total.schedules += result.schedules;
     total.pruned += result.pruned;
@@ -93,12 +93,12 @@ static void play(const struct play *play)
     fflush(stdout);
 }
 
-static bool faults(const struct part *part)
+static bool faults(const struct operation *operation)
 {
     static const char *const names[] = {"read fault", "write fault", "PMD write", "mkwrite"};
 
     for (unsigned i = 0; i < 4; i++) {
-        if (strcmp(part->name, names[i]) == 0)
+        if (strcmp(operation->name, names[i]) == 0)
             return true;
     }
     return false;
@@ -245,13 +245,13 @@ int main(int argc, char **argv)
     options.preemptions = wanted.preemptions;
     /* Keeps a single scenario from using all of the time. */
     options.most_states = wanted.seconds > 0 ? 1000000 : 0;
-    stage.explorer = ext2dax_explorer_open(&options);
-    if (!stage.explorer || (wanted.mutant && ext2dax_mutant_activate(wanted.mutant) != 0)) {
-        fprintf(stderr, "isolation: %s\n", stage.explorer ? "no such mutant" : "no memory");
+    fixture.explorer = ext2dax_explorer_open(&options);
+    if (!fixture.explorer || (wanted.mutant && ext2dax_mutant_activate(wanted.mutant) != 0)) {
+        fprintf(stderr, "isolation: %s\n", fixture.explorer ? "no such mutant" : "no memory");
         return 2;
     }
     play_all(begun);
-    ext2dax_explorer_close(stage.explorer);
+    ext2dax_explorer_close(fixture.explorer);
     took = now() - begun;
     if (wanted.only && total.scenarios == 0 && !wanted.replay) {
         fprintf(stderr, "isolation: %s: no such scenario\n", wanted.only);

@@ -32,7 +32,7 @@ static void fill_up_victim(void)
     unsigned char bytes[PAGE];
 
     memset(bytes, OTHER, sizeof bytes);
-    while (ext2dax_write(victim, bench_size(victim), bytes, sizeof bytes) == sizeof bytes)
+    while (ext2dax_write(victim, core_fixture_size(victim), bytes, sizeof bytes) == sizeof bytes)
         ;
 }
 static void start_victim(void)
@@ -57,7 +57,7 @@ static void start_entered_and_full(void)
 static void start_private(void)
 {
     fill(0, 20);
-    private_map = ext2dax_model_map(bench.model, file, 0, 40, false, true);
+    private_map = ext2dax_model_map(fixture.model, file, 0, 40, false, true);
 }
 static void start_copied(void)
 {
@@ -79,15 +79,15 @@ static void start_unlinked(void)
     start_hole();
     number = victim->number;
     ck_assert_int_eq(ext2dax_write(victim, 30 * PAGE, &byte, 1), 1);
-    bench_unlink(&bench, "victim");
+    core_fixture_unlink(&fixture, "victim");
 }
 /* The other file and a third file, both already unlinked, share an attribute block. */
 static void start_attributes_shared(void)
 {
-    sharer = bench_create(&bench, "sharer");
+    sharer = core_fixture_create(&fixture, "sharer");
     share_attributes(victim, sharer);
-    bench_unlink(&bench, "victim");
-    bench_unlink(&bench, "sharer");
+    core_fixture_unlink(&fixture, "victim");
+    core_fixture_unlink(&fixture, "sharer");
 }
 /*
  * A block of another file's bytes, exactly at the end of the file. A hole precedes the block, under
@@ -132,19 +132,19 @@ static void start_read_only_pin(void)
 }
 static void start_not_in_core(void)
 {
-    struct ext2dax_inode *third = bench_create(&bench, "third");
+    struct ext2dax_inode *third = core_fixture_create(&fixture, "third");
 
     number = third->number;
     ext2dax_inode_put(third);
 }
 static void start_names(void)
 {
-    ext2dax_inode_put(bench_create(&bench, "a"));
-    ext2dax_inode_put(bench_create(&bench, "b"));
+    ext2dax_inode_put(core_fixture_create(&fixture, "a"));
+    ext2dax_inode_put(core_fixture_create(&fixture, "b"));
 }
 static void start_address_space(void)
 {
-    struct ext2dax_locks locks = bench.locks;
+    struct ext2dax_locks locks = fixture.locks;
 
     fill(0, 20);
     ck_assert_int_eq(locks.ops->init(locks.ctx, &address_space, EXT2DAX_LOCK_ADDRESS_SPACE, 0), 0);
@@ -162,7 +162,7 @@ static void load_the_time(void)
 static void start_clock(void)
 {
     fill(0, 20);
-    bench.clock = load_the_time;
+    fixture.clock = load_the_time;
 }
 
 /* ---- faults ---- */
@@ -190,15 +190,16 @@ static void store_without_memory(void)
 {
     unsigned char byte = 1;
 
-    bench.allocs_left = 0;
-    expect(ext2dax_model_write(map, 9 * PAGE, &byte, 1, false, true) == EXT2DAX_FAULT_NOPAGE && bench.allocs_left == 0,
+    fixture.allocs_left = 0;
+    expect(ext2dax_model_write(map, 9 * PAGE, &byte, 1, false, true) == EXT2DAX_FAULT_NOPAGE &&
+               fixture.allocs_left == 0,
            "a store into a hole asked the host for memory");
-    bench.allocs_left = -1;
+    fixture.allocs_left = -1;
 }
 /* Faults like an embedder, under a lock of the embedder, dropped while waiting for thaw. */
 static void store_under_the_embedders_lock(void)
 {
-    struct ext2dax_locks locks = bench.locks;
+    struct ext2dax_locks locks = fixture.locks;
     unsigned char byte = 1;
     enum ext2dax_fault_result result;
 
@@ -207,7 +208,7 @@ static void store_under_the_embedders_lock(void)
         result = ext2dax_model_write(map, 9 * PAGE, &byte, 1, false, false);
         locks.ops->read_unlock(locks.ctx, &address_space);
         if (result == EXT2DAX_FAULT_RETRY)
-            ext2dax_wait_thaw(bench.mount);
+            ext2dax_wait_thaw(fixture.mount);
     } while (result == EXT2DAX_FAULT_RETRY);
 }
 static void look_into_the_page(void)
@@ -225,7 +226,7 @@ static void look_into_the_page(void)
  */
 static void fault_of_a_wild_pointer(void)
 {
-    struct ext2dax_disk_super *super = (void *)((unsigned char *)bench.memory.base + EXT2DAX_SUPER_OFFSET);
+    struct ext2dax_disk_super *super = (void *)((unsigned char *)fixture.memory.base + EXT2DAX_SUPER_OFFSET);
     struct ext2dax_le32 was = file->disk->block[9];
 
     file->disk->block[9] = e2d_le32(2);
@@ -241,10 +242,10 @@ static void fault_of_a_wild_pointer(void)
  */
 static void in_a_bad_group(bool inodes, void (*refused)(void))
 {
-    struct ext2dax_disk_super *super = (void *)((unsigned char *)bench.memory.base + EXT2DAX_SUPER_OFFSET);
-    struct ext2dax_disk_group *descriptor = (void *)((unsigned char *)bench.memory.base + 2 * PAGE);
+    struct ext2dax_disk_super *super = (void *)((unsigned char *)fixture.memory.base + EXT2DAX_SUPER_OFFSET);
+    struct ext2dax_disk_group *descriptor = (void *)((unsigned char *)fixture.memory.base + 2 * PAGE);
     struct ext2dax_le16 *count = inodes ? &descriptor->free_inodes : &descriptor->free_blocks;
-    struct e2d_group *group = &bench.mount->group[0];
+    struct e2d_group *group = &fixture.mount->group[0];
 
     *count = e2d_le16(e2d_get16(*count) + 1u);
     group->checked = group->inodes_checked = false;
@@ -256,11 +257,11 @@ static void in_a_bad_group(bool inodes, void (*refused)(void))
 static void truncate_refused(void)
 {
     expect(ext2dax_truncate(file, 0) == -EXT2DAX_EUCLEAN, "a truncate frees blocks of a bad group");
-    expect(bench_size(file) == 20 * PAGE, "a truncate that is refused changes the size");
+    expect(core_fixture_size(file) == 20 * PAGE, "a truncate that is refused changes the size");
 }
 static void unlink_refused(void)
 {
-    expect(ext2dax_unlink(bench.root, "victim", 6) == -EXT2DAX_EUCLEAN, "a file of a bad group loses its name");
+    expect(ext2dax_unlink(fixture.root, "victim", 6) == -EXT2DAX_EUCLEAN, "a file of a bad group loses its name");
 }
 static void truncate_in_a_bad_group(void)
 {
@@ -279,7 +280,7 @@ static void unlink_in_a_bad_group_of_inodes(void)
 
 static void reuse(void)
 {
-    write_victim(40 * PAGE / WINDOW);
+    write_victim(40 * PAGE / PMD_RANGE);
 }
 static void truncate_and_reuse(void)
 {
@@ -291,13 +292,13 @@ static void truncate_and_reuse_all(void)
     truncate_to_nothing();
     fill_up_victim();
 }
-static void truncate_at_the_window(void)
+static void truncate_at_the_pmd_range(void)
 {
     expect(ext2dax_truncate(file, 8 * PAGE) == 0, "a truncate failed");
 }
 static void punch_and_reuse(void)
 {
-    punch_window();
+    punch_pmd_range();
     reuse();
 }
 static void truncate_up(void)
@@ -320,7 +321,7 @@ static void reuse_and_look(void)
  */
 static void write_one(void)
 {
-    static const unsigned char bytes[WINDOW] = {1};
+    static const unsigned char bytes[PMD_RANGE] = {1};
 
     expect(ext2dax_write(file, 9 * PAGE, bytes, 1) == 1, "a write failed");
 }
@@ -369,13 +370,13 @@ static void look_at_both_ends(void)
 }
 static void fsync_and_look(void)
 {
-    const unsigned char *memory = bench.memory.base;
+    const unsigned char *memory = fixture.memory.base;
 
     fsync_file();
     for (uint64_t page = 0; page < 40; page++) {
-        uint32_t block = ext2dax_check_block(memory, bench.memory.size, file->number, page);
+        uint32_t block = ext2dax_check_block(memory, fixture.memory.size, file->number, page);
 
-        if (block != 0 && memcmp(memory + block * PAGE, bench.durable + block * PAGE, PAGE) != 0)
+        if (block != 0 && memcmp(memory + block * PAGE, fixture.durable + block * PAGE, PAGE) != 0)
             complain("what was stored before fsync is not durable after it");
     }
 }
@@ -392,7 +393,7 @@ static void pin_three(void)
 }
 static int punch_it(void)
 {
-    return ext2dax_punch(file, 8 * PAGE, WINDOW);
+    return ext2dax_punch(file, 8 * PAGE, PMD_RANGE);
 }
 static void pin_against_punch(void)
 {
@@ -409,10 +410,10 @@ static void punch_pinned(void)
 
 static uint64_t image_now(void)
 {
-    const uint64_t *words = bench.memory.base;
+    const uint64_t *words = fixture.memory.base;
     uint64_t hash = 0;
 
-    for (size_t i = 0; i < bench.memory.size / 8; i++)
+    for (size_t i = 0; i < fixture.memory.size / 8; i++)
         hash = (hash ^ words[i]) * 0x100000001B3u;
     return hash;
 }
@@ -420,7 +421,7 @@ static uint64_t image_now(void)
 static void freeze_and_look(void)
 {
     uint64_t before;
-    int rc = ext2dax_freeze(bench.mount);
+    int rc = ext2dax_freeze(fixture.mount);
 
     expect(rc == 0, "freeze failed");
     before = image_now();
@@ -428,18 +429,18 @@ static void freeze_and_look(void)
     expect(image_now() == before, "the image has changed while frozen");
     for (uint64_t page = 0; page < 40; page++)
         expect(!ext2dax_model_entry(map, page).writable, "a page is writable while frozen");
-    expect(ext2dax_thaw(bench.mount) == 0, "thaw failed");
+    expect(ext2dax_thaw(fixture.mount) == 0, "thaw failed");
 }
 /* The thawing thread first takes the embedder's lock. */
 static void thaw_under_the_embedders_lock(void)
 {
-    struct ext2dax_locks locks = bench.locks;
+    struct ext2dax_locks locks = fixture.locks;
 
-    expect(ext2dax_freeze(bench.mount) == 0, "freeze failed");
+    expect(ext2dax_freeze(fixture.mount) == 0, "freeze failed");
     linger();
     locks.ops->write_lock(locks.ctx, &address_space);
     locks.ops->write_unlock(locks.ctx, &address_space);
-    expect(ext2dax_thaw(bench.mount) == 0, "thaw failed");
+    expect(ext2dax_thaw(fixture.mount) == 0, "thaw failed");
 }
 
 /* ---- names and numbers ---- */
@@ -450,12 +451,12 @@ static void put_sharer(void)
 }
 static void create_new(void)
 {
-    ext2dax_inode_put(bench_create(&bench, "new"));
+    ext2dax_inode_put(core_fixture_create(&fixture, "new"));
 }
 static void look_up_victim(void)
 {
     struct ext2dax_inode *found;
-    int rc = ext2dax_lookup(bench.root, "victim", 6, &found);
+    int rc = ext2dax_lookup(fixture.root, "victim", 6, &found);
 
     expect(rc == 0 || rc == -EXT2DAX_ENOENT, "a lookup found neither the file nor nothing");
     if (rc == 0)
@@ -464,7 +465,7 @@ static void look_up_victim(void)
 static void look_for_the_nameless(void)
 {
     struct ext2dax_inode *found;
-    int rc = ext2dax_inode_get(bench.mount, number, &found);
+    int rc = ext2dax_inode_get(fixture.mount, number, &found);
 
     expect(rc == -EXT2DAX_ENOENT, "a file without a name was found");
     if (rc == 0)
@@ -485,13 +486,13 @@ static int is_known(void *arg, const struct ext2dax_entry *entry)
 }
 static void list_names(void)
 {
-    expect(ext2dax_readdir(bench.root, 0, is_known, NULL) == 0, "a listing failed");
+    expect(ext2dax_readdir(fixture.root, 0, is_known, NULL) == 0, "a listing failed");
 }
 static void replace_names(void)
 {
-    bench_unlink(&bench, "b");
-    bench_unlink(&bench, "a");
-    ext2dax_inode_put(bench_create(&bench, long_name));
+    core_fixture_unlink(&fixture, "b");
+    core_fixture_unlink(&fixture, "a");
+    ext2dax_inode_put(core_fixture_create(&fixture, long_name));
 }
 static void get_and_write(uint64_t first, unsigned pages, unsigned char byte)
 {
@@ -499,7 +500,7 @@ static void get_and_write(uint64_t first, unsigned pages, unsigned char byte)
     struct ext2dax_inode *got;
 
     memset(bytes, byte, sizeof bytes);
-    if (ext2dax_inode_get(bench.mount, number, &got) != 0) {
+    if (ext2dax_inode_get(fixture.mount, number, &got) != 0) {
         complain("a file was not found");
         return;
     }
@@ -531,7 +532,7 @@ static void copy_kept(void)
 }
 static void rest_kept(void)
 {
-    expect(bench_size(file) == 40 * PAGE, "a fault has changed the size");
+    expect(core_fixture_size(file) == 40 * PAGE, "a fault has changed the size");
     byte_is(file, 30 * PAGE, OLD, "a fault has cost bytes");
 }
 static void nothing_past_the_end(void)
@@ -583,16 +584,16 @@ static void both_pins_hold(void)
 
 SCENARIO(read_fault__truncate, start_mapped, read_fault, truncate_and_reuse, NULL);
 SCENARIO(write_fault__truncate, start_mapped, write_fault, truncate_and_reuse, NULL);
-SCENARIO(pmd_read__truncate, start_region, pmd_read, truncate_and_reuse, NULL);
-SCENARIO(pmd_write__punch, start_region, pmd_write, punch_and_reuse, NULL);
-SCENARIO(pmd_write__truncate, start_region, pmd_write, truncate_at_the_window, NULL);
+SCENARIO(pmd_read__truncate, start_aligned_extent, pmd_read, truncate_and_reuse, NULL);
+SCENARIO(pmd_write__punch, start_aligned_extent, pmd_write, punch_and_reuse, NULL);
+SCENARIO(pmd_write__truncate, start_aligned_extent, pmd_write, truncate_at_the_pmd_range, NULL);
 SCENARIO(mkwrite__truncate, start_zero_page, mkwrite, truncate_and_reuse, NULL);
 SCENARIO(pfn_mkwrite__truncate, start_read_only, pfn_mkwrite, truncate_and_reuse, NULL);
 SCENARIO(fsync__truncate, start_entered_and_full, fsync_file, truncate_and_reuse_all, NULL);
 SCENARIO(read_fault__punch, start_mapped, read_fault, punch_and_reuse, NULL);
 SCENARIO(truncate__read_fault, start_entered, truncate_down, read_fault, NULL);
 SCENARIO(truncate__reuse, start_entered, truncate_down, reuse_and_look, NULL);
-SCENARIO(punch__reuse, start_entered, punch_window, reuse_and_look, NULL);
+SCENARIO(punch__reuse, start_entered, punch_pmd_range, reuse_and_look, NULL);
 SCENARIO(truncate__private_read, start_copied, truncate_down, private_read_fault, NULL);
 SCENARIO(truncate_in_a_page__read, start_entered, truncate_in_a_page, read_fault, nothing_past_the_end);
 SCENARIO(extend__stray_store, start_tail, extend_by_write, stray_store, tail_is_zero);
@@ -605,7 +606,7 @@ SCENARIO(unlink_bad_group__read, start_victim, unlink_in_a_bad_group, read_fault
 SCENARIO(unlink_bad_inodes__read, start_victim, unlink_in_a_bad_group_of_inodes, read_fault, NULL);
 SCENARIO(store_in_hole__load, start_hole, store_one, look_into_the_page, one_store_kept);
 SCENARIO(store_in_hole__store, start_hole, store_one, store_two, both_stores_kept);
-SCENARIO(store_in_hole__store_near, start_hole, store_indirect, store_next_window, windows_kept);
+SCENARIO(store_in_hole__store_near, start_hole, store_indirect, store_next_pmd_range, pmd_ranges_kept);
 SCENARIO(store_in_hole__read_fault, start_hole, store_one, other_read_fault, one_store_kept);
 SCENARIO(store_in_hole__other_file, start_hole, store_one, store_in_victim, one_store_kept);
 SCENARIO(write_in_hole__store, start_hole, write_one, store_two, both_stores_kept);

@@ -43,13 +43,13 @@ static const struct mutant_case *case_at(int index)
 }
 
 /* Describes the schedules of a case. The caller adds the mutant and the way to explore. */
-static struct duet duet_of(const struct mutant_case *tried)
+static struct pair pair_of(const struct mutant_case *tried)
 {
     int at = 0;
 
     while (at < cases() && case_at(at) != tried)
         at++;
-    return (struct duet){.scenario = tried->scenario,
+    return (struct pair){.scenario = tried->scenario,
                          .durable = tried->durable,
                          .hostile = tried->hostile,
                          .serial = at >= count(mutant_cases)};
@@ -61,18 +61,18 @@ static struct duet duet_of(const struct mutant_case *tried)
  */
 static void print_what_others_say(const struct mutant_case *tried)
 {
-    struct duet duet = duet_of(tried);
+    struct pair pair = pair_of(tried);
     struct ext2dax_explorer_result checked;
     int status;
     pid_t child;
 
-    duet.mutant = tried->mutant;
-    duet.unjudged = true;
-    duet.hostile = false;
+    pair.mutant = tried->mutant;
+    pair.unchecked = true;
+    pair.hostile = false;
     fflush(stdout);
     child = fork();
     if (child == 0) {
-        bool nothing = duet_explore(&duet, &checked);
+        bool nothing = pair_explore(&pair, &checked);
 
         printf("  [%s]\n", nothing                                           ? "-"
                            : strncmp(checked.finding, "assertion", 9) == 0   ? "assertion"
@@ -91,29 +91,29 @@ static void print_what_others_say(const struct mutant_case *tried)
  */
 static void find_nothing_unbroken(const struct mutant_case *tried)
 {
-    struct duet duet = duet_of(tried);
+    struct pair pair = pair_of(tried);
     struct ext2dax_explorer_result result;
 
-    duet.thorough = duet.blind = true;
-    if (!duet_explore(&duet, &result))
+    pair.thorough = pair.blind = true;
+    if (!pair_explore(&pair, &result))
         ck_abort_msg("%s, with nothing broken, schedule %s: %s", tried->scenario->name, result.id, result.finding);
 }
 
 START_TEST(a_broken_protection_is_noticed)
 {
     const struct mutant_case *tried = case_at(_i);
-    struct duet duet = duet_of(tried);
+    struct pair pair = pair_of(tried);
     struct ext2dax_explorer_result noticed, again;
 
-    duet.mutant = tried->mutant;
-    duet.blind = true;
-    if (duet_explore(&duet, &noticed))
+    pair.mutant = tried->mutant;
+    pair.blind = true;
+    if (pair_explore(&pair, &noticed))
         ck_abort_msg("%s was not noticed in %s (%llu schedules)", tried->mutant, tried->scenario->name,
                      (unsigned long long)noticed.schedules);
     printf("%-26s %-32s %5llu  %-14s %s", tried->mutant, tried->scenario->name,
            (unsigned long long)(noticed.schedules + noticed.pruned + 1), noticed.id, noticed.finding);
     for (unsigned i = 0; i < REPLAYS; i++) {
-        ck_assert(!duet_replay(&duet, noticed.id, noticed.flags, false, &again));
+        ck_assert(!pair_replay(&pair, noticed.id, noticed.flags, false, &again));
         ck_assert_str_eq(again.finding, noticed.finding);
     }
     if ((noticed.flags & EXT2DAX_EXPLORER_SHARED_ONLY) == 0)
@@ -125,7 +125,7 @@ END_TEST
 START_TEST(nothing_is_noticed_where_nothing_is_broken)
 {
     const struct mutant_case *tried = case_at(_i), *before;
-    const struct duet duet = duet_of(tried);
+    const struct pair pair = pair_of(tried);
     struct ext2dax_explorer_result result, again;
 
     for (int i = 0; i < _i; i++) {
@@ -133,8 +133,8 @@ START_TEST(nothing_is_noticed_where_nothing_is_broken)
         if (before->scenario == tried->scenario && before->durable == tried->durable)
             return;
     }
-    if (!duet_explore(&duet, &result)) {
-        (void)duet_replay(&duet, result.id, result.flags, true, &again);
+    if (!pair_explore(&pair, &result)) {
+        (void)pair_replay(&pair, result.id, result.flags, true, &again);
         ck_abort_msg("%s, with nothing broken, schedule %s: %s", tried->scenario->name, result.id, result.finding);
     }
     ck_assert(result.complete);

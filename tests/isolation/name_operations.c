@@ -68,7 +68,7 @@ static uint64_t unlink_b_y(void)
 }
 static uint64_t unlink_file(void)
 {
-    return result_of(ext2dax_unlink(bench.root, "file", 4));
+    return result_of(ext2dax_unlink(fixture.root, "file", 4));
 }
 static uint64_t rmdir_a_sub(void)
 {
@@ -108,11 +108,11 @@ static uint64_t rename_x_over_g(void)
 }
 static uint64_t rename_x_over_file(void)
 {
-    return rename_in(tree.a, "x", bench.root, "file", 0);
+    return rename_in(tree.a, "x", fixture.root, "file", 0);
 }
 static uint64_t rename_file_over_y(void)
 {
-    return rename_in(bench.root, "file", tree.b, "y", 0);
+    return rename_in(fixture.root, "file", tree.b, "y", 0);
 }
 static uint64_t rename_y_over_g(void)
 {
@@ -140,19 +140,19 @@ static uint64_t rename_sub_over_e(void)
 }
 static uint64_t rename_a_into_b(void)
 {
-    return rename_in(bench.root, "a", tree.b, "n", 0);
+    return rename_in(fixture.root, "a", tree.b, "n", 0);
 }
 static uint64_t rename_b_into_a(void)
 {
-    return rename_in(bench.root, "b", tree.a, "n", 0);
+    return rename_in(fixture.root, "b", tree.a, "n", 0);
 }
 static uint64_t rename_b_into_sub(void)
 {
-    return rename_in(bench.root, "b", tree.sub, "n", 0);
+    return rename_in(fixture.root, "b", tree.sub, "n", 0);
 }
 static uint64_t rename_sub_up(void)
 {
-    return rename_in(tree.a, "sub", bench.root, "n", 0);
+    return rename_in(tree.a, "sub", fixture.root, "n", 0);
 }
 static uint64_t rename_e_to_n(void)
 {
@@ -194,7 +194,7 @@ static uint64_t lookup_sub_dotdot(void)
 
     if (rc != 0)
         return result_of(rc);
-    hash = found == tree.a ? 1 : found == tree.b ? 2 : found == bench.root ? 3 : 4;
+    hash = found == tree.a ? 1 : found == tree.b ? 2 : found == fixture.root ? 3 : 4;
     ext2dax_inode_put(found);
     return hash;
 }
@@ -366,7 +366,7 @@ uint64_t look_for_moved(void)
     int rc;
 
     if (is_x(tree.a, "x", &rc) || is_x(tree.a, "g", &rc) || is_x(tree.b, "n", &rc) || is_x(tree.b, "y", &rc) ||
-        is_x(bench.root, "file", &rc))
+        is_x(fixture.root, "file", &rc))
         return 0;
     ext2dax_stat(tree.x, &figures, sizeof figures);
     expect(figures.links == 0, "a file that is renamed has neither name");
@@ -384,7 +384,7 @@ uint64_t look_for_nameless(void)
     (void)is_x(tree.a, "x", &rc);
     if (rc != -EXT2DAX_ENOENT || figures.links != 0)
         return 0;
-    rc = ext2dax_inode_get(bench.mount, tree.number_of_x, &found);
+    rc = ext2dax_inode_get(fixture.mount, tree.number_of_x, &found);
     expect(rc == -EXT2DAX_ENOENT, "a file without a name was found");
     if (rc == 0)
         ext2dax_inode_put(found);
@@ -393,7 +393,7 @@ uint64_t look_for_nameless(void)
 
 uint64_t rename_from_d(void)
 {
-    int rc = (int)rename_in(tree.d, "x", bench.root, "n", 0);
+    int rc = (int)rename_in(tree.d, "x", fixture.root, "n", 0);
 
     expect(rc == 0 || rc == -EXT2DAX_ENOENT, "a rename from a directory being removed failed");
     return 0;
@@ -401,7 +401,7 @@ uint64_t rename_from_d(void)
 uint64_t remove_chain(void)
 {
     struct ext2dax_inode *c;
-    int rc = ext2dax_lookup(bench.root, "c", 1, &c);
+    int rc = ext2dax_lookup(fixture.root, "c", 1, &c);
 
     expect(rc == 0, "a directory was not found");
     if (rc != 0)
@@ -410,8 +410,8 @@ uint64_t remove_chain(void)
     expect(rc == 0 || rc == -EXT2DAX_ENOENT, "an unlink failed");
     expect(ext2dax_rmdir(c, "d", 1) == 0, "an empty directory was not removed");
     ext2dax_inode_put(c);
-    expect(ext2dax_rmdir(bench.root, "c", 1) == 0, "an empty directory was not removed");
-    expect(create_in(bench.root, "f", EXT2DAX_S_IFREG) == 0, "a create failed");
+    expect(ext2dax_rmdir(fixture.root, "c", 1) == 0, "an empty directory was not removed");
+    expect(create_in(fixture.root, "f", EXT2DAX_S_IFREG) == 0, "a create failed");
     return 0;
 }
 
@@ -422,7 +422,7 @@ uint64_t read_attribute(void)
 }
 uint64_t remove_attribute_and_reuse(void)
 {
-    unsigned char bytes[WINDOW];
+    unsigned char bytes[PMD_RANGE];
 
     memset(bytes, OTHER, sizeof bytes);
     expect(setxattr_x_longer() == 0, "a setxattr failed");
@@ -433,10 +433,10 @@ uint64_t remove_attribute_and_reuse(void)
 
 static uint64_t image_now(void)
 {
-    const uint64_t *words = bench.memory.base;
+    const uint64_t *words = fixture.memory.base;
     uint64_t hash = 0;
 
-    for (size_t i = 0; i < bench.memory.size / 8; i++)
+    for (size_t i = 0; i < fixture.memory.size / 8; i++)
         hash = (hash ^ words[i]) * 0x100000001B3u;
     return hash;
 }
@@ -445,7 +445,7 @@ static uint64_t image_now(void)
 uint64_t freeze_and_look(void)
 {
     uint64_t before;
-    int rc = ext2dax_freeze(bench.mount);
+    int rc = ext2dax_freeze(fixture.mount);
 
     expect(rc == 0 || rc == -EXT2DAX_EBUSY, "freeze failed");
     if (rc != 0)
@@ -453,6 +453,6 @@ uint64_t freeze_and_look(void)
     before = image_now();
     linger();
     expect(image_now() == before, "the image has changed while frozen");
-    expect(ext2dax_thaw(bench.mount) == 0, "thaw failed");
+    expect(ext2dax_thaw(fixture.mount) == 0, "thaw failed");
     return 0;
 }

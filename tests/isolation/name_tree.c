@@ -52,8 +52,8 @@ void start_tree(void)
 {
     unsigned char byte = OTHER;
 
-    tree.a = make(bench.root, "a", EXT2DAX_S_IFDIR, 0);
-    tree.b = make(bench.root, "b", EXT2DAX_S_IFDIR, 0);
+    tree.a = make(fixture.root, "a", EXT2DAX_S_IFDIR, 0);
+    tree.b = make(fixture.root, "b", EXT2DAX_S_IFDIR, 0);
     tree.sub = make(tree.a, "sub", EXT2DAX_S_IFDIR, OWNED_SUB);
     tree.x = make(tree.a, "x", EXT2DAX_S_IFREG, OWNED_X);
     tree.g = make(tree.a, "g", EXT2DAX_S_IFREG, OWNED_G);
@@ -63,13 +63,13 @@ void start_tree(void)
     ck_assert_int_eq(ext2dax_setxattr(tree.x, "user.k", 6, "old", 3, 0), 0);
     tree.number_of_x = tree.x->number;
     ck_assert_int_eq((int)ext2dax_write(victim, 0, &byte, 1), 1);
-    bench_unlink(&bench, "victim");
+    core_fixture_unlink(&fixture, "victim");
     ck_assert_int_eq(ext2dax_truncate(file, 2 * PAGE), 0);
-    ext2dax_explorer_name_inode(bench.explorer, tree.a, "a");
-    ext2dax_explorer_name_inode(bench.explorer, tree.b, "b");
-    ext2dax_explorer_name_inode(bench.explorer, tree.sub, "sub");
-    ext2dax_explorer_name_inode(bench.explorer, tree.x, "x");
-    ext2dax_explorer_name_inode(bench.explorer, tree.g, "g");
+    ext2dax_explorer_name_inode(fixture.explorer, tree.a, "a");
+    ext2dax_explorer_name_inode(fixture.explorer, tree.b, "b");
+    ext2dax_explorer_name_inode(fixture.explorer, tree.sub, "sub");
+    ext2dax_explorer_name_inode(fixture.explorer, tree.x, "x");
+    ext2dax_explorer_name_inode(fixture.explorer, tree.g, "g");
 }
 
 void start_full(void)
@@ -82,14 +82,14 @@ void start_full(void)
         memset(name, (int)('0' + i), sizeof name);
         ck_assert_int_eq(ext2dax_link(tree.g, tree.b, name, lengths[i]), 0);
     }
-    ck_assert_uint_eq(bench_size(tree.b), PAGE);
+    ck_assert_uint_eq(core_fixture_size(tree.b), PAGE);
 }
 void start_chain(void)
 {
     struct ext2dax_inode *c;
 
     start_tree();
-    c = make(bench.root, "c", EXT2DAX_S_IFDIR, 0);
+    c = make(fixture.root, "c", EXT2DAX_S_IFDIR, 0);
     tree.d = make(c, "d", EXT2DAX_S_IFDIR, 0);
     ext2dax_inode_put(make(tree.d, "x", EXT2DAX_S_IFREG, 0));
     ext2dax_inode_put(c);
@@ -186,9 +186,9 @@ void check_tree(void)
         ext2dax_inode_put(victim);
     leave_file();
     no_leaks();
-    expect(bench.reports == 0, "the library reports corruption of a sound image");
-    hash = hash_directory(bench.root, 0);
-    ext2dax_statfs(bench.mount, &figures, sizeof figures);
+    expect(fixture.reports == 0, "the library reports corruption of a sound image");
+    hash = hash_directory(fixture.root, 0);
+    ext2dax_statfs(fixture.mount, &figures, sizeof figures);
     hash = mix(mix(hash, figures.free_blocks), figures.free_inodes);
     for (unsigned i = 0; i < 3; i++)
         hash = mix(hash, name_result[i]);

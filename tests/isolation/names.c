@@ -128,13 +128,13 @@ START_TEST(every_outcome_is_serial)
     struct ext2dax_explorer_result result, again;
     char name[160];
     const struct scenario scenario = {name, casts[_i].start, play_first, play_second, check_tree};
-    const struct duet duet = {.scenario = &scenario, .third = third ? play_third : NULL, .serial = true};
+    const struct pair pair = {.scenario = &scenario, .third = third ? play_third : NULL, .serial = true};
 
     memcpy(cast, casts[_i].operation, sizeof cast);
     snprintf(name, sizeof name, "%s / %s%s%s", cast[0]->name, cast[1]->name, third ? " / " : "",
              third ? third->name : "");
-    if (!duet_explore(&duet, &result)) {
-        (void)duet_replay(&duet, result.id, result.flags, true, &again);
+    if (!pair_explore(&pair, &result)) {
+        (void)pair_replay(&pair, result.id, result.flags, true, &again);
         ck_abort_msg("%s, schedule %s: %s", name, result.id, result.finding);
     }
     ck_assert(result.complete || E2DT_COROUTINE_SANITIZED);

@@ -11,7 +11,7 @@ void start_mapped(void)
 {
     fill(0, 20);
 }
-void start_region(void)
+void start_aligned_extent(void)
 {
     ck_assert_int_eq(ext2dax_allocate(file, 0, 20 * PAGE, false), 0);
     fill(0, 20);
@@ -76,7 +76,7 @@ void store_indirect(void)
 {
     store(map, 13 * PAGE, 1);
 }
-void store_next_window(void)
+void store_next_pmd_range(void)
 {
     store(other, 17 * PAGE, 2);
 }
@@ -86,18 +86,18 @@ void stray_store(void)
 
     memset(bytes, 0xEE, sizeof bytes);
     (void)ext2dax_model_write(map, 20 * PAGE + 100, bytes, sizeof bytes, false, false);
-    strayed = bench_size(file) == 20 * PAGE + 100;
+    strayed = core_fixture_size(file) == 20 * PAGE + 100;
 }
 
 /* ---- calls ---- */
 
-void write_victim(unsigned windows)
+void write_victim(unsigned ranges)
 {
-    unsigned char bytes[WINDOW];
+    unsigned char bytes[PMD_RANGE];
 
     memset(bytes, OTHER, sizeof bytes);
-    for (unsigned i = 0; i < windows; i++)
-        (void)ext2dax_write(victim, (uint64_t)i * WINDOW, bytes, sizeof bytes);
+    for (unsigned i = 0; i < ranges; i++)
+        (void)ext2dax_write(victim, (uint64_t)i * PMD_RANGE, bytes, sizeof bytes);
 }
 void store_in_victim(void)
 {
@@ -109,7 +109,7 @@ void extend_by_write(void)
 {
     unsigned char byte = 3;
 
-    expect(ext2dax_write(file, bench_size(file) + 300, &byte, 1) == 1, "a write failed");
+    expect(ext2dax_write(file, core_fixture_size(file) + 300, &byte, 1) == 1, "a write failed");
 }
 void truncate_to_nothing(void)
 {
@@ -125,9 +125,9 @@ void truncate_pinned(void)
 
     expect(rc == 0 || rc == -EXT2DAX_EBUSY, "a truncate failed");
 }
-void punch_window(void)
+void punch_pmd_range(void)
 {
-    expect(ext2dax_punch(file, 8 * PAGE, WINDOW) == 0, "a punch failed");
+    expect(ext2dax_punch(file, 8 * PAGE, PMD_RANGE) == 0, "a punch failed");
 }
 void fsync_file(void)
 {
@@ -139,7 +139,7 @@ void put_victim(void)
 }
 void unlink_victim(void)
 {
-    bench_unlink(&bench, "victim");
+    core_fixture_unlink(&fixture, "victim");
     ext2dax_inode_put(victim);
 }
 
@@ -168,18 +168,18 @@ void pin_against_truncate(void)
 }
 void freeze_pinned(void)
 {
-    int rc = ext2dax_freeze(bench.mount);
+    int rc = ext2dax_freeze(fixture.mount);
 
     expect(rc == -EXT2DAX_EBUSY, "a writable pin did not stop a freeze");
     if (rc == 0)
-        (void)ext2dax_thaw(bench.mount);
+        (void)ext2dax_thaw(fixture.mount);
 }
 
 /* ---- checks ---- */
 
 void victim_is_not_mapped(void)
 {
-    const unsigned char *memory = bench.memory.base;
+    const unsigned char *memory = fixture.memory.base;
 
     for (uint64_t page = 0; page < 40; page++) {
         struct ext2dax_model_entry entry = ext2dax_model_entry(map, page);
@@ -203,7 +203,7 @@ void both_stores_kept(void)
     one_store_kept();
     byte_is(file, 9 * PAGE + 100, 2, "a store was lost");
 }
-void windows_kept(void)
+void pmd_ranges_kept(void)
 {
     byte_is(file, 13 * PAGE, 1, "a store was lost");
     byte_is(file, 17 * PAGE, 2, "a store was lost");

@@ -12,7 +12,7 @@
 #include "disk/inode.h"
 #include "invariants.h"
 
-struct bench bench CHANGES;
+struct core_fixture fixture CHANGES;
 struct ext2dax_inode *file CHANGES, *victim CHANGES;
 struct ext2dax_model_map *map CHANGES, *other CHANGES;
 
@@ -24,11 +24,11 @@ struct ext2dax_model_map *map CHANGES, *other CHANGES;
 /* States per scenario under a sanitizer, where backtracking means running the schedule again. */
 #define SANITIZED 500u
 
-/* Most serial orders of a duet. */
+/* Most serial orders of a pair. */
 #define SERIAL_ORDERS 6u
 
 static struct ext2dax_explorer *explorer;
-static const struct duet *playing;
+static const struct pair *playing;
 
 /* The outcomes of the serial orders. While they are recorded no outcome is compared. */
 static uint64_t serial_outcome[SERIAL_ORDERS];
@@ -42,7 +42,7 @@ extern unsigned char __start_changes[], __stop_changes[];
 
 void complain(const char *what)
 {
-    if (!playing || !playing->unjudged)
+    if (!playing || !playing->unchecked)
         ext2dax_explorer_fail(explorer, "%s", what);
 }
 
@@ -66,135 +66,134 @@ void outcome(uint64_t hash)
         complain("an outcome that no serial order has");
 }
 
-static struct judge judge(void)
+static struct invariants invariants_here(void)
 {
-    return (struct judge){.explorer = explorer,
-                          .memory = &bench.memory,
-                          .model = bench.model,
-                          .others = &victim->number,
-                          .unlinked = true,
-                          .hostile = playing->hostile};
+    return (struct invariants){.explorer = explorer,
+                               .memory = &fixture.memory,
+                               .model = fixture.model,
+                               .others = &victim->number,
+                               .unlinked = true,
+                               .hostile = playing->hostile};
 }
 
 /* ---- the scenario as passed to the explorer ---- */
 
-static void break_protection(const struct duet *duet, bool broken)
+static void break_protection(const struct pair *pair, bool broken)
 {
-    ck_assert_int_eq(ext2dax_mutant_activate(broken && duet->mutant ? duet->mutant : "none"), 0);
+    ck_assert_int_eq(ext2dax_mutant_activate(broken && pair->mutant ? pair->mutant : "none"), 0);
 }
 
 static void on_start(void *arg)
 {
-    const struct duet *duet = arg;
-    struct bench_options options = {.size = 128 << 10,
-                                    .block_size = PAGE,
-                                    .blocks_per_group = 256,
-                                    .inodes = duet->serial ? 32 : 0,
-                                    .page_shift = 10,
-                                    .huge_order = 3,
-                                    .order = duet->durable ? EXT2DAX_ORDERED : EXT2DAX_ORDER_AUTO,
-                                    .durable = duet->durable,
-                                    .explorer = explorer,
-                                    .blind = duet->blind,
-                                    .discard = true};
+    const struct pair *pair = arg;
+    struct core_fixture_options options = {.size = 128 << 10,
+                                           .block_size = PAGE,
+                                           .blocks_per_group = 256,
+                                           .inodes = pair->serial ? 32 : 0,
+                                           .page_shift = 10,
+                                           .huge_order = 3,
+                                           .order = pair->durable ? EXT2DAX_ORDERED : EXT2DAX_ORDER_AUTO,
+                                           .durable = pair->durable,
+                                           .explorer = explorer,
+                                           .blind = pair->blind};
 
     ck_assert_int_eq(ext2dax_explorer_remember(explorer, __start_changes, (size_t)(__stop_changes - __start_changes)),
                      0);
-    bench_open(&bench, &options);
-    ck_assert_int_eq(ext2dax_explorer_ignore_counters(explorer, bench.mount), 0);
-    file = bench_create(&bench, "file");
-    victim = bench_create(&bench, "victim");
-    map = ext2dax_model_map(bench.model, file, 0, 40, true, true);
-    other = ext2dax_model_map(bench.model, file, 0, 40, true, true);
+    core_fixture_open(&fixture, &options);
+    ck_assert_int_eq(ext2dax_explorer_ignore_counters(explorer, fixture.mount), 0);
+    file = core_fixture_create(&fixture, "file");
+    victim = core_fixture_create(&fixture, "victim");
+    map = ext2dax_model_map(fixture.model, file, 0, 40, true, true);
+    other = ext2dax_model_map(fixture.model, file, 0, 40, true, true);
     ext2dax_explorer_name_inode(explorer, file, "file");
     ext2dax_explorer_name_inode(explorer, victim, "victim");
-    duet->scenario->start();
-    break_protection(duet, true);
-    ext2dax_assertions(!duet->blind);
+    pair->scenario->start();
+    break_protection(pair, true);
+    ext2dax_assertions(!pair->blind);
 }
 
 static void on_step(void *arg)
 {
-    const struct duet *duet = arg;
-    const struct judge judged = judge();
+    const struct pair *pair = arg;
+    const struct invariants invariants = invariants_here();
 
-    if (!duet->unjudged)
-        judge_state(&judged);
+    if (!pair->unchecked)
+        invariants_check_state(&invariants);
 }
 
 static void on_finish(void *arg)
 {
-    const struct duet *duet = arg;
-    const struct judge judged = judge();
+    const struct pair *pair = arg;
+    const struct invariants invariants = invariants_here();
 
-    if (duet->unjudged)
+    if (pair->unchecked)
         return;
-    break_protection(duet, false);
-    judge_end(&judged);
-    if (duet->scenario->verify)
-        duet->scenario->verify();
-    break_protection(duet, true);
+    break_protection(pair, false);
+    invariants_check_end(&invariants);
+    if (pair->scenario->verify)
+        pair->scenario->verify();
+    break_protection(pair, true);
 }
 
 static void play_first(void *arg)
 {
-    const struct duet *duet = arg;
+    const struct pair *pair = arg;
 
-    duet->scenario->first();
-    if (bench.order)
-        ext2dax_lock_order_returned(bench.order);
+    pair->scenario->first();
+    if (fixture.order)
+        ext2dax_lock_order_returned(fixture.order);
 }
 
 static void play_second(void *arg)
 {
-    const struct duet *duet = arg;
+    const struct pair *pair = arg;
 
-    duet->scenario->second();
-    if (bench.order)
-        ext2dax_lock_order_returned(bench.order);
+    pair->scenario->second();
+    if (fixture.order)
+        ext2dax_lock_order_returned(fixture.order);
 }
 
 static void play_third(void *arg)
 {
-    const struct duet *duet = arg;
+    const struct pair *pair = arg;
 
-    duet->third();
-    if (bench.order)
-        ext2dax_lock_order_returned(bench.order);
+    pair->third();
+    if (fixture.order)
+        ext2dax_lock_order_returned(fixture.order);
 }
 
-static struct ext2dax_scenario describe(const struct duet *duet)
+static struct ext2dax_scenario describe(const struct pair *pair)
 {
     return (struct ext2dax_scenario){
-        .name = duet->scenario->name,
-        .arg = (void *)(uintptr_t)duet,
-        .threads = duet->third ? 3 : 2,
+        .name = pair->scenario->name,
+        .arg = (void *)(uintptr_t)pair,
+        .threads = pair->third ? 3 : 2,
         .thread = {{"the first", play_first}, {"the second", play_second}, {"the third", play_third}},
         .start = on_start,
         .step = on_step,
         .finish = on_finish};
 }
 
-static void open_explorer(const struct duet *duet, unsigned flags, uint32_t preemptions)
+static void open_explorer(const struct pair *pair, unsigned flags, uint32_t preemptions)
 {
     struct ext2dax_explorer_options options = {.size = sizeof options,
-                                               .flags = flags | (duet->blind ? EXT2DAX_EXPLORER_BLIND : 0),
+                                               .flags = flags | (pair->blind ? EXT2DAX_EXPLORER_BLIND : 0),
                                                .preemptions = preemptions,
                                                .most_states = recording                  ? 0
-                                                              : duet->unjudged           ? ENOUGH
-                                                              : duet->thorough           ? THOROUGH
+                                                              : pair->unchecked          ? ENOUGH
+                                                              : pair->thorough           ? THOROUGH
                                                               : E2DT_COROUTINE_SANITIZED ? SANITIZED
                                                                                          : 0};
 
     explorer = ext2dax_explorer_open(&options);
     ck_assert_ptr_nonnull(explorer);
-    playing = duet;
+    playing = pair;
 }
 
-static void close_explorer(const struct duet *duet)
+static void close_explorer(const struct pair *pair)
 {
     ext2dax_explorer_close(explorer);
-    break_protection(duet, false);
+    break_protection(pair, false);
     ext2dax_assertions(true);
 }
 
@@ -217,28 +216,28 @@ static const struct {
     {EXT2DAX_EXPLORER_FAIR, EXT2DAX_EXPLORER_ANY},
 };
 
-static bool is_tried(const struct duet *duet, unsigned number)
+static bool is_tried(const struct pair *pair, unsigned number)
 {
-    if (duet->mutant && !duet->unjudged)
+    if (pair->mutant && !pair->unchecked)
         return true;
     /* Three threads have too many schedules for any number of preemptions. */
-    if (duet->third)
+    if (pair->third)
         return number == 1;
-    return tries[number].preemptions == EXT2DAX_EXPLORER_ANY && (duet->thorough || number == 2);
+    return tries[number].preemptions == EXT2DAX_EXPLORER_ANY && (pair->thorough || number == 2);
 }
 
 /*
  * Records the outcomes of all serial orders of the unbroken core. Without preemptions a thread runs
  * to its end.
  */
-static bool record_outcomes(const struct duet *duet, struct ext2dax_explorer_result *result)
+static bool record_outcomes(const struct pair *pair, struct ext2dax_explorer_result *result)
 {
-    struct duet unbroken = *duet;
+    struct pair unbroken = *pair;
     const struct ext2dax_scenario scenario = describe(&unbroken);
     bool sound;
 
     unbroken.mutant = NULL;
-    unbroken.unjudged = false;
+    unbroken.unchecked = false;
     recording = true;
     open_explorer(&unbroken, 0, 0);
     sound = ext2dax_explorer_explore(explorer, &scenario, result);
@@ -247,21 +246,21 @@ static bool record_outcomes(const struct duet *duet, struct ext2dax_explorer_res
     return sound;
 }
 
-bool duet_explore(const struct duet *duet, struct ext2dax_explorer_result *result)
+bool pair_explore(const struct pair *pair, struct ext2dax_explorer_result *result)
 {
-    const struct ext2dax_scenario scenario = describe(duet);
+    const struct ext2dax_scenario scenario = describe(pair);
     uint64_t schedules = 0, pruned = 0;
     bool sound = true;
 
     serial_outcomes = 0;
-    if (duet->serial && !record_outcomes(duet, result))
+    if (pair->serial && !record_outcomes(pair, result))
         return false;
     for (unsigned i = 0; i < sizeof tries / sizeof tries[0] && sound; i++) {
-        if (!is_tried(duet, i))
+        if (!is_tried(pair, i))
             continue;
-        open_explorer(duet, tries[i].flags, tries[i].preemptions);
+        open_explorer(pair, tries[i].flags, tries[i].preemptions);
         sound = ext2dax_explorer_explore(explorer, &scenario, result);
-        close_explorer(duet);
+        close_explorer(pair);
         result->schedules += schedules;
         result->pruned += pruned;
         schedules = result->schedules;
@@ -276,28 +275,28 @@ static void print_line(void *arg, const char *text)
     puts(text);
 }
 
-bool duet_replay(const struct duet *duet, const char *id, unsigned flags, bool print,
+bool pair_replay(const struct pair *pair, const char *id, unsigned flags, bool print,
                  struct ext2dax_explorer_result *result)
 {
-    const struct ext2dax_scenario scenario = describe(duet);
+    const struct ext2dax_scenario scenario = describe(pair);
     bool sound;
     int error;
 
-    open_explorer(duet, flags, EXT2DAX_EXPLORER_ANY);
+    open_explorer(pair, flags, EXT2DAX_EXPLORER_ANY);
     sound = ext2dax_explorer_replay(explorer, &scenario, id, print ? print_line : NULL, NULL, result, &error);
-    close_explorer(duet);
+    close_explorer(pair);
     ck_assert_int_eq(error, 0);
     return sound;
 }
 
 static void every_schedule(const struct scenario *scenario)
 {
-    const struct duet duet = {.scenario = scenario};
+    const struct pair pair = {.scenario = scenario};
     struct ext2dax_explorer_result result, again;
 
-    if (!duet_explore(&duet, &result)) {
+    if (!pair_explore(&pair, &result)) {
         printf("%s: %s\n", scenario->name, result.finding);
-        (void)duet_replay(&duet, result.id, result.flags, true, &again);
+        (void)pair_replay(&pair, result.id, result.flags, true, &again);
         ck_abort_msg("%s, schedule %s: %s", scenario->name, result.id, result.finding);
     }
     ck_assert(result.complete || E2DT_COROUTINE_SANITIZED);
@@ -314,10 +313,10 @@ START_TEST(every_schedule_is_in_order)
 }
 END_TEST
 
-int duets_run(const char *name, const struct scenario *scenarios, int count)
+int pairs_run(const char *name, const struct scenario *scenarios, int count)
 {
     Suite *suite = suite_create(name);
-    TCase *tests = add_case(suite, "duets", 120);
+    TCase *tests = add_case(suite, "pairs", 120);
 
     running = scenarios;
     tcase_add_loop_test(tests, every_schedule_is_in_order, 0, count);
@@ -348,7 +347,7 @@ void share_attributes(struct ext2dax_inode *one, struct ext2dax_inode *two)
     struct ext2dax_le32 *header;
 
     ck_assert_int_eq(ext2dax_write(one, 0, "x", 1), 1);
-    header = (void *)((unsigned char *)bench.memory.base + bench_physical(one, 0) * PAGE);
+    header = (void *)((unsigned char *)fixture.memory.base + core_fixture_physical(one, 0) * PAGE);
     memset(header, 0, PAGE);
     header[0] = e2d_le32(E2D_XATTR_MAGIC);
     header[1] = e2d_le32(2); /* references */
@@ -371,7 +370,7 @@ static void finding(void *arg, const struct ext2dax_finding *f)
 
 void no_leaks(void)
 {
-    (void)ext2dax_check_image(bench.memory.base, bench.memory.size, EXT2DAX_CHECK_MOUNTED, finding, NULL, NULL);
+    (void)ext2dax_check_image(fixture.memory.base, fixture.memory.size, EXT2DAX_CHECK_MOUNTED, finding, NULL, NULL);
 }
 
 void fill(uint64_t first, uint64_t pages)

@@ -24,7 +24,7 @@ static void truncate_and_reuse(void)
 }
 static void punch_and_reuse(void)
 {
-    punch_window();
+    punch_pmd_range();
     reuse();
 }
 /* The other file's blocks must never be visible through the mapping. */
@@ -35,11 +35,11 @@ static void reuse_and_look(void)
 }
 static void freeze_and_thaw(void)
 {
-    expect(ext2dax_freeze(bench.mount) == 0, "freeze failed");
+    expect(ext2dax_freeze(fixture.mount) == 0, "freeze failed");
     for (uint64_t page = 0; page < 40; page++)
         expect(!ext2dax_model_entry(map, page).writable && !ext2dax_model_entry(other, page).writable,
                "a page is writable while frozen");
-    expect(ext2dax_thaw(bench.mount) == 0, "thaw failed");
+    expect(ext2dax_thaw(fixture.mount) == 0, "thaw failed");
 }
 
 /* ---- scenarios ---- */
@@ -49,14 +49,14 @@ static const struct scenario scenarios[] = {
     {"write fault / truncate and reuse", start_mapped, write_fault, truncate_and_reuse, NULL},
     {"write fault in a hole / truncate and reuse", start_hole, write_fault, truncate_and_reuse, NULL},
     {"PMD write in a hole / truncate and reuse", start_hole, pmd_write, truncate_and_reuse, NULL},
-    {"PMD read / truncate and reuse", start_region, pmd_read, truncate_and_reuse, NULL},
-    {"PMD write / punch and reuse", start_region, pmd_write, punch_and_reuse, NULL},
+    {"PMD read / truncate and reuse", start_aligned_extent, pmd_read, truncate_and_reuse, NULL},
+    {"PMD write / punch and reuse", start_aligned_extent, pmd_write, punch_and_reuse, NULL},
     {"pfn_mkwrite / truncate and reuse", start_read_only, pfn_mkwrite, truncate_and_reuse, NULL},
     {"read fault / punch and reuse", start_mapped, read_fault, punch_and_reuse, NULL},
     {"store in a hole / read fault on it", start_hole, store_one, other_read_fault, one_store_kept},
     {"read fault on a hole / store in it", start_hole, other_read_fault, store_one, one_store_kept},
     {"store in a hole / store in the same page", start_hole, store_one, store_two, both_stores_kept},
-    {"store in a hole / store in the next window", start_hole, store_indirect, store_next_window, windows_kept},
+    {"store in a hole / store in the next range", start_hole, store_indirect, store_next_pmd_range, pmd_ranges_kept},
     {"store in a hole / another file's write", start_hole, store_one, store_in_victim, one_store_kept},
     {"PMD write in a hole / store in it", start_hole, pmd_write, store_one, one_store_kept},
     {"store in a hole / PMD write over it", start_hole, store_one, pmd_write, one_store_kept},
@@ -75,5 +75,5 @@ static const struct scenario scenarios[] = {
 
 int main(void)
 {
-    return duets_run("isolation", scenarios, (int)(sizeof scenarios / sizeof scenarios[0]));
+    return pairs_run("isolation", scenarios, (int)(sizeof scenarios / sizeof scenarios[0]));
 }

@@ -16,46 +16,46 @@ static struct ext2dax_inode *sharer CHANGES;
 static void look_for_number(void)
 {
     struct ext2dax_inode *found;
-    int rc = ext2dax_inode_get(bench.mount, number, &found);
+    int rc = ext2dax_inode_get(fixture.mount, number, &found);
 
     expect(rc == 0 || rc == -EXT2DAX_ENOENT, "a number that comes or goes is neither a file nor none");
     if (rc != 0)
         return;
-    expect(bench_size(found) == 0 || bench_size(found) == PAGE, "an inode is half made");
+    expect(core_fixture_size(found) == 0 || core_fixture_size(found) == PAGE, "an inode is half made");
     ext2dax_inode_put(found);
 }
 static void freeze_and_thaw(void)
 {
-    int rc = ext2dax_freeze(bench.mount);
+    int rc = ext2dax_freeze(fixture.mount);
 
     expect(rc == 0 || rc == -EXT2DAX_EBUSY, "freeze failed");
     if (rc != 0)
         return;
-    expect(ext2dax_unmount(bench.mount) == -EXT2DAX_EBUSY, "a frozen filesystem was unmounted");
-    expect(ext2dax_thaw(bench.mount) == 0, "thaw failed");
+    expect(ext2dax_unmount(fixture.mount) == -EXT2DAX_EBUSY, "a frozen filesystem was unmounted");
+    expect(ext2dax_thaw(fixture.mount) == 0, "thaw failed");
 }
 static void remount_and_back(void)
 {
-    int rc = ext2dax_remount(bench.mount, EXT2DAX_MOUNT_READ_ONLY);
+    int rc = ext2dax_remount(fixture.mount, EXT2DAX_MOUNT_READ_ONLY);
 
     expect(rc == 0 || rc == -EXT2DAX_EBUSY, "remount failed");
     for (uint64_t page = 0; rc == 0 && page < 40; page++)
         expect(!ext2dax_model_entry(map, page).writable, "a page is writable while read-only");
-    expect(ext2dax_remount(bench.mount, 0) == 0, "remount failed");
+    expect(ext2dax_remount(fixture.mount, 0) == 0, "remount failed");
 }
 static void sync_all(void)
 {
-    expect(ext2dax_sync(bench.mount) == 0, "sync failed");
+    expect(ext2dax_sync(fixture.mount) == 0, "sync failed");
 }
 static void unlink_sharer(void)
 {
-    bench_unlink(&bench, "sharer");
+    core_fixture_unlink(&fixture, "sharer");
     ext2dax_inode_put(sharer);
 }
 /* Two threads hold the file. This thread removes the name, the other still stores to the file. */
 static void unlink_file(void)
 {
-    bench_unlink(&bench, "file");
+    core_fixture_unlink(&fixture, "file");
     ext2dax_inode_put(file);
 }
 static void store_and_leave(void)
@@ -69,15 +69,15 @@ static void store_and_leave(void)
 static void create_new(void)
 {
     unsigned char bytes[PAGE];
-    struct ext2dax_inode *new = bench_create(&bench, "new");
+    struct ext2dax_inode *new = core_fixture_create(&fixture, "new");
 
     memset(bytes, OTHER, sizeof bytes);
     expect(ext2dax_write(new, 0, bytes, sizeof bytes) == sizeof bytes, "a write failed");
     ext2dax_inode_put(new);
 }
-static void allocate_window(void)
+static void allocate_pmd_range(void)
 {
-    expect(ext2dax_allocate(file, 8 * PAGE, WINDOW, false) == 0, "an allocation failed");
+    expect(ext2dax_allocate(file, 8 * PAGE, PMD_RANGE, false) == 0, "an allocation failed");
 }
 static void pmd_store_one(void)
 {
@@ -134,7 +134,7 @@ static void stray_byte(void)
     unsigned char byte = 0xEE;
 
     (void)ext2dax_model_write(map, 20 * PAGE + 300, &byte, 1, false, false);
-    strayed = bench_size(file) == 20 * PAGE + 100;
+    strayed = core_fixture_size(file) == 20 * PAGE + 100;
 }
 
 /* ---- before and after ---- */
@@ -145,7 +145,7 @@ static void start_unlinked(void)
 
     number = victim->number;
     ck_assert_int_eq(ext2dax_write(victim, 30 * PAGE, &byte, 1), 1);
-    bench_unlink(&bench, "victim");
+    core_fixture_unlink(&fixture, "victim");
 }
 static void start_unlinked_pinned(void)
 {
@@ -160,7 +160,7 @@ static void start_held_twice(void)
 }
 static void start_attributes_shared(void)
 {
-    sharer = bench_create(&bench, "sharer");
+    sharer = core_fixture_create(&fixture, "sharer");
     share_attributes(victim, sharer);
 }
 static void start_number(void)
@@ -172,8 +172,8 @@ static void behind_kept(void)
 {
     unsigned char byte = 0;
 
-    expect(ext2dax_read(file, 21 * PAGE + 5, &byte, 1) == (bench_size(file) > 21 * PAGE + 5) &&
-               (behind != EXT2DAX_FAULT_NOPAGE || bench_size(file) <= 21 * PAGE + 5 || byte == 9),
+    expect(ext2dax_read(file, 21 * PAGE + 5, &byte, 1) == (core_fixture_size(file) > 21 * PAGE + 5) &&
+               (behind != EXT2DAX_FAULT_NOPAGE || core_fixture_size(file) <= 21 * PAGE + 5 || byte == 9),
            "a store was lost");
 }
 static void stray_is_gone(void)
@@ -211,13 +211,13 @@ static const struct scenario scenarios[] = {
     {"sync / unlink", start_entered, sync_all, unlink_victim, no_leaks},
     {"unlink / store by another holder", start_held_twice, unlink_file, store_and_leave, no_leaks},
     {"store by another holder / unlink", start_held_twice, store_and_leave, unlink_file, no_leaks},
-    {"punch / fsync", start_entered, punch_window, fsync_file, fsynced},
-    {"fsync / punch", start_entered, fsync_file, punch_window, fsynced},
+    {"punch / fsync", start_entered, punch_pmd_range, fsync_file, fsynced},
+    {"fsync / punch", start_entered, fsync_file, punch_pmd_range, fsynced},
     {"fsync / truncate", start_entered, fsync_file, truncate_to_nothing, fsynced},
     {"fsync / write", start_entered, fsync_file, write_two, fsynced},
     {"PMD store in a hole / PMD store in it", start_hole, pmd_store_one, pmd_store_two, both_stores_kept},
-    {"allocate / store in the hole", start_hole, allocate_window, store_one, one_store_kept},
-    {"store in a hole / allocate", start_hole, store_one, allocate_window, one_store_kept},
+    {"allocate / store in the hole", start_hole, allocate_pmd_range, store_one, one_store_kept},
+    {"store in a hole / allocate", start_hole, store_one, allocate_pmd_range, one_store_kept},
     {"writable pin in a hole / store in it", start_hole, pin_and_unpin, store_two, both_stores_kept},
     {"writable pin in a hole / write into it", start_hole, pin_and_unpin, write_two, both_stores_kept},
     {"writable pin / freeze", start_hole, pin_and_unpin, freeze_and_thaw, one_store_kept},
@@ -230,5 +230,5 @@ static const struct scenario scenarios[] = {
 
 int main(void)
 {
-    return duets_run("isolation of calls", scenarios, (int)(sizeof scenarios / sizeof scenarios[0]));
+    return pairs_run("isolation of calls", scenarios, (int)(sizeof scenarios / sizeof scenarios[0]));
 }

@@ -5,7 +5,7 @@
 #ifndef PROGRAMS_H
 #define PROGRAMS_H
 
-#include "explorer_bench.h"
+#include "explorer_harness.h"
 
 #define PROGRAM_THREADS 3u
 #define INSTRUCTIONS    16u

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "../runner.h"
-#include "explorer_bench.h"
+#include "explorer_harness.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -41,7 +41,7 @@ struct actor {
 struct actor actor_linux(const char *root);
 
 /* Reads or stores a byte of a view. Returns false after a SIGBUS. Not for several threads. */
-bool view_touch(volatile uint8_t *at, bool store);
+bool view_access(volatile uint8_t *at, bool store);
 void view_catch_sigbus(void);
 
 #endif

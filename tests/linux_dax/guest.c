@@ -26,7 +26,7 @@
 
 #include "guest.h"
 #include "round_trip.h"
-#include "tell.h"
+#include "report.h"
 
 #define DEVICE "/dev/pmem0"
 #define ROOT   "/image"
@@ -42,8 +42,8 @@ _Noreturn static void off(void)
 
 _Noreturn static void give_up(const char *what, const char *name)
 {
-    tell(false, "%s %s: %s", what, name, strerror(errno));
-    tell_sum();
+    report(false, "%s %s: %s", what, name, strerror(errno));
+    report_sum();
     off();
 }
 
@@ -105,40 +105,40 @@ static void boot(void)
 
 static void act(const char *option, bool linux_first, unsigned phase)
 {
-    struct story *story = calloc(1, sizeof(*story));
+    struct round_trip *trip = calloc(1, sizeof(*trip));
     struct actor actor = actor_linux(ROOT);
 
-    if (!story)
-        give_up("tell", "the story");
-    story->linux_first = linux_first;
+    if (!trip)
+        give_up("keep", "the round trip");
+    trip->linux_first = linux_first;
     for (unsigned before = 1; before < phase; before++)
-        story_phase(story, before, NULL);
+        round_trip_phase(trip, before, NULL);
 
     must_mount(DEVICE, ROOT, "ext2", option);
     guest_check_dax(ROOT);
     if (phase > 1)
-        story_check(story, &actor, "as it came");
-    if (phase <= STORY_PHASES && tell_failures() == 0) {
-        story_phase(story, phase, &actor);
+        round_trip_check(trip, &actor, "as it came");
+    if (phase <= ROUND_TRIP_PHASES && report_failures() == 0) {
+        round_trip_phase(trip, phase, &actor);
         guest_check_faults(ROOT);
-        story_check(story, &actor, "as it goes");
+        round_trip_check(trip, &actor, "as it goes");
     }
     must_unmount();
 
-    for (unsigned i = 0; story_windowed(i); i++) {
+    for (unsigned i = 0; round_trip_ranges(i); i++) {
         bool more = true;
 
         for (unsigned pass = 0; more; pass++) {
             must_mount(DEVICE, ROOT, "ext2", option);
-            more = guest_count_windows(ROOT, story_windowed(i), pass);
+            more = guest_count_ranges(ROOT, round_trip_ranges(i), pass);
             must_unmount();
         }
     }
 
     /* Shows the data on the device after a new mount, not only in Linux's memory. */
     must_mount(DEVICE, ROOT, "ext2", option);
-    if (phase <= STORY_PHASES && story->model.count != 0)
-        story_check(story, &actor, "mounted again");
+    if (phase <= ROUND_TRIP_PHASES && trip->model.count != 0)
+        round_trip_check(trip, &actor, "mounted again");
     must_unmount();
 }
 
@@ -152,6 +152,6 @@ int main(int count, char **arguments)
     }
     act(strcmp(arguments[3], "dax") == 0 ? "dax" : "", strcmp(arguments[1], "linux") == 0,
         (unsigned)atoi(arguments[2]));
-    tell_sum();
+    report_sum();
     off();
 }

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "guest.h"
-#include "tell.h"
+#include "report.h"
 
 #define PAGE ((size_t)4096)
 
@@ -42,7 +42,7 @@ static int scratch(const char *root, char *path, size_t room, off_t size)
     (void)snprintf(path, room, "%s/scratch", root);
     descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (descriptor < 0 || ftruncate(descriptor, size) < 0) {
-        tell(false, "%s: %s", path, strerror(errno));
+        report(false, "%s: %s", path, strerror(errno));
         return -1;
     }
     return descriptor;
@@ -57,10 +57,10 @@ void guest_check_dax(const char *root)
 
     if (descriptor < 0)
         return;
-    tell(mounted_with_dax(root), "DAX is on: the mount has the option");
-    tell(statx(descriptor, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &figures) == 0 &&
-             (figures.stx_attributes & STATX_ATTR_DAX) != 0,
-         "DAX is on: statx says so of a file");
+    report(mounted_with_dax(root), "DAX is on: the mount has the option");
+    report(statx(descriptor, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &figures) == 0 &&
+               (figures.stx_attributes & STATX_ATTR_DAX) != 0,
+           "DAX is on: statx says so of a file");
     at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC, descriptor, 0);
     if (at == MAP_FAILED)
         printf("note: MAP_SYNC is refused (%s), as virtio-pmem wants a flush: MAP_SHARED and msync it is\n",
@@ -91,32 +91,32 @@ void guest_check_faults(const char *root)
     second = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, descriptor, 0);
     private = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0);
     if (shared == MAP_FAILED || second == MAP_FAILED || private == MAP_FAILED) {
-        tell(false, "map a file three times: %s", strerror(errno));
+        report(false, "map a file three times: %s", strerror(errno));
         return;
     }
-    tell(memcmp(shared + 3 * PAGE, zeroes, PAGE) == 0 && memcmp(second + 3 * PAGE, zeroes, PAGE) == 0,
-         "a hole reads as zeroes through two mappings");
+    report(memcmp(shared + 3 * PAGE, zeroes, PAGE) == 0 && memcmp(second + 3 * PAGE, zeroes, PAGE) == 0,
+           "a hole reads as zeroes through two mappings");
     memcpy(shared + 3 * PAGE + 5, "stored", 6);
-    tell(memcmp(second + 3 * PAGE + 5, "stored", 6) == 0, "a store over the zero page shows in the other mapping");
-    tell(holds(descriptor, 3 * PAGE + 5, "stored", 6), "and by read, before any msync");
-    tell(pwrite(descriptor, "written", 7, 3 * PAGE + 100) == 7 && memcmp(shared + 3 * PAGE + 100, "written", 7) == 0,
-         "write shows in a mapping");
+    report(memcmp(second + 3 * PAGE + 5, "stored", 6) == 0, "a store over the zero page shows in the other mapping");
+    report(holds(descriptor, 3 * PAGE + 5, "stored", 6), "and by read, before any msync");
+    report(pwrite(descriptor, "written", 7, 3 * PAGE + 100) == 7 && memcmp(shared + 3 * PAGE + 100, "written", 7) == 0,
+           "write shows in a mapping");
     memcpy(private + 3 * PAGE + 5, "hidden", 6);
-    tell(holds(descriptor, 3 * PAGE + 5, "stored", 6) && memcmp(shared + 3 * PAGE + 5, "stored", 6) == 0 &&
-             memcmp(private + 3 * PAGE + 5, "hidden", 6) == 0,
-         "a private store stays private");
-    tell(msync(shared, (size_t)size, MS_SYNC) == 0 && fsync(descriptor) == 0, "msync and fsync");
+    report(holds(descriptor, 3 * PAGE + 5, "stored", 6) && memcmp(shared + 3 * PAGE + 5, "stored", 6) == 0 &&
+               memcmp(private + 3 * PAGE + 5, "hidden", 6) == 0,
+           "a private store stays private");
+    report(msync(shared, (size_t)size, MS_SYNC) == 0 && fsync(descriptor) == 0, "msync and fsync");
     memcpy(shared + 3 * PAGE + 5, "again.", 6);
-    tell(holds(descriptor, 3 * PAGE + 5, "again.", 6), "a store after msync");
+    report(holds(descriptor, 3 * PAGE + 5, "again.", 6), "a store after msync");
 
-    tell(ftruncate(descriptor, 3 * PAGE + 8) == 0 && !view_touch(shared + 4 * PAGE, true) &&
-             !view_touch(second + 4 * PAGE, false) && !view_touch(private + 4 * PAGE, false),
-         "past the end every mapping is a SIGBUS");
-    tell(ftruncate(descriptor, size) == 0 && memcmp(shared + 3 * PAGE + 5, "aga", 3) == 0 &&
-             memcmp(shared + 3 * PAGE + 8, zeroes, PAGE - 8) == 0 && view_touch(shared + 4 * PAGE, true),
-         "longer again, what was cut off reads as zeroes");
-    tell(unlink(path) == 0 && memcmp(shared + 3 * PAGE + 5, "aga", 3) == 0 && view_touch(shared + 9 * PAGE, true),
-         "a mapping outlives the name");
+    report(ftruncate(descriptor, 3 * PAGE + 8) == 0 && !view_access(shared + 4 * PAGE, true) &&
+               !view_access(second + 4 * PAGE, false) && !view_access(private + 4 * PAGE, false),
+           "past the end every mapping is a SIGBUS");
+    report(ftruncate(descriptor, size) == 0 && memcmp(shared + 3 * PAGE + 5, "aga", 3) == 0 &&
+               memcmp(shared + 3 * PAGE + 8, zeroes, PAGE - 8) == 0 && view_access(shared + 4 * PAGE, true),
+           "longer again, what was cut off reads as zeroes");
+    report(unlink(path) == 0 && memcmp(shared + 3 * PAGE + 5, "aga", 3) == 0 && view_access(shared + 9 * PAGE, true),
+           "a mapping outlives the name");
     munmap(shared, (size_t)size);
     munmap(second, (size_t)size);
     munmap(private, (size_t)size);

@@ -5,10 +5,10 @@
  * as the new root, and executes the copy of itself in the image. In the image it maps the file
  * /data and its own constants, and prints
  *
- *     root NAME WINDOWS HUGE FAULTS
+ *     root NAME PMD_RANGES HUGE FAULTS
  *
  * for each. HUGE counts the huge faults in the trace of the kernel, and FAULTS all page faults.
- * Every block is read before, because Linux maps a window beyond a pointer block huge only if the
+ * Every block is read before, because Linux maps a range beyond a pointer block huge only if the
  * blocks are known.
  */
 #include <dirent.h>
@@ -26,15 +26,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "tell.h"
+#include "report.h"
 
-#define WINDOW  ((size_t)2 << 20)
-#define PAGE    ((size_t)4096)
-#define FILLERS ((size_t)3 << 21) /* bytes of `filler` */
-#define TRACE   "/trace/"
-#define EVENT   TRACE "events/fs_dax/dax_pmd_fault_done/enable"
+#define PMD_RANGE ((size_t)2 << 20)
+#define PAGE      ((size_t)4096)
+#define FILLERS   ((size_t)3 << 21) /* bytes of `filler` */
+#define TRACE     "/trace/"
+#define EVENT     TRACE "events/fs_dax/dax_pmd_fault_done/enable"
 
-/* Constants of three whole windows, in memory and in the file of the program. */
+/* Constants of three whole ranges, in memory and in the file of the program. */
 __asm__(".pushsection .rodata\n"
         ".balign 2097152\n"
         ".globl filler\n"
@@ -54,8 +54,8 @@ static void must(bool good, const char *text)
 {
     if (good)
         return;
-    tell(false, "%s: %s", text, strerror(errno));
-    tell_sum();
+    report(false, "%s: %s", text, strerror(errno));
+    report_sum();
     off();
 }
 
@@ -145,7 +145,7 @@ static void read_all(int descriptor)
     must(got == 0, "read");
 }
 
-/* Touches every page of whole windows, and prints the counts. */
+/* Touches every page of whole ranges, and prints the counts. */
 static void count(const char *name, const volatile unsigned char *at, size_t length)
 {
     unsigned char sum = 0;
@@ -156,8 +156,8 @@ static void count(const char *name, const volatile unsigned char *at, size_t len
         sum |= at[i];
     long taken = faults() - before;
     must(put(EVENT, "0"), "the trace");
-    tell(sum != 0, "%s has data", name);
-    printf("root %s %zu %u %ld\n", name, length / WINDOW, served(), taken);
+    report(sum != 0, "%s has data", name);
+    printf("root %s %zu %u %ld\n", name, length / PMD_RANGE, served(), taken);
 }
 
 static void look(void)
@@ -167,7 +167,7 @@ static void look(void)
     int descriptor = open("/data", O_RDONLY | O_CLOEXEC);
     must(descriptor >= 0 && fstat(descriptor, &status) == 0, "/data");
     read_all(descriptor);
-    size_t length = (size_t)status.st_size / WINDOW * WINDOW;
+    size_t length = (size_t)status.st_size / PMD_RANGE * PMD_RANGE;
     void *at = mmap(NULL, length, PROT_READ, MAP_SHARED, descriptor, 0);
     must(at != MAP_FAILED, "map /data");
     count("data", at, length);
@@ -184,6 +184,6 @@ int main(int count_, char **arguments)
     if (access("/modules", F_OK) == 0)
         enter_root(arguments);
     look();
-    tell_sum();
+    report_sum();
     off();
 }

@@ -5,7 +5,7 @@
  *     host format IMAGE BYTES
  *     host act IMAGE FIRST PHASE     like the guest, checks the result of the earlier phases, then
  *                                    runs a phase if there is any
- *     host windows IMAGE             prints "windows FILE TOTAL BACKED HUGE HUGE" like the guest,
+ *     host ranges IMAGE             prints "ranges FILE TOTAL BACKED HUGE HUGE" like the guest,
  *                                    using ext2dax_pmd_fault()
  */
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include "ext2dax/hosted/memory.h"
 #include "ext2dax/testkit/checker.h"
 #include "round_trip.h"
-#include "tell.h"
+#include "report.h"
 
 #define PAGE  4096u
 #define PAGES 512u
@@ -58,11 +58,11 @@ static void check_image(const char *image, const char *when)
     int error = ext2dax_memory_open_file(image, EXT2DAX_FILE_READ_ONLY, 0, &memory), findings;
 
     if (error != 0) {
-        tell(false, "%s: %s: %s", when, image, ext2dax_strerror(error));
+        report(false, "%s: %s: %s", when, image, ext2dax_strerror(error));
         return;
     }
     findings = ext2dax_check_image(memory.base, memory.size, 0, say_finding, NULL, NULL);
-    tell(findings == 0, "%s: the invariant checker has %d findings", when, findings);
+    report(findings == 0, "%s: the invariant checker has %d findings", when, findings);
     ext2dax_memory_close_file(&memory);
 }
 
@@ -70,7 +70,7 @@ static void check_image(const char *image, const char *when)
  * Opens the image again for the checks, so the checks see the content of the image, not of the
  * mount.
  */
-static int act_on(struct story *story, const char *image, unsigned phase, const char *when)
+static int act_on(struct round_trip *trip, const char *image, unsigned phase, const char *when)
 {
     struct library library;
     struct actor actor = actor_library(&library);
@@ -81,33 +81,33 @@ static int act_on(struct story *story, const char *image, unsigned phase, const 
     if (error != 0)
         return failed(image, "mount", error);
     if (phase != 0)
-        story_phase(story, phase, &actor);
-    if (story->model.count != 0)
-        story_check(story, &actor, when);
+        round_trip_phase(trip, phase, &actor);
+    if (trip->model.count != 0)
+        round_trip_check(trip, &actor, when);
     error = library_close(&library);
     return error != 0 ? failed(image, "unmount", error) : 0;
 }
 
 static int act(const char *image, const char *first, unsigned phase)
 {
-    struct story *story = calloc(1, sizeof(*story));
+    struct round_trip *trip = calloc(1, sizeof(*trip));
     int code = 0;
 
-    if (!story)
+    if (!trip)
         return failed(image, "act", -ENOMEM);
     view_catch_sigbus();
-    story->linux_first = strcmp(first, "linux") == 0;
+    trip->linux_first = strcmp(first, "linux") == 0;
     for (unsigned before = 1; before < phase; before++)
-        story_phase(story, before, NULL);
+        round_trip_phase(trip, before, NULL);
     if (phase > 1)
-        code = act_on(story, image, 0, "as it came");
-    if (code == 0 && phase <= STORY_PHASES && tell_failures() == 0)
-        code = act_on(story, image, phase, "as it goes");
-    if (code == 0 && phase <= STORY_PHASES && tell_failures() == 0)
-        code = act_on(story, image, 0, "mounted again");
-    model_free(&story->model);
-    free(story);
-    return !tell_sum() || code != 0;
+        code = act_on(trip, image, 0, "as it came");
+    if (code == 0 && phase <= ROUND_TRIP_PHASES && report_failures() == 0)
+        code = act_on(trip, image, phase, "as it goes");
+    if (code == 0 && phase <= ROUND_TRIP_PHASES && report_failures() == 0)
+        code = act_on(trip, image, 0, "mounted again");
+    model_free(&trip->model);
+    free(trip);
+    return !report_sum() || code != 0;
 }
 
 /* ---- PMD ranges ---- */
@@ -162,7 +162,7 @@ static void count_file(struct ext2dax_mount *mount, const char *path, const stru
     struct ext2dax_inode *inode;
     struct ext2dax_stat figures;
 
-    if (!tell(ext2dax_lookup_path(mount, path, strlen(path), 0, &inode) == 0, "%s: is there", path))
+    if (!report(ext2dax_lookup_path(mount, path, strlen(path), 0, &inode) == 0, "%s: is there", path))
         return;
     ext2dax_stat(inode, &figures, sizeof(figures));
     for (uint64_t page = 0; (page + PAGES) * PAGE <= figures.size; page += PAGES) {
@@ -189,13 +189,13 @@ static void count_file(struct ext2dax_mount *mount, const char *path, const stru
         huge += as_huge;
         wrong += as_huge != one_run;
     }
-    tell(wrong == 0, "%s: a huge page over every aligned run, and over nothing else", path);
+    report(wrong == 0, "%s: a huge page over every aligned run, and over nothing else", path);
     /* cold and warm are equal */
-    printf("windows %s %u %u %u %u\n", path, total, is_backed, huge, huge);
+    printf("ranges %s %u %u %u %u\n", path, total, is_backed, huge, huge);
     ext2dax_inode_put(inode);
 }
 
-static int windows(const char *image)
+static int ranges(const char *image)
 {
     static const struct ext2dax_address_space_ops ops = {
         .size = sizeof(ops), .map = note_map, .unmap = no_unmap, .protect = no_protect};
@@ -210,14 +210,14 @@ static int windows(const char *image)
     plugs.address_space = (struct ext2dax_address_space){&ops, &noted};
     error = ext2dax_mount(&plugs, &options, &mount);
     if (error == 0) {
-        for (unsigned i = 0; story_windowed(i); i++)
-            count_file(mount, story_windowed(i), &noted);
+        for (unsigned i = 0; round_trip_ranges(i); i++)
+            count_file(mount, round_trip_ranges(i), &noted);
         error = ext2dax_unmount(mount);
     }
     ext2dax_memory_close_file(&plugs.memory);
     if (error != 0)
         return failed(image, "mount", error);
-    return !tell_sum();
+    return !report_sum();
 }
 
 int main(int count, char **arguments)
@@ -226,8 +226,8 @@ int main(int count, char **arguments)
         return format(arguments[2], arguments[3]);
     if (count == 5 && strcmp(arguments[1], "act") == 0)
         return act(arguments[2], arguments[3], (unsigned)atoi(arguments[4]));
-    if (count == 3 && strcmp(arguments[1], "windows") == 0)
-        return windows(arguments[2]);
-    fputs("usage: host format IMAGE BYTES | act IMAGE FIRST PHASE | windows IMAGE\n", stderr);
+    if (count == 3 && strcmp(arguments[1], "ranges") == 0)
+        return ranges(arguments[2]);
+    fputs("usage: host format IMAGE BYTES | act IMAGE FIRST PHASE | ranges IMAGE\n", stderr);
     return 2;
 }

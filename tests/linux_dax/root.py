@@ -10,14 +10,14 @@ from bench import check, fsck, main, need
 from machine import Machine, QEMU
 
 SIZE = 128 << 20
-WINDOWS = {"data": 5, "program": 3}
+PMD_RANGES = {"data": 5, "program": 3}
 
 
 def make_tree():
     for name in ("dev", "proc", "trace", "etc"):
         os.makedirs("tree/" + name)
     with open("tree/data", "wb") as file:
-        file.write(os.urandom(WINDOWS["data"] * (2 << 20) + 5000))
+        file.write(os.urandom(PMD_RANGES["data"] * (2 << 20) + 5000))
     for i in range(30):
         with open("tree/etc/%d" % i, "wb") as file:
             file.write(os.urandom(500 * i))
@@ -36,13 +36,13 @@ def root():
         lines = machine.run(image)
         check(lines[-1].endswith(" 0 failed") and not any(line.startswith("FAILED") for line in lines), lines)
         found[image] = {line.split()[1]: tuple(map(int, line.split()[2:])) for line in lines if line.startswith("root ")}
-    print("%-8s %-8s %8s %8s %8s" % ("image", "file", "windows", "huge", "faults"))
+    print("%-8s %-8s %8s %8s %8s" % ("image", "file", "ranges", "huge", "faults"))
     for image, files in found.items():
         for name, figures in files.items():
             print("%-8s %-8s %8d %8d %8d" % (image, name, *figures))
-    for name, windows in WINDOWS.items():
-        check(found["ours"][name][:2] == (windows, windows), "%s of our image: %s" % (name, found["ours"][name]))
-        check(found["theirs"][name][:2] == (windows, 0), "%s of mke2fs: %s" % (name, found["theirs"][name]))
+    for name, ranges in PMD_RANGES.items():
+        check(found["ours"][name][:2] == (ranges, ranges), "%s of our image: %s" % (name, found["ours"][name]))
+        check(found["theirs"][name][:2] == (ranges, 0), "%s of mke2fs: %s" % (name, found["theirs"][name]))
         check(found["ours"][name][2] < found["theirs"][name][2] / 100, found)
 
 

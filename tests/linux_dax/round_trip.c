@@ -6,14 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tell.h"
+#include "report.h"
 
-#define KIB      ((uint64_t)1 << 10)
-#define MIB      ((uint64_t)1 << 20)
-#define BLOCK    (4 * KIB)
-#define POINTERS (BLOCK / 4)
-#define WINDOW   (2 * MIB)
-#define MAX_OP   (2 * MIB)
+#define KIB       ((uint64_t)1 << 10)
+#define MIB       ((uint64_t)1 << 20)
+#define BLOCK     (4 * KIB)
+#define POINTERS  (BLOCK / 4)
+#define PMD_RANGE (2 * MIB)
+#define MAX_OP    (2 * MIB)
 
 /* First bytes mapped by the second, third and fourth level of the block tree. */
 #define SINGLE (12 * BLOCK)
@@ -30,7 +30,7 @@
 /* Enough names for several directory blocks, so that Linux indexes the directory. */
 #define MANY_NAMES 150u
 
-const char *story_windowed(unsigned number)
+const char *round_trip_ranges(unsigned number)
 {
     static const char *const names[] = {"large", "sized", NULL};
 
@@ -39,7 +39,7 @@ const char *story_windowed(unsigned number)
 
 /* The state of a running phase. */
 struct telling {
-    struct story *story;
+    struct round_trip *trip;
     const struct actor *actor; /* NULL for the model alone */
     uint64_t noise;
     uint64_t op;
@@ -76,12 +76,12 @@ static void did(struct telling *t, int64_t result, const char *what, const struc
     if (result >= 0)
         return;
     t->failures++;
-    tell(false, "%s %s: %s", what, file->path, strerror((int)-result));
+    report(false, "%s %s: %s", what, file->path, strerror((int)-result));
 }
 
 static struct model_file *create(struct telling *t, const char *path)
 {
-    struct model_file *file = model_file(&t->story->model, path);
+    struct model_file *file = model_file(&t->trip->model, path);
 
     file->there = true;
     if (t->actor)
@@ -121,12 +121,12 @@ static void store(struct telling *t, struct model_file *file, uint64_t offset, s
         if (result == 0) {
             if (read_first) {
                 for (uint64_t at = offset; at < offset + length; at += BLOCK)
-                    did(t, view_touch(view.at + at, false) ? 0 : -EFAULT, "read a page of", file);
+                    did(t, view_access(view.at + at, false) ? 0 : -EFAULT, "read a page of", file);
                 if (memcmp(view.at + offset, model_page(file, offset / BLOCK) + offset % BLOCK,
                            length < BLOCK - offset % BLOCK ? length : BLOCK - offset % BLOCK) != 0)
                     did(t, -EILSEQ, "see the right bytes before a store to", file);
             }
-            if (view_touch(view.at + offset, true))
+            if (view_access(view.at + offset, true))
                 memcpy(view.at + offset, t->bytes, length);
             else
                 did(t, -EFAULT, "store to", file);
@@ -151,10 +151,10 @@ static void write_mapped(struct telling *t, struct model_file *file, uint64_t of
     if (result != 0)
         return;
     for (uint64_t at = offset; at < offset + length; at += BLOCK)
-        did(t, view_touch(view.at + at, false) ? 0 : -EFAULT, "read a page of", file);
+        did(t, view_access(view.at + at, false) ? 0 : -EFAULT, "read a page of", file);
     write_bytes(t, file, offset, length);
-    tell(memcmp(view.at + offset, t->bytes, length) == 0, "%s: what is written over a hole shows in a mapping of it",
-         file->path);
+    report(memcmp(view.at + offset, t->bytes, length) == 0, "%s: what is written over a hole shows in a mapping of it",
+           file->path);
     did(t, t->actor->unmap(t->actor->ctx, &view), "unmap", file);
 }
 
@@ -201,12 +201,12 @@ static void truncate_mapped(struct telling *t, struct model_file *file, uint64_t
     if (result != 0)
         return;
     for (uint64_t at = 0; at < file->size; at += BLOCK)
-        did(t, view_touch(view.at + at, false) ? 0 : -EFAULT, "read a page of", file);
+        did(t, view_access(view.at + at, false) ? 0 : -EFAULT, "read a page of", file);
     truncate_to(t, file, size);
-    tell(!view_touch(view.at + last, false) && !view_touch(view.at + (size + BLOCK - 1) / BLOCK * BLOCK, false),
-         "%s: a page that truncate took away from under a mapping is a SIGBUS", file->path);
-    tell(memcmp(view.at + size / BLOCK * BLOCK, model_page(file, size / BLOCK), BLOCK) == 0,
-         "%s: behind the new end the mapping shows zeroes", file->path);
+    report(!view_access(view.at + last, false) && !view_access(view.at + (size + BLOCK - 1) / BLOCK * BLOCK, false),
+           "%s: a page that truncate took away from under a mapping is a SIGBUS", file->path);
+    report(memcmp(view.at + size / BLOCK * BLOCK, model_page(file, size / BLOCK), BLOCK) == 0,
+           "%s: behind the new end the mapping shows zeroes", file->path);
     did(t, t->actor->unmap(t->actor->ctx, &view), "unmap", file);
 }
 
@@ -226,7 +226,7 @@ static void unlink_file(struct telling *t, struct model_file *file)
 
 static struct model_file *named(struct telling *t, const char *path)
 {
-    return model_file(&t->story->model, path);
+    return model_file(&t->trip->model, path);
 }
 
 /* ---- the phases ---- */
@@ -258,12 +258,12 @@ static void begin(struct telling *t)
 
     file = create(t, "sized");
     truncate_to(t, file, SIZED_SIZE);
-    for (unsigned window = 0; window < 3; window++)
-        store(t, file, window * WINDOW, WINDOW, false);
-    store(t, file, 5 * WINDOW + 77, 1, false);
-    store(t, file, 7 * WINDOW + 3 * BLOCK, 9 * BLOCK, true);
-    store(t, file, 9 * WINDOW - 100, 200, false);
-    write_mapped(t, file, 13 * WINDOW + 50 * BLOCK, 3 * BLOCK);
+    for (unsigned range = 0; range < 3; range++)
+        store(t, file, range * PMD_RANGE, PMD_RANGE, false);
+    store(t, file, 5 * PMD_RANGE + 77, 1, false);
+    store(t, file, 7 * PMD_RANGE + 3 * BLOCK, 9 * BLOCK, true);
+    store(t, file, 9 * PMD_RANGE - 100, 200, false);
+    write_mapped(t, file, 13 * PMD_RANGE + 50 * BLOCK, 3 * BLOCK);
 
     file = create(t, "deep");
     for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++)
@@ -298,10 +298,10 @@ static void middle(struct telling *t)
     store(t, file, LARGE_SIZE - 3 * BLOCK, 3 * BLOCK, false);
 
     file = named(t, "sized");
-    store(t, file, 5 * WINDOW + 30 * BLOCK, 7 * BLOCK, true);
-    store(t, file, 10 * WINDOW, WINDOW, false);
-    store(t, file, 11 * WINDOW, WINDOW, true);
-    write_mapped(t, file, 14 * WINDOW - 2 * BLOCK, 4 * BLOCK);
+    store(t, file, 5 * PMD_RANGE + 30 * BLOCK, 7 * BLOCK, true);
+    store(t, file, 10 * PMD_RANGE, PMD_RANGE, false);
+    store(t, file, 11 * PMD_RANGE, PMD_RANGE, true);
+    write_mapped(t, file, 14 * PMD_RANGE - 2 * BLOCK, 4 * BLOCK);
 
     file = named(t, "deep");
     punch(t, file, SINGLE, 5 * MIB);
@@ -323,10 +323,10 @@ static void end(struct telling *t)
     write_bytes(t, create(t, "gone"), 0, 2 * MIB - 1);
 
     file = named(t, "large");
-    punch(t, file, 20 * WINDOW, WINDOW);
-    store(t, file, 20 * WINDOW, WINDOW, false);
-    punch(t, file, 24 * WINDOW, 2 * WINDOW);
-    store(t, file, 24 * WINDOW + 5 * BLOCK, 1, true);
+    punch(t, file, 20 * PMD_RANGE, PMD_RANGE);
+    store(t, file, 20 * PMD_RANGE, PMD_RANGE, false);
+    punch(t, file, 24 * PMD_RANGE, 2 * PMD_RANGE);
+    store(t, file, 24 * PMD_RANGE + 5 * BLOCK, 1, true);
 
     truncate_mapped(t, named(t, "sized"), 23 * MIB + 1);
     file = named(t, "deep");
@@ -381,7 +381,7 @@ static void many_path(char *path, unsigned number)
  */
 static void many_names(struct telling *t, unsigned phase, bool by_linux)
 {
-    struct model *model = &t->story->model;
+    struct model *model = &t->trip->model;
     char path[MODEL_PATH];
 
     if (!model->many && !by_linux)
@@ -393,24 +393,24 @@ static void many_names(struct telling *t, unsigned phase, bool by_linux)
     }
     for (unsigned i = 0; i < MANY_NAMES; i++) {
         many_path(path, i);
-        if (named(t, path)->there && i % STORY_PHASES == phase % STORY_PHASES)
+        if (named(t, path)->there && i % ROUND_TRIP_PHASES == phase % ROUND_TRIP_PHASES)
             unlink_file(t, named(t, path));
         else if (!named(t, path)->there && i % 7 != phase)
             write_bytes(t, create(t, path), 0, i);
     }
 }
 
-bool story_phase(struct story *story, unsigned phase, const struct actor *actor)
+bool round_trip_phase(struct round_trip *trip, unsigned phase, const struct actor *actor)
 {
-    static void (*const phases[STORY_PHASES])(struct telling * t) = {begin, middle, end};
+    static void (*const phases[ROUND_TRIP_PHASES])(struct telling * t) = {begin, middle, end};
     struct telling *t = calloc(1, sizeof(*t));
-    bool by_linux = (phase % 2 == 1) == story->linux_first, good;
+    bool by_linux = (phase % 2 == 1) == trip->linux_first, good;
 
-    if (!t || phase < 1 || phase > STORY_PHASES || (actor && actor->is_linux != by_linux)) {
+    if (!t || phase < 1 || phase > ROUND_TRIP_PHASES || (actor && actor->is_linux != by_linux)) {
         free(t);
-        return tell(false, "phase %u: is not told here", phase);
+        return report(false, "phase %u: is not told here", phase);
     }
-    t->story = story;
+    t->trip = trip;
     t->actor = actor;
     t->noise = phase * 1000 + by_linux;
     phases[phase - 1](t);
@@ -420,7 +420,7 @@ bool story_phase(struct story *story, unsigned phase, const struct actor *actor)
         store_past_end(t, named(t, "tail"));
     good = t->failures == 0;
     if (actor)
-        tell(good, "phase %u is done, %llu writes and stores in it", phase, (unsigned long long)t->op);
+        report(good, "phase %u is done, %llu writes and stores in it", phase, (unsigned long long)t->op);
     free(t);
     return good;
 }

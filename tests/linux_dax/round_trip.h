@@ -12,9 +12,9 @@
 #include "actor.h"
 #include "model.h"
 
-#define STORY_PHASES 3u
+#define ROUND_TRIP_PHASES 3u
 
-struct story {
+struct round_trip {
     struct model model;
     bool linux_first; /* Linux runs phases 1 and 3 and the library phase 2, or the reverse */
 };
@@ -23,15 +23,15 @@ struct story {
  * Runs a phase, in the model alone if `actor` is NULL. Returns false, after a printed failure, if
  * the actor failed.
  */
-bool story_phase(struct story *story, unsigned phase, const struct actor *actor);
+bool round_trip_phase(struct round_trip *trip, unsigned phase, const struct actor *actor);
 
 /*
  * Checks every name, size and byte, by read and through a mapping, with a line per file. `when`
  * names the point of the round trip.
  */
-void story_check(struct story *story, const struct actor *actor, const char *when);
+void round_trip_check(struct round_trip *trip, const struct actor *actor, const char *when);
 
 /* Returns the files with PMD ranges to count, by number. Returns NULL after the last. */
-const char *story_windowed(unsigned number);
+const char *round_trip_ranges(unsigned number);
 
 #endif

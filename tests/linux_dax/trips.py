@@ -5,7 +5,7 @@
     trips.py theirs    made by mke2fs and filled by Linux, changed by the library, changed by Linux, read by the library
     trips.py notices   a flipped byte on either side, a mount without DAX, and a library that lacks a protection are noticed
 
-After each turn e2fsck -fn is clean, and whoever comes next finds every byte that the story says.
+After each turn e2fsck -fn is clean, and the next system finds every byte of the round trip.
 """
 
 import os
@@ -21,7 +21,7 @@ HOST = os.environ["LINUX_DAX_HOST"]
 SIZE = 256 << 20
 BLOCK = 4096
 PHASES = 3
-WINDOWED = ("large", "sized")
+RANGED = ("large", "sized")
 
 
 def library(*arguments, mutant=None):
@@ -39,7 +39,7 @@ def library(*arguments, mutant=None):
 
 
 def failures(lines):
-    return [line for line in lines if not line.startswith(("ok: ", "note: ", "windows ")) and
+    return [line for line in lines if not line.startswith(("ok: ", "note: ", "ranges ")) and
             not re.fullmatch(r"\d+ passed, 0 failed", line)]
 
 
@@ -49,11 +49,11 @@ def good(lines):
     return lines
 
 
-def windows(lines):
-    """{file: (windows, backed by an aligned run, huge when cold, huge when warm)}"""
+def ranges(lines):
+    """{file: (ranges, backed by an aligned run, huge when cold, huge when warm)}"""
     found = {}
     for line in lines:
-        if line.startswith("windows "):
+        if line.startswith("ranges "):
             name, *figures = line.split()[1:]
             found[name] = tuple(map(int, figures))
     return found
@@ -61,10 +61,10 @@ def windows(lines):
 
 def side_by_side(image, by_linux):
     """Of the same bytes: what Linux maps huge, and what the library does."""
-    found, theirs = windows(good(library("windows", image))), windows(by_linux)
-    check(sorted(found) == sorted(theirs) == sorted(WINDOWED), (found, theirs))
+    found, theirs = ranges(good(library("ranges", image))), ranges(by_linux)
+    check(sorted(found) == sorted(theirs) == sorted(RANGED), (found, theirs))
     rule = "-" * 91
-    print("%s\n%-8s%10s%25s%18s%14s%14s\n%s" % (rule, "windows", "in all", "on one aligned run", "huge: Linux cold",
+    print("%s\n%-8s%10s%25s%18s%14s%14s\n%s" % (rule, "ranges", "in all", "on one aligned run", "huge: Linux cold",
                                                "Linux warm", "libext2dax", rule))
     for name, (total, backed, huge, _) in found.items():
         check(theirs[name][:2] == (total, backed), "%s: Linux sees %s, the library %s" % (name, theirs[name], found[name]))
@@ -151,7 +151,7 @@ def notices():
     exactly(failures(machine.run("image", "library", "2", "plain")),
             [wrong, r"FAILED: DAX is on: the mount has the option", r"FAILED: DAX is on: statx says so of a file",
              r"FAILED: (large|sized): (cold|warm), to (read|store): a huge page over every aligned run ",
-             r"FAILED: (large|sized): (cold|warm), to (read|store): every window takes one page fault, or one a page"])
+             r"FAILED: (large|sized): (cold|warm), to (read|store): every range takes one page fault, or one a page"])
 
 
 need("mke2fs", "e2fsck", "debugfs", QEMU)

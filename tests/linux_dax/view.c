@@ -5,17 +5,17 @@
 
 #include "actor.h"
 
-static sigjmp_buf touching;
-static volatile sig_atomic_t is_touching;
+static sigjmp_buf access_jump;
+static volatile sig_atomic_t is_accessing;
 
 static void on_sigbus(int number)
 {
-    if (!is_touching) {
+    if (!is_accessing) {
         signal(number, SIG_DFL);
         raise(number);
         return;
     }
-    siglongjmp(touching, 1);
+    siglongjmp(access_jump, 1);
 }
 
 void view_catch_sigbus(void)
@@ -26,18 +26,18 @@ void view_catch_sigbus(void)
     sigaction(SIGBUS, &action, NULL);
 }
 
-bool view_touch(volatile uint8_t *at, bool store)
+bool view_access(volatile uint8_t *at, bool store)
 {
     volatile bool good = false;
 
-    if (sigsetjmp(touching, 1) == 0) {
-        is_touching = 1;
+    if (sigsetjmp(access_jump, 1) == 0) {
+        is_accessing = 1;
         if (store)
             *at = *at;
         else
             (void)*at;
         good = true;
     }
-    is_touching = 0;
+    is_accessing = 0;
     return good;
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""map --access: what it takes to touch every page of a file, and what the kernel maps by huge entries.
+"""map --access: what it takes to access every page of a file, and what the kernel maps by huge entries.
 
 access.py             on any filesystem
 access.py KIND...     on a tmpfs mounted with huge=KIND, and where only MADV_COLLAPSE makes huge pages
@@ -17,11 +17,11 @@ from bench import FAULTS, check, debugfs_extents, digest, done, fsck, main, need
 EXACT = os.environ.get("PMEM_MAPPER_EXACT", "true") == "true"  # a sanitizer faults in memory of its own
 KEYS = ["size", "extents", "pages", "mappings", "stored", "traps", "page_faults", "mapped", "evicted", "huge", "collapsed",
         "shmem_pmd_mapped_kb", "file_pmd_mapped_kb"]
-WINDOWS = 32
-BYTES = WINDOWS << 21
+PMD_RANGES = 32
+BYTES = PMD_RANGES << 21
 
 
-def touched(image, path, *options):
+def accessed(image, path, *options):
     how = () if any(option.startswith("--access") for option in options) else ("--access",)
     found = json.loads(done("map", image, path, "--json", *how, *options).out)
     check(list(found) == KEYS, found)
@@ -40,34 +40,34 @@ def reading_and_storing():
     done("format", "image", "32M")
     done("put", "image", "host", "/f")
     before = digest("image")
-    found = touched("image", "/f")
+    found = accessed("image", "/f")
     check(found["traps"] and found["mapped"] and not found["stored"], found)
     check(digest("image") == before, "reading has changed the image")
-    check(touched("image", "/f", "--populate")["traps"] == 0, "--populate")
+    check(accessed("image", "/f", "--populate")["traps"] == 0, "--populate")
     text = done("map", "image", "/f", "--access").out.decode()
     check(re.match(r"/f: 5242880 bytes, \d+ extents: 1280 pages read through mappings of \d+\n +\d+ traps\n", text), text)
-    found = touched("image", "/f", "--access=write")
+    found = accessed("image", "/f", "--access=write")
     check(found["stored"] and found["traps"], found)
-    check(touched("image", "/f", "--access=write", "--populate")["traps"] == 0, "--access=write --populate")
+    check(accessed("image", "/f", "--access=write", "--populate")["traps"] == 0, "--access=write --populate")
     done("get", "image", "/f", "out")
     check(digest("out") == digest("host"), "/f has changed")
     done("put", "image", "host", "/holes")
     done("punch", "image", "/holes", "0", "5M")
     check(debugfs_extents("image", "/holes")[0] == [], "a hole")
-    touched("image", "/holes")
+    accessed("image", "/holes")
     check(debugfs_extents("image", "/holes")[0] == [], "reading has filled a hole")
-    touched("image", "/holes", "--access=write")
+    accessed("image", "/holes", "--access=write")
     check(sum(length for _, _, length in debugfs_extents("image", "/holes")[0]) == 1280, "storing has not filled the hole")
     done("get", "image", "/holes", "out")
     with open("out", "rb") as file:
         check(not file.read().strip(b"\0"), "/holes is not zeroes")
     done("truncate", "image", "/holes", "0")
-    check(touched("image", "/holes")["traps"] == 0, "an empty file")
+    check(accessed("image", "/holes")["traps"] == 0, "an empty file")
     fsck("image")
 
 
 def system_calls():
-    """A window handed to system calls that nobody has touched: with --populate they succeed."""
+    """A range handed to system calls that nobody has accessed: with --populate they succeed."""
     result = run("get", "image", "/f", "out", "--mapped")
     check(result.code == 1 and "Bad address" in result.err, result)
     done("get", "image", "/f", "out", "--mapped", "--populate")
@@ -101,12 +101,12 @@ def refused_without_faults():
 def one_fault_each(image, *options):
     """Each huge page takes one fault here, and one of the kernel's."""
     for how in ("--access=read", "--access=write"):
-        found = touched(image, "/big", how, *options)
+        found = accessed(image, "/big", how, *options)
         print(image, how, *options, found)
-        check(found["traps"] == found["huge"] == found["mapped"] == WINDOWS, found)
+        check(found["traps"] == found["huge"] == found["mapped"] == PMD_RANGES, found)
         check(found["shmem_pmd_mapped_kb"] == BYTES >> 10, found)
-        check(found["page_faults"] == WINDOWS or not EXACT, found)
-        found = touched(image, "/big", how, "--populate", *options)
+        check(found["page_faults"] == PMD_RANGES or not EXACT, found)
+        found = accessed(image, "/big", how, "--populate", *options)
         check(found["traps"] == 0 and found["shmem_pmd_mapped_kb"] == BYTES >> 10, found)
 
 
@@ -124,7 +124,7 @@ def huge_on(kind):
         skip("may not mount a tmpfs with huge=" + kind)
     try:
         big_file("huge/image")
-        if touched("huge/image", "/big")["shmem_pmd_mapped_kb"] == 0:
+        if accessed("huge/image", "/big")["shmem_pmd_mapped_kb"] == 0:
             skip("the kernel has made no huge page for huge=" + kind)
         one_fault_each("huge/image")
         fsck("huge/image")
@@ -140,10 +140,10 @@ def huge():
 
 def collapsed():
     big_file("image")
-    found = touched("image", "/big", "--collapse")
+    found = accessed("image", "/big", "--collapse")
     print("image", "--collapse", found)
-    if found["collapsed"] < WINDOWS:
-        skip("MADV_COLLAPSE has made %d of %d huge pages here" % (found["collapsed"], WINDOWS))
+    if found["collapsed"] < PMD_RANGES:
+        skip("MADV_COLLAPSE has made %d of %d huge pages here" % (found["collapsed"], PMD_RANGES))
     one_fault_each("image")
     one_fault_each("image", "--collapse")
     done("get", "image", "/big", "out")

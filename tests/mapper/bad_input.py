@@ -112,7 +112,7 @@ def not_cleanly_unmounted():
     fsck("image")
     patch(58, "<H", lambda value: value & ~1)
     said = done("truncate", "image", "/file", "7").err
-    check(said.endswith("image: was not cleanly unmounted, but nothing had to be mended\n"), said)
+    check(said.endswith("image: was not cleanly unmounted, but nothing had to be repaired\n"), said)
     fsck("image")
     good()
     patch(58, "<H", lambda value: value & ~1)

@@ -103,8 +103,8 @@ def check(condition, what):
         raise AssertionError(str(what))
 
 
-def goes_through_a_window(block_size):
-    """Is a file copied through a mapped window? Else the tool must say that it was not."""
+def goes_through_a_mapping(block_size):
+    """Is a file copied through a mapping? Else the tool must say that it was not."""
     return FAULTS and block_size == os.sysconf("SC_PAGESIZE")
 
 
@@ -232,7 +232,7 @@ def debugfs_extents(image, path):
 
 
 def check_map(image, path, block_size):
-    """`map --json` against debugfs, every block; holes and windows against arithmetic."""
+    """`map --json` against debugfs, every block; holes and PMD ranges against arithmetic."""
     result = done("map", image, path, "--json")
     found = json.loads(result.out)
     check(list(found) == ["size", "block_size", "extents", "holes", "huge_ranges", "ranges"], result)
@@ -247,13 +247,13 @@ def check_map(image, path, block_size):
             holes.append((at, logical - at))
         at = logical + length
     check([(h["logical"], h["length"]) for h in found["holes"]] == holes, "%s\n  holes: %r" % (result, holes))
-    windows = huge = 0
+    ranges = huge = 0
     if block_size == os.sysconf("SC_PAGESIZE") == 4096:
-        windows = blocks // 512
+        ranges = blocks // 512
         for logical, physical, length in extents:
             if (physical - logical) % 512 == 0:
-                huge += max(0, min((logical + length) // 512, windows) - -(-logical // 512))
-    check(found["huge_ranges"] == huge and found["ranges"] == windows, "%s\n  huge: %d" % (result, huge))
+                huge += max(0, min((logical + length) // 512, ranges) - -(-logical // 512))
+    check(found["huge_ranges"] == huge and found["ranges"] == ranges, "%s\n  huge: %d" % (result, huge))
     return extents
 
 

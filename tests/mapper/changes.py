@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-from bench import (Mount, boundary_files, check, check_by_debugfs, check_map, done, fsck, goes_through_a_window,
+from bench import (Mount, boundary_files, check, check_by_debugfs, check_map, done, fsck, goes_through_a_mapping,
                    main, mke2fs, need, run, same, sparse)
 
 block_size, reader = int(sys.argv[1]), sys.argv[2]
@@ -33,7 +33,7 @@ def verify(image):
 
 def put(image, name, path):
     result = done("put", image, path, "/" + name)
-    check(("by read/write" in result.err) != goes_through_a_window(block_size), result)
+    check(("by read/write" in result.err) != goes_through_a_mapping(block_size), result)
     subprocess.run(["cp", "--sparse=always", path, "host/" + name], check=True)
     expected[name] = "host/" + name
 

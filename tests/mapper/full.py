@@ -31,7 +31,7 @@ def host_file(name, size, seed):
 
 
 def died(*command):
-    """One line, exit 1; what was there before is there still, once mended: by e2fsck -p, by the library."""
+    """One line, exit 1; what was there before is there still, once repaired: by e2fsck -p, by the library."""
     result = run(*command)
     lines = [line for line in result.err.splitlines() if "by read/write" not in line]
     check(result.code == 1, result)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Real deaths: `pmem-mapper churn` killed with SIGKILL at random moments, over and over on the same image.
 
-After each death a copy of the image is mended by `e2fsck -p` alone, and the image itself by the library, when it is next
+After each death a copy of the image is repaired by `e2fsck -p` alone, and the image itself by the library, when it is next
 mounted for writing. In both every file must hold what was acknowledged by fsync; the one step that was under way may have
 happened, in part or whole, and nothing else.
 
@@ -112,7 +112,7 @@ class Files:
                 at = min(len(data) // 2, 5000)
                 wrong += [data[:at], data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]]
             for other in wrong:
-                check(self.objects_to(name, other, where), "%s: the judge lets %s pass, changed" % (where, name))
+                check(self.objects_to(name, other, where), "%s: the check lets %s pass, changed" % (where, name))
 
 
 def difference(old, found):
@@ -169,14 +169,14 @@ def die(files, seed, after, early):
 
 def kills(count, block_size, seed):
     noise = random.Random(seed)
-    files, steps, under_way, mended = Files(), 0, 0, 0
+    files, steps, under_way, repaired = Files(), 0, 0, 0
     done("format", "image", "12M", "--block-size", block_size)
     for number in range(count):
         steps += die(files, noise.randrange(65536), noise.random() * noise.choice((0.005, 0.05)), number % 5 == 4)
         where = "death %d of seed %d, blocks of %d" % (number, seed, block_size)
         under_way += files.step is not None
         shutil.copy("image", "copy")
-        mended += preened("copy")
+        repaired += preened("copy")
         by_fsck = dumped("copy")
         for name, found in by_fsck.items():
             files.explain(name, found, where + ", e2fsck -p")
@@ -191,9 +191,9 @@ def kills(count, block_size, seed):
                   (name, difference(by_fsck[name], found)))
         files.held, files.step = now, None
     check(under_way > 0, "nobody died in the midst of a step")
-    print("%d kills in blocks of %d (seed %d): %d steps told, %d kills in the midst of one; e2fsck -p alone mended every "
-          "image (%d had something to mend), recovery at mount every one too; every acknowledged fsync is present" %
-          (count, block_size, seed, steps, under_way, mended))
+    print("%d kills in blocks of %d (seed %d): %d steps told, %d kills in the midst of one; e2fsck -p alone repaired every "
+          "image (%d had something to repair), recovery at mount every one too; every acknowledged fsync is present" %
+          (count, block_size, seed, steps, under_way, repaired))
 
 
 def deaths():

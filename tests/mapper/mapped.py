@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""cp, cmp and grep of a mapped window: the kernel reads it page by page, and by userfaultfd every page is answered.
+"""cp, cmp and grep of a mapping: the kernel reads it page by page, and by userfaultfd every page is answered.
 
 mapped.py FAULT        sigsegv: the documented EFAULT, and nothing is left behind; with --populate as by userfaultfd
 """
@@ -17,7 +17,7 @@ OPTIONS = MAPPED + (["--populate"] if fault == "sigsegv" else [])
 
 
 def through(*filter, of):
-    """What a program says of the window's bytes, handed to it by write(2)."""
+    """What a program says of the bytes of the mapping, handed to it by write(2)."""
     get = subprocess.Popen([MAPPER, "get", *OPTIONS, "image", of, "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     what = subprocess.run(filter, stdin=get.stdout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     get.stdout.close()

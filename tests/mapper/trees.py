@@ -5,7 +5,7 @@ import os
 import random
 import sys
 
-from bench import (boundary_files, check, check_map, data_of, done, goes_through_a_window, main, mke2fs, need,
+from bench import (boundary_files, check, check_map, data_of, done, goes_through_a_mapping, main, mke2fs, need,
                    same, sparse)
 
 block_size = int(sys.argv[1])
@@ -53,7 +53,7 @@ def get_every_file():
     for name, path in files.items():
         result = done("get", "image", "/" + name, "out")
         same("out", path)
-        check(("by read/write" in result.err) != goes_through_a_window(block_size), result)
+        check(("by read/write" in result.err) != goes_through_a_mapping(block_size), result)
         with open("out", "rb") as out, open(path, "rb") as wanted:
             there = sum(end - start for start, end in data_of(out))
             given = sum(end - start + 2 * max(block_size, 4096) for start, end in data_of(wanted))

@@ -157,7 +157,7 @@ struct ext2dax_time model_stored(const struct node *node, struct ext2dax_time ti
     return time;
 }
 
-void model_touch(struct model *model, struct node *node, bool mtime)
+void model_set_times(struct model *model, struct node *node, bool mtime)
 {
     node->ctime = model_now(model, node);
     if (mtime)

@@ -2,7 +2,7 @@
 /*
  * The model: what the headers say, in memory. The model plays each call after the player and
  * predicts the outcome. Only where the headers leave a choice (a full image, the inode number, the
- * size of a directory) the model reads the outcome of the player, and judges the choice.
+ * size of a directory) the model reads the outcome of the player, and checks the choice.
  */
 #ifndef TESTS_MODEL_MODEL_H
 #define TESTS_MODEL_MODEL_H
@@ -87,7 +87,7 @@ void model_release(struct model *model, struct node *node);
 struct ext2dax_time model_now(const struct model *model, const struct node *node);
 /* Returns the time as the inode stores it. */
 struct ext2dax_time model_stored(const struct node *node, struct ext2dax_time time);
-void model_touch(struct model *model, struct node *node, bool mtime);
+void model_set_times(struct model *model, struct node *node, bool mtime);
 /*
  * Judges ENOSPC of the player for a call that needs `blocks`. Raises an objection if room was left.
  */

@@ -78,7 +78,7 @@ static int64_t write_bytes(struct model *model, const struct call *call, const s
     node_write(node, call->offset, expected->bytes, (size_t)length, model->kind->block_size);
     if (call->offset + length > node->size)
         node->size = call->offset + length;
-    model_touch(model, node, true);
+    model_set_times(model, node, true);
     return (int64_t)length;
 }
 
@@ -98,7 +98,7 @@ static int64_t truncate_file(struct model *model, const struct call *call)
             node_zero(node, size, blocks_for(model, size) * model->kind->block_size, model->kind->block_size);
     }
     if (size != node->size)
-        model_touch(model, node, true);
+        model_set_times(model, node, true);
     node->size = size;
     return 0;
 }
@@ -127,7 +127,7 @@ static int64_t punch(struct model *model, const struct call *call)
         node_drop_blocks(node, first, last);
     if (!mistaken(MISTAKE_PUNCH_EDGE_STAYS))
         node_zero(node, call->offset, end < node->size ? end : node->size, model->kind->block_size);
-    model_touch(model, node, true);
+    model_set_times(model, node, true);
     return 0;
 }
 
@@ -145,7 +145,7 @@ static int64_t zero_range(struct model *model, const struct call *call)
     if (mistaken(MISTAKE_ZERO_FREES) && blocks_for(model, call->offset) < end / model->kind->block_size)
         node_drop_blocks(node, blocks_for(model, call->offset), end / model->kind->block_size);
     node_zero(node, call->offset, end, model->kind->block_size);
-    model_touch(model, node, true);
+    model_set_times(model, node, true);
     return 0;
 }
 
@@ -168,7 +168,7 @@ static void adopt_blocks(struct model *model, struct node *node, uint64_t first,
         }
     }
     if (changed)
-        model_touch(model, node, true);
+        model_set_times(model, node, true);
 }
 
 static int64_t allocate(struct model *model, const struct call *call, const struct outcome *seen)
@@ -201,7 +201,7 @@ static int64_t allocate(struct model *model, const struct call *call, const stru
         (void)node_add_block(node, i, model->kind->block_size);
     if (end > node->size)
         node->size = end;
-    model_touch(model, node, true);
+    model_set_times(model, node, true);
     return 0;
 }
 

@@ -165,8 +165,8 @@ static void note_seen(struct model_listing *listing, uint64_t birth)
 }
 
 /* Judges a name listed. Returns NULL or the objection. */
-static const char *judge(struct model_listing *listing, struct node *directory, const struct listed *listed,
-                         bool is_strict)
+static const char *check_listing(struct model_listing *listing, struct node *directory, const struct listed *listed,
+                                 bool is_strict)
 {
     bool dot = listed->length == 1 && listed->name[0] == '.';
     bool dot_dot = listed->length == 2 && listed->name[0] == '.' && listed->name[1] == '.';
@@ -210,7 +210,7 @@ static int64_t read_part(struct model *model, const struct call *call, const str
         listing->begun = model->births;
     }
     for (unsigned i = 0; i < seen->listed && !model->objection; i++)
-        model->objection = judge(listing, directory, &seen->list[i], is_strict);
+        model->objection = check_listing(listing, directory, &seen->list[i], is_strict);
     expected->listed = seen->listed;
     memcpy(expected->list, seen->list, seen->listed * sizeof(*seen->list));
     expected->ended = seen->ended;

@@ -195,7 +195,7 @@ static int64_t create(struct model *model, const struct call *call, const struct
         return -EXT2DAX_ENOSPC;
     node = make_node(model, directory, &creation);
     node_add_entry(directory, name, length, node, model->births++);
-    model_touch(model, directory, true);
+    model_set_times(model, directory, true);
     if (call->into != NO_SLOT)
         model_hold(model, call->into, node);
     return 0;
@@ -227,8 +227,8 @@ static int64_t link_inode(struct model *model, const struct call *call, const st
     node_add_entry(directory, name, length, node, model->births++);
     node->links++;
     if (!mistaken(MISTAKE_CTIME_OF_LINK))
-        model_touch(model, node, false);
-    model_touch(model, directory, true);
+        model_set_times(model, node, false);
+    model_set_times(model, directory, true);
     return 0;
 }
 
@@ -241,7 +241,7 @@ static int64_t link_inode(struct model *model, const struct call *call, const st
  */
 static void unname(struct model *model, struct node *node)
 {
-    model_touch(model, node, false);
+    model_set_times(model, node, false);
     node->links = node_is(node, EXT2DAX_S_IFDIR) ? 0 : node->links - 1;
     model_release(model, node);
 }
@@ -269,7 +269,7 @@ static int64_t unlink_name(struct model *model, const struct call *call)
     if ((node->flags & PROTECTED) != 0 && !(mistaken(MISTAKE_APPEND_UNLINKED) && node->flags == EXT2DAX_FL_APPEND))
         return -EXT2DAX_EPERM;
     node_drop_entry(directory, entry);
-    model_touch(model, directory, true);
+    model_set_times(model, directory, true);
     unname(model, node);
     return 0;
 }
@@ -299,7 +299,7 @@ static int64_t remove_directory(struct model *model, const struct call *call)
     if (node->entry_count != 0)
         return -EXT2DAX_ENOTEMPTY;
     node_drop_entry(directory, entry);
-    model_touch(model, directory, true);
+    model_set_times(model, directory, true);
     if (!mistaken(MISTAKE_LINKS_OF_PARENT))
         directory->links--;
     unname(model, node);
@@ -378,7 +378,7 @@ static void exchange(struct model *model, struct place *from, struct place *to)
     to->entry->node = moved;
     move_parent(model, moved, from->directory, to->directory);
     move_parent(model, victim, to->directory, from->directory);
-    model_touch(model, victim, false);
+    model_set_times(model, victim, false);
 }
 
 static void replace(struct model *model, struct place *from, struct place *to)
@@ -473,9 +473,9 @@ static int64_t rename_name(struct model *model, const struct call *call, const s
         exchange(model, &from, &to);
     else
         replace(model, &from, &to);
-    model_touch(model, moved, false);
-    model_touch(model, from.directory, true);
-    model_touch(model, to.directory, true);
+    model_set_times(model, moved, false);
+    model_set_times(model, from.directory, true);
+    model_set_times(model, to.directory, true);
     return 0;
 }
 

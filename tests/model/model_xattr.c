@@ -57,7 +57,7 @@ static size_t bytes_of(const struct node_attribute *attribute)
  * Judges ENOSPC for a node whose attributes after the change are those of `node`. Attributes that
  * fit a single block fit always, wherever the others lie.
  */
-static void judge_full(struct model *model, const struct node *node, const char *name, size_t length, size_t size,
+static void check_full(struct model *model, const struct node *node, const char *name, size_t length, size_t size,
                        const struct outcome *seen)
 {
     struct node_attribute added = {.length = length, .size = size};
@@ -124,11 +124,11 @@ static int64_t set(struct model *model, const struct call *call, const struct ou
     if ((call->flags & EXT2DAX_XATTR_REPLACE) != 0 && !node_attribute(node, name, length))
         return -EXT2DAX_ENODATA;
     if (seen->result == -EXT2DAX_ENOSPC) {
-        judge_full(model, node, name, length, size, seen);
+        check_full(model, node, name, length, size, seen);
         return -EXT2DAX_ENOSPC;
     }
     node_set_attribute(node, name, length, value, size);
-    model_touch(model, node, false);
+    model_set_times(model, node, false);
     return 0;
 }
 
@@ -170,7 +170,7 @@ static int64_t remove_attribute(struct model *model, const struct call *call)
     if (!attribute)
         return -EXT2DAX_ENODATA;
     node_drop_attribute(node, attribute);
-    model_touch(model, node, false);
+    model_set_times(model, node, false);
     return 0;
 }
 

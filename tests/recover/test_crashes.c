@@ -738,7 +738,7 @@ int main(void)
     int status;
 
     if (!outside_has("mke2fs") || !outside_has("e2fsck") || !outside_has("debugfs"))
-        return skip("e2fsprogs is not installed, which makes and judges the images");
+        return skip("e2fsprogs is not installed, which makes and checks the images");
     if (!tree_make()) {
         puts("no tree of files to fill images with");
         return 2;

@@ -48,7 +48,7 @@ static int findings(const uint8_t *at, unsigned flags, const char *what)
  * Checks the repair of the image by a mount. e2fsck -p must have the same result, except for blocks
  * past the end of a file, which e2fsck leaves.
  */
-static void mended(const char *what)
+static void repaired(const char *what)
 {
     bool ends = findings(image, EXT2DAX_CHECK_LEAKS_OK, NULL) != 0;
     struct outside_image other = outside_open(image_size);
@@ -79,9 +79,9 @@ static void mended(const char *what)
     plug.steps = plug.all = 0;
     memcpy(before, image, image_size);
     ck_assert_int_eq(plug_recover(image, image_size), 0);
-    ck_assert_msg(plug.kinds == 1 && plug.recovered[0].value == 0, "%s: mended twice", what);
+    ck_assert_msg(plug.kinds == 1 && plug.recovered[0].value == 0, "%s: repaired twice", what);
     set16(&super()->state, 0);
-    ck_assert_msg(memcmp(image, before, image_size) == 0, "%s: changed though there was nothing to mend", what);
+    ck_assert_msg(memcmp(image, before, image_size) == 0, "%s: changed though there was nothing to repair", what);
 }
 
 /* Checks a mount for refusal with a report and without any change. */
@@ -129,7 +129,7 @@ START_TEST(test_breakages)
     memcpy(before, image, image_size);
     if (findings(image, EXT2DAX_CHECK_LEAKS_OK | EXT2DAX_CHECK_ENDS_OK, NULL) == 0 &&
         !is_one_of(breakage->name, stricter)) {
-        mended(breakage->name);
+        repaired(breakage->name);
     } else if (!is_one_of(breakage->name, passed_over)) {
         refused(breakage->name);
     } else {
@@ -322,7 +322,7 @@ START_TEST(test_states)
         outside_close(&other);
     }
     plug_reset();
-    mended(states[_i].name);
+    repaired(states[_i].name);
 }
 END_TEST
 
@@ -763,7 +763,7 @@ START_TEST(test_holes)
     ck_assert_uint_lt(plug.checked, (uint64_t)(groups - 1) * table);
     memcpy(image, before, image_size);
     plug_reset();
-    mended("holes");
+    repaired("holes");
 }
 END_TEST
 
@@ -833,7 +833,7 @@ int main(void)
     int status;
 
     if (!outside_has("mke2fs") || !outside_has("e2fsck") || !outside_has("debugfs"))
-        return skip("e2fsprogs is not installed, which makes and judges the images");
+        return skip("e2fsprogs is not installed, which makes and checks the images");
     if (!tree_make()) {
         puts("no tree of files to fill images with");
         return 2;

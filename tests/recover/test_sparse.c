@@ -44,12 +44,12 @@ static long stored(void)
     return (long)(st.st_blocks / 2);
 }
 
-static uint64_t mended;
+static uint64_t repaired;
 static void listen(void *ctx, const struct ext2dax_report *report)
 {
     (void)ctx;
     if (strcmp(report->structure, "recovery") == 0)
-        mended += report->value;
+        repaired += report->value;
 }
 
 START_TEST(test_sparse)
@@ -77,7 +77,7 @@ START_TEST(test_sparse)
     held = most_memory() - held;
     ck_assert_msg(held < ROOM, "%s: recovery has used %ld KiB", places[_i], held);
     ck_assert_msg(stored() < before + 64, "%s: the file has grown from %ld to %ld KiB", places[_i], before, stored());
-    ck_assert_uint_ge(mended, 3000);
+    ck_assert_uint_ge(repaired, 3000);
     ck_assert_int_eq(ext2dax_unmount(mount), 0);
     ext2dax_memory_close_file(&plugs.memory);
     ck_assert_int_eq(outside_run("e2fsck -fn %s >/dev/null 2>&1", path), 0);
@@ -91,7 +91,7 @@ int main(void)
     Suite *suite;
 
     if (!outside_has("mke2fs") || !outside_has("e2fsck") || !outside_has("debugfs"))
-        return skip("e2fsprogs is not installed, which makes and judges the images");
+        return skip("e2fsprogs is not installed, which makes and checks the images");
     if (sizeof(size_t) == 4 || getenv("EXT2DAX_UNDER_VALGRIND"))
         return skip("no room for an image of 64 GiB in the address space");
     suite = suite_create("sparse");

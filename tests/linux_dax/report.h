@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* Output of the programs of both kernels. Prints a line per check and counts the passed checks. */
-#ifndef TELL_H
-#define TELL_H
+#ifndef REPORT_H
+#define REPORT_H
 
 #include <stdbool.h>
 
 /* Prints "ok" or "FAILED" with the text, and counts the check. Returns `good`. */
-__attribute__((format(printf, 2, 3))) bool tell(bool good, const char *format, ...);
+__attribute__((format(printf, 2, 3))) bool report(bool good, const char *format, ...);
 
 /* Returns the number of failed checks. */
-unsigned tell_failures(void);
+unsigned report_failures(void);
 
 /*
  * Prints "N passed, N failed". Returns true if all checks passed and at least a single check was
  * made.
  */
-bool tell_sum(void);
+bool report_sum(void);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "tell.h"
+#include "report.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 static unsigned passed, failed;
 
-bool tell(bool good, const char *format, ...)
+bool report(bool good, const char *format, ...)
 {
     va_list arguments;
 
@@ -23,12 +23,12 @@ bool tell(bool good, const char *format, ...)
     return good;
 }
 
-unsigned tell_failures(void)
+unsigned report_failures(void)
 {
     return failed;
 }
 
-bool tell_sum(void)
+bool report_sum(void)
 {
     printf("%u passed, %u failed\n", passed, failed);
     fflush(stdout);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "explorer_bench.h"
+#include "explorer_harness.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -23,14 +23,14 @@
 #include <unistd.h>
 
 #include "guest.h"
-#include "tell.h"
+#include "report.h"
 
-#define PAGE     4096u
-#define PAGES    512u
-#define WINDOW   ((uint64_t)PAGE * PAGES)
-#define POINTERS (PAGE / 4)
-#define EXTENTS  64u
-#define WINDOWS  64u
+#define PAGE       4096u
+#define PAGES      512u
+#define PMD_RANGE  ((uint64_t)PAGE * PAGES)
+#define POINTERS   (PAGE / 4)
+#define EXTENTS    64u
+#define PMD_RANGES 64u
 
 #define TRACE "/trace/"
 #define EVENT TRACE "events/fs_dax/dax_pmd_fault_done/enable"
@@ -63,7 +63,7 @@ enum backing { EMPTY, SCATTERED, BACKED };
 
 /*
  * Returns the backing of a PMD range. BACKED is a single run of blocks starting at a multiple of
- * WINDOW. Linux reports the run in pieces.
+ * PMD_RANGE. Linux reports the run in pieces.
  */
 static enum backing backing(int descriptor, uint64_t start)
 {
@@ -74,19 +74,19 @@ static enum backing backing(int descriptor, uint64_t start)
     if (!map)
         return SCATTERED;
     map->fm_start = start;
-    map->fm_length = WINDOW;
+    map->fm_length = PMD_RANGE;
     map->fm_extent_count = EXTENTS;
     if (ioctl(descriptor, FS_IOC_FIEMAP, map) == 0) {
         for (unsigned i = 0; i < map->fm_mapped_extents; i++) {
             const struct fiemap_extent *extent = &map->fm_extents[i];
 
-            if (extent->fe_logical > at || (extent->fe_physical - extent->fe_logical) % WINDOW != 0 ||
+            if (extent->fe_logical > at || (extent->fe_physical - extent->fe_logical) % PMD_RANGE != 0 ||
                 extent->fe_physical - extent->fe_logical !=
                     map->fm_extents[0].fe_physical - map->fm_extents[0].fe_logical)
                 break;
             at = extent->fe_logical + extent->fe_length;
         }
-        found = map->fm_mapped_extents == 0 ? EMPTY : at >= start + WINDOW ? BACKED : SCATTERED;
+        found = map->fm_mapped_extents == 0 ? EMPTY : at >= start + PMD_RANGE ? BACKED : SCATTERED;
     }
     free(map);
     return found;
@@ -117,13 +117,13 @@ static long faults(void)
 static long touch(int descriptor, uint64_t start, const uint8_t *store)
 {
     int protection = PROT_READ | (store ? PROT_WRITE : 0);
-    uint8_t *room = mmap(NULL, 2 * WINDOW, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *at;
+    uint8_t *room = mmap(NULL, 2 * PMD_RANGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *at;
     long count = -1;
 
     if (room == MAP_FAILED)
         return -1;
-    at = (uint8_t *)(((uintptr_t)room + WINDOW - 1) & ~(WINDOW - 1));
-    if (mmap(at, WINDOW, protection, MAP_SHARED | MAP_FIXED, descriptor, (off_t)start) != MAP_FAILED) {
+    at = (uint8_t *)(((uintptr_t)room + PMD_RANGE - 1) & ~(PMD_RANGE - 1));
+    if (mmap(at, PMD_RANGE, protection, MAP_SHARED | MAP_FIXED, descriptor, (off_t)start) != MAP_FAILED) {
         count = -faults();
         for (unsigned page = 0; page < PAGES; page++) {
             volatile uint8_t *byte = at + (size_t)page * PAGE;
@@ -135,7 +135,7 @@ static long touch(int descriptor, uint64_t start, const uint8_t *store)
         }
         count += faults();
     }
-    munmap(room, 2 * WINDOW);
+    munmap(room, 2 * PMD_RANGE);
     return count;
 }
 
@@ -146,36 +146,36 @@ static bool traced(void)
 }
 
 static struct {
-    enum backing behind[WINDOWS];
+    enum backing behind[PMD_RANGES];
     /* first byte of each page, for a store leaving the file unchanged */
-    uint8_t bytes[WINDOWS][PAGES];
+    uint8_t bytes[PMD_RANGES][PAGES];
     unsigned total, backed;
     unsigned huge[2][2]; /* cold and warm, for reads and stores */
 } counted;
 
-static void classify(int descriptor, unsigned windows)
+static void classify(int descriptor, unsigned ranges)
 {
     memset(&counted, 0, sizeof(counted));
-    for (unsigned i = 0; i < windows; i++) {
-        counted.behind[i] = backing(descriptor, i * WINDOW);
+    for (unsigned i = 0; i < ranges; i++) {
+        counted.behind[i] = backing(descriptor, i * PMD_RANGE);
         counted.total += counted.behind[i] != EMPTY;
         counted.backed += counted.behind[i] == BACKED;
         for (unsigned page = 0; page < PAGES; page++) {
-            if (pread(descriptor, &counted.bytes[i][page], 1, (off_t)(i * WINDOW + (uint64_t)page * PAGE)) != 1)
+            if (pread(descriptor, &counted.bytes[i][page], 1, (off_t)(i * PMD_RANGE + (uint64_t)page * PAGE)) != 1)
                 counted.behind[i] = SCATTERED;
         }
     }
 }
 
-static void touch_all(int descriptor, const char *path, unsigned windows, bool warm, bool store)
+static void touch_all(int descriptor, const char *path, unsigned ranges, bool warm, bool store)
 {
     const char *what = store ? "to store" : "to read", *when = warm ? "warm" : "cold";
     unsigned huge = 0, odd = 0, wrong = 0, missed = 0;
 
-    for (unsigned i = 0; warm && i < windows; i++)
-        (void)backing(descriptor, i * WINDOW);
-    tell(traced(), "%s: Linux traces its huge faults", path);
-    for (unsigned i = 0; i < windows; i++) {
+    for (unsigned i = 0; warm && i < ranges; i++)
+        (void)backing(descriptor, i * PMD_RANGE);
+    report(traced(), "%s: Linux traces its huge faults", path);
+    for (unsigned i = 0; i < ranges; i++) {
         bool one_run = counted.behind[i] == BACKED;
         long faults;
 
@@ -185,46 +185,46 @@ static void touch_all(int descriptor, const char *path, unsigned windows, bool w
          */
         if (counted.behind[i] == EMPTY || (store && !one_run))
             continue;
-        faults = touch(descriptor, i * WINDOW, store ? counted.bytes[i] : NULL);
+        faults = touch(descriptor, i * PMD_RANGE, store ? counted.bytes[i] : NULL);
         huge += faults == 1;
         odd += faults != 1 && faults < (long)PAGES;
         wrong += faults == 1 && !one_run;
-        missed += faults != 1 && one_run && !cut(i * WINDOW);
+        missed += faults != 1 && one_run && !cut(i * PMD_RANGE);
     }
     put(EVENT, "0");
     counted.huge[warm][store] = huge;
-    tell(odd == 0, "%s: %s, %s: every window takes one page fault, or one a page", path, when, what);
-    tell(wrong == 0, "%s: %s, %s: a huge page over nothing but an aligned run of blocks", path, when, what);
-    tell(missed == 0 && huge != 0, "%s: %s, %s: a huge page over every aligned run that no pointer block's end cuts",
-         path, when, what);
-    tell(served() == huge, "%s: %s, %s: %u huge pages by page faults, %u in the kernel's trace", path, when, what, huge,
-         served());
+    report(odd == 0, "%s: %s, %s: every range takes one page fault, or one a page", path, when, what);
+    report(wrong == 0, "%s: %s, %s: a huge page over nothing but an aligned run of blocks", path, when, what);
+    report(missed == 0 && huge != 0, "%s: %s, %s: a huge page over every aligned run that no pointer block's end cuts",
+           path, when, what);
+    report(served() == huge, "%s: %s, %s: %u huge pages by page faults, %u in the kernel's trace", path, when, what,
+           huge, served());
 }
 
-bool guest_count_windows(const char *root, const char *path, unsigned pass)
+bool guest_count_ranges(const char *root, const char *path, unsigned pass)
 {
-    unsigned windows;
+    unsigned ranges;
     struct stat figures;
     char name[256];
     int descriptor;
 
     (void)snprintf(name, sizeof(name), "%s/%s", root, path);
     descriptor = open(name, O_RDWR | O_CLOEXEC);
-    if (descriptor < 0 || fstat(descriptor, &figures) < 0 || (uint64_t)figures.st_size / WINDOW > WINDOWS) {
-        tell(false, "%s: its windows cannot be counted: %s", path, strerror(errno));
+    if (descriptor < 0 || fstat(descriptor, &figures) < 0 || (uint64_t)figures.st_size / PMD_RANGE > PMD_RANGES) {
+        report(false, "%s: its ranges cannot be counted: %s", path, strerror(errno));
         return false;
     }
-    windows = (unsigned)((uint64_t)figures.st_size / WINDOW);
+    ranges = (unsigned)((uint64_t)figures.st_size / PMD_RANGE);
     if (pass == 0)
-        classify(descriptor, windows);
+        classify(descriptor, ranges);
     else
-        touch_all(descriptor, path, windows, pass > 2, pass % 2 == 0);
+        touch_all(descriptor, path, ranges, pass > 2, pass % 2 == 0);
     close(descriptor);
     if (pass < 4)
         return true;
     for (unsigned warm = 0; warm < 2; warm++)
-        tell(counted.huge[warm][0] == counted.huge[warm][1], "%s: as many huge pages to store as to read", path);
-    printf("windows %s %u %u %u %u\n", path, counted.total, counted.backed, counted.huge[0][0], counted.huge[1][0]);
+        report(counted.huge[warm][0] == counted.huge[warm][1], "%s: as many huge pages to store as to read", path);
+    printf("ranges %s %u %u %u %u\n", path, counted.total, counted.backed, counted.huge[0][0], counted.huge[1][0]);
     fflush(stdout);
     return false;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "round_trip.h"
-#include "tell.h"
+#include "report.h"
 
 /* Returns the first differing byte of a page, or MODEL_PAGE. */
 static size_t differs_at(const uint8_t *seen, const uint8_t *expected, size_t length)
@@ -51,7 +51,7 @@ static uint64_t compare(const struct actor *actor, const struct model_file *file
         int64_t got = (int64_t)length;
 
         if (view) {
-            if (!view_touch((volatile uint8_t *)(uintptr_t)seen, false))
+            if (!view_access((volatile uint8_t *)(uintptr_t)seen, false))
                 got = -EFAULT;
         } else {
             got = actor->read(actor->ctx, file->path, page * MODEL_PAGE, buffer, length);
@@ -104,14 +104,14 @@ static uint64_t check_file(const struct actor *actor, const struct model_file *f
     return compared;
 }
 
-void story_check(struct story *story, const struct actor *actor, const char *when)
+void round_trip_check(struct round_trip *trip, const struct actor *actor, const char *when)
 {
-    int in_root = story->model.many ? 2 : 1, in_many = 0, names; /* lost+found, many */
+    int in_root = trip->model.many ? 2 : 1, in_many = 0, names; /* lost+found, many */
     unsigned many_wrong = 0, many_seen = 0;
     char why[160];
 
-    for (unsigned i = 0; i < story->model.count; i++) {
-        const struct model_file *file = &story->model.files[i];
+    for (unsigned i = 0; i < trip->model.count; i++) {
+        const struct model_file *file = &trip->model.files[i];
         bool of_many = strchr(file->path, '/') != NULL;
         uint64_t compared = check_file(actor, file, why, sizeof(why));
 
@@ -119,23 +119,24 @@ void story_check(struct story *story, const struct actor *actor, const char *whe
             many_seen++;
             in_many += file->there;
             if (why[0] != '\0' && many_wrong++ < 5)
-                tell(false, "%s: %s: %s", when, file->path, why);
+                report(false, "%s: %s: %s", when, file->path, why);
         } else {
             in_root += file->there;
             if (why[0] != '\0')
-                tell(false, "%s: %s: %s", when, file->path, why);
+                report(false, "%s: %s: %s", when, file->path, why);
             else if (file->there)
-                tell(true, "%s: %s: %llu bytes, %llu of them compared by read and through a mapping", when, file->path,
-                     (unsigned long long)file->size, (unsigned long long)compared);
+                report(true, "%s: %s: %llu bytes, %llu of them compared by read and through a mapping", when,
+                       file->path, (unsigned long long)file->size, (unsigned long long)compared);
             else
-                tell(true, "%s: %s: is gone", when, file->path);
+                report(true, "%s: %s: is gone", when, file->path);
         }
     }
     names = actor->count(actor->ctx, "");
-    tell(names == in_root, "%s: the root lists %d names of %d", when, names, in_root);
-    if (!story->model.many)
+    report(names == in_root, "%s: the root lists %d names of %d", when, names, in_root);
+    if (!trip->model.many)
         return;
-    tell(many_wrong == 0, "%s: many: %d files as they must be, %u gone", when, in_many, many_seen - (unsigned)in_many);
+    report(many_wrong == 0, "%s: many: %d files as they must be, %u gone", when, in_many,
+           many_seen - (unsigned)in_many);
     names = actor->count(actor->ctx, "many");
-    tell(names == in_many, "%s: many lists %d names of %d", when, names, in_many);
+    report(names == in_many, "%s: many lists %d names of %d", when, names, in_many);
 }
