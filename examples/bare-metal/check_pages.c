@@ -86,7 +86,7 @@ static void check_holes(void)
     check_same("mkwrite: the zero page is still zero", zero_page[0], 0);
 
     before = fault_counts;
-    check_same("write: a store into an untouched hole", store(mapping, 0, 66), 0);
+    check_same("write: a store into a new hole", store(mapping, 0, 66), 0);
     check_same("write: neither mkwrite", fault_counts.mkwrite + fault_counts.pfn_mkwrite,
                before.mkwrite + before.pfn_mkwrite);
     check("write: the block is writable", shows(mapping, 0, true));

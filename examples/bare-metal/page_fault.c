@@ -93,7 +93,7 @@ void page_fault(struct trap *trap, uintptr_t address)
     uint64_t failed;
 
     if (!trap_from_user(trap) && trap->rip != (uintptr_t)copy_user_access) {
-        print("the kernel touched ");
+        print("the kernel accessed ");
         print_number(address);
         panic(", at", trap->rip);
     }

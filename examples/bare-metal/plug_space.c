@@ -13,7 +13,7 @@
 #include "kernel.h"
 
 #define MAPPINGS      16u
-#define FIRST_ADDRESS 0x100000000u /* start of the mappings, above the identity mapping of the kernel */
+#define FIRST_ADDRESS 0x100000000u /* of the mappings, above the kernel's identity mapping */
 #define SPACING       (64u << 20)
 
 static struct ext2dax_lock address_space_lock, page_table_lock;

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define WINDOW ((uint64_t)1 << 30) /* bytes of a file per mapping */
-#define STEP   1024u               /* pages between two updates of the progress bar */
+#define VIEW_SIZE ((uint64_t)1 << 30) /* bytes of a file per mapping */
+#define STEP      1024u               /* pages between two updates of the progress bar */
 
 struct access {
     struct image *image;
@@ -23,7 +23,7 @@ struct access {
     uint64_t size, page, extents;
     struct progress progress;
     /* results */
-    uint64_t pages, windows, page_faults;
+    uint64_t pages, mappings, page_faults;
     uint64_t shmem, file; /* kB mapped by the kernel in huge entries */
 };
 
@@ -78,7 +78,7 @@ static bool sweep(struct access *access, unsigned char *at, uint64_t pages, uint
     return true;
 }
 
-static int access_window(struct access *access, uint64_t offset, uint64_t bytes)
+static int access_mapping(struct access *access, uint64_t offset, uint64_t bytes)
 {
     struct image *image = access->image;
     uint64_t pages = (bytes + access->page - 1) / access->page, before, failed;
@@ -108,7 +108,7 @@ static int access_window(struct access *access, uint64_t offset, uint64_t bytes)
     }
     access->page_faults += page_faults_now() - before;
     access->pages += pages;
-    access->windows++;
+    access->mappings++;
     if (!code)
         code = add_huge(access, at, pages * access->page);
     ext2dax_process_unmap(image->process, at);
@@ -135,12 +135,12 @@ static void print(const struct access *access, const struct ext2dax_process_coun
     if (json) {
         printf("{\"size\": %llu, \"extents\": %llu, \"pages\": %llu, \"mappings\": %llu, \"stored\": %s",
                (unsigned long long)access->size, (unsigned long long)access->extents, (unsigned long long)access->pages,
-               (unsigned long long)access->windows, access->write ? "true" : "false");
+               (unsigned long long)access->mappings, access->write ? "true" : "false");
     } else {
         print_text(stdout, access->path, strlen(access->path));
         printf(": %llu bytes, %llu extents: %llu pages %s through mappings of %llu\n", (unsigned long long)access->size,
                (unsigned long long)access->extents, (unsigned long long)access->pages,
-               access->write ? "stored to" : "read", (unsigned long long)WINDOW / access->page);
+               access->write ? "stored to" : "read", (unsigned long long)VIEW_SIZE / access->page);
     }
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (json)
@@ -178,11 +178,11 @@ static int access_file(struct access *access, bool json)
         return image_failed(access->image, error, "access %s", access->path);
     progress_start(&access->progress, access->path, (stat.size + access->page - 1) / access->page);
     if (stat.size)
-        code = access_window(access, 0, stat.size < huge ? stat.size : huge);
-    access->pages = access->windows = access->page_faults = access->shmem = access->file = 0;
+        code = access_mapping(access, 0, stat.size < huge ? stat.size : huge);
+    access->pages = access->mappings = access->page_faults = access->shmem = access->file = 0;
     ext2dax_process_count(access->image->process, &before);
-    for (uint64_t at = 0; at < stat.size && !code; at += WINDOW)
-        code = access_window(access, at, stat.size - at < WINDOW ? stat.size - at : WINDOW);
+    for (uint64_t at = 0; at < stat.size && !code; at += VIEW_SIZE)
+        code = access_mapping(access, at, stat.size - at < VIEW_SIZE ? stat.size - at : VIEW_SIZE);
     ext2dax_process_count(access->image->process, &after);
     progress_end(&access->progress);
     if (!code)

@@ -127,7 +127,7 @@ int command_chown(const struct request *request)
     return paths_each(request, 1, true, chown_path);
 }
 
-static struct ext2dax_attributes touched(const struct request *request)
+static struct ext2dax_attributes times_of(const struct request *request)
 {
     struct ext2dax_attributes attributes = {.size = sizeof(attributes), .set = EXT2DAX_SET_ATIME | EXT2DAX_SET_MTIME};
 
@@ -151,7 +151,7 @@ static int touch_new(struct image *image, const struct request *request, const c
     if (error)
         return error;
     mode_change("=rw", 0, false, &mode);
-    creation.attributes = touched(request);
+    creation.attributes = times_of(request);
     creation.attributes.set &= EXT2DAX_SET_ATIME | EXT2DAX_SET_MTIME;
     if (!request->has_time)
         creation.attributes.set = 0;
@@ -165,7 +165,7 @@ static int touch_new(struct image *image, const struct request *request, const c
 
 static int touch_path(struct image *image, const struct request *request, const char *path)
 {
-    struct ext2dax_attributes attributes = touched(request);
+    struct ext2dax_attributes attributes = times_of(request);
     struct ext2dax_inode *inode;
 
     int error = path_inode(image, path, !request->no_follow, &inode);

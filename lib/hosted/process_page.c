@@ -138,7 +138,7 @@ static void record_absent(struct e2dh_mapping *mapping, uint64_t low, uint64_t h
 
         if (range->entered == 0 && range->starts == 0 && range->bare == 0) {
             /*
-             * Skips a PMD range never accessed, like most of a large mapping, without touching the
+             * Skips a PMD range never accessed, like most of a large mapping, without reading the
              * record of its pages.
              */
             i = e2dh_pmd_range_end(mapping, i, high) - 1;

@@ -131,7 +131,7 @@ static bool record_is_right(const struct e2dh_mapping *mapping)
         size_t starts = 0, bare = 0, entered = 0;
 
         /*
-         * Skips a PMD range never accessed, like most of a large mapping, without touching the
+         * Skips a PMD range never accessed, like most of a large mapping, without reading the
          * record of its pages.
          */
         if (range->starts == 0 && range->bare == 0 && range->entered == 0) {

@@ -18,7 +18,7 @@
 
 /*
  * Returns zeroed memory for all tables in a single piece. A large piece comes from calloc(), which
- * touches no page in advance. A small piece is `room`.
+ * allocates no page in advance. A small piece is `room`.
  */
 static void *scratch(struct e2dt_check *a, uint32_t *owners, void *room)
 {

@@ -99,8 +99,8 @@ __attribute__((noinline)) static bool access(struct ext2dax_explorer *explorer, 
 }
 
 /*
- * Zeroes the stack bytes left by access(), which depend on earlier learning and must not distinguish
- * states.
+ * Zeroes the stack bytes left by access(), which depend on earlier learning and must not
+ * distinguish states.
  */
 bool e2dt_access(struct ext2dax_explorer *explorer, const void *at, bool store)
 {

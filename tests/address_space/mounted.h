@@ -81,8 +81,8 @@ void unmap_file(struct mounted *m, void *address);
 struct ext2dax_process_counters count(struct mounted *m);
 
 /*
- * Accesses a byte. Returns 0, or the number of the signal raised. `access_signal` holds the signal's
- * details.
+ * Accesses a byte. Returns 0, or the number of the signal raised. `access_signal` holds the
+ * signal's details.
  */
 extern __thread siginfo_t access_signal;
 /* for SIGSEGV and SIGBUS, before mounted_open(), so the library's handlers are installed on top */

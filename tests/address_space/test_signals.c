@@ -143,7 +143,7 @@ END_TEST
 static atomic_bool stop;
 static atomic_uint buses, reads;
 
-static void *keep_touching(void *at)
+static void *keep_accessing(void *at)
 {
     while (!atomic_load(&stop)) {
         if (access_byte(at, false) == SIGBUS)
@@ -166,7 +166,7 @@ START_TEST(growth_beside_a_sigbus_leaves_nothing_behind)
     at = map_file(&m, file, 0, 8 * PAGE, EXT2DAX_MAP_WRITE);
     atomic_store(&stop, false);
     for (unsigned i = 0; i < 2; i++)
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, keep_touching, at + 5 * PAGE), 0);
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, keep_accessing, at + 5 * PAGE), 0);
     for (unsigned round = 0; round < (getenv("EXT2DAX_UNDER_VALGRIND") ? 100 : 2000) || atomic_load(&buses) < 20 ||
                              atomic_load(&reads) < 20;
          round++) {
@@ -557,7 +557,8 @@ START_TEST(a_store_to_a_read_only_mapping_is_the_programs_own)
     ck_assert_int_eq(access_byte(at + 1, true), SIGSEGV);
     ck_assert_int_eq(access_byte(private + PAGE, true), SIGSEGV);
     ck_assert_int_eq(access_byte(private + PAGE, false), 0);
-    ck_assert_int_eq(access_byte(private + 3 * PAGE, false), SIGSEGV); /* the guard after the mapping */
+    /* the guard after the mapping */
+    ck_assert_int_eq(access_byte(private + 3 * PAGE, false), SIGSEGV);
     unmap_file(&m, at);
     ck_assert_int_eq(access_byte(at, false), SIGSEGV);
     unmap_file(&m, private);

@@ -23,8 +23,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 # What each program says when all is well.
 SAID = {
     "files": r"files: libext2dax \d+\.\d+\.\d+ wrote, mapped, cut and read a file\n",
-    "bench": r"bench: pages came and went, and the image is sound\n",
-    "window": r"window: a file was touched in place\n",
+    "harness": r"harness: pages came and went, and the image is sound\n",
+    "mapped": r"mapped: a file was accessed in place\n",
     "explore": r"explore: found after \d+ schedules that the counter is 1\n",
     "first": r"block 0 of /hello is block \d+ of the image: Hello, blocks!\n",
 }
@@ -77,26 +77,26 @@ class Outside:
 
 
 def make(outside):
-    outside.take("make/Makefile", "make/files.c", "make/bench.c", "tests/build/bare.c")
+    outside.take("make/Makefile", "make/files.c", "make/harness.c", "tests/build/bare.c")
     outside.run("make")
     outside.program("./files", LD_LIBRARY_PATH=str(outside.libdir))
     outside.program("./files-static", static=True)
-    outside.program("./bench", static=True)
+    outside.program("./harness", static=True)
 
 
 def cmake(outside):
-    outside.take("cmake/CMakeLists.txt", "cmake/window.cpp", "cmake/explore.cpp", "tests/build/bare.c")
+    outside.take("cmake/CMakeLists.txt", "cmake/mapped.cpp", "cmake/explore.cpp", "tests/build/bare.c")
     outside.run("cmake", "-B", "build", "-DCMAKE_PREFIX_PATH=%s" % outside.prefix)
     outside.run("cmake", "--build", "build", "-j", "2")
-    outside.program("build/window")
-    outside.program("build/window-static", static=True)
+    outside.program("build/mapped")
+    outside.program("build/mapped-static", static=True)
     outside.program("build/explore", static=True)
     for wrong, said in REFUSED.items():
         outside.run("cmake", "-B", "build", "-DWRONG=" + wrong, fails=said)
 
 
 def meson(outside):
-    outside.take("meson/meson.build", "make/files.c", "make/bench.c", "cmake/window.cpp")
+    outside.take("meson/meson.build", "make/files.c", "make/harness.c", "cmake/mapped.cpp")
     setup = (*outside.meson, "setup", "--wrap-mode=default")
     if "of type pkgconfig" not in outside.run(*setup, "build"):
         finish("consumers", ["the installed copy was not found"])
@@ -124,9 +124,9 @@ def meson(outside):
 
 def programs(outside, folder, **environment):
     outside.program(folder + "/files", **environment)
-    outside.program(folder + "/window", **environment)
+    outside.program(folder + "/mapped", **environment)
     outside.program(folder + "/files-static", static=True)
-    outside.program(folder + "/bench", static=True)
+    outside.program(folder + "/harness", static=True)
 
 
 WANTED = {make: ("make", "pkg-config", "readelf"), cmake: ("cmake", "make", "readelf"), meson: ("pkg-config", "readelf")}

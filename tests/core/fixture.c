@@ -13,8 +13,8 @@
 #include "ext2dax/testkit/mutant.h"
 
 /*
- * A block of memory allocated through the host. All are kept in a list, so core_fixture_abandon() can free
- * the memory of a broken filesystem.
+ * A block of memory allocated through the host. All are kept in a list, so core_fixture_abandon()
+ * can free the memory of a broken filesystem.
  */
 struct given {
     struct given *next, *before;

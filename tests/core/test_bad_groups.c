@@ -136,15 +136,15 @@ START_TEST(test_refused_before_anything_changes)
 
     for (uint32_t group = 0; group < groups; group++) {
         struct ext2dax_inode *root, *big;
-        bool touched;
+        bool affected;
 
         spoil(group, calls[_i].inodes);
         fixture_mount(&f);
         root = find(&f, "/");
         big = find(&f, "/big");
         /* The inodes of the file and its directory are in group 0. */
-        touched = calls[_i].inodes ? group == 0 : lies_in(group, big);
-        if (touched) {
+        affected = calls[_i].inodes ? group == 0 : lies_in(group, big);
+        if (affected) {
             bad++;
             memcpy(before, f.base, f.size);
             f.reports = 0;

@@ -498,7 +498,7 @@ START_TEST(a_crash_at_every_point)
     ck_assert_uint_gt(crashed.old, 0);
     ck_assert_uint_gt(crashed.zeroed, 0);
     ck_assert_uint_gt(crashed.images, 100);
-    /* The fence of this call is judged as well, before its effect. */
+    /* The fence of this call is checked as well, before its effect. */
     ck_assert_int_eq(ext2dax_fsync_range(inode, 0, 1), 0);
     ck_assert_str_eq(crashed.wrong, "");
     crashed.covered = true;

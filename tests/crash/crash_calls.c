@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The calls of the crash fixture. Each runs a call of the library and updates the expected result. */
+/* The calls of the crash fixture. Each runs a call of the library and updates the expectation. */
 #include "crash_parts.h"
 
 #include <stdlib.h>

@@ -114,7 +114,7 @@ static long faults(void)
  * Returns the page faults of an access to every page of a PMD range through a new mapping. The
  * access reads a byte of each page, or stores the byte already present. Returns -1 on failure.
  */
-static long touch(int descriptor, uint64_t start, const uint8_t *store)
+static long access_range(int descriptor, uint64_t start, const uint8_t *store)
 {
     int protection = PROT_READ | (store ? PROT_WRITE : 0);
     uint8_t *room = mmap(NULL, 2 * PMD_RANGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *at;
@@ -167,7 +167,7 @@ static void classify(int descriptor, unsigned ranges)
     }
 }
 
-static void touch_all(int descriptor, const char *path, unsigned ranges, bool warm, bool store)
+static void access_all(int descriptor, const char *path, unsigned ranges, bool warm, bool store)
 {
     const char *what = store ? "to store" : "to read", *when = warm ? "warm" : "cold";
     unsigned huge = 0, odd = 0, wrong = 0, missed = 0;
@@ -185,7 +185,7 @@ static void touch_all(int descriptor, const char *path, unsigned ranges, bool wa
          */
         if (counted.behind[i] == EMPTY || (store && !one_run))
             continue;
-        faults = touch(descriptor, i * PMD_RANGE, store ? counted.bytes[i] : NULL);
+        faults = access_range(descriptor, i * PMD_RANGE, store ? counted.bytes[i] : NULL);
         huge += faults == 1;
         odd += faults != 1 && faults < (long)PAGES;
         wrong += faults == 1 && !one_run;
@@ -218,7 +218,7 @@ bool guest_count_ranges(const char *root, const char *path, unsigned pass)
     if (pass == 0)
         classify(descriptor, ranges);
     else
-        touch_all(descriptor, path, ranges, pass > 2, pass % 2 == 0);
+        access_all(descriptor, path, ranges, pass > 2, pass % 2 == 0);
     close(descriptor);
     if (pass < 4)
         return true;

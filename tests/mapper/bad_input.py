@@ -392,7 +392,7 @@ def beyond_the_limits():
 
 
 def format_leaves_what_is_there():
-    """Too small or too large a size is found out before the file is touched; a new file is not left behind."""
+    """Too small or too large a size is found out before the file is changed; a new file is not left behind."""
     good()
     for size in ("0", "1", "1K", "16K", "17592186044416K", "100000T"):
         refused("image", "format", "image", size)

@@ -20,7 +20,7 @@
  * The cost is 12 bytes per extent, which is 6 MiB for 1 TiB and 96 MiB for 16 TiB (4 KiB blocks, 2
  * MiB extents). The smallest extent, of 8 blocks of 1 KiB, costs 0.15 % of its size. Mount stores
  * nothing in the array and reads no bitmap. The records of a group are filled in at first use, so a
- * host which backs memory on first touch pays only for groups in use.
+ * host which backs memory on first access pays only for groups in use.
  */
 #include "alloc/aligned_extent.h"
 

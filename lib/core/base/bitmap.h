@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Runs of bits in a little-endian bitmap as used by ext2. Bit n is bit n % 8 of byte n / 8. The
- * functions touch nothing but the bitmap.
+ * functions change nothing but the bitmap.
  */
 #ifndef E2D_BASE_BITMAP_H
 #define E2D_BASE_BITMAP_H

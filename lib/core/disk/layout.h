@@ -8,7 +8,7 @@
  * two directories follow. All later blocks are free, as a single run, as needed to allocate whole
  * aligned extents.
  *
- * The functions take no lock and touch no image.
+ * The functions take no lock and access no image.
  */
 #ifndef E2D_DISK_LAYOUT_H
 #define E2D_DISK_LAYOUT_H

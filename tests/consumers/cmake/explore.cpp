@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A bench in C++: of every schedule of two threads that count without a lock, the explorer finds one that is wrong. */
+/* A test harness in C++: of every schedule of two threads that count without a lock, the explorer finds one that is wrong. */
 #include <cstdio>
 #include <cstring>
 
@@ -8,49 +8,49 @@
 namespace
 {
 
-struct Stage {
+struct Fixture {
     ext2dax_explorer *explorer;
     int counter;
 };
 
 void count(void *arg)
 {
-    auto *stage = static_cast<Stage *>(arg);
+    auto *fixture = static_cast<Fixture *>(arg);
 
-    ext2dax_explorer_point(stage->explorer, EXT2DAX_EXPLORER_LOAD, &stage->counter);
-    const int before = stage->counter;
-    ext2dax_explorer_point(stage->explorer, EXT2DAX_EXPLORER_STORE, &stage->counter);
-    stage->counter = before + 1;
+    ext2dax_explorer_point(fixture->explorer, EXT2DAX_EXPLORER_LOAD, &fixture->counter);
+    const int before = fixture->counter;
+    ext2dax_explorer_point(fixture->explorer, EXT2DAX_EXPLORER_STORE, &fixture->counter);
+    fixture->counter = before + 1;
 }
 
 void finish(void *arg)
 {
-    auto *stage = static_cast<Stage *>(arg);
+    auto *fixture = static_cast<Fixture *>(arg);
 
-    if (stage->counter != 2)
-        ext2dax_explorer_fail(stage->explorer, "the counter is %d", stage->counter);
+    if (fixture->counter != 2)
+        ext2dax_explorer_fail(fixture->explorer, "the counter is %d", fixture->counter);
 }
 
 } // namespace
 
 int main()
 {
-    static Stage stage;
+    static Fixture fixture;
     ext2dax_scenario scenario = {};
     ext2dax_explorer_result result = {};
 
-    stage.explorer = ext2dax_explorer_open(nullptr);
-    if (stage.explorer == nullptr ||
-        ext2dax_explorer_remember(stage.explorer, &stage.counter, sizeof stage.counter) != 0)
+    fixture.explorer = ext2dax_explorer_open(nullptr);
+    if (fixture.explorer == nullptr ||
+        ext2dax_explorer_remember(fixture.explorer, &fixture.counter, sizeof fixture.counter) != 0)
         return 1;
     scenario.name = "count";
-    scenario.arg = &stage;
+    scenario.arg = &fixture;
     scenario.threads = 2;
     scenario.thread[0] = {"a", count};
     scenario.thread[1] = {"b", count};
     scenario.finish = finish;
-    const bool all_good = ext2dax_explorer_explore(stage.explorer, &scenario, &result);
-    ext2dax_explorer_close(stage.explorer);
+    const bool all_good = ext2dax_explorer_explore(fixture.explorer, &scenario, &result);
+    ext2dax_explorer_close(fixture.explorer);
     if (all_good || std::strcmp(result.finding, "the counter is 1") != 0) {
         std::fprintf(stderr, "explore: found \"%s\"\n", result.finding);
         return 1;

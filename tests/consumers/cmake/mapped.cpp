@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A window on a file of an image: real page faults of this process, resolved by the library. */
+/* A mapping of a file of an image: real page faults of this process, resolved by the library. */
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -49,19 +49,19 @@ void play(struct ext2dax_mount *mount, ext2dax_process *process)
     good(ext2dax_create(root.get(), "file", 4, 0644, 0, 0, &at), "create");
     Inode file(at);
     good(ext2dax_truncate(file.get(), 4 * page), "truncate up");
-    good(ext2dax_process_map(process, file.get(), 0, 4 * page, EXT2DAX_MAP_WRITE, &address), "a window");
+    good(ext2dax_process_map(process, file.get(), 0, 4 * page, EXT2DAX_MAP_WRITE, &address), "a mapping");
 
-    constexpr std::string_view text = "stored through a window";
-    char *window = static_cast<char *>(address);
-    must(window[2 * page] == 0, "a hole reads as zeroes");
-    std::memcpy(window + page, text.data(), text.size());
+    constexpr std::string_view text = "stored through a mapping";
+    char *mapping = static_cast<char *>(address);
+    must(mapping[2 * page] == 0, "a hole reads as zeroes");
+    std::memcpy(mapping + page, text.data(), text.size());
     must(ext2dax_read(file.get(), page, back, text.size()) == static_cast<std::int64_t>(text.size()), "read");
     must(text == std::string_view(back, text.size()), "what was stored is in the file");
     must(ext2dax_write(file.get(), 2 * page, "written", 7) == 7, "write");
-    must(std::memcmp(window + 2 * page, "written", 7) == 0, "what was written shows in the window");
+    must(std::memcmp(mapping + 2 * page, "written", 7) == 0, "written bytes show in the mapping");
     good(ext2dax_truncate(file.get(), page), "truncate");
     good(ext2dax_truncate(file.get(), 4 * page), "truncate up again");
-    must(window[page] == 0, "what was cut off is gone");
+    must(mapping[page] == 0, "the bytes past the new end are gone");
 
     ext2dax_process_counters counters = {};
     counters.size = sizeof counters;
@@ -82,7 +82,7 @@ try {
     plugs.locks = ext2dax_locks_default();
     plugs.host = ext2dax_host_default();
     options.size = sizeof options;
-    good(ext2dax_memory_open_anonymous("window", 16 << 20, &plugs.memory), "memory");
+    good(ext2dax_memory_open_anonymous("mapped", 16 << 20, &plugs.memory), "memory");
     good(ext2dax_format(&plugs.memory, nullptr, &plugs.host), "format");
     good(ext2dax_process_open(&plugs.memory, plugs.locks, &options, &process), "address space");
     plugs.address_space = ext2dax_process_address_space(process);
@@ -91,9 +91,9 @@ try {
     good(ext2dax_unmount(mount), "unmount");
     good(ext2dax_process_close(process), "close");
     ext2dax_memory_close_file(&plugs.memory);
-    std::puts("window: a file was touched in place");
+    std::puts("mapped: a file was accessed in place");
     return 0;
 } catch (const std::exception &wrong) {
-    std::fprintf(stderr, "window: %s\n", wrong.what());
+    std::fprintf(stderr, "mapped: %s\n", wrong.what());
     return 1;
 }

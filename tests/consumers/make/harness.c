@@ -17,7 +17,7 @@
 
 static int fail(const char *what)
 {
-    fprintf(stderr, "bench: %s\n", what);
+    fprintf(stderr, "harness: %s\n", what);
     return 1;
 }
 
@@ -77,6 +77,6 @@ int main(void)
     ext2dax_model_close(model);
     ext2dax_memory_close_heap(&plugs.memory);
     if (!bad)
-        puts("bench: pages came and went, and the image is sound");
+        puts("harness: pages came and went, and the image is sound");
     return bad;
 }
