@@ -89,9 +89,16 @@ struct ext2dax_inode {
 EXT2DAX_API int ext2dax_inode_get(struct ext2dax_mount *mount, uint32_t number, struct ext2dax_inode **inode);
 
 /*
- * Works as ext2dax_inode_get(), in the storage of the caller, with the same locks and errors. If
- * the inode is already in core, *inode is the existing object and `storage` is not used. Otherwise
- * `storage` must stay valid until inode_released() of the host is called for the object.
+ * Works as ext2dax_inode_get(), in the storage of the caller, with the same locks. If the inode is
+ * already in core, *inode is the existing object and `storage` is not used. Otherwise `storage`
+ * must stay valid until inode_released() of the host is called for the object. On failure *inode is
+ * NULL and `storage` is not used. Returns 0 or a negative errno
+ *
+ *   ENOENT    the inode is free, or has no name left, even if still held or being freed
+ *   EINVAL    no such number, or a reserved inode other than the root
+ *   EUCLEAN   the type or the size in the image is impossible
+ *   EIO       the inode table holds poison
+ *   ENOMEM    the host has no memory for the locks of the object
  */
 EXT2DAX_API int ext2dax_inode_get_in(struct ext2dax_mount *mount, uint32_t number, struct ext2dax_inode *storage,
                                      struct ext2dax_inode **inode);

@@ -111,7 +111,15 @@ struct ext2dax_mount_options {
 
 /*
  * The value of the mount option `recover`. Called by ext2dax_mount() only, with an argument that a
- * program cannot make. ext2dax_mount() describes recovery and its errors.
+ * program cannot make. ext2dax_mount() describes recovery, and returns these errors.
+ *
+ * Returns 0 or a negative errno
+ *
+ *   EUCLEAN   damage that no crash causes, or an orphan list, Hurd as creator, or compatible
+ *             features unknown to recovery. Nothing is changed
+ *   ENOMEM    the host has no memory. Nothing is changed
+ *   EINTR     the host asked to stop
+ *   EIO       metadata holds poison, or a write-back or fence failed
  */
 EXT2DAX_API int ext2dax_recover(struct ext2dax_mounting *mounting);
 
@@ -120,6 +128,7 @@ EXT2DAX_API int ext2dax_recover(struct ext2dax_mounting *mounting);
  * program cannot make. EXT2DAX_MOUNT_VERIFY describes verification.
  *
  * Returns 0 or a negative errno
+ *
  *   EUCLEAN  a block has two owners, is metadata, lies outside the image, is marked free, or lies
  *            past the end of its file
  *   ENOMEM   the host has no memory

@@ -156,31 +156,101 @@ EXT2DAX_API int ext2dax_create_as(struct ext2dax_inode *directory, const char *n
                                   const struct ext2dax_creation *creation, struct ext2dax_inode **inode);
 
 /*
- * Creates an empty regular file. `mode` gives the permission bits (the low 12 bits). Otherwise
- * works as ext2dax_create_as().
+ * Creates an empty regular file. `mode` gives the permission bits (the low 12 bits). Locks,
+ * durability and the state after a failure are those of ext2dax_create_as(). Returns 0 or a
+ * negative errno
+ *
+ *   EINVAL         an empty name, a name with '/' or NUL, or a mount of a parent process (the error
+ *                  of `usable` is passed on)
+ *   ENAMETOOLONG   a name longer than 255 bytes
+ *   ENOTDIR        `directory` is not a directory
+ *   ENOENT         the directory itself is unlinked
+ *   EEXIST         the name exists, or is "." or ".."
+ *   EROFS          mounted read-only
+ *   EPERM          the directory is immutable
+ *   ENOSPC         no free inode, no free block for the directory, or the directory has reached
+ *                  2 GiB
+ *   EFBIG          i_blocks of the directory would overflow
+ *   EOPNOTSUPP     the directory must grow, and its i_blocks count uses the huge_file feature
+ *   ENOMEM         the host has no memory for the inode
+ *   EUCLEAN        the directory, a bitmap or the free inode is corrupt
+ *   EIO            a write-back or fence failed, now or earlier on this mount, or metadata holds
+ *                  poison
  */
 EXT2DAX_API int ext2dax_create(struct ext2dax_inode *directory, const char *name, size_t length, uint16_t mode,
                                uint32_t uid, uint32_t gid, struct ext2dax_inode **inode);
 
 /*
- * Creates an empty directory. `mode` gives the permission bits (the low 12 bits). Otherwise works
- * as ext2dax_create_as().
+ * Creates an empty directory. `mode` gives the permission bits (the low 12 bits). Locks, durability
+ * and the state after a failure are those of ext2dax_create_as(). Returns 0 or a negative errno
+ *
+ *   EINVAL         an empty name, a name with '/' or NUL, or a mount of a parent process (the error
+ *                  of `usable` is passed on)
+ *   ENAMETOOLONG   a name longer than 255 bytes
+ *   ENOTDIR        `directory` is not a directory
+ *   ENOENT         the directory itself is unlinked
+ *   EEXIST         the name exists, or is "." or ".."
+ *   EMLINK         `directory` has 32,000 links and no dir_nlink
+ *   EROFS          mounted read-only
+ *   EPERM          the directory is immutable
+ *   ENOSPC         no free inode, no free block for one of both directories, or `directory` has
+ *                  reached 2 GiB
+ *   EFBIG          i_blocks of the directory would overflow
+ *   EOPNOTSUPP     the directory must grow, and its i_blocks count uses the huge_file feature
+ *   ENOMEM         the host has no memory for the inode
+ *   EUCLEAN        the directory, a bitmap or the free inode is corrupt
+ *   EIO            a write-back or fence failed, now or earlier on this mount, or metadata holds
+ *                  poison
  */
 EXT2DAX_API int ext2dax_mkdir(struct ext2dax_inode *directory, const char *name, size_t length, uint16_t mode,
                               uint32_t uid, uint32_t gid, struct ext2dax_inode **inode);
 
 /*
  * Creates a pipe, a socket, a device node or a regular file. `mode` gives the type and the
- * permission bits. The device number counts for device nodes only. Otherwise works as
- * ext2dax_create_as().
+ * permission bits. The device number counts for device nodes only. Locks, durability and the state
+ * after a failure are those of ext2dax_create_as(). Returns 0 or a negative errno
+ *
+ *   EINVAL         an empty name, a name with '/' or NUL, another type, a device number out of
+ *                  range, or a mount of a parent process (the error of `usable` is passed on)
+ *   ENAMETOOLONG   a name longer than 255 bytes
+ *   ENOTDIR        `directory` is not a directory
+ *   ENOENT         the directory itself is unlinked
+ *   EEXIST         the name exists, or is "." or ".."
+ *   EROFS          mounted read-only
+ *   EPERM          the directory is immutable
+ *   ENOSPC         no free inode, no free block for the directory, or the directory has reached
+ *                  2 GiB
+ *   EFBIG          i_blocks of the directory would overflow
+ *   EOPNOTSUPP     the directory must grow, and its i_blocks count uses the huge_file feature
+ *   ENOMEM         the host has no memory for the inode
+ *   EUCLEAN        the directory, a bitmap or the free inode is corrupt
+ *   EIO            a write-back or fence failed, now or earlier on this mount, or metadata holds
+ *                  poison
  */
 EXT2DAX_API int ext2dax_mknod(struct ext2dax_inode *directory, const char *name, size_t length, uint16_t mode,
                               uint32_t device_major, uint32_t device_minor, uint32_t uid, uint32_t gid,
                               struct ext2dax_inode **inode);
 
 /*
- * Creates a symbolic link with permissions 0777. The target is not terminated. Otherwise works as
- * ext2dax_create_as().
+ * Creates a symbolic link with permissions 0777. The target is not terminated. Locks, durability
+ * and the state after a failure are those of ext2dax_create_as(). Returns 0 or a negative errno
+ *
+ *   EINVAL         an empty name, a name with '/' or NUL, an empty target, a target with NUL, or a
+ *                  mount of a parent process (the error of `usable` is passed on)
+ *   ENAMETOOLONG   a name longer than 255 bytes, or a target that does not fit a block
+ *   ENOTDIR        `directory` is not a directory
+ *   ENOENT         the directory itself is unlinked
+ *   EEXIST         the name exists, or is "." or ".."
+ *   EROFS          mounted read-only
+ *   EPERM          the directory is immutable
+ *   ENOSPC         no free inode, no free block for the directory or the target, or the directory
+ *                  has reached 2 GiB
+ *   EFBIG          i_blocks of the directory would overflow
+ *   EOPNOTSUPP     the directory must grow, and its i_blocks count uses the huge_file feature
+ *   ENOMEM         the host has no memory for the inode
+ *   EUCLEAN        the directory, a bitmap or the free inode is corrupt
+ *   EIO            a write-back or fence failed, now or earlier on this mount, or metadata holds
+ *                  poison
  */
 EXT2DAX_API int ext2dax_symlink(struct ext2dax_inode *directory, const char *name, size_t length, const char *target,
                                 size_t target_length, uint32_t uid, uint32_t gid, struct ext2dax_inode **inode);

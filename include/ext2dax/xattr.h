@@ -94,9 +94,23 @@ EXT2DAX_API int ext2dax_setxattr(struct ext2dax_inode *inode, const char *name, 
                                  size_t size, unsigned flags);
 
 /*
- * Removes an attribute. Locks and errors are those of ext2dax_setxattr() with REPLACE, without the
- * value. ENOSPC is possible where the attribute shares a block with other attributes, because the
- * remaining attributes go to a new block.
+ * Removes an attribute. Stores ctime. Locks and the state after a failure are those of
+ * ext2dax_setxattr(). Returns 0 or a negative errno
+ *
+ *   EINVAL       an empty name, a name longer than 255 bytes, a name with NUL, or a mount of a
+ *                parent process (the error of `usable` is passed on)
+ *   EOPNOTSUPP   an unknown prefix, a value of the inode in an inode of its own, or a new block is
+ *                needed and the image counts blocks of the inode as only huge_file allows
+ *   ENODATA      no such attribute
+ *   ENOSPC       no free block. Attributes which remain in a block shared with other inodes go to a
+ *                new block
+ *   EFBIG        i_blocks would overflow
+ *   EROFS        mounted read-only
+ *   EPERM        the inode is immutable or append-only
+ *   ENOMEM       the host has no memory
+ *   EUCLEAN      the attributes of the inode or a bitmap are corrupt
+ *   EIO          a write-back or fence failed, now or earlier on this mount, or metadata holds
+ *                poison
  */
 EXT2DAX_API int ext2dax_removexattr(struct ext2dax_inode *inode, const char *name, size_t name_length);
 

@@ -35,8 +35,8 @@
  * mappings as on any other memory. The method needs a privilege (CAP_SYS_PTRACE,
  * vm.unprivileged_userfaultfd, or access to /dev/userfaultfd). Each process object takes two
  * threads. Each mapping takes twice the addresses and a descriptor, or two descriptors if private
- * and writable. An access costs a few times as much as by `sigsegv`. Differences are - An access
- * past the end of the file is a SIGBUS raised by the kernel. In a system call such an
+ * and writable. An access costs a few times as much as by `sigsegv`. Differences are
+ * - An access past the end of the file is a SIGBUS raised by the kernel. In a system call such an
  *   access is EFAULT, and so is an access without space.
  * - A system call may store to a page read before, or written back by fsync, where the image lies
  *   on tmpfs or in a memfd and Linux is 5.19 or later. Pages read in a writable mapping are not
@@ -62,6 +62,9 @@
  * By either method a store to a frozen filesystem is tried again every few milliseconds, less often
  * while many threads wait. Signals are delivered between the tries, and a signal handler may jump
  * out of the store.
+ *
+ * Once the mount is read-only (ext2dax_remount()), a store through a shared mapping is a SIGBUS. No
+ * report is made, because the image has no fault. Loads and private copies continue to work.
  *
  * Private copies. The first store to a page of a private mapping copies the page. A truncate to a
  * smaller size discards the copies of all pages wholly past the new end. An access to such a page

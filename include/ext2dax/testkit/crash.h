@@ -15,7 +15,7 @@
  * next, is missed.
  *
  * Not thread-safe. A single thread uses the library and the crashing memory. Only the crashing
- * memory opened last is told of atomic stores, and no explorer may be exploring at the same time.
+ * memory opened last learns of atomic stores, and no explorer may be exploring at the same time.
  * The program aborts when bookkeeping has no memory.
  */
 #ifndef EXT2DAX_TESTKIT_CRASH_H

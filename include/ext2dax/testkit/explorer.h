@@ -158,12 +158,17 @@ struct ext2dax_address_space ext2dax_explorer_watch(struct ext2dax_explorer *exp
 int ext2dax_explorer_remember(struct ext2dax_explorer *explorer, void *at, size_t bytes);
 /*
  * Excludes a part of the restored memory from the comparison of states, as for counters. The part
- * is still restored. Errors are as for ext2dax_explorer_remember().
+ * is still restored. Returns 0 or a negative errno
+ *
+ *   ENOMEM   no memory
+ *   EBUSY    the explorer is exploring
  */
 int ext2dax_explorer_ignore(struct ext2dax_explorer *explorer, const void *at, size_t bytes);
 /*
- * Excludes the counters of a mount, which only record events. Errors are as for
- * ext2dax_explorer_remember().
+ * Excludes the counters of a mount, which only record events. Returns 0 or a negative errno
+ *
+ *   ENOMEM   no memory
+ *   EBUSY    the explorer is exploring
  */
 int ext2dax_explorer_ignore_counters(struct ext2dax_explorer *explorer, struct ext2dax_mount *mount);
 
