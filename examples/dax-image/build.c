@@ -183,7 +183,7 @@ static int make_image(struct building *building, const char *passing)
     return code;
 }
 
-/* Gives the whole image the name. Without --force a name made meanwhile is not replaced. */
+/* Gives the whole image the name. Without --force a name made since then is not replaced. */
 static int rename_image(const struct building *building, const char *passing)
 {
     unsigned flags = building->options->force ? 0 : RENAME_NOREPLACE;

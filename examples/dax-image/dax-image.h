@@ -193,7 +193,7 @@ struct shape {
     uint64_t blocks;  /* with data */
 };
 
-/* Counts a run of data, in units of blocks, for a picture. `huge` tells of huge windows. */
+/* Counts a run of data, in units of blocks, for a picture. `huge` is set for ranges mapped huge. */
 typedef void shape_each(void *arg, uint64_t first, uint64_t length, bool huge);
 
 /* Reads the shape of a regular file. `each` may be NULL. Returns 0 or a negative EXT2DAX_E…. */

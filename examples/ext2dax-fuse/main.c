@@ -175,8 +175,8 @@ static int run(struct server *server, int parent)
 }
 
 /*
- * Runs in a child process and a session of its own. Returns in the child the descriptor to tell the
- * parent. The parent exits with the code of the child, or with 0 once the child has mounted.
+ * Runs in a child process and a session of its own. Returns in the child the descriptor to report
+ * to the parent. The parent exits with the code of the child, or with 0 once the child has mounted.
  */
 static int become_daemon(const struct options *options)
 {

@@ -112,7 +112,7 @@ struct server {
     struct nodes nodes;
     /*
      * Held shared by each change and exclusively by an update of an access time. The update stores
-     * the old ctime again, which no change may meanwhile replace.
+     * the old ctime again, which no change may replace until then.
      */
     pthread_rwlock_t changes;
     pthread_rwlock_t gates[READ_GATES]; /* of inodes, see read.c; taken inside `changes` */
@@ -229,7 +229,7 @@ int acl_inherit(struct ext2dax_inode *directory, unsigned mask, unsigned *mode, 
 /* Changes the access ACL of an inode, if any, to permissions set by chmod. */
 int acl_follow(struct ext2dax_inode *inode, unsigned mode);
 /*
- * Returns the permissions of an access ACL of `size` bytes, or -EINVAL. *minimal tells whether the
+ * Returns the permissions of an access ACL of `size` bytes, or -EINVAL. *minimal says whether the
  * permissions say everything.
  */
 int acl_mode(const uint8_t *bytes, size_t size, bool *minimal);

@@ -2,7 +2,7 @@
 /*
  * Setgid of files changed by a user outside the group. The kernel clears setuid, and setgid of a
  * file that the group may execute. Setgid of other files is left to this program. The kernel knows
- * the mode from an earlier reply, and is told to ask again.
+ * the mode from an earlier reply, and asks again.
  */
 #include "server.h"
 

@@ -124,7 +124,7 @@ static void *work(void *unused)
     return NULL;
 }
 
-/* Waits for the time of a watch. The lock is held, and released meanwhile. */
+/* Waits for the time of a watch. The lock is held, and released while waiting. */
 static void watch_once(void)
 {
     struct timespec until;

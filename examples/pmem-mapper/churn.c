@@ -57,7 +57,7 @@ static void fill(struct churn *churn, uint64_t from, uint64_t bytes)
 }
 
 /* Prints a step and flushes stdout, so that the reader gets whole lines only. */
-static int tell(const char *verb, const char *name, uint64_t from, uint64_t bytes, const struct churn *churn)
+static int print_step(const char *verb, const char *name, uint64_t from, uint64_t bytes, const struct churn *churn)
 {
     printf("%s %s %llu %llu %llu\n", verb, name, (unsigned long long)from, (unsigned long long)bytes,
            (unsigned long long)(churn->seed << STEP_BITS | churn->step));
@@ -74,7 +74,7 @@ static int make(struct churn *churn, const char *name)
 {
     struct ext2dax_inode *inode;
 
-    int code = tell("create", name, 0, 0, churn);
+    int code = print_step("create", name, 0, 0, churn);
     if (code)
         return code;
     int error = ext2dax_create(churn->root, name, strlen(name), 0644, 0, 0, &inode);
@@ -118,7 +118,7 @@ static int change(struct churn *churn, const char *name, struct ext2dax_inode *i
         bytes = (figures.size - from) & ~(WORD - 1);
     if (!strcmp(verb, "truncate"))
         bytes = 0;
-    int code = tell(verb, name, from, bytes, churn);
+    int code = print_step(verb, name, from, bytes, churn);
     if (code)
         return code;
     fill(churn, from, bytes);
@@ -139,7 +139,7 @@ static int change(struct churn *churn, const char *name, struct ext2dax_inode *i
 
 static int drop(struct churn *churn, const char *name)
 {
-    int code = tell("unlink", name, 0, 0, churn);
+    int code = print_step("unlink", name, 0, 0, churn);
     if (code)
         return code;
     int error = ext2dax_unlink(churn->root, name, strlen(name));
@@ -166,7 +166,7 @@ static int step(struct churn *churn)
         code = change(churn, name, inode);
         ext2dax_inode_put(inode);
     }
-    return code ? code : tell("synced", name, 0, 0, churn);
+    return code ? code : print_step("synced", name, 0, 0, churn);
 }
 
 int command_churn(const struct request *request)

@@ -209,7 +209,7 @@ int command_put(const struct request *request)
         code = say_failed(request->image, "put %s: not a regular file", put.host_path);
     else if (!host.st_size && pread(put.host, &byte, 1, 0))
         /* Files of /proc have size 0 and content. */
-        code = say_failed(request->image, "put %s: does not tell its size", put.host_path);
+        code = say_failed(request->image, "put %s: has no known size", put.host_path);
     if (code) {
         close(put.host);
         return code;

@@ -81,7 +81,7 @@ static int open_host(struct node *node)
     }
     if (!now.st_size && pread(node->host, &byte, 1, 0) > 0) {
         /* Files of /proc have size 0 and content. */
-        say_failed(node->put->image->path, "put %s: does not tell its size", node->path);
+        say_failed(node->put->image->path, "put %s: has no known size", node->path);
         return WALK_FAILED;
     }
     return 0;

@@ -55,7 +55,7 @@ static struct chain {
 /* Serializes install and uninstall. The handler never takes this flag. */
 static atomic_flag changing = ATOMIC_FLAG_INIT;
 
-static _Atomic(enum e2dh_answer (*)(const siginfo_t *, const ucontext_t *, void **)) address_space;
+static _Atomic(enum e2dh_resolution (*)(const siginfo_t *, const ucontext_t *, void **)) address_space;
 
 static struct chain *chain_of(int number)
 {
@@ -150,20 +150,20 @@ static void pass_on(struct chain *chain, unsigned from, siginfo_t *info, void *c
 
 static void on_fault(unsigned at, int number, siginfo_t *info, void *context)
 {
-    enum e2dh_answer (*ask)(const siginfo_t *, const ucontext_t *, void **) = atomic_load(&address_space);
-    enum e2dh_answer answer = E2DH_ANSWER_FOREIGN;
+    enum e2dh_resolution (*resolve)(const siginfo_t *, const ucontext_t *, void **) = atomic_load(&address_space);
+    enum e2dh_resolution resolution = E2DH_RESOLUTION_FOREIGN;
     void *address = info->si_addr;
     int saved = errno;
 
-    if (number == SIGSEGV && ask)
-        answer = ask(info, context, &address);
+    if (number == SIGSEGV && resolve)
+        resolution = resolve(info, context, &address);
     errno = saved;
     /* Does not return if the fault ends a copy. */
-    if (answer != E2DH_ANSWER_RETRY && info->si_code > 0)
+    if (resolution != E2DH_RESOLUTION_RETRY && info->si_code > 0)
         e2dh_guard_land(info, context);
-    if (answer == E2DH_ANSWER_SIGBUS)
+    if (resolution == E2DH_RESOLUTION_SIGBUS)
         raise_sigbus(address, context);
-    if (answer == E2DH_ANSWER_FOREIGN)
+    if (resolution == E2DH_RESOLUTION_FOREIGN)
         pass_on(chain_of(number), at, info, context);
     errno = saved;
 }
@@ -313,7 +313,8 @@ void e2dh_handler_remove(int number, unsigned layer)
     atomic_flag_clear(&changing);
 }
 
-void e2dh_handler_ask(enum e2dh_answer (*ask)(const siginfo_t *info, const ucontext_t *context, void **address))
+void e2dh_handler_resolve(enum e2dh_resolution (*resolve)(const siginfo_t *info, const ucontext_t *context,
+                                                          void **address))
 {
-    atomic_store(&address_space, ask);
+    atomic_store(&address_space, resolve);
 }

@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <ucontext.h>
 
-enum e2dh_answer {
-    E2DH_ANSWER_FOREIGN, /* not an address of ours, pass to the earlier handler */
-    E2DH_ANSWER_RETRY,   /* retry the access */
-    E2DH_ANSWER_SIGBUS   /* the access cannot succeed, raise SIGBUS at *address */
+enum e2dh_resolution {
+    E2DH_RESOLUTION_FOREIGN, /* not an address of ours, pass to the earlier handler */
+    E2DH_RESOLUTION_RETRY,   /* retry the access */
+    E2DH_RESOLUTION_SIGBUS   /* the access cannot succeed, raise SIGBUS at *address */
 };
 
 /*
@@ -40,6 +40,7 @@ bool e2dh_handler_is_first(int number);
  * the thread that made the access, with every signal blocked but SIGBUS. The function must be
  * async-signal-safe, and may change *address.
  */
-void e2dh_handler_ask(enum e2dh_answer (*ask)(const siginfo_t *info, const ucontext_t *context, void **address));
+void e2dh_handler_resolve(enum e2dh_resolution (*resolve)(const siginfo_t *info, const ucontext_t *context,
+                                                          void **address));
 
 #endif

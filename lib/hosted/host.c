@@ -299,14 +299,14 @@ static size_t host_copy_in(void *ctx, void *to_image, const void *from_caller, s
 static bool host_may_use_reserved(void *ctx)
 {
     static unsigned cached; /* 0 not asked yet, 1 no, 2 yes */
-    unsigned answer = __atomic_load_n(&cached, __ATOMIC_RELAXED);
+    unsigned privilege = __atomic_load_n(&cached, __ATOMIC_RELAXED);
 
     (void)ctx;
-    if (answer == 0) {
-        answer = geteuid() == 0 ? 2 : 1;
-        __atomic_store_n(&cached, answer, __ATOMIC_RELAXED);
+    if (privilege == 0) {
+        privilege = geteuid() == 0 ? 2 : 1;
+        __atomic_store_n(&cached, privilege, __ATOMIC_RELAXED);
     }
-    return answer == 2;
+    return privilege == 2;
 }
 
 static bool host_interrupted(void *ctx)

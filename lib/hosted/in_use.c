@@ -72,7 +72,7 @@ static int stands_on(const char *device, const struct stat *file)
     char path[288], number[32], own[32];
     struct loop_info64 info = {0}; /* Valgrind does not see the kernel fill this structure */
     struct stat st;
-    int fd, answer = -1;
+    int fd, is_below = -1;
 
     snprintf(path, sizeof(path), "/dev/%s", device);
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -81,23 +81,23 @@ static int stands_on(const char *device, const struct stat *file)
     if (fstat(fd, &st) == 0 && S_ISBLK(st.st_mode) && read_sys(device, "dev", number, sizeof(number))) {
         snprintf(own, sizeof(own), "%u:%u", major(st.st_rdev), minor(st.st_rdev));
         if (strcmp(own, number) == 0 && ioctl(fd, LOOP_GET_STATUS64, &info) == 0)
-            answer = info.lo_device == file->st_dev && info.lo_inode == file->st_ino;
+            is_below = info.lo_device == file->st_dev && info.lo_inode == file->st_ino;
     }
     close(fd);
-    return answer;
+    return is_below;
 }
 
 static bool is_over(const char *device, const struct stat *file)
 {
     char path[PATH_MAX + sizeof(DELETED)];
     struct stat st;
-    int answer;
+    int is_below;
 
     if (!read_sys(device, "loop/backing_file", path, sizeof(path)))
         return false;
-    answer = stands_on(device, file);
-    if (answer >= 0)
-        return answer != 0;
+    is_below = stands_on(device, file);
+    if (is_below >= 0)
+        return is_below != 0;
     return stat(path, &st) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino;
 }
 

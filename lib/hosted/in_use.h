@@ -16,7 +16,7 @@ struct e2dh_use {
 
 /*
  * Returns true if a loop device backed by the regular file covers any of the bytes
- * [offset, offset + length). *use then names the device and tells whether the device is mounted. An
+ * [offset, offset + length). *use then names the device and says whether the device is mounted. An
  * autoclear device, which detaches at the last close, gets 200 ms to detach if no user is visible.
  * Returns false if /sys is not available. Without /proc no mount is found, but the device is still
  * reported. May block.

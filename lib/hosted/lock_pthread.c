@@ -191,13 +191,13 @@ static void write_unlock(void *ctx, struct ext2dax_lock *lock)
 static bool held(void *ctx, const struct ext2dax_lock *lock, enum ext2dax_lock_mode mode)
 {
     struct fair_lock *f = fair(lock);
-    bool answer;
+    bool is_held;
 
     (void)ctx;
     must(pthread_mutex_lock(&f->mutex));
-    answer = f->writer || (mode == EXT2DAX_LOCK_SHARED && f->readers > 0);
+    is_held = f->writer || (mode == EXT2DAX_LOCK_SHARED && f->readers > 0);
     must(pthread_mutex_unlock(&f->mutex));
-    return answer;
+    return is_held;
 }
 
 static int init(void *ctx, struct ext2dax_lock *lock, enum ext2dax_lock_class lock_class, uint64_t number)

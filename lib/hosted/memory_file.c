@@ -268,7 +268,7 @@ static bool is_inside(const struct file *f, uint64_t end)
 }
 
 /*
- * Asks the filesystem of the file for holes. If the filesystem cannot tell, all bytes count as
+ * Asks the filesystem of the file for holes. If the filesystem cannot, all bytes count as
  * data. tmpfs searches a hole page by page, so the run of data found last is kept. Bytes of the run
  * may have become a hole since, and are then read as zeroes.
  */
@@ -436,7 +436,7 @@ static int shape_of(int fd, struct shape *shape)
 }
 
 /*
- * Opens or creates the file. *created tells which. Returns a descriptor or a negative errno.
+ * Opens or creates the file. *created says which. Returns a descriptor or a negative errno.
  * O_NONBLOCK makes the open of a pipe return at once, so that the caller can refuse the pipe.
  */
 static int open_image(const char *path, unsigned flags, bool *created)

@@ -15,9 +15,9 @@
 #include "process_state.h"
 
 enum e2dh_map_result {
-    E2DH_SHOWN,
-    E2DH_SHOWN_NOT,   /* the pages are unchanged */
-    E2DH_SHOWN_SPOILT /* the caller has to revoke the pages */
+    E2DH_MAPPED,
+    E2DH_MAPPED_NOT,   /* the pages are unchanged */
+    E2DH_MAPPED_SPOILT /* the caller has to revoke the pages */
 };
 
 struct e2dh_backend {
@@ -43,8 +43,8 @@ struct e2dh_backend {
      * Maps [low, high) to `offset` of `descriptor` with `flags` of mmap(), in a single step and
      * excluded from fork.
      */
-    enum e2dh_map_result (*show)(struct e2dh_mapping *mapping, uint64_t low, uint64_t high, int flags, int descriptor,
-                                 uint64_t offset, enum e2dh_page page);
+    enum e2dh_map_result (*map)(struct e2dh_mapping *mapping, uint64_t low, uint64_t high, int flags, int descriptor,
+                                uint64_t offset, enum e2dh_page page);
     /*
      * Allow stores to [low, high), which maps blocks read-only, and forbid stores again. After
      * false, the permission of each page is unknown.

@@ -55,8 +55,8 @@ static bool clear(struct e2dh_mapping *mapping, uint64_t low, uint64_t high)
     return e2dh_put_without_permission(e2dh_address_of(mapping, low), e2dh_bytes_of(mapping, high - low));
 }
 
-static enum e2dh_map_result show(struct e2dh_mapping *mapping, uint64_t low, uint64_t high, int flags, int descriptor,
-                                 uint64_t offset, enum e2dh_page page)
+static enum e2dh_map_result map_pages(struct e2dh_mapping *mapping, uint64_t low, uint64_t high, int flags,
+                                      int descriptor, uint64_t offset, enum e2dh_page page)
 {
     char *at = e2dh_address_of(mapping, low);
     size_t bytes = e2dh_bytes_of(mapping, high - low);
@@ -67,11 +67,11 @@ static enum e2dh_map_result show(struct e2dh_mapping *mapping, uint64_t low, uin
      * ENOMEM is returned for a limit, before any VMA is replaced. A file system refuses only later.
      */
     if (!e2dh_replace_mapping(at, bytes, flags, descriptor, offset))
-        return errno == ENOMEM ? E2DH_SHOWN_NOT : E2DH_SHOWN_SPOILT;
+        return errno == ENOMEM ? E2DH_MAPPED_NOT : E2DH_MAPPED_SPOILT;
     if (madvise(at, bytes, MADV_DONTFORK) != 0 || mprotect(at, bytes, allowed) != 0)
-        return E2DH_SHOWN_SPOILT;
+        return E2DH_MAPPED_SPOILT;
     e2dh_access_is_meant(at, bytes);
-    return E2DH_SHOWN;
+    return E2DH_MAPPED;
 }
 
 static bool allow(struct e2dh_mapping *mapping, uint64_t low, uint64_t high)
@@ -89,7 +89,7 @@ const struct e2dh_backend e2dh_backend_sigsegv = {
     .open = open_nothing,
     .close = close_nothing,
     .clear = clear,
-    .show = show,
+    .map = map_pages,
     .allow = allow,
     .forbid = forbid,
     .joins = true,

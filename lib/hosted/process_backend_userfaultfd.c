@@ -92,14 +92,14 @@ static int prepare(struct e2dh_mapping *mapping)
     char *staging = mapping->address + bytes;
     int error = 0;
 
-    mapping->armed = e2dh_memfd("ext2dax armed");
-    if (mapping->armed < 0)
+    mapping->absent = e2dh_memfd("ext2dax absent");
+    if (mapping->absent < 0)
         return -errno;
     /*
      * Without permission at first. A program locking its memory would otherwise populate the memfd.
      */
-    if (!e2dh_set_length(mapping->armed, bytes) ||
-        !e2dh_replace_mapping(staging, bytes, MAP_SHARED | MAP_NORESERVE, mapping->armed, 0) ||
+    if (!e2dh_set_length(mapping->absent, bytes) ||
+        !e2dh_replace_mapping(staging, bytes, MAP_SHARED | MAP_NORESERVE, mapping->absent, 0) ||
         madvise(staging, bytes, MADV_DONTFORK) != 0)
         error = -errno;
     mapping->staging = staging;
@@ -112,13 +112,13 @@ static int prepare(struct e2dh_mapping *mapping)
     if (error == 0 && !move(staging, bytes, mapping->address, MREMAP_DONTUNMAP))
         error = errno == EINVAL ? -EXT2DAX_EOPNOTSUPP : -errno;
     if (error)
-        close(mapping->armed);
+        close(mapping->absent);
     return error;
 }
 
 static void disarm(struct e2dh_mapping *mapping)
 {
-    close(mapping->armed);
+    close(mapping->absent);
     e2dh_userfault_wake(mapping->process, (uintptr_t)mapping->address, e2dh_bytes_of(mapping, mapping->count));
 }
 
@@ -163,8 +163,8 @@ static char *place_aside(const struct e2dh_mapping *mapping, const char *at, siz
     return start + (((uintptr_t)at - (uintptr_t)start) & (huge - 1));
 }
 
-static enum e2dh_map_result show(struct e2dh_mapping *mapping, uint64_t low, uint64_t high, int flags, int descriptor,
-                                 uint64_t offset, enum e2dh_page page)
+static enum e2dh_map_result map_pages(struct e2dh_mapping *mapping, uint64_t low, uint64_t high, int flags,
+                                      int descriptor, uint64_t offset, enum e2dh_page page)
 {
     bool stores = page == E2DH_PAGE_WRITE || page == E2DH_PAGE_COPY, caught = e2dh_userfault_catches(mapping, page);
     bool registered = caught && (!stores || high - low < (uint64_t)1 << mapping->huge_order);
@@ -181,7 +181,7 @@ static enum e2dh_map_result show(struct e2dh_mapping *mapping, uint64_t low, uin
     aside = mmap(place_aside(mapping, at, bytes), bytes, PROT_NONE, flags, descriptor, (off_t)offset);
     if (aside != MAP_FAILED) {
         if (put_on(mapping->process, aside, bytes, &dress) && move(aside, bytes, at, 0))
-            return E2DH_SHOWN;
+            return E2DH_MAPPED;
         munmap(aside, bytes);
     }
     /*
@@ -189,8 +189,8 @@ static enum e2dh_map_result show(struct e2dh_mapping *mapping, uint64_t low, uin
      * resolves faults of other threads in between.
      */
     if (!e2dh_replace_mapping(at, bytes, flags, descriptor, offset))
-        return errno == ENOMEM ? E2DH_SHOWN_NOT : E2DH_SHOWN_SPOILT;
-    return put_on(mapping->process, at, bytes, &dress) ? E2DH_SHOWN : E2DH_SHOWN_SPOILT;
+        return errno == ENOMEM ? E2DH_MAPPED_NOT : E2DH_MAPPED_SPOILT;
+    return put_on(mapping->process, at, bytes, &dress) ? E2DH_MAPPED : E2DH_MAPPED_SPOILT;
 }
 
 static bool allow(struct e2dh_mapping *mapping, uint64_t low, uint64_t high)
@@ -216,7 +216,7 @@ static bool forbid(struct e2dh_mapping *mapping, uint64_t low, uint64_t high)
 
 static void resize(struct e2dh_mapping *mapping, uint64_t pages)
 {
-    if (pages != mapping->limit && e2dh_set_length(mapping->armed, e2dh_bytes_of(mapping, pages)))
+    if (pages != mapping->limit && e2dh_set_length(mapping->absent, e2dh_bytes_of(mapping, pages)))
         mapping->limit = pages;
 }
 
@@ -226,7 +226,7 @@ static const struct e2dh_backend backend = {
     .prepare = prepare,
     .disarm = disarm,
     .clear = clear,
-    .show = show,
+    .map = map_pages,
     .allow = allow,
     .forbid = forbid,
     .resize = resize,

@@ -360,11 +360,11 @@ static bool try_enter(struct e2dh_mapping *mapping, uint64_t low, uint64_t high,
     int flags = image            ? mapping->process->shared_flags
                 : descriptor < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
                                  : MAP_SHARED;
-    enum e2dh_map_result shown = mapping->process->backend->show(mapping, low, high, flags, descriptor, offset, page);
+    enum e2dh_map_result mapped = mapping->process->backend->map(mapping, low, high, flags, descriptor, offset, page);
 
-    if (shown == E2DH_SHOWN_SPOILT)
+    if (mapped == E2DH_MAPPED_SPOILT)
         (void)clear(mapping, low, high, false);
-    if (shown != E2DH_SHOWN)
+    if (mapped != E2DH_MAPPED)
         return false;
     e2dh_record_entered(mapping, low, high, page);
     atomic_fetch_add_explicit(&mapping->process->mapped, 1, memory_order_relaxed);

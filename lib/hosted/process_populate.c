@@ -59,7 +59,7 @@ static uint64_t missing(struct ext2dax_process *process, const struct range *ran
     return low;
 }
 
-static int show(struct ext2dax_process *process, uintptr_t address, bool write)
+static int access_page(struct ext2dax_process *process, uintptr_t address, bool write)
 {
     enum e2dh_access access = write ? E2DH_ACCESS_WRITE : E2DH_ACCESS_READ;
     struct ext2dax_mount *frozen;
@@ -78,7 +78,7 @@ static int map_range(struct ext2dax_process *process, const struct range *range,
 
     for (uint64_t low = missing(process, range, range->low, write); low < range->high && error == 0;
          low = missing(process, range, low + 1, write))
-        error = show(process, range->mapping + (uintptr_t)(low << range->page_shift), write);
+        error = access_page(process, range->mapping + (uintptr_t)(low << range->page_shift), write);
     return error;
 }
 

@@ -80,8 +80,8 @@ static void comes_for_the_first_time(uintptr_t page)
 }
 
 /* Calls the core. The caller holds space shared. */
-static enum ext2dax_fault_result ask(struct e2dh_mapping *mapping, uint64_t page, uintptr_t address, bool write,
-                                     enum e2dh_page shown, bool try_huge, int *error)
+static enum ext2dax_fault_result fault_page(struct e2dh_mapping *mapping, uint64_t page, uintptr_t address, bool write,
+                                            enum e2dh_page shown, bool try_huge, int *error)
 {
     struct ext2dax_fault fault;
     enum ext2dax_fault_result result = EXT2DAX_FAULT_FALLBACK;
@@ -164,7 +164,7 @@ static enum ext2dax_fault_result resolve(struct e2dh_mapping *mapping, uintptr_t
         return EXT2DAX_FAULT_NOPAGE;
     }
     comes_for_the_first_time(whose);
-    return ask(mapping, page, address, write, shown, try_huge, error);
+    return fault_page(mapping, page, address, write, shown, try_huge, error);
 }
 
 /*

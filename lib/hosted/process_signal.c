@@ -122,7 +122,7 @@ size_t ext2dax_process_alternate_stack(void)
 static bool is_stack_too_small(const ucontext_t *context)
 {
     static const char complaint[] = "ext2dax: an alternate signal stack is too small for an access of a mapping "
-                                    "(ext2dax_process_alternate_stack() tells its least size)\n";
+                                    "(ext2dax_process_alternate_stack() returns the smallest size)\n";
     static atomic_bool complained;
     uintptr_t left = (uintptr_t)__builtin_frame_address(0) - (uintptr_t)context->uc_stack.ss_sp;
     ssize_t ignored;
@@ -228,7 +228,7 @@ static bool is_ours(uintptr_t address)
     return found;
 }
 
-static enum e2dh_answer ask(const siginfo_t *info, const ucontext_t *context, void **address)
+static enum e2dh_resolution resolve(const siginfo_t *info, const ucontext_t *context, void **address)
 {
     if (info->si_code == SI_QUEUE && info->si_pid == getpid() && is_ours((uintptr_t)info->si_value.sival_ptr)) {
         /*
@@ -236,20 +236,20 @@ static enum e2dh_answer ask(const siginfo_t *info, const ucontext_t *context, vo
          * this thread holds locks.
          */
         *address = info->si_value.sival_ptr;
-        return e2dh_locks_counted > 0 ? E2DH_ANSWER_SIGBUS : E2DH_ANSWER_RETRY;
+        return e2dh_locks_counted > 0 ? E2DH_RESOLUTION_SIGBUS : E2DH_RESOLUTION_RETRY;
     }
     if (info->si_code <= 0)
-        return E2DH_ANSWER_FOREIGN;
+        return E2DH_RESOLUTION_FOREIGN;
     switch (serve_any((uintptr_t)*address, context)) {
     case E2DH_OUTCOME_SIGBUS:
-        return E2DH_ANSWER_SIGBUS;
+        return E2DH_RESOLUTION_SIGBUS;
     case E2DH_OUTCOME_FROZEN:
         wait_frozen();
-        return E2DH_ANSWER_RETRY;
+        return E2DH_RESOLUTION_RETRY;
     case E2DH_OUTCOME_DONE:
-        return E2DH_ANSWER_RETRY;
+        return E2DH_RESOLUTION_RETRY;
     default:
-        return E2DH_ANSWER_FOREIGN;
+        return E2DH_RESOLUTION_FOREIGN;
     }
 }
 
@@ -304,7 +304,7 @@ int e2dh_signal_add(struct ext2dax_process *process)
     if (added == 0)
         error = add_handlers();
     if (!error) {
-        e2dh_handler_ask(ask);
+        e2dh_handler_resolve(resolve);
         atomic_store(&slot->process, process);
         added++;
     }

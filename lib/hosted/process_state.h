@@ -18,7 +18,7 @@
  *   PMD range    aligned huge page of a file within a mapping, the unit of eviction
  *                (struct e2dh_pmd_range)
  *   not present  any access of the page faults. With sigsegv the page has no permission. With
- *                userfaultfd the page is missing from a registered memfd. The code says "armed".
+ *                userfaultfd the page is missing from a registered memfd. The code says "absent".
  *   revoke       make a page not present again
  */
 #ifndef E2DH_HOSTED_PROCESS_STATE_H
@@ -169,11 +169,11 @@ struct e2dh_mapping {
     size_t queued;            /* PMD ranges in the eviction queue */
     int copies;               /* memfd of private copies, -1 if none can be made */
     /*
-     * Userfaultfd only. `armed` is the memfd behind pages not present. `donor` is the spare
-     * mapping, a second mapping of `armed` and the source of moves. `limit` is the length of
-     * `armed`.
+     * Userfaultfd only. `absent` is the memfd behind pages not present. `spare` is the spare
+     * mapping, a second mapping of `absent` and the source of moves. `limit` is the length of
+     * `absent`.
      */
-    int armed;
+    int absent;
     char *staging;
     bool staging_hidden; /* the spare mapping has no permission for now */
     uint64_t limit;      /* pages */

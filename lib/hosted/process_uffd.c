@@ -91,7 +91,7 @@ static int open_descriptor(int *descriptor, uint64_t *features, const char **why
     }
     close(*descriptor);
     if ((*features & NEEDED) != NEEDED) {
-        *why = "userfaultfd of this system tells nothing of moves, or of shared memory";
+        *why = "userfaultfd of this system reports neither moves nor shared memory";
         return -EXT2DAX_EOPNOTSUPP;
     }
     *features &= NEEDED | WELCOME;
@@ -109,7 +109,7 @@ static int open_descriptor(int *descriptor, uint64_t *features, const char **why
 static bool can_move(void)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    int file = e2dh_memfd("ext2dax armed");
+    int file = e2dh_memfd("ext2dax absent");
     char *at, *to = MAP_FAILED;
 
     if (file < 0)

@@ -191,7 +191,7 @@ static void make_room_for_refusal(struct ext2dax_process *process)
     go_on(process);
 }
 
-static void answer(struct ext2dax_process *process, const struct pending *pending)
+static void resolve(struct ext2dax_process *process, const struct pending *pending)
 {
     struct e2dh_accesses *accesses = process->accesses;
     enum e2dh_access access = pending->store ? E2DH_ACCESS_WRITE : E2DH_ACCESS_READ;
@@ -249,7 +249,7 @@ static void *resolve_accesses(void *arg)
         if (wanted[1].revents & POLLIN)
             got = read(accesses->pipe[0], batch, sizeof(batch));
         for (size_t i = 0; got > 0 && i < (size_t)got / sizeof(batch[0]); i++)
-            answer(process, &batch[i]);
+            resolve(process, &batch[i]);
         if (is_anything_parked(accesses) && time_left(accesses) == 0)
             go_on(process);
     }

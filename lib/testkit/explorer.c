@@ -300,7 +300,7 @@ __attribute__((noinline)) static void fall_asleep(struct ext2dax_explorer *explo
      * before the sleep.
      */
     (void)e2dt_access(explorer, at, true);
-    if (e2dt_pass(explorer, explorer->thread[explorer->current].told))
+    if (e2dt_pass(explorer, explorer->thread[explorer->current].announced))
         e2dt_stand(explorer, E2DT_RUNNABLE, NULL);
     (void)e2dt_pass(explorer, true);
     e2dt_trace(explorer, "sleep");

@@ -149,7 +149,7 @@ struct e2dt_thread {
     uint32_t points; /* passed so far in this schedule */
     uint32_t limit;  /* replay, suspend only after so many points, 0 to suspend at every decision */
     uint32_t passed; /* points since the last suspension */
-    bool told;       /* has announced a store or released a lock since the last suspension */
+    bool announced;  /* has announced a store or released a lock since the last suspension */
     struct ext2dax_explorer *explorer;
 };
 

@@ -24,8 +24,8 @@ static uint32_t me(const struct ext2dax_explorer *explorer)
     return explorer->current == E2DT_NOBODY ? UINT32_MAX : explorer->current + 1;
 }
 
-static void tell(struct ext2dax_explorer *explorer, const char *what, const struct e2dt_lock_state *lock,
-                 const char *how)
+static void trace(struct ext2dax_explorer *explorer, const char *what, const struct e2dt_lock_state *lock,
+                  const char *how)
 {
     char text[64];
 
@@ -77,7 +77,7 @@ __attribute__((noinline)) static void take(struct ext2dax_explorer *explorer, st
         else if (stands || !e2dt_lock_is_free(lock, exclusive))
             e2dt_stand(explorer, exclusive ? E2DT_WAITS_EXCLUSIVE : E2DT_WAITS_SHARED, lock);
         if (shared)
-            tell(explorer, "lock", lock, exclusive ? "" : ", shared");
+            trace(explorer, "lock", lock, exclusive ? "" : ", shared");
     }
     grant(lock, exclusive, me(explorer));
 }
@@ -94,7 +94,7 @@ __attribute__((noinline)) static bool try(struct ext2dax_explorer *explorer, str
     if (taken)
         grant(lock, exclusive, me(explorer));
     if (explorer->current != E2DT_NOBODY)
-        tell(explorer, "try", lock, taken ? ": taken" : ": not free");
+        trace(explorer, "try", lock, taken ? ": taken" : ": not free");
     return taken;
 }
 
@@ -108,7 +108,7 @@ __attribute__((noinline)) static void release(struct ext2dax_explorer *explorer,
         shared = e2dt_access(explorer, lock, exclusive);
         if (e2dt_pass(explorer, e2dt_access_held(explorer, lock)))
             e2dt_stand(explorer, E2DT_RUNNABLE, NULL);
-        explorer->thread[explorer->current].told = true;
+        explorer->thread[explorer->current].announced = true;
     }
     if (exclusive ? lock->writer == 0 : lock->readers == 0) {
         e2dt_lock_text(lock, text, sizeof text);
@@ -120,7 +120,7 @@ __attribute__((noinline)) static void release(struct ext2dax_explorer *explorer,
     else
         lock->readers--;
     if (shared)
-        tell(explorer, "unlock", lock, "");
+        trace(explorer, "unlock", lock, "");
 }
 
 /* ---- the plug ---- */

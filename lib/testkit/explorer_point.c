@@ -158,7 +158,7 @@ void e2dt_stand(struct ext2dax_explorer *explorer, enum e2dt_waiting waiting, co
     thread->waiting = waiting;
     thread->at = at;
     thread->passed = 0;
-    thread->told = false;
+    thread->announced = false;
     e2dt_coroutine_leave(&thread->coroutine);
     e2dt_coroutine_tidy_deep();
     thread->waiting = E2DT_RUNNABLE;
@@ -180,7 +180,7 @@ bool e2dt_pass(struct ext2dax_explorer *explorer, bool decision)
     return thread->limit == 0 ? decision || thread->passed > E2DT_ON_AND_ON : thread->points >= thread->limit;
 }
 
-static void tell(struct ext2dax_explorer *explorer, const void *at, const char *what)
+static void trace(struct ext2dax_explorer *explorer, const void *at, const char *what)
 {
     char place[96];
 
@@ -202,9 +202,9 @@ __attribute__((noinline)) static void point(struct ext2dax_explorer *explorer, e
     if (e2dt_pass(explorer, shared))
         e2dt_stand(explorer, E2DT_RUNNABLE, NULL);
     if (store)
-        explorer->thread[explorer->current].told = true;
+        explorer->thread[explorer->current].announced = true;
     if (shared)
-        tell(explorer, at, what);
+        trace(explorer, at, what);
 }
 
 void e2dt_point(struct ext2dax_explorer *explorer, enum e2d_yield_kind kind, const void *at, bool store,

@@ -28,7 +28,7 @@ void e2dt_threads_begin(struct ext2dax_explorer *explorer)
         thread->waiting = E2DT_RUNNABLE;
         thread->at = NULL;
         thread->points = thread->limit = thread->passed = 0;
-        thread->told = false;
+        thread->announced = false;
         memset(&thread->holds, 0, sizeof thread->holds);
         e2dt_coroutine_begin(&thread->coroutine, thread_main, thread);
     }

@@ -87,8 +87,8 @@ static bool freezes(const struct record *record)
 
 /* ---- reports ---- */
 
-static void tell(struct ext2dax_lock_order *order, const struct record *record, const char *what,
-                 const struct record *under)
+static void report(struct ext2dax_lock_order *order, const struct record *record, const char *what,
+                   const struct record *under)
 {
     char text[160], tail[64] = "";
 
@@ -137,9 +137,9 @@ static void check(struct ext2dax_lock_order *order, const struct record *record)
         if (mine->held[i].order != order->id)
             continue;
         if (mine->held[i].record == record)
-            tell(order, record, "taken twice by one thread", NULL);
+            report(order, record, "taken twice by one thread", NULL);
         else if (!in_order(mine->held[i].record, record))
-            tell(order, record, "taken under", mine->held[i].record);
+            report(order, record, "taken under", mine->held[i].record);
     }
 }
 
@@ -178,7 +178,7 @@ static void took(struct ext2dax_lock_order *order, struct record *record, bool e
     if (make_room(order, mine))
         mine->held[mine->count++] = (struct e2dt_lock_hold){record, order->id, exclusive};
     else
-        tell(order, record, "is one lock too many for one thread", NULL);
+        report(order, record, "is one lock too many for one thread", NULL);
 }
 
 static void leave(struct ext2dax_lock_order *order, struct record *record, bool exclusive)
@@ -188,7 +188,7 @@ static void leave(struct ext2dax_lock_order *order, struct record *record, bool 
 
     if (exclusive && freezes(record)) {
         if (!atomic_load_explicit(&record->exclusive, memory_order_relaxed))
-            tell(order, record, "released, but not held", NULL);
+            report(order, record, "released, but not held", NULL);
     } else {
         while (i > 0 && (mine->held[i - 1].order != order->id || mine->held[i - 1].record != record ||
                          mine->held[i - 1].exclusive != exclusive))
@@ -196,7 +196,7 @@ static void leave(struct ext2dax_lock_order *order, struct record *record, bool 
         if (i > 0)
             remove_hold(mine, i - 1);
         else
-            tell(order, record, "released by a thread that does not hold it so", NULL);
+            report(order, record, "released by a thread that does not hold it so", NULL);
     }
     if (exclusive)
         atomic_store_explicit(&record->exclusive, false, memory_order_relaxed);
@@ -262,7 +262,7 @@ static void op_destroy(void *ctx, struct ext2dax_lock *lock)
     struct record *record = record_of(lock);
 
     if (atomic_load_explicit(&record->holders, memory_order_relaxed) != 0)
-        tell(order, record, "destroyed while held", NULL);
+        report(order, record, "destroyed while held", NULL);
     if (order->locks.ops->destroy)
         order->locks.ops->destroy(order->locks.ctx, &record->inner);
     unlink_record(order, record);
@@ -407,7 +407,7 @@ void ext2dax_lock_order_returned(struct ext2dax_lock_order *order)
     for (unsigned i = mine->count; i-- > 0;) {
         if (mine->held[i].order != order->id)
             continue;
-        tell(order, mine->held[i].record, "held at return", NULL);
+        report(order, mine->held[i].record, "held at return", NULL);
         remove_hold(mine, i);
     }
 }

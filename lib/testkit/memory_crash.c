@@ -252,13 +252,13 @@ static void choose_all(struct ext2dax_crash *crash)
 static int hand_out(struct ext2dax_crash *crash, bool whole)
 {
     struct ext2dax_crash_state state = {crash->medium, crash->hash, false, whole, crash->count};
-    enum crash_set_answer answer = crash_set_add(&crash->set, crash->hash);
+    enum crash_set_result result = crash_set_add(&crash->set, crash->hash);
 
-    state.before = answer == CRASH_SET_THERE;
+    state.before = result == CRASH_SET_THERE;
     crash->figures.images++;
-    if (answer != CRASH_SET_THERE)
+    if (result != CRASH_SET_THERE)
         crash->figures.distinct++;
-    if (answer == CRASH_SET_FULL)
+    if (result == CRASH_SET_FULL)
         crash->figures.unremembered++;
     return crash->check(crash->arg, &state);
 }

@@ -14,7 +14,7 @@ struct crash_set {
     struct ext2dax_memory memory;
 };
 
-enum crash_set_answer { CRASH_SET_NEW, CRASH_SET_THERE, CRASH_SET_FULL };
+enum crash_set_result { CRASH_SET_NEW, CRASH_SET_THERE, CRASH_SET_FULL };
 
 static inline bool crash_set_open(struct crash_set *set, unsigned log)
 {
@@ -33,7 +33,7 @@ static inline void crash_set_close(struct crash_set *set)
     set->slot = NULL;
 }
 
-static inline enum crash_set_answer crash_set_add(struct crash_set *set, uint64_t hash)
+static inline enum crash_set_result crash_set_add(struct crash_set *set, uint64_t hash)
 {
     uint64_t at, key = hash != 0 ? hash : 1;
 

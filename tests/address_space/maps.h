@@ -22,7 +22,7 @@ struct maps {
     /* the last mapping found */
     uintptr_t low, high;
     bool readable, writable, shared;
-    bool armed; /* a userfaultfd mapping of pages which are not present */
+    bool absent; /* a userfaultfd mapping of pages which are not present */
 };
 
 static inline void maps_open(struct maps *maps)
@@ -77,7 +77,7 @@ static inline bool maps_next(struct maps *maps)
     maps->readable = at[1] == 'r';
     maps->writable = at[2] == 'w';
     maps->shared = at[4] == 's';
-    maps->armed = strstr(at, "ext2dax armed") != NULL;
+    maps->absent = strstr(at, "ext2dax absent") != NULL;
     maps->at = (size_t)(end + 1 - maps->text);
     return true;
 }

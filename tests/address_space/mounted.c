@@ -65,7 +65,7 @@ void mounted_again(struct mounted *m)
     ck_assert_int_eq(ext2dax_inode_get(m->mount, EXT2DAX_ROOT_INODE, &m->root), 0);
 }
 
-static void tell(void *arg, const struct ext2dax_finding *finding)
+static void print_finding(void *arg, const struct ext2dax_finding *finding)
 {
     char line[200];
 
@@ -79,7 +79,7 @@ void mounted_close(struct mounted *m)
     ext2dax_inode_put(m->root);
     ck_assert_int_eq(ext2dax_unmount(m->mount), 0);
     ck_assert_int_eq(ext2dax_process_close(m->process), 0);
-    ck_assert_int_eq(ext2dax_check_image(m->memory.base, m->memory.size, 0, tell, NULL, NULL), 0);
+    ck_assert_int_eq(ext2dax_check_image(m->memory.base, m->memory.size, 0, print_finding, NULL, NULL), 0);
     ext2dax_host_close(&m->host);
     ext2dax_memory_close_file(&m->memory);
 }

@@ -80,7 +80,7 @@ static bool in_tables(struct view *view, uint64_t page, bool *writable)
     for (maps_open(&maps); maps_next(&maps);) {
         if (maps.low > at || at >= maps.high)
             continue;
-        shown = maps.readable && !maps.armed;
+        shown = maps.readable && !maps.absent;
         *writable = maps.writable;
     }
     table = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);

@@ -39,7 +39,7 @@ static unsigned kernel_mappings(const void *at, size_t bytes, unsigned *open)
         if (maps.high <= (uintptr_t)at || maps.low >= (uintptr_t)at + bytes)
             continue;
         found++;
-        *open += maps.readable && !maps.armed;
+        *open += maps.readable && !maps.absent;
     }
     return found;
 }

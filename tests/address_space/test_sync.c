@@ -35,7 +35,7 @@ static struct mounted m;
 static uint8_t durable[SIZE];
 static atomic_uint written_back; /* the resolver thread of userfaultfd stores metadata, too */
 static bool failing;
-static void (*meanwhile)(void); /* called in each write-back */
+static void (*in_write_back)(void); /* called in each write-back */
 
 static int keep(void *ctx, const void *at, size_t length)
 {
@@ -44,8 +44,8 @@ static int keep(void *ctx, const void *at, size_t length)
     if (failing)
         return -EXT2DAX_EIO;
     atomic_fetch_add(&written_back, 1);
-    if (meanwhile)
-        meanwhile();
+    if (in_write_back)
+        in_write_back();
     memcpy(durable + ((const uint8_t *)at - (const uint8_t *)mounted->memory.base), at, length);
     return 0;
 }
@@ -62,7 +62,7 @@ static void open_all(void)
     struct mounted_options options = {.size = SIZE, .order = EXT2DAX_ORDERED, .memory_ops = &ops};
 
     failing = false;
-    meanwhile = NULL;
+    in_write_back = NULL;
     mounted_open(&m, &options);
     memcpy(durable, m.memory.base, SIZE);
 }
@@ -352,10 +352,10 @@ START_TEST(a_mapping_may_go_during_the_write_back)
     sem_init(&begun, 0, 0);
     sem_init(&unmapped, 0, 0);
     ck_assert_int_eq(pthread_create(&thread, NULL, unmap_it, &done), 0);
-    meanwhile = wait_for_unmap;
+    in_write_back = wait_for_unmap;
     ck_assert_int_eq(sync_range(mapping, HUGE), 0);
     ck_assert_msg(done, "the mapping could not be removed during the write-back");
-    meanwhile = NULL;
+    in_write_back = NULL;
     pthread_join(thread, NULL);
     ck_assert_int_eq(sync_range(mapping, HUGE), -EXT2DAX_ENOMEM);
     ext2dax_statfs(m.mount, &after, sizeof(after));

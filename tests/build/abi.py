@@ -49,7 +49,7 @@ def wants(*tools):
 def write(description, library, include):
     answer, text = run("abidw", "--headers-dir", include, *DESCRIBE, library)
     if answer != 0:
-        sys.exit("abidw answered %d:\n%s" % (answer, text))
+        sys.exit("abidw ended with %d:\n%s" % (answer, text))
     # Files by their place in the source tree, wherever that lies.
     text = re.sub(r" path='[^']*?\b(lib/[^']*)'", r" path='\1'", text)
     pathlib.Path(description).write_text(text)
@@ -97,7 +97,7 @@ def compare(description, library, include):
         answer, text = run("abidiff", "--no-added-syms", "--suppressions", str(grows), description, folder + "/now")
     print("%d structs may grow at their end" % len(grow))
     if answer & TROUBLE or not grow:
-        finish("ABI", ["abidiff answered %d:\n%s" % (answer, text)])
+        finish("ABI", ["abidiff ended with %d:\n%s" % (answer, text)])
     if answer:
         faults.append("programs linked with the last release may fail (change EXT2DAX_ABI_VERSION if that is meant):\n" + text)
     finish("ABI of " + now, faults)

@@ -43,7 +43,7 @@ class Outside:
         done = subprocess.run(command, input=stdin, env=self.environment, cwd=self.folder, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode != 0:
-            self.faults.append("%s: %s answered %d:\n%s" % (what, " ".join(command), done.returncode, done.stdout))
+            self.faults.append("%s: %s ended with %d:\n%s" % (what, " ".join(command), done.returncode, done.stdout))
         return done.returncode == 0, done.stdout
 
     def flags(self, package, *wanted):
@@ -92,7 +92,7 @@ def main():
             done = subprocess.run([races], env=outside.environment, text=True, stdout=subprocess.PIPE)
             if done.returncode != 1 or not done.stdout.startswith("the counter is 1, in schedule ") \
                     or "*** the counter is 1\n" not in done.stdout or "load the counter\n" not in done.stdout:
-                outside.faults.append("the bench that explores answered %d:\n%s" % (done.returncode, done.stdout))
+                outside.faults.append("the bench that explores ended with %d:\n%s" % (done.returncode, done.stdout))
         if not said or said != again:
             outside.faults.append("the first program says %r with one library and %r with the other" % (said, again))
         needed = outside.flags("ext2dax-core", "--static", "--libs-only-l")

@@ -15,7 +15,7 @@ def installed(meson, build, prefix):
         done = subprocess.run([*meson, "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", str(root)],
                               text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode != 0:
-            raise SystemExit("meson install answered %d:\n%s" % (done.returncode, done.stdout))
+            raise SystemExit("meson install ended with %d:\n%s" % (done.returncode, done.stdout))
         yield root, pathlib.Path(str(root) + prefix)
 
 

@@ -24,7 +24,7 @@ def complaints(pages):
                 done = subprocess.run([program, *options, page], text=True,
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
                 if done.returncode != 0 or done.stdout:
-                    yield "%s answers %d:\n%s" % (program, done.returncode, done.stdout)
+                    yield "%s ended with %d:\n%s" % (program, done.returncode, done.stdout)
             return
     skip("the rest is good, but neither mandoc nor groff is installed to look at the pages")
 

@@ -27,7 +27,7 @@ def build(doxygen, doxyfile, folder):
                    % (pathlib.Path(doxyfile).resolve(), folder, folder / "tags"))
     done = subprocess.run([doxygen, own], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode != 0 or done.stdout:
-        finish("the reference", ["doxygen answered %d:\n%s" % (done.returncode, done.stdout)])
+        finish("the reference", ["doxygen ended with %d:\n%s" % (done.returncode, done.stdout)])
 
 
 def functions(tags):

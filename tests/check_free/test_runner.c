@@ -219,7 +219,7 @@ int main(void)
         return EXIT_FAILURE;
     }
     if (status_of(false) != EXIT_SUCCESS || status_of(true) != EXIT_FAILURE) {
-        printf("the exit status does not tell a failed test\n");
+        printf("the exit status does not show a failed test\n");
         return EXIT_FAILURE;
     }
     return EXIT_SUCCESS;

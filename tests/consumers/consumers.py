@@ -54,10 +54,10 @@ class Outside:
         done = subprocess.run(list(map(str, command)), cwd=self.project, env=dict(self.environment, **environment),
                               text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if fails is not None and (done.returncode == 0 or not re.search(fails, done.stdout)):
-            finish("consumers", ["%s answered %d and does not fail as it has to (%s):\n%s"
+            finish("consumers", ["%s ended with %d and does not fail as it has to (%s):\n%s"
                                  % (shlex.join(map(str, command)), done.returncode, fails, done.stdout[-6000:])])
         if fails is None and done.returncode != 0:
-            finish("consumers", ["%s answered %d:\n%s"
+            finish("consumers", ["%s ended with %d:\n%s"
                                  % (shlex.join(map(str, command)), done.returncode, done.stdout[-6000:])])
         return done.stdout
 

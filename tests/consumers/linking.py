@@ -43,7 +43,7 @@ class Project:
         done = subprocess.run(command, cwd=folder, env=self.environment, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode != 0:
-            self.faults.append("%s: %s answered %d:\n%s" % (folder.name, shlex.join(command), done.returncode, done.stdout))
+            self.faults.append("%s: %s ended with %d:\n%s" % (folder.name, shlex.join(command), done.returncode, done.stdout))
         return done.stdout if done.returncode == 0 else None
 
     def build(self, system, text, program, *commands, built="build/first"):

@@ -119,7 +119,7 @@ static void refused(const char *name, uint32_t group, int error)
 {
     struct ext2dax_le16 state = super()->state;
 
-    ck_assert_msg(error == -EXT2DAX_EUCLEAN, "%s, group %u: answers %d", name, group, error);
+    ck_assert_msg(error == -EXT2DAX_EUCLEAN, "%s, group %u: returned %d", name, group, error);
     ck_assert_msg(f.reports != 0 && strcmp(f.last.structure, "group") == 0 && f.last.number == group &&
                       f.last.error == error,
                   "%s, group %u: not reported by its number", name, group);

@@ -248,7 +248,7 @@ static const struct row {
     void (*call)(uint64_t at, size_t length);
     uint64_t at;
     size_t length;
-    bool whatever; /* costs its fences when unordered too */
+    bool always; /* costs its fences when unordered too */
 } rows[] = {
     {"read, map, seek", 0, write_at, 0, W, read_at, 0, W, false},
 
@@ -436,7 +436,7 @@ START_TEST(without_an_order_only_what_syncs_costs_anything)
 {
     for (unsigned i = 0; i < ROWS; i++) {
         uintptr_t fences = cost(&rows[i], EXT2DAX_UNORDERED);
-        bool syncs = rows[i].whatever || rows[i].before == write_in_place;
+        bool syncs = rows[i].always || rows[i].before == write_in_place;
 
         ck_assert_msg((fences != 0) == syncs, "%s: %" PRIuPTR, rows[i].name, fences);
     }

@@ -70,7 +70,7 @@ static void harmless(const struct image *image, const unsigned char *as_is, cons
             memcpy(image->base, as_is, image->size);
         if (rc == 0 && flags == 0)
             memcpy(image->base + COUNTERS, as_is + COUNTERS, COUNTER_BYTES);
-        EXPECT(same(image, as_is), "%s at %zu = %u: answered %d and changed the image", what, at, value, rc);
+        EXPECT(same(image, as_is), "%s at %zu = %u: returned %d and changed the image", what, at, value, rc);
     }
 }
 

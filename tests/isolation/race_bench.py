@@ -13,7 +13,7 @@ def run(*arguments, status):
     done = subprocess.run([sys.argv[1], *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True)
     if done.returncode != status:
-        sys.exit("%s answered %d, not %d:\n%s%s" % (" ".join(arguments) or "no arguments", done.returncode, status,
+        sys.exit("%s ended with %d, not %d:\n%s%s" % (" ".join(arguments) or "no arguments", done.returncode, status,
                                                     done.stdout, done.stderr))
     return done
 
@@ -39,7 +39,7 @@ def main():
     print(broken, end="")
     check(totals(broken)[0][1] == 1, "the bug is not found:\n" + broken)
     found = re.search(r"^    found: (.*)\n    again: race-bench --bug --replay (\S+)\n\n((?:    .*\n)+)", broken, re.MULTILINE)
-    check(found, "no finding is told:\n" + broken)
+    check(found, "no finding is printed:\n" + broken)
     finding, schedule, table = found.groups()
     columns = table.splitlines()
     check(re.fullmatch(r"    a: store +b: truncate", columns[0]), "no heading:\n" + table)

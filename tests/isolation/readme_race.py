@@ -21,7 +21,7 @@ def main():
         done = subprocess.run([sys.argv[2], *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         said = "".join("    " + line + "\n" for line in done.stdout.splitlines())
         if done.returncode != 1 or table not in said:
-            sys.exit("%s answers %d:\n%s" % (shlex.join(arguments), done.returncode, done.stdout))
+            sys.exit("%s ended with %d:\n%s" % (shlex.join(arguments), done.returncode, done.stdout))
 
 
 main()

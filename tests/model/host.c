@@ -119,7 +119,7 @@ bool host_can(const struct call *call)
     case CALL_REMOUNT:
         return call->flags <= EXT2DAX_MOUNT_READ_ONLY;
     /*
-     * No system call has an inode number. Which blocks exist is told only by the library, because
+     * No system call has an inode number. Only the library reports which blocks exist, because
      * punch of Linux keeps the last block of a file if the range ends inside.
      */
     case CALL_GET:

@@ -377,7 +377,7 @@ static int64_t play_xattr(struct player *player, const struct call *call, struct
 
 /* ---- files ---- */
 
-/* After ENOSPC of allocate, tells which blocks of the range exist, a byte for each. */
+/* After ENOSPC of allocate, returns which blocks of the range exist, a byte for each. */
 static void tell_blocks(struct player *player, const struct call *call, struct outcome *outcome)
 {
     struct ext2dax_inode *inode = player->slot[call->slot];

@@ -168,7 +168,7 @@ void model_set_times(struct model *model, struct node *node, bool mtime)
 
 bool model_full(struct model *model, const struct outcome *seen, uint64_t blocks)
 {
-    /* The host does not tell the free blocks at the moment of the call. */
+    /* The host does not report the free blocks at the moment of the call. */
     if (model->is_library && seen->statfs.free_inodes != 0 && seen->statfs.free_blocks >= blocks)
         model->objection = "ENOSPC with blocks and inodes left";
     return true;

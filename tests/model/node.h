@@ -41,9 +41,9 @@ struct node {
     uint32_t major, minor;
     struct ext2dax_time mtime, ctime, atime, created;
     bool is_large;     /* has room for nanoseconds and the time of creation */
-    bool is_new_image; /* made by mke2fs. The first stat tells attributes and times. */
+    bool is_new_image; /* made by mke2fs. The first stat returns attributes and times. */
 
-    uint64_t size; /* of a directory as told by the last stat */
+    uint64_t size; /* of a directory as returned by the last stat */
     uint64_t sectors;
     struct node_block *blocks; /* sorted by index */
     size_t block_count;

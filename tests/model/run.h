@@ -30,7 +30,7 @@ struct sequence {
 
     /* The verdict of the last attempt. */
     bool failed;
-    bool cannot_run; /* `difference` tells the reason */
+    bool cannot_run; /* `difference` has the reason */
     unsigned at;     /* the call that differs, or `count` for the checks at the end */
     unsigned played; /* calls */
     unsigned done[CALL_KINDS], succeeded[CALL_KINDS];

@@ -36,7 +36,7 @@ static void set_up(int way)
         ck_assert_int_eq(ext2dax_host_open(&options, &host), 0);
 }
 
-static void tell(enum ext2dax_level level, int error, uint64_t number)
+static void make_report(enum ext2dax_level level, int error, uint64_t number)
 {
     struct ext2dax_report report = {level, error, "inode", number, "block pointer", 4096, "is metadata"};
 
@@ -58,11 +58,11 @@ START_TEST(belongs_to_the_call)
     set_up(_i);
     outer = mark = ext2dax_host_mark();
     ck_assert(!ext2dax_host_report(mark, 0, &report) && report.number == 77);
-    tell(EXT2DAX_LEVEL_WARNING, 0, 1); /* not the reason of a failure */
-    tell(EXT2DAX_LEVEL_INFO, 0, 2);
+    make_report(EXT2DAX_LEVEL_WARNING, 0, 1); /* not the reason of a failure */
+    make_report(EXT2DAX_LEVEL_INFO, 0, 2);
     ck_assert_uint_eq(number_since(mark, 0), 0);
 
-    tell(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EUCLEAN, 3);
+    make_report(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EUCLEAN, 3);
     ck_assert(ext2dax_host_report(mark, -EXT2DAX_EUCLEAN, &report));
     ck_assert_int_eq(report.level, EXT2DAX_LEVEL_ERROR);
     ck_assert_int_eq(report.error, -EXT2DAX_EUCLEAN);
@@ -80,7 +80,7 @@ START_TEST(belongs_to_the_call)
     mark = ext2dax_host_mark();
     ck_assert_uint_eq(number_since(mark, -EXT2DAX_EUCLEAN), 0);
     ck_assert_uint_eq(number_since(mark, 0), 0);
-    tell(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EIO, 4);
+    make_report(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EIO, 4);
     ck_assert_uint_eq(number_since(mark, -EXT2DAX_EIO), 4);
     ck_assert_uint_eq(number_since(mark, -EXT2DAX_EUCLEAN), 0);
     /* Reading does not consume the reports, and an outer mark still finds both. */
@@ -98,16 +98,16 @@ START_TEST(the_last_one_and_rather_a_finding)
     uint64_t mark = ext2dax_host_mark();
 
     set_up(_i);
-    tell(EXT2DAX_LEVEL_INFO, -EXT2DAX_EIO, 1);
+    make_report(EXT2DAX_LEVEL_INFO, -EXT2DAX_EIO, 1);
     ck_assert_uint_eq(number_since(mark, -EXT2DAX_EIO), 1);
-    tell(EXT2DAX_LEVEL_INFO, -EXT2DAX_EIO, 2);
+    make_report(EXT2DAX_LEVEL_INFO, -EXT2DAX_EIO, 2);
     ck_assert_uint_eq(number_since(mark, -EXT2DAX_EIO), 2);
-    tell(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EIO, 3);
-    tell(EXT2DAX_LEVEL_INFO, -EXT2DAX_EIO, 4);
+    make_report(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EIO, 3);
+    make_report(EXT2DAX_LEVEL_INFO, -EXT2DAX_EIO, 4);
     ck_assert_uint_eq(number_since(mark, -EXT2DAX_EIO), 3);
     /* After a thousand reports the last is still found, at any position in the ring. */
     for (uint64_t i = 5; i < 1000; i++) {
-        tell(EXT2DAX_LEVEL_ERROR, i % 2 ? -EXT2DAX_EIO : -EXT2DAX_EUCLEAN, i);
+        make_report(EXT2DAX_LEVEL_ERROR, i % 2 ? -EXT2DAX_EIO : -EXT2DAX_EUCLEAN, i);
         ck_assert_uint_eq(number_since(mark, i % 2 ? -EXT2DAX_EIO : -EXT2DAX_EUCLEAN), i);
         if (i > 5)
             ck_assert_uint_eq(number_since(mark, i % 2 ? -EXT2DAX_EUCLEAN : -EXT2DAX_EIO), i - 1);
@@ -123,12 +123,12 @@ START_TEST(as_text)
     uint64_t mark;
 
     set_up(_i);
-    tell(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EUCLEAN, 8);
+    make_report(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EUCLEAN, 8);
     mark = ext2dax_host_mark();
     ck_assert_uint_eq(ext2dax_host_describe(mark, -EXT2DAX_EUCLEAN, text, sizeof(text)),
                       strlen(ext2dax_strerror(EXT2DAX_EUCLEAN)));
     ck_assert_str_eq(text, ext2dax_strerror(EXT2DAX_EUCLEAN));
-    tell(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EUCLEAN, 9);
+    make_report(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EUCLEAN, 9);
     ck_assert_uint_eq(ext2dax_host_describe(mark, -EXT2DAX_EUCLEAN, text, sizeof(text)), sizeof(whole) - 1);
     ck_assert_str_eq(text, whole);
     ck_assert_uint_eq(ext2dax_host_describe(mark, -EXT2DAX_EUCLEAN, text, 8), sizeof(whole) - 1);
@@ -196,7 +196,7 @@ static void *fail_elsewhere(void *arg)
     uint64_t *seen = arg;
 
     *seen = number_since(0, 0) + ext2dax_host_mark(); /* a new thread has no reports */
-    tell(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EIO, 5);
+    make_report(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EIO, 5);
     *seen += number_since(0, -EXT2DAX_EIO) != 5;
     return NULL;
 }
@@ -207,7 +207,7 @@ START_TEST(of_this_thread)
     pthread_t thread;
 
     set_up(_i);
-    tell(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EIO, 4);
+    make_report(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EIO, 4);
     ck_assert_int_eq(pthread_create(&thread, NULL, fail_elsewhere, &seen), 0);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     ck_assert_uint_eq(seen, 0);
@@ -230,10 +230,10 @@ static void serve(int number)
 {
     (void)number;
     ext2dax_host_in_handler(true);
-    tell(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EUCLEAN, 21);
+    make_report(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EUCLEAN, 21);
     ext2dax_host_in_handler(true); /* a handler inside a handler is a single fault */
     ext2dax_host_in_handler(false);
-    tell(EXT2DAX_LEVEL_INFO, -EXT2DAX_EIO, 22);
+    make_report(EXT2DAX_LEVEL_INFO, -EXT2DAX_EIO, 22);
     ext2dax_host_in_handler(false);
 }
 
@@ -245,7 +245,7 @@ START_TEST(a_fault_has_a_place_of_its_own)
     set_up(_i);
     ck_assert_uint_eq(number_of_fault(0), 0);
     mark = ext2dax_host_mark();
-    tell(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EUCLEAN, 20);
+    make_report(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EUCLEAN, 20);
     ck_assert_int_eq(sigaction(SIGUSR1, &action, &old), 0);
     ck_assert_int_eq(raise(SIGUSR1), 0);
     sigaction(SIGUSR1, &old, NULL);
@@ -256,7 +256,7 @@ START_TEST(a_fault_has_a_place_of_its_own)
         serve(0);
     ck_assert_uint_eq(number_since(mark, 0), 20);
     /* Calls keep the report of a fault. The next fault starts without a report. */
-    tell(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EIO, 23);
+    make_report(EXT2DAX_LEVEL_ERROR, -EXT2DAX_EIO, 23);
     ck_assert_uint_eq(number_of_fault(mark), 21);
     ext2dax_host_in_handler(true);
     ext2dax_host_in_handler(false);

@@ -63,7 +63,7 @@ static void repaired(const char *what)
         (void)ext2dax_report_text(&plug.error, text, sizeof(text));
         ck_abort_msg("%s: %d: %s", what, error, text);
     }
-    ck_assert_msg(plug.kinds != 0, "%s: nothing told", what);
+    ck_assert_msg(plug.kinds != 0, "%s: nothing reported", what);
     ck_assert_int_eq(findings(image, 0, what), 0);
     ck_assert_msg(outside_e2fsck(&made, true) == 0, "%s: e2fsck -fn", what);
     status = outside_run("e2fsck -p %s >/dev/null 2>&1", other.path);
@@ -90,10 +90,10 @@ static void refused(const char *what)
     struct ext2dax_mount *mount;
     int error = plug_mount(image, image_size, 0, EXT2DAX_ORDERED, &mount);
 
-    ck_assert_msg(error == -EXT2DAX_EUCLEAN || error == -EXT2DAX_EINVAL, "%s: answers %d", what, error);
+    ck_assert_msg(error == -EXT2DAX_EUCLEAN || error == -EXT2DAX_EINVAL, "%s: returned %d", what, error);
     ck_assert_msg(plug.error.structure && plug.error.error == error, "%s: not reported", what);
     ck_assert_msg(memcmp(image, before, image_size) == 0, "%s: changed", what);
-    ck_assert_msg(plug.kinds == 0, "%s: tells of recovery", what);
+    ck_assert_msg(plug.kinds == 0, "%s: reports a recovery", what);
     ck_assert_int_eq(plug.fences, 0);
 }
 
@@ -317,7 +317,7 @@ START_TEST(test_states)
         memcpy(other.base, image, image_size);
         ck_assert_int_eq(plug_recover(other.base, image_size), 0);
         count = plug_recovered(states[_i].told);
-        ck_assert_msg(count == states[_i].count, "%s: told of %lu %s", states[_i].name, (unsigned long)count,
+        ck_assert_msg(count == states[_i].count, "%s: reported %lu %s", states[_i].name, (unsigned long)count,
                       states[_i].told);
         outside_close(&other);
     }
