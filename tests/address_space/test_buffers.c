@@ -191,8 +191,8 @@ START_TEST(attributes_and_links)
     uint64_t size = 0;
 
     open_files(_i != 0);
-    page = window + PAGE;
-    beyond = window + 2 * PAGE;
+    page = mapping + PAGE;
+    beyond = mapping + 2 * PAGE;
     ck_assert_int_eq(ext2dax_symlink(m.root, "link", 4, "target", 6, 0, 0, &link), 0);
     memcpy(page, "value", 5);
     ck_assert_int_eq(ext2dax_setxattr(other, "user.name", 9, page, 5, 0), 0);
