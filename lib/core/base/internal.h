@@ -148,6 +148,12 @@ struct ext2dax_mount {
     uint32_t blocks; /* of the image */
     uint32_t first_data_block;
     uint32_t groups, inodes_per_group;
+    /*
+     * Aligned extents per group, only whole extents counted. Extent k of a group starts at bit
+     * e2d_aligned_bit(m, k) of the block bitmap.
+     */
+    uint32_t aligned_per_group;
+    uint32_t aligned_skew; /* blocks from the first block of a group to the first extent */
     /* The fields above fit in 128 bytes, as offsets of one byte in the code of x86. */
 
     /* copies of the ops tables, NULL for fields missing in the table of the caller */
@@ -187,12 +193,6 @@ struct ext2dax_mount {
     uint32_t extra_isize;
 
     uint32_t page_size, page_shift;
-    /*
-     * Aligned extents per group, only whole extents counted. Extent k of a group starts at bit
-     * e2d_aligned_bit(m, k) of the block bitmap.
-     */
-    uint32_t aligned_per_group;
-    uint32_t aligned_skew; /* blocks from the first block of a group to the first extent */
     bool full_ranges;      /* EXT2DAX_MOUNT_FULL_RANGES */
     bool faultable;        /* pages can be mapped (block size = page size, base page-aligned) */
     bool huge_aligned;     /* aligned extents are aligned in memory, so huge pages can be mapped */

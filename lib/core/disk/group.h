@@ -18,7 +18,8 @@ static inline uint32_t e2d_group_inline(const struct ext2dax_mount *m, uint32_t 
 {
     uint32_t from = block - m->first_data_block;
 
-    E2D_ASSERT(m, block >= m->first_data_block && block < m->blocks);
+    /* A block before the first data block wraps to a large distance. */
+    E2D_ASSERT(m, from < m->blocks - m->first_data_block);
     return m->group_reciprocal == 0 ? from >> m->group_shift
                                     : e2d_divide(from, m->blocks_per_group, m->group_reciprocal);
 }

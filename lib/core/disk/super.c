@@ -38,9 +38,9 @@ static int refuse(struct ext2dax_mount *m, int error, const char *field, uint64_
     return e2d_complain(m, error, "superblock", 0, field, value, reason);
 }
 
-static int corrupt(struct ext2dax_mount *m, const char *field, uint64_t value, const char *reason)
+int(e2d_super_refuse)(struct ext2dax_mount *m, const char *field, uint64_t value E2D_REASON(const char *reason))
 {
-    return refuse(m, -EXT2DAX_EUCLEAN, field, value, reason);
+    return refuse(m, -EXT2DAX_EUCLEAN, field, value, E2D_REASON_OR_NULL(reason));
 }
 
 /* ---- the largest file ---- */
@@ -129,11 +129,11 @@ static int read_block_size(struct ext2dax_mount *m)
     uint32_t first = e2d_get32(m->super->first_data_block);
 
     if (log_block > EXT2DAX_MAX_LOG_BLOCK)
-        return corrupt(m, "block size (log2, KiB)", log_block, "larger than 64 KiB");
+        return e2d_super_refuse(m, "block size (log2, KiB)", log_block, "larger than 64 KiB");
     if (log_fragment != log_block)
-        return corrupt(m, "fragment size (log2, KiB)", log_fragment, "differs from the block size");
+        return e2d_super_refuse(m, "fragment size (log2, KiB)", log_fragment, "differs from the block size");
     if (first != (log_block == 0 ? 1u : 0u))
-        return corrupt(m, "first data block", first, "must be 1 with blocks of 1 KiB, else 0");
+        return e2d_super_refuse(m, "first data block", first, "must be 1 with blocks of 1 KiB, else 0");
 
     m->first_data_block = first;
     m->block_shift = 10 + log_block;
@@ -153,16 +153,16 @@ static int read_blocks(struct ext2dax_mount *m)
     uint64_t bytes = (uint64_t)blocks << m->block_shift;
 
     if (blocks <= m->first_data_block)
-        return corrupt(m, "block count", blocks, "no block after the first data block");
+        return e2d_super_refuse(m, "block count", blocks, "no block after the first data block");
     if (per_group == 0 || per_group > e2d_min32(m->block_size * 8, COUNT16_MAX))
-        return corrupt(m, "blocks per group", per_group, "is 0, or too large for a bitmap or 16 bits");
+        return e2d_super_refuse(m, "blocks per group", per_group, "is 0, or too large for a bitmap or 16 bits");
     if (fragments != per_group)
-        return corrupt(m, "fragments per group", fragments, "differs from the blocks per group");
+        return e2d_super_refuse(m, "fragments per group", fragments, "differs from the blocks per group");
     if (bytes > SIZE_MAX)
         return refuse(m, -EXT2DAX_EOVERFLOW, "image size", bytes, "bytes, more than the address space");
     if (bytes > m->size) {
         e2d_warn(m, "memory", 0, "size", m->size, "bytes, smaller than the image");
-        return corrupt(m, "image size", bytes, "bytes, the image is truncated");
+        return e2d_super_refuse(m, "image size", bytes, "bytes, the image is truncated");
     }
     m->blocks = blocks;
     m->blocks_per_group = per_group;
@@ -197,15 +197,15 @@ static int read_inodes(struct ext2dax_mount *m)
     uint32_t first = revision == 0 ? EXT2DAX_FIRST_INODE_REV0 : e2d_get32(m->super->first_inode);
 
     if (size < EXT2DAX_INODE_SIZE_REV0 || size > m->block_size || (size & (size - 1)) != 0)
-        return corrupt(m, "inode size", size, "no power of two from 128 to the block size");
+        return e2d_super_refuse(m, "inode size", size, "no power of two from 128 to the block size");
     if (per_group == 0 || per_group > e2d_min32(m->block_size * 8, COUNT16_MAX))
-        return corrupt(m, "inodes per group", per_group, "is 0, or too large for a bitmap or 16 bits");
+        return e2d_super_refuse(m, "inodes per group", per_group, "is 0, or too large for a bitmap or 16 bits");
     if (per_group * size < m->block_size)
-        return corrupt(m, "inodes per group", per_group, "do not fill a block of the inode table");
+        return e2d_super_refuse(m, "inodes per group", per_group, "do not fill a block of the inode table");
     if (inodes != (uint64_t)m->groups * per_group)
-        return corrupt(m, "inode count", inodes, "differs from groups times inodes per group");
+        return e2d_super_refuse(m, "inode count", inodes, "differs from groups times inodes per group");
     if (first < EXT2DAX_FIRST_INODE_REV0 || first > inodes)
-        return corrupt(m, "first inode", first, "not 11 … inode count");
+        return e2d_super_refuse(m, "first inode", first, "not 11 … inode count");
 
     m->inodes = inodes;
     m->inodes_per_group = per_group;
@@ -226,11 +226,11 @@ static int read_descriptors(struct ext2dax_mount *m)
     m->descriptors_shift = m->block_shift - 5;
     m->descriptor_blocks = ((m->groups - 1) >> m->descriptors_shift) + 1;
     if (reserved != 0 && !resize)
-        return corrupt(m, "reserved descriptor blocks", reserved, "without the feature resize_inode");
+        return e2d_super_refuse(m, "reserved descriptor blocks", reserved, "without the feature resize_inode");
     if (reserved > m->pointers)
-        return corrupt(m, "reserved descriptor blocks", reserved, "more than the resize inode holds");
+        return e2d_super_refuse(m, "reserved descriptor blocks", reserved, "more than the resize inode holds");
     if (meta_bg && first_meta > m->descriptor_blocks)
-        return corrupt(m, "first meta group", first_meta, "is past the last descriptor block");
+        return e2d_super_refuse(m, "first meta group", first_meta, "is past the last descriptor block");
     m->reserved_descriptors = meta_bg ? 0 : reserved;
     m->first_meta_group = meta_bg ? first_meta : UINT32_MAX;
     return 0;
@@ -285,9 +285,9 @@ int e2d_super_writable(struct ext2dax_mount *m)
     if (unknown)
         return refuse(m, -EXT2DAX_EOPNOTSUPP, e2d_ro_compat_field, unknown, "unknown, mount read-only");
     if (state & EXT2DAX_STATE_ERROR)
-        return corrupt(m, "state", state, "has errors, run e2fsck first");
+        return e2d_super_refuse(m, "state", state, "has errors, run e2fsck first");
     if (!reserve_is_possible(m))
-        return corrupt(m, "reserved block count", e2d_get32(m->super->reserved_blocks), too_many);
+        return e2d_super_refuse(m, "reserved block count", e2d_get32(m->super->reserved_blocks), too_many);
     return 0;
 }
 
@@ -298,7 +298,8 @@ bool e2d_super_clean(const struct ext2dax_mount *m)
 
 int e2d_super_unclean(struct ext2dax_mount *m)
 {
-    return corrupt(m, "state", e2d_get16(m->super->state), "not cleanly unmounted, mount with `recover` or run e2fsck");
+    return e2d_super_refuse(m, "state", e2d_get16(m->super->state),
+                            "not cleanly unmounted, mount with `recover` or run e2fsck");
 }
 
 /*

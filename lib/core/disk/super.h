@@ -66,6 +66,12 @@ int e2d_corrupt(struct ext2dax_mount *m, const char *structure, uint64_t number,
     E2D_WITHOUT_REASON(reason, e2d_corrupt((m), (structure), (number), (field), (value)))
 #endif
 
+/* Reports that the superblock has to be checked, and returns -EUCLEAN. Changes nothing. */
+int e2d_super_refuse(struct ext2dax_mount *m, const char *field, uint64_t value E2D_REASON(const char *reason));
+#ifdef E2D_NO_REPORTS
+#define e2d_super_refuse(m, field, value, reason) E2D_WITHOUT_REASON(reason, e2d_super_refuse((m), (field), (value)))
+#endif
+
 /*
  * Take blocks (or an inode) off the free count of the superblock before a group is searched, and
  * give blocks (or an inode) back. Take fs. e2d_super_take_blocks() and e2d_super_take_inode()

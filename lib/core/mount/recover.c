@@ -25,6 +25,7 @@
 #include "disk/group.h"
 #include "disk/inode.h"
 #include "disk/redo.h"
+#include "disk/super.h"
 #include "base/persist.h"
 #include "mount/scan.h"
 #include "base/skips.h"
@@ -367,12 +368,11 @@ static int check_super(struct ext2dax_mount *m)
     uint32_t orphan = e2d_get32(m->super->last_orphan);
 
     if (unknown != 0)
-        return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "compatible features", unknown, only_e2fsck);
+        return e2d_super_refuse(m, "compatible features", unknown, only_e2fsck);
     if (m->hurd)
-        return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "creator", EXT2DAX_CREATOR_HURD, only_e2fsck);
+        return e2d_super_refuse(m, "creator", EXT2DAX_CREATOR_HURD, only_e2fsck);
     if (orphan != 0)
-        return e2d_complain(m, -EXT2DAX_EUCLEAN, "superblock", 0, "last orphan", orphan,
-                            "orphans of another driver, run e2fsck");
+        return e2d_super_refuse(m, "last orphan", orphan, "orphans of another driver, run e2fsck");
     return 0;
 }
 

@@ -19,7 +19,6 @@
 #include "tree/remove.h"
 #include "tree/walk.h"
 #include "names/dir.h"
-#include "base/divide.h"
 #include "disk/group.h"
 #include "disk/inode.h"
 #include "base/persist.h"
@@ -29,7 +28,6 @@
 #define SECTOR_SHIFT  9
 #define DIRECTORY_MAX 0x7FFFFFFFu /* bytes */
 #define LINKS_MAX     65000u      /* names of a directory still counted with dir_nlink */
-#define LARGEST_PAGE  65536u      /* bytes, of any host */
 
 static int damage(const struct e2d_scan *s, const char *field, uint64_t value, const char *reason)
 {
@@ -73,129 +71,26 @@ static uint32_t with_attributes(const struct e2d_scan *s, uint32_t group)
     return count;
 }
 
-/* Returns the blocks of a group's inode table up to the last filled inode. */
-static uint32_t filled_blocks(const struct e2d_scan *s, uint32_t group)
-{
-    uint64_t bytes = (uint64_t)s->filled[group] * s->m->inode_size;
-
-    return (uint32_t)((bytes + s->m->block_size - 1) >> s->m->block_shift);
-}
-
-/* Are the bytes readable, and all zeroes? */
-static bool is_zero(struct ext2dax_mount *m, const unsigned char *at, size_t bytes)
-{
-    return e2d_readable(m, at, bytes) && at[0] == 0 && memcmp(at, at + 1, bytes - 1) == 0;
-}
-
 /*
- * Returns how many bytes at the start of the range may be nonzero. All bytes after are zeros and
- * need not be read. A page of the host at the end of the range may hold data of the next block. So
- * a short run at the end is looked at. Otherwise such a page would have the whole range read, and
- * memory of tmpfs allocated for a hole at each load.
+ * Clears the memory, but of the records per inode only those of filled inodes. No other records are
+ * ever used, and large images have many. Compiled for size, clears everything.
  */
-static size_t data_bytes(struct ext2dax_mount *m, const unsigned char *at, size_t bytes)
+static void clear_memory(struct e2d_scan *s)
 {
-    size_t end = 0, from = 0, length = bytes, data = 0;
+    uint32_t inodes = s->m->inodes_per_group;
 
-    if (!m->memory_ops.next_data)
-        return bytes;
-    while (end < bytes && length != 0) {
-        length = m->memory_ops.next_data(m->memory_ctx, at + end, bytes - end, &from);
-        if (E2D_MUTANT(HOLE_ENDS_TABLE))
-            return from == 0 ? length : 0;
-        end += length != 0 ? from + length : 0;
-        if (length != 0 && (end < bytes || length >= LARGEST_PAGE || !is_zero(m, at + end - length, length)))
-            data = end;
+    if (!E2D_FOR_SPEED) {
+        memset(s->memory, 0, s->bytes);
+        return;
     }
-    return data;
-}
+    memset(s->memory, 0, (size_t)((unsigned char *)s->parent - (unsigned char *)s->memory));
+    for (uint32_t group = 0; group < s->m->groups; group++) {
+        size_t first = (size_t)group * inodes + 1;
 
-/*
- * Determines the filled inodes of a group. A table never written to is usually a hole. The reserved
- * inodes are scanned in any case.
- */
-E2D_OUT_OF_LINE static void find_filled(struct e2d_scan *s, uint32_t group)
-{
-    struct ext2dax_mount *m = s->m;
-    size_t bytes = data_bytes(m, e2d_block(m, e2d_get32(e2d_descriptor(m, group)->inode_table)),
-                              (size_t)e2d_table_blocks(m) << m->block_shift);
-    uint32_t inodes = m->inodes_per_group, first = group * inodes + 1;
-    uint32_t reserved = first < m->first_inode ? e2d_min32(m->first_inode - first, inodes) : 0;
-
-    if (bytes == 0)
-        inodes = 0;
-    else if (bytes < (size_t)inodes * m->inode_size)
-        inodes = e2d_divide((uint32_t)bytes - 1, m->inode_size, e2d_reciprocal(m->inode_size)) + 1;
-    s->filled[group] = inodes < reserved ? reserved : inodes;
-}
-
-#if E2D_FOR_SPEED
-/*
- * Bytes of structures being fetched while earlier structures are scanned. A single group is fetched
- * in any case.
- */
-#define AHEAD_BYTES ((uint64_t)16 << 20)
-
-/*
- * Fetches the bitmaps and the inode table of a group, which are usually adjacent. Returns the
- * bytes.
- */
-static uint64_t fetch(struct e2d_scan *s, uint32_t group)
-{
-    struct ext2dax_mount *m = s->m;
-    const struct ext2dax_disk_group *descriptor = e2d_descriptor(m, group);
-    uint32_t blocks = e2d_get32(descriptor->block_bitmap), inodes = e2d_get32(descriptor->inode_bitmap);
-    uint32_t table = e2d_get32(descriptor->inode_table), filled = filled_blocks(s, group);
-
-    if (inodes == blocks + 1 && table == inodes + 1) {
-        e2d_fetch(m, blocks, 2 + filled);
-    } else {
-        e2d_fetch(m, blocks, 1);
-        e2d_fetch(m, inodes, 1);
-        e2d_fetch(m, table, filled);
+        memset(&s->parent[first], 0, s->filled[group] * sizeof(*s->parent));
+        memset(&s->names[first], 0, s->filled[group] * sizeof(*s->names));
     }
-    return (uint64_t)(2 + filled) << m->block_shift;
-}
-
-/* The groups being fetched. */
-struct ahead {
-    uint64_t bytes; /* of the groups from the group being scanned on */
-    uint32_t groups;
-};
-
-static void fetch_ahead(struct e2d_scan *s, uint32_t group, struct ahead *ahead)
-{
-    for (; ahead->groups < s->m->groups && (ahead->groups <= group || ahead->bytes < AHEAD_BYTES); ahead->groups++) {
-        find_filled(s, ahead->groups);
-        ahead->bytes += fetch(s, ahead->groups);
-    }
-    ahead->bytes -= (uint64_t)(2 + filled_blocks(s, group)) << s->m->block_shift;
-}
-
-#else
-
-struct ahead {
-    uint32_t groups;
-};
-
-/* A core compiled for size fetches nothing ahead, which only gains time. */
-static void fetch_ahead(struct e2d_scan *s, uint32_t group, struct ahead *ahead)
-{
-    (void)ahead;
-    find_filled(s, group);
-}
-#endif
-
-/*
- * Clears the records of a group's filled inodes. No other records are ever used, and large images
- * have many.
- */
-E2D_OUT_OF_LINE static void clear_inodes(struct e2d_scan *s, uint32_t group)
-{
-    size_t first = (size_t)group * s->m->inodes_per_group + 1;
-
-    memset(&s->parent[first], 0, s->filled[group] * sizeof(*s->parent));
-    memset(&s->names[first], 0, s->filled[group] * sizeof(*s->names));
+    memset(s->named, 0, s->bytes - (size_t)(s->named - (unsigned char *)s->memory));
 }
 
 /*
@@ -205,15 +100,15 @@ E2D_OUT_OF_LINE static void clear_inodes(struct e2d_scan *s, uint32_t group)
 static int check_tables(struct e2d_scan *s, size_t *xattrs)
 {
     struct ext2dax_mount *m = s->m;
-    struct ahead ahead = {0};
+    struct e2d_scan_ahead ahead = {0, 0};
     int error = 0;
 
     for (uint32_t group = 0; group < m->groups && error == 0; group++) {
-        fetch_ahead(s, group, &ahead);
+        e2d_scan_ahead(s, group, &ahead);
         error = e2d_interrupted(m);
         if (error == 0)
             error = e2d_check(m, e2d_block(m, e2d_get32(e2d_descriptor(m, group)->inode_table)),
-                              (size_t)filled_blocks(s, group) << m->block_shift);
+                              (size_t)e2d_scan_filled_blocks(s, group) << m->block_shift);
         if (error == 0)
             *xattrs += with_attributes(s, group);
     }
@@ -236,16 +131,13 @@ static int get_memory(struct e2d_scan *s, size_t xattrs)
         return -EXT2DAX_ENOMEM;
     s->xattr = (void *)at;
     s->xattr_mask = (uint32_t)slots - 1;
-    memset(at, 0, slots * sizeof(*s->xattr));
     s->parent = (void *)(at += slots * sizeof(*s->xattr));
     s->names = (void *)(at += inodes * sizeof(*s->parent));
-    for (uint32_t group = 0; group < m->groups; group++)
-        clear_inodes(s, group);
     s->named = at += inodes * sizeof(*s->names);
-    memset(at, 0, 3 * bits + blocks);
     s->reached = at += bits;
     s->differs = at += bits;
     s->owned = at + bits;
+    clear_memory(s);
     return 0;
 }
 
@@ -369,6 +261,12 @@ uint64_t e2d_scan_sectors(const struct e2d_scan *s)
     return blocks << (s->m->block_shift - SECTOR_SHIFT);
 }
 
+static int load(struct e2d_scan *s, uint32_t number)
+{
+    memset(&s->inode, 0, sizeof(s->inode));
+    return e2d_inode_load(s->m, number, false, &s->inode);
+}
+
 E2D_OUT_OF_LINE static void begin(struct e2d_scan *s, bool claims, uint64_t end)
 {
     s->claims = claims;
@@ -476,10 +374,9 @@ static int check_size(struct e2d_scan *s)
 static int pass1_live(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk, bool marked)
 {
     struct ext2dax_inode *inode = &s->inode;
-    int error;
+    int error = load(s, number);
+    bool counted;
 
-    memset(inode, 0, sizeof(*inode));
-    error = e2d_inode_load(s->m, number, false, inode);
     if (error == -EXT2DAX_ENOENT)
         return damage(s, "mode", inode->mode, "is no file type, of an inode with links");
     if (error == 0 && !marked)
@@ -500,9 +397,10 @@ static int pass1_live(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_i
         error = check_symlink(s);
     if (error == 0 && e2d_is_directory(inode))
         error = check_directory(s);
+    counted = e2d_scan_sectors(s) == e2d_sectors(s->m, disk);
     if (error == 0 && e2d_scan_sectors(s) > UINT32_MAX && !e2d_is_huge(s->m, disk))
         error = damage(s, "block count", s->blocks, "is more than i_blocks can count");
-    if (error == 0 && e2d_is_huge(s->m, disk) && e2d_sectors(s->m, disk) != e2d_scan_sectors(s))
+    if (error == 0 && !counted && e2d_is_huge(s->m, disk))
         error = damage(s, "sector count", e2d_sectors(s->m, disk), "of a huge file is wrong");
     if (error != 0)
         return error;
@@ -511,19 +409,16 @@ static int pass1_live(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_i
     s->found.types += s->renamed;
     s->found.ends += s->slack != 0;
     s->found.indexes += s->dead != 0 && (e2d_get32(disk->flags) & EXT2DAX_FL_INDEX) != 0;
-    s->found.sectors += e2d_sectors(s->m, disk) != e2d_scan_sectors(s);
-    if (s->dead != 0 || s->renamed != 0 || s->slack != 0 || e2d_sectors(s->m, disk) != e2d_scan_sectors(s) ||
-        (e2d_is_directory(inode) && s->next != s->end))
+    s->found.sectors += !counted;
+    if ((s->dead | s->renamed | s->slack) != 0 || !counted || (e2d_is_directory(inode) && s->next != s->end))
         e2d_set_bit(s->differs, number);
     return 0;
 }
 
 int e2d_scan_again(struct e2d_scan *s, uint32_t number, int (*each_block)(struct e2d_scan *s, unsigned char *block))
 {
-    int error;
+    int error = load(s, number);
 
-    memset(&s->inode, 0, sizeof(s->inode));
-    error = e2d_inode_load(s->m, number, false, &s->inode);
     if (error != 0)
         return error;
     begin(s, false, e2d_blocks_for(s->m, e2d_size(&s->inode)));
@@ -540,10 +435,8 @@ int e2d_scan_again(struct e2d_scan *s, uint32_t number, int (*each_block)(struct
 static int find_end(struct e2d_scan *s, uint32_t number, struct e2d_removal *removal)
 {
     struct ext2dax_mount *m = s->m;
-    int error;
+    int error = load(s, number);
 
-    memset(&s->inode, 0, sizeof(s->inode));
-    error = e2d_inode_load(m, number, false, &s->inode);
     if (error != 0)
         return error;
     return e2d_remove_find(removal, &s->inode,

@@ -140,6 +140,28 @@ void e2d_scan_leaks(struct e2d_scan *s, uint32_t group,
                     void (*each)(struct e2d_scan *s, uint32_t group, uint32_t bit, uint32_t count, void *arg),
                     void *arg);
 
+/* ---- scan_ahead.c ---- */
+
+/* The groups being fetched. Begins as zeros. */
+struct e2d_scan_ahead {
+    uint64_t bytes; /* of the groups from the group being scanned on */
+    uint32_t groups;
+};
+
+/*
+ * Determines `filled` of the group, and perhaps of later groups, and asks the memory plug to fetch
+ * their bitmaps and tables. Called for each group in turn.
+ */
+void e2d_scan_ahead(struct e2d_scan *s, uint32_t group, struct e2d_scan_ahead *ahead);
+
+/* Returns the blocks of a group's inode table up to the last filled inode. */
+static inline uint32_t e2d_scan_filled_blocks(const struct e2d_scan *s, uint32_t group)
+{
+    uint64_t bytes = (uint64_t)s->filled[group] * s->m->inode_size;
+
+    return (uint32_t)((bytes + s->m->block_size - 1) >> s->m->block_shift);
+}
+
 /* ---- scan_dir.c ---- */
 
 /*
