@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """How much the core adds to a kernel, optimised for size and linked as a kernel is, at a fixed address: all of it, and what
-a linker with --gc-sections keeps. Two programs are linked: calls without a mount, and small.c, which mounts, maps, faults,
+a linker with --gc-sections keeps. The room `builder`, which no other room calls and no driver needs, is measured by itself.
+Two programs are linked: calls without a mount, and small.c, which mounts, maps, faults,
 reads, writes and truncates, without recovery and with it. Reports have reasons, or not (the option `reports`). Instructions
 and constants both count, of the core alone.
 
-    core_size.py BUILD CPU ALL CALLS SMALL RECOVER ALL_SHORT SMALL_SHORT RECOVER_SHORT     limits in bytes; for x86_64
+    core_size.py BUILD CPU ALL BUILDER CALLS SMALL RECOVER ALL_SHORT SMALL_SHORT RECOVER_SHORT     limits in bytes; for x86_64
 
 Those in SHORT are the limits without reasons.
 """
@@ -43,19 +44,28 @@ class Links:
         self.folder, self.faults = folder, []
         self.include = pathlib.Path(__file__).resolve().parents[2] / "include"
         pathlib.Path(folder).mkdir()
-        compile_core(build, folder, *FLAGS, "-UE2D_NO_REPORTS" if reasons else "-DE2D_NO_REPORTS")
+        sources = compile_core(build, folder, *FLAGS, "-UE2D_NO_REPORTS" if reasons else "-DE2D_NO_REPORTS")
         self.objects = sorted(map(str, pathlib.Path(folder).glob("*.o")))
+        self.builder = ["%s/%s.o" % (folder, path.stem) for path in sources if path.parent.name == "builder"]
 
     def check(self, path, kept, dropped):
         names = defined(path)
         self.faults += ["%s was dropped" % name for name in kept if name not in names]
         self.faults += ["%s was not dropped" % name for name in dropped if name in names]
 
+    def whole(self, path, objects):
+        subprocess.run([*self.link, "-Wl,--entry=0", "-Wl,--unresolved-symbols=ignore-all", "-o", path, *objects], check=True)
+        return sizes_of(path)
+
     def all(self):
         path = self.folder + "/all"
-        subprocess.run([*self.link, "-Wl,--entry=0", "-Wl,--unresolved-symbols=ignore-all", "-o", path, *self.objects], check=True)
+        figures = self.whole(path, sorted(set(self.objects) - set(self.builder)))
         self.check(path, SMALL + RECOVERY + DROPPED, [])
-        return sizes_of(path)
+        return figures
+
+    def builder_alone(self):
+        """What the room `builder` adds to the core."""
+        return tuple(a - b for a, b in zip(self.whole(self.folder + "/with_builder", self.objects), self.all()))
 
     def calls(self):
         path = self.folder + "/calls"
@@ -77,7 +87,7 @@ class Links:
 
 def main():
     build, cpu = sys.argv[1:3]
-    limit = dict(zip(("all", "calls", "small", "recover", "all_short", "small_short", "recover_short"), map(int, sys.argv[3:])))
+    limit = dict(zip(("all", "builder", "calls", "small", "recover", "all_short", "small_short", "recover_short"), map(int, sys.argv[3:])))
     if cpu != "x86_64":
         skip("the bounds are those of x86-64, and this is " + cpu)
     with tempfile.TemporaryDirectory() as folder:
@@ -86,6 +96,7 @@ def main():
             skip("the core has no fault family in this build")
         short = Links(build, folder + "/short", False)
         figures = [("whole core", long.all(), limit["all"]),
+                   ("the builder's arithmetic", long.builder_alone(), limit["builder"]),
                    ("map, fault and truncate", long.calls(), limit["calls"]),
                    ("small.c", long.small(False), limit["small"]),
                    ("small.c with recovery", long.small(True), limit["recover"]),

@@ -17,7 +17,7 @@ import sys
 from report import finish
 
 # From the bottom up.
-ROOMS = ["base", "disk", "alloc", "tree", "file", "names", "mount"]
+ROOMS = ["base", "disk", "alloc", "tree", "file", "names", "mount", "builder"]
 FREESTANDING = {"stddef.h", "stdint.h", "stdbool.h", "limits.h", "stdarg.h", "float.h", "iso646.h", "stdalign.h",
                 "stdnoreturn.h"}
 ATOMICS = {"base/atomic.h": "atomic_ops.h"}

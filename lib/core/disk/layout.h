@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Layout of a new image, computed from the options and the size alone. The formatter writes the
- * layout, and plan_size.c searches the smallest layout which holds a tree of files.
+ * layout, and builder/plan_size.c searches the smallest layout which holds a tree of files.
  *
  * Each group starts with its metadata in a single run, consisting of the superblock copy and
  * descriptors (if the group has a copy), block bitmap, inode bitmap and inode table. In group 0 the
