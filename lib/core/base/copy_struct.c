@@ -12,14 +12,13 @@ _Static_assert(sizeof(void (*)(void)) == sizeof(void *), "ops tables are cut at 
 
 void e2d_copy_struct(void *to, size_t to_size, const void *from)
 {
-    size_t from_size = 0;
+    size_t from_size;
 
     memset(to, 0, to_size);
-    if (from)
+    if (from) {
         memcpy(&from_size, from, sizeof(from_size));
-    if (from_size > to_size)
-        from_size = to_size;
-    memcpy(to, from ? from : to, from_size & ~(sizeof(void *) - 1));
+        memcpy(to, from, (from_size < to_size ? from_size : to_size) & ~(sizeof(void *) - 1));
+    }
     memcpy(to, &to_size, sizeof(to_size));
 }
 

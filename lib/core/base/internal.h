@@ -193,9 +193,9 @@ struct ext2dax_mount {
     uint32_t extra_isize;
 
     uint32_t page_size, page_shift;
-    bool full_ranges;      /* EXT2DAX_MOUNT_FULL_RANGES */
-    bool faultable;        /* pages can be mapped (block size = page size, base page-aligned) */
-    bool huge_aligned;     /* aligned extents are aligned in memory, so huge pages can be mapped */
+    bool full_ranges;  /* EXT2DAX_MOUNT_FULL_RANGES */
+    bool faultable;    /* pages can be mapped (block size = page size, base page-aligned) */
+    bool huge_aligned; /* aligned extents are aligned in memory, so huge pages can be mapped */
     bool ordered;
     bool memory_read_only; /* reported by the memory plug, never mounted read-write */
     size_t name_budget;    /* bytes of all name tables, 0 for no tables */
@@ -350,25 +350,14 @@ static inline uintptr_t e2d_counted_all(const uintptr_t *first)
 
 /* ---- the host ---- */
 
-static inline void *e2d_alloc(struct ext2dax_mount *m, size_t bytes)
-{
-    return m->host_ops.alloc(m->host_ctx, bytes);
-}
-static inline void e2d_release(struct ext2dax_mount *m, void *at, size_t bytes)
-{
-    if (at)
-        m->host_ops.release(m->host_ctx, at, bytes);
-}
+/* Returns memory of the host, or NULL. e2d_release() accepts NULL. */
+void *e2d_alloc(struct ext2dax_mount *m, size_t bytes);
+void e2d_release(struct ext2dax_mount *m, void *at, size_t bytes);
 
 /*
  * Returns 0, or -EINTR if the host requests the end of a long operation. Called with no lock held.
  */
-static inline int e2d_interrupted(struct ext2dax_mount *m)
-{
-    bool asked = m->host_ops.interrupted && m->host_ops.interrupted(m->host_ctx);
-
-    return asked ? -EXT2DAX_EINTR : 0;
-}
+int e2d_interrupted(struct ext2dax_mount *m);
 
 /*
  * Passes hints to the memory plug. e2d_scan_hint() marks the begin and end of a pass over
@@ -377,7 +366,7 @@ static inline int e2d_interrupted(struct ext2dax_mount *m)
  */
 static inline void e2d_scan_hint(struct ext2dax_mount *m, bool begins)
 {
-    if (m->memory_ops.scan)
+    if (E2D_FOR_SPEED && m->memory_ops.scan)
         m->memory_ops.scan(m->memory_ctx, begins);
 }
 static inline void e2d_fetch(struct ext2dax_mount *m, uint32_t block, uint32_t count)
@@ -410,24 +399,24 @@ extern const char e2d_incompat_field[], e2d_ro_compat_field[], e2d_compat_field[
 
 /*
  * Pass a report to the log of the host and return `error`, so that callers can return the result.
- * e2d_report() takes an ops table of full size. e2d_complain() reports EXT2DAX_LEVEL_ERROR.
+ * e2d_report() takes an ops table of full size. e2d_complain() reports EXT2DAX_LEVEL_ERROR, or with
+ * E2D_AT_INFO added to the error EXT2DAX_LEVEL_INFO. e2d_warn() has no error.
  */
 int e2d_report(const struct ext2dax_host_ops *ops, void *ctx, const struct ext2dax_report *report);
 int e2d_complain(struct ext2dax_mount *m, int error, const char *structure, uint64_t number, const char *field,
                  uint64_t value E2D_REASON(const char *reason));
+#define E2D_AT_INFO 0x1000 /* larger than every error */
 /*
  * Reports EXT2DAX_LEVEL_INFO and returns `error`. For progress, or for an error which an earlier
  * call has reported with EXT2DAX_LEVEL_ERROR.
  */
-int e2d_tell(struct ext2dax_mount *m, int error, const char *structure, uint64_t number, const char *field,
-             uint64_t value E2D_REASON(const char *reason));
+#define e2d_tell(m, error, structure, number, field, value, reason)                                                    \
+    e2d_complain((m), (error) + E2D_AT_INFO, (structure), (number), (field), (value), reason)
 void e2d_warn(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field,
               uint64_t value E2D_REASON(const char *reason));
 #ifdef E2D_NO_REPORTS
 #define e2d_complain(m, error, structure, number, field, value, reason)                                                \
     E2D_WITHOUT_REASON(reason, e2d_complain((m), (error), (structure), (number), (field), (value)))
-#define e2d_tell(m, error, structure, number, field, value, reason)                                                    \
-    E2D_WITHOUT_REASON(reason, e2d_tell((m), (error), (structure), (number), (field), (value)))
 #define e2d_warn(m, structure, number, field, value, reason)                                                           \
     E2D_WITHOUT_REASON(reason, e2d_warn((m), (structure), (number), (field), (value)))
 #endif

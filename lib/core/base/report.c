@@ -219,28 +219,20 @@ int e2d_report(const struct ext2dax_host_ops *ops, void *ctx, const struct ext2d
 int(e2d_complain)(struct ext2dax_mount *m, int error, const char *structure, uint64_t number, const char *field,
                   uint64_t value E2D_REASON(const char *reason))
 {
-    struct ext2dax_report report = {EXT2DAX_LEVEL_ERROR,       error, structure, number, field, value,
-                                    E2D_REASON_OR_NULL(reason)};
+    enum ext2dax_level level = error < 0 ? EXT2DAX_LEVEL_ERROR : EXT2DAX_LEVEL_WARNING;
+    struct ext2dax_report report = {level, error, structure, number, field, value, E2D_REASON_OR_NULL(reason)};
 
-    return e2d_report(&m->host_ops, m->host_ctx, &report);
-}
-
-int(e2d_tell)(struct ext2dax_mount *m, int error, const char *structure, uint64_t number, const char *field,
-              uint64_t value E2D_REASON(const char *reason))
-{
-    struct ext2dax_report report = {EXT2DAX_LEVEL_INFO,        error, structure, number, field, value,
-                                    E2D_REASON_OR_NULL(reason)};
-
+    if (error > 0) {
+        report.level = EXT2DAX_LEVEL_INFO;
+        report.error = error - E2D_AT_INFO;
+    }
     return e2d_report(&m->host_ops, m->host_ctx, &report);
 }
 
 void(e2d_warn)(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field,
                uint64_t value E2D_REASON(const char *reason))
 {
-    struct ext2dax_report report = {EXT2DAX_LEVEL_WARNING,     0, structure, number, field, value,
-                                    E2D_REASON_OR_NULL(reason)};
-
-    (void)e2d_report(&m->host_ops, m->host_ctx, &report);
+    (void)(e2d_complain)(m, 0, structure, number, field, value E2D_REASON(reason));
 }
 
 _Noreturn void e2d_panic(const struct ext2dax_mount *m, const char *file, int line, const char *what)

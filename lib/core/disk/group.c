@@ -82,9 +82,10 @@ struct ext2dax_disk_group *e2d_descriptor(const struct ext2dax_mount *m, uint32_
     return block + (group & (((uint32_t)1 << m->descriptors_shift) - 1));
 }
 
-static int refuse(struct ext2dax_mount *m, uint32_t group, const char *field, uint32_t value, const char *reason)
+int(e2d_group_refuse)(struct ext2dax_mount *m, uint32_t group, const char *field,
+                      uint32_t value E2D_REASON(const char *reason))
 {
-    return e2d_complain(m, -EXT2DAX_EUCLEAN, "group", group, field, value, reason);
+    return e2d_complain(m, -EXT2DAX_EUCLEAN, "group", group, field, value, E2D_REASON_OR_NULL(reason));
 }
 
 /* Returns whether [block, block + count) is inside the group and after the head of the group. */
@@ -104,18 +105,18 @@ static int validate_places(struct ext2dax_mount *m, uint32_t group, const struct
     uint32_t table = e2d_get32(descriptor->inode_table), table_blocks = e2d_table_blocks(m);
 
     if (!behind_head(m, group, block_bitmap, 1))
-        return refuse(m, group, "block bitmap", block_bitmap, outside);
+        return e2d_group_refuse(m, group, "block bitmap", block_bitmap, outside);
     if (!behind_head(m, group, inode_bitmap, 1))
-        return refuse(m, group, "inode bitmap", inode_bitmap, outside);
+        return e2d_group_refuse(m, group, "inode bitmap", inode_bitmap, outside);
     if (!behind_head(m, group, table, table_blocks))
-        return refuse(m, group, "inode table", table, outside);
+        return e2d_group_refuse(m, group, "inode table", table, outside);
     if (block_bitmap == inode_bitmap)
-        return refuse(m, group, "inode bitmap", inode_bitmap, "is the block bitmap");
+        return e2d_group_refuse(m, group, "inode bitmap", inode_bitmap, "is the block bitmap");
     /* Unsigned arithmetic. A block before the table wraps to a large distance. */
     if (block_bitmap - table < table_blocks)
-        return refuse(m, group, "block bitmap", block_bitmap, "is in the inode table");
+        return e2d_group_refuse(m, group, "block bitmap", block_bitmap, "is in the inode table");
     if (inode_bitmap - table < table_blocks)
-        return refuse(m, group, "inode bitmap", inode_bitmap, "is in the inode table");
+        return e2d_group_refuse(m, group, "inode bitmap", inode_bitmap, "is in the inode table");
     return 0;
 }
 
@@ -131,7 +132,7 @@ int e2d_groups_validate(struct ext2dax_mount *m)
 
         /* Head, bitmaps and table are below 2^28 each, so the sum does not wrap. */
         if (e2d_group_head(m, group) + 2 + e2d_table_blocks(m) > blocks)
-            return refuse(m, group, "block count", blocks, "too few for the metadata of the group");
+            return e2d_group_refuse(m, group, "block count", blocks, "too few for the metadata of the group");
         if ((group & in_block) == 0) {
             error = e2d_check(m, e2d_block(m, e2d_descriptor_block(m, group)), m->block_size);
             if (error)
@@ -188,12 +189,12 @@ int e2d_groups_counters(struct ext2dax_mount *m, bool read_only)
         if (!impossible(m, group, &report))
             continue;
         if (!read_only)
-            return refuse(m, group, report.field, (uint32_t)report.value, report.reason);
+            return e2d_group_refuse(m, group, report.field, (uint32_t)report.value, report.reason);
         if (met++ == 0)
             e2d_warn(m, "group", group, report.field, report.value, report.reason);
     }
     if (met > 1)
-        e2d_warn(m, "groups", m->groups, "impossible counts", met, "groups");
+        e2d_warn(m, "groups", m->groups, "impossible counts", met, "number of affected groups");
     return 0;
 }
 

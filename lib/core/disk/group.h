@@ -57,6 +57,14 @@ uint32_t e2d_descriptor_block(const struct ext2dax_mount *m, uint32_t group);
  */
 int e2d_groups_validate(struct ext2dax_mount *m);
 
+/* Reports damage of a group, and returns -EUCLEAN. Changes nothing. */
+int e2d_group_refuse(struct ext2dax_mount *m, uint32_t group, const char *field,
+                     uint32_t value E2D_REASON(const char *reason));
+#ifdef E2D_NO_REPORTS
+#define e2d_group_refuse(m, group, field, value, reason)                                                               \
+    E2D_WITHOUT_REASON(reason, e2d_group_refuse((m), (group), (field), (value)))
+#endif
+
 /*
  * Checks the counters of every descriptor against the size of the group. Call after
  * e2d_groups_validate(). Returns 0, or -EUCLEAN (reported) for an impossible counter.

@@ -479,13 +479,19 @@ int e2d_scan_remove_end(struct e2d_scan *s, uint32_t number)
 
 /* ---- one group ---- */
 
-/* Reports the first clear bit of [from, end), where all bits must be set. */
+/*
+ * Reports the first clear bit of [from, end), where all bits must be set, for metadata or, at the
+ * end of the bitmap, for padding.
+ */
 static int all_used(const struct e2d_scan *s, uint32_t group, const char *field, const uint8_t *map, uint32_t from,
-                    uint32_t end, const char *reason)
+                    uint32_t end)
 {
     uint32_t at = e2d_next_clear(map, from, end);
 
-    return at == end ? 0 : e2d_complain(s->m, -EXT2DAX_EUCLEAN, "group", group, field, at, reason);
+    return at == end
+               ? 0
+               : e2d_group_refuse(s->m, group, field, at,
+                                  end == s->m->block_size * 8 ? "clear bit in the padding" : "marks metadata free");
 }
 
 /*
@@ -499,7 +505,7 @@ static int own_metadata(struct e2d_scan *s, uint32_t group, uint32_t block, uint
     if (count == 0)
         return 0;
     e2d_set_bits(s->owned, block, block + count);
-    return all_used(s, group, "block bitmap", e2d_block_bitmap(s->m, group), bit, bit + count, "marks metadata free");
+    return all_used(s, group, "block bitmap", e2d_block_bitmap(s->m, group), bit, bit + count);
 }
 
 static int pass1_metadata(struct e2d_scan *s, uint32_t group)
@@ -513,10 +519,9 @@ static int pass1_metadata(struct e2d_scan *s, uint32_t group)
     if (error == 0)
         error = e2d_check(m, inodes, m->block_size);
     if (error == 0)
-        error =
-            all_used(s, group, "block bitmap", blocks, e2d_group_blocks(m, group), bits, "clear bit in the padding");
+        error = all_used(s, group, "block bitmap", blocks, e2d_group_blocks(m, group), bits);
     if (error == 0)
-        error = all_used(s, group, "inode bitmap", inodes, m->inodes_per_group, bits, "clear bit in the padding");
+        error = all_used(s, group, "inode bitmap", inodes, m->inodes_per_group, bits);
     if (error == 0)
         error = own_metadata(s, group, e2d_group_first(m, group), e2d_group_head(m, group));
     if (error == 0)

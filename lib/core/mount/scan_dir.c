@@ -91,13 +91,13 @@ E2D_OUT_OF_LINE static int dirent(struct e2d_scan *s, struct ext2dax_disk_dirent
     int error = 0;
 
     if (which != 0 && (target == 0 || dots(m, at) != which))
-        return damage(s, target, which == 1 ? "is not \".\"" : "is not \"..\"");
+        return damage(s, target, "is not \".\" or \"..\" in this order");
     if (target == 0)
         return 0;
     disk = e2d_disk_inode(m, target);
     if (e2d_get16(disk->links) == 0) {
         s->dead++;
-        return which != 0 ? damage(s, target, "\".\" or \"..\" names an inode without links") : 0;
+        return which != 0 ? damage(s, target, "names an inode without links") : 0;
     }
     if (at->type != e2d_dirent_type(m, e2d_get16(disk->mode))) {
         if (at->type != EXT2DAX_FT_UNKNOWN)
