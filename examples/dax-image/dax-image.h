@@ -151,6 +151,7 @@ bool is_excluded(const struct options *options, const char *path);
 struct inode *inode_new(void);
 void inode_free(struct inode *inode);
 bool inode_has(const struct inode *inode, const char *name);
+/* Sets an attribute. An archive may have several forms of a value, of which the last counts. */
 bool inode_attribute(struct inode *inode, const char *name, const void *value, size_t size);
 /*
  * Adds the data of [from, to) in ascending order, rounded to whole blocks of the image. Runs that

@@ -24,6 +24,8 @@
 
 #define READ_BLOCK  ((size_t)1 << 16)
 #define SPOOL_ALIGN ((uint64_t)1 << 16) /* a multiple of every block size */
+/* Above the largest file of every block size, so that sums of sizes cannot overflow. */
+#define LARGEST_SIZE ((uint64_t)1 << 42)
 
 struct source {
     struct tree *tree;
@@ -148,7 +150,9 @@ static int copy_data(struct source *source, struct archive_entry *entry, struct 
     inode->spool = source->spool;
     inode->base = source->spool_end;
     inode->run_count = 0;
-    inode->size = sized ? (uint64_t)archive_entry_size(entry) : UINT64_MAX / 2;
+    inode->size = sized ? (uint64_t)archive_entry_size(entry) : LARGEST_SIZE;
+    if (inode->size > LARGEST_SIZE)
+        return failed(source->path, "%s: the file is larger than files of an image can be", path);
     while (!code && (result = archive_read_data_block(source->archive, &bytes, &length, &offset)) != ARCHIVE_EOF) {
         if (result != ARCHIVE_OK)
             return archive_failed(source, path);
@@ -252,7 +256,10 @@ static int add_entry(struct source *source, struct archive_entry *entry, const c
         return 0;
     if (target) {
         code = find_link(source, target, path, &inode);
-        if (!code && archive_entry_size_is_set(entry) && archive_entry_size(entry) > 0)
+        bool has_data = archive_entry_size_is_set(entry) && archive_entry_size(entry) > 0;
+        if (!code && has_data && inode_type(inode) != EXT2DAX_S_IFREG)
+            code = failed(source->path, "%s: data for a hard link to %s, which is no regular file", path, target);
+        else if (!code && has_data)
             code = copy_data(source, entry, inode, path);
     } else {
         inode = inode_new();

@@ -45,6 +45,13 @@ bool inode_has(const struct inode *inode, const char *name)
 
 bool inode_attribute(struct inode *inode, const char *name, const void *value, size_t size)
 {
+    for (size_t i = 0; i < inode->attribute_count; i++) {
+        if (strcmp(inode->attributes[i].name, name) != 0)
+            continue;
+        free(inode->attributes[i].name);
+        free(inode->attributes[i].value);
+        inode->attributes[i] = inode->attributes[--inode->attribute_count];
+    }
     struct attribute *list = realloc(inode->attributes, (inode->attribute_count + 1) * sizeof(*list));
     struct attribute added = {.name = strdup(name), .value = malloc(size + 1), .size = size};
 

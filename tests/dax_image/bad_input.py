@@ -69,9 +69,25 @@ def paths():
            ("root is no directory", [entry("./", tarfile.SYMTYPE, linkname="/etc")]),
            ("link: the target of the symbolic link", [entry("link", tarfile.SYMTYPE, linkname="t" * 4096)]),
            ("device: the device number", [entry("device", tarfile.CHRTYPE, devmajor=5000, devminor=1)]),
+           ("large: the file is larger than files of an image", [entry("large", pax_headers={"size": str(2**50)})]),
+           ("user.: invalid", [entry("file", pax_headers={"SCHILY.xattr.user.": "1"})]),
            ("owner does not fit", [entry("file", uid=1 << 32)])]
     for why, entries in bad:
         refused(why, "build", "-", "image", stdin=archive(*entries))
+
+
+def data_of_a_link():
+    """A hard link may carry data, as in PAX and cpio, but only for a regular file. tarfile writes no such link."""
+    if not ARCHIVES:
+        return
+    # A member with data, turned into a link. The checksum counts the bytes of its own field as blanks.
+    whole = bytearray(archive(entry("link", tarfile.SYMTYPE, linkname="x"), entry("hard", data=b"t" * 3000,
+                                                                                         pax_headers={"comment": "c"})))
+    at = whole.rindex(b"hard\0")
+    whole[at + 156:at + 157] = b"1"
+    whole[at + 157:at + 161] = b"link"
+    whole[at + 148:at + 156] = b"%06o\0 " % (sum(whole[at:at + 148]) + 8 * 32 + sum(whole[at + 156:at + 512]))
+    refused("hard: data for a hard link to link", "build", "-", "image", stdin=bytes(whole))
 
 
 def short_archives():
@@ -170,4 +186,4 @@ def verify_and_report():
 
 
 need("tar", "gzip")
-main(usage, sources, existing, paths, short_archives, changes, signals, full_disk, verify_and_report)
+main(usage, sources, existing, paths, data_of_a_link, short_archives, changes, signals, full_disk, verify_and_report)

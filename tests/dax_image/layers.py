@@ -57,6 +57,13 @@ def links():
     check(layered([file("f")], [hard]) in ({"/f"}, {"/d/hard"}), "a link across layers")
 
 
+def attributes():
+    """An archive may hold an attribute in two forms, and the last counts."""
+    write("both", archive(file("f", pax_headers={"SCHILY.xattr.user.a": "1", "LIBARCHIVE.xattr.user.a": "Mg"})))
+    build("both", "image")
+    done("verify", "image", "both")
+
+
 def mixed():
     """Directories and archives over each other."""
     os.makedirs("over/d")
@@ -107,4 +114,4 @@ def sizes():
 
 need("e2fsck")
 need_archives()
-main(replacement, whiteouts, links, mixed, options, sizes)
+main(replacement, whiteouts, links, attributes, mixed, options, sizes)
