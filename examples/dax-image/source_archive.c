@@ -320,6 +320,9 @@ static int read_entries(struct source *source)
             code = add_entry(source, entry, kept);
         free(kept);
     }
+    /* As after a program that failed before a pipe. An archive without members has an end. */
+    if (!code && archive_format(source->archive) == ARCHIVE_FORMAT_EMPTY)
+        code = failed(source->path, "the archive is empty");
     if (!code && ends_early(source))
         code = failed(source->path, "the archive ends early");
     return code;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Bad input: a message with the path, exit 1, and no image, temporary file or change left behind."""
 
+import gzip
 import os
 import signal
 import subprocess
@@ -105,6 +106,8 @@ def short_archives():
     one = archive(entry("file", data=b"x" * 512))
     refused("ends early", "build", "-", "image", stdin=one[:1024])
     refused("standard input", "build", "-", "image", stdin=os.urandom(5000))
+    refused("archive is empty", "build", "-", "image", stdin=b"")
+    refused("archive is empty", "build", "-", "image", stdin=gzip.compress(b""))
     build("-", "empty", stdin=archive())
 
 
