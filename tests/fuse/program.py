@@ -131,11 +131,28 @@ def offset(place):
     mounts.check(inner)
 
 
+def discard(place):
+    """The file of the image shrinks by the bytes of removed files with the option, and does not without."""
+    image = place.image("i9", "32M")
+    kept = {}
+    for options in ("nodiscard", "discard"):
+        point = place.fuse(image, "p9", options)
+        (point / "large").write_bytes(os.urandom(8 << 20))
+        place.unmount(point, image)
+        before = os.stat(image).st_blocks
+        point = place.fuse(image, "p9", options)
+        os.unlink(point / "large")
+        place.unmount(point, image)
+        kept[options] = os.stat(image).st_blocks * 512 / (before * 512 + 1)
+        mounts.check(image)
+    expect(kept["nodiscard"] > 0.9 and kept["discard"] < 0.2, kept)
+
+
 def main():
     mounts.wanted()
     with mounts.Place() as place:
         os.chdir(place.path)
-        for part in (command_line, second_mount, read_only, signals, statistics, foreground, recovery, offset):
+        for part in (command_line, second_mount, read_only, signals, statistics, foreground, recovery, offset, discard):
             part(place)
             print(part.__name__)
 
