@@ -306,7 +306,7 @@ START_TEST(bad_arguments)
     plugs.memory.size = SIZE_MAX;
     bad_plugs(&plugs, NULL);
 
-    options.flags = 0x8;
+    options.flags = 0x10;
     bad_plugs(&good, &options);
     options.flags = EXT2DAX_MOUNT_VERIFY;
     bad_plugs(&good, &options);
