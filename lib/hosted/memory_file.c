@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A mapped file as an image. Opening determines how bytes become durable, and selects the table of
- * ops
+ * Opens and closes a mapped file as an image. Opening determines how bytes become durable, and
+ * selects the table of ops (memory_file_ops.c)
  *
  *     DAX         The mapping is the medium. The kernel granted MAP_SYNC, or the file is a devdax
  *                 device. Cache lines are written back with instructions of the processor, and
@@ -15,9 +15,6 @@
  * kernel use huge entries. So the base of the image is a multiple of the huge page size only if the
  * offset is. Opening with CREATE changes a file only in the last step that can fail, or undoes the
  * change. map_resized() names the exceptions.
- *
- * Ops may run in a fault handler and while the core holds locks. So ops use no cancellation points
- * of libc, use no heap and preserve errno.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,37 +37,16 @@
 #include "calls.h"
 #include "host_report.h"
 #include "in_use.h"
+#include "memory_file.h"
 #include "memory_owner.h"
 #include "memory_reserve.h"
 #include "writeback.h"
-
 #define SECTOR      512u
 #define NOEXEC_SEAL 0x8u /* MFD_NOEXEC_SEAL, since Linux 6.3 */
 
 #define MAGIC_TMPFS     0x01021994u
 #define MAGIC_RAMFS     0x858458F6u
 #define MAGIC_HUGETLBFS 0x958458F6u
-
-#if !defined(MADV_POPULATE_READ)
-#define MADV_POPULATE_READ 22
-#endif
-
-struct file {
-    int fd;
-    enum ext2dax_memory_kind kind;
-    struct e2dh_write_back how; /* DAX only */
-    size_t page;                /* host page size in bytes */
-    uint64_t offset;            /* bytes of the file before the image */
-    uint64_t from;              /* file offset in bytes where the mapping begins */
-    void *base;                 /* base of the mapping, the image may begin inside the first page */
-    size_t mapped;              /* length of the mapping in bytes, whole pages */
-    uintptr_t process;          /* number of the opening process */
-    bool reserved;              /* all blocks of the file were allocated by this opening */
-    atomic_uint scans;          /* in progress. Several only of mounts that do not store */
-    const char *first, *end;    /* during the scan of recovery, range for the next fence */
-    uint64_t data, hole;        /* file offsets of the data found last, empty if equal */
-    e2dh_claims claims;
-};
 
 /* Properties of the file found by opening. */
 struct shape {
@@ -82,288 +58,6 @@ struct shape {
     bool other;   /* neither a regular file nor devdax */
     bool block_device;
 };
-
-/* Returns the host pages that hold the range. */
-static void page_range(const struct file *f, const void *at, size_t length, void **first, size_t *bytes)
-{
-    size_t into = (uintptr_t)at & (f->page - 1);
-
-    *first = (char *)f->base + ((const char *)at - into - (const char *)f->base);
-    *bytes = (into + length + f->page - 1) & ~(f->page - 1);
-}
-
-static int volatile_zero(void *ctx, void *at, size_t length)
-{
-    (void)ctx;
-    e2dh_zero_volatile(at, length);
-    return 0;
-}
-
-static int write_back_pages(const struct file *f, const void *at, size_t length)
-{
-    int saved = errno, r = 0;
-    void *first;
-    size_t bytes;
-
-    page_range(f, at, length, &first, &bytes);
-    while (syscall(SYS_msync, first, bytes, MS_SYNC) != 0) {
-        if (errno != EINTR) {
-            r = -EXT2DAX_EIO;
-            break;
-        }
-    }
-    errno = saved;
-    return r;
-}
-
-/*
- * Writes the range back, or, during a scan, leaves the range to the fence. Recovery stores a few
- * bytes in each of thousands of groups, and every msync waits for the medium. So during a scan the
- * fence writes all changes of the epoch back in a single msync. Clean pages in the range cost
- * nothing.
- */
-static int cached_persist(void *ctx, const void *at, size_t length)
-{
-    struct file *f = ctx;
-    const char *first = at, *end = first + length;
-
-    if (length == 0)
-        return 0;
-    if (atomic_load_explicit(&f->scans, memory_order_relaxed) == 0)
-        return write_back_pages(f, at, length);
-    if (f->first == f->end) {
-        f->first = first;
-        f->end = end;
-        return 0;
-    }
-    f->first = first < f->first ? first : f->first;
-    f->end = end > f->end ? end : f->end;
-    return 0;
-}
-
-static int cached_fence(void *ctx)
-{
-    struct file *f = ctx;
-    const char *first = f->first;
-    size_t length = (size_t)(f->end - first);
-
-    if (atomic_load_explicit(&f->scans, memory_order_relaxed) == 0 || length == 0)
-        return 0;
-    f->end = first;
-    return write_back_pages(f, first, length);
-}
-
-static int cached_zero(void *ctx, void *at, size_t length)
-{
-    e2dh_zero_volatile(at, length);
-    return cached_persist(ctx, at, length);
-}
-
-static int dax_persist(void *ctx, const void *at, size_t length)
-{
-    const struct file *f = ctx;
-
-    e2dh_write_back_range(&f->how, at, length);
-    return 0;
-}
-
-static int dax_zero(void *ctx, void *at, size_t length)
-{
-    const struct file *f = ctx;
-
-    e2dh_zero_durable(&f->how, at, length);
-    return 0;
-}
-
-static int dax_fence(void *ctx)
-{
-    const struct file *f = ctx;
-
-    f->how.fence();
-    return 0;
-}
-
-/*
- * Populates the pages for reading. The kernel refuses exactly where a read would raise SIGBUS,
- * namely for poison, a bad block, a read error, or a file truncated by another process. A kernel
- * without MADV_POPULATE_READ (before 5.14) reports no error.
- */
-static int check(void *ctx, const void *at, size_t length)
-{
-    int saved = errno, r = 0;
-    void *first;
-    size_t bytes;
-
-    if (length == 0)
-        return 0;
-    page_range(ctx, at, length, &first, &bytes);
-    if (madvise(first, bytes, MADV_POPULATE_READ) != 0 && (errno == EFAULT || errno == EHWPOISON))
-        r = -EXT2DAX_EIO;
-    errno = saved;
-    return r;
-}
-
-/*
- * Refuses calls in a child process. A child inherits the mapping, which shows the same file, and
- * locks that may never be released.
- */
-static int usable(void *ctx)
-{
-    const struct file *f = ctx;
-
-    return e2dh_is_this_process(f->process) ? 0 : -EXT2DAX_EINVAL;
-}
-
-static int claim(void *ctx, enum ext2dax_claim held, enum ext2dax_claim wanted)
-{
-    struct file *f = ctx;
-    int r = wanted == EXT2DAX_CLAIM_NONE ? 0 : usable(f);
-
-    return r == 0 ? e2dh_change_claim(&f->claims, held, wanted) : r;
-}
-
-/*
- * Disables readahead during a scan. Around each page read in, the kernel would read dozens more.
- * Readahead is right for files but takes minutes for structures with unneeded blocks between.
- */
-static void cached_scan(void *ctx, bool begins)
-{
-    struct file *f = ctx;
-    int saved = errno;
-
-    /*
-     * The result is ignored. Only an abandoned recovery issues no fence of its own, and needs none.
-     */
-    if (!begins)
-        (void)cached_fence(f);
-    if (begins ? atomic_fetch_add(&f->scans, 1) == 0 : atomic_fetch_sub(&f->scans, 1) == 1)
-        (void)madvise(f->base, f->mapped, begins ? MADV_RANDOM : MADV_NORMAL);
-    errno = saved;
-}
-
-/*
- * Prefetches a range. The kernel reads dozens of such ranges in parallel, while page faults read a
- * single range at a time.
- */
-static void cached_fetch(void *ctx, const void *at, size_t length)
-{
-    int saved = errno;
-    void *first;
-    size_t bytes;
-
-    page_range(ctx, at, length, &first, &bytes);
-    (void)madvise(first, bytes, MADV_WILLNEED);
-    errno = saved;
-}
-
-/*
- * Is the file still at least `end` bytes long? A file shortened by another process has no hole past
- * the new end. A read past the end fails.
- */
-static bool is_inside(const struct file *f, uint64_t end)
-{
-    struct stat st;
-
-    return fstat(f->fd, &st) == 0 && end <= (uint64_t)st.st_size;
-}
-
-/*
- * Asks the filesystem of the file for holes. If the filesystem cannot, all bytes count as
- * data. tmpfs searches a hole page by page, so the run of data found last is kept. Bytes of the run
- * may have become a hole since, and are then read as zeroes.
- */
-static size_t next_data(void *ctx, const void *at, size_t length, size_t *from)
-{
-    struct file *f = ctx;
-    uint64_t begin = f->from + (uint64_t)((const char *)at - (const char *)f->base);
-    int saved = errno;
-    off_t data, hole;
-    size_t found = length;
-
-    *from = 0;
-    if (begin >= f->data && begin < f->hole)
-        return (size_t)(length < f->hole - begin ? length : f->hole - begin);
-    data = lseek(f->fd, (off_t)begin, SEEK_DATA);
-    /* A device may return any offset. */
-    if (data < 0 ? errno == ENXIO : (uint64_t)data >= begin && (uint64_t)data - begin >= length) {
-        found = is_inside(f, begin + length) ? 0 : length;
-    } else if (data >= 0 && (uint64_t)data >= begin) {
-        hole = lseek(f->fd, data, SEEK_HOLE);
-        *from = (size_t)((uint64_t)data - begin);
-        found = length - *from;
-        if (hole > data) {
-            f->data = (uint64_t)data;
-            f->hole = (uint64_t)hole;
-            if (f->hole - f->data < found)
-                found = (size_t)(f->hole - f->data);
-        }
-    }
-    errno = saved;
-    return found;
-}
-
-/*
- * Punches the whole pages of the range out of the file, and zeroes the rest of the first and last
- * page. Refused where this opening has reserved the file, because a hole gives blocks back. Not an
- * op of DAX, where every hole costs a transaction of the host filesystem, and every store to a hole
- * another transaction.
- */
-static int discard(void *ctx, void *at, size_t length)
-{
-    struct file *f = ctx;
-    char *first = at, *end = first + length;
-    size_t head = (size_t)(-(uintptr_t)first & (f->page - 1)), tail = (uintptr_t)end & (f->page - 1);
-    int saved = errno;
-    bool punched;
-
-    if (f->reserved || length < E2DH_DISCARD_LEAST)
-        return -EXT2DAX_EOPNOTSUPP;
-    punched = e2dh_punch(f->fd, f->from + (uint64_t)(first + head - (char *)f->base), length - head - tail);
-    errno = saved;
-    if (!punched)
-        return -EXT2DAX_EOPNOTSUPP;
-    e2dh_zero_volatile(first, head);
-    e2dh_zero_volatile(end - tail, tail);
-    return f->kind == EXT2DAX_FILE_PAGE_CACHE ? cached_persist(f, at, length) : 0;
-}
-
-static const struct ext2dax_memory_ops ops_of[] = {
-    [EXT2DAX_FILE_PAGE_CACHE] = {.size = sizeof(struct ext2dax_memory_ops),
-                                 .zero = cached_zero,
-                                 .persist = cached_persist,
-                                 .fence = cached_fence,
-                                 .check = check,
-                                 .claim = claim,
-                                 .usable = usable,
-                                 .scan = cached_scan,
-                                 .fetch = cached_fetch,
-                                 .next_data = next_data,
-                                 .discard = discard},
-    [EXT2DAX_FILE_VOLATILE] = {.size = sizeof(struct ext2dax_memory_ops),
-                               .zero = volatile_zero,
-                               .claim = claim,
-                               .usable = usable,
-                               .next_data = next_data,
-                               .discard = discard},
-    [EXT2DAX_FILE_DAX] = {.size = sizeof(struct ext2dax_memory_ops),
-                          .zero = dax_zero,
-                          .persist = dax_persist,
-                          .fence = dax_fence,
-                          .check = check,
-                          .claim = claim,
-                          .usable = usable,
-                          .next_data = next_data},
-};
-
-/* Returns the file of memory opened here, NULL for other memory. */
-static struct file *file_of(const struct ext2dax_memory *memory)
-{
-    for (size_t i = 0; i < sizeof(ops_of) / sizeof(ops_of[0]); i++) {
-        if (memory->ops == &ops_of[i])
-            return memory->ctx;
-    }
-    return NULL;
-}
 
 /* Reads a number from a file of /sys, decimal or hexadecimal with 0x. */
 static int read_number(unsigned major_number, unsigned minor_number, const char *name, uint64_t *number)
@@ -495,7 +189,7 @@ static bool has_no_medium(int fd)
  * a page durable when the page is faulted in. A kernel without MAP_SYNC refuses before changing the
  * reservation.
  */
-static int map(struct file *f, const struct shape *shape, bool writable)
+static int map(struct e2dh_file *f, const struct shape *shape, bool writable)
 {
     int prot = PROT_READ | (writable ? PROT_WRITE : 0);
     size_t unit = shape->device ? shape->align : f->page, before;
@@ -542,7 +236,7 @@ static int map(struct file *f, const struct shape *shape, bool writable)
     return 0;
 }
 
-static void unmap(struct file *f)
+static void unmap(struct e2dh_file *f)
 {
     if (f->base)
         munmap(f->base, f->mapped);
@@ -556,7 +250,7 @@ static void unmap(struct file *f)
  * changes are not undone. Blocks reserved in the old size stay reserved, and a DAX file stays
  * truncated if the fsync() after the truncation fails.
  */
-static int map_resized(struct file *f, struct shape *shape, uint64_t length, bool reserve)
+static int map_resized(struct e2dh_file *f, struct shape *shape, uint64_t length, bool reserve)
 {
     uint64_t old = shape->size, size = f->offset + length;
     int r = 0;
@@ -589,12 +283,12 @@ static int map_resized(struct file *f, struct shape *shape, uint64_t length, boo
     return r;
 }
 
-static void publish(struct file *f, const struct shape *shape, bool writable, struct ext2dax_memory *memory)
+static void publish(struct e2dh_file *f, const struct shape *shape, bool writable, struct ext2dax_memory *memory)
 {
     size_t into = (size_t)f->offset & ((shape->device ? shape->align : f->page) - 1);
 
     *memory = (struct ext2dax_memory){
-        .ops = &ops_of[f->kind],
+        .ops = &e2dh_file_ops[f->kind],
         .ctx = f,
         .base = (char *)f->base + into,
         .size = shape->image < f->mapped - into ? shape->image : f->mapped - into,
@@ -603,9 +297,9 @@ static void publish(struct file *f, const struct shape *shape, bool writable, st
     };
 }
 
-static struct file *new_file(void)
+static struct e2dh_file *new_file(void)
 {
-    struct file *f = calloc(1, sizeof(*f));
+    struct e2dh_file *f = calloc(1, sizeof(*f));
 
     if (f) {
         f->fd = -1;
@@ -629,7 +323,7 @@ static bool flags_are_sane(unsigned flags, uint64_t size)
 /*
  * Determines which bytes of the file are the image. EINVAL if the image does not lie in the file.
  */
-static int place(const struct file *f, uint64_t length, struct shape *shape)
+static int place(const struct e2dh_file *f, uint64_t length, struct shape *shape)
 {
     if (f->offset >= shape->size || length > shape->size - f->offset)
         return -EXT2DAX_EINVAL;
@@ -641,7 +335,7 @@ static int place(const struct file *f, uint64_t length, struct shape *shape)
  * Refuses to write to a file below a mounted filesystem, or below a loop device, which could be
  * mounted at any moment. An opener for reading gets a note, if the device can be written to.
  */
-static int check_use(const struct file *f, uint64_t length, bool writable,
+static int check_use(const struct e2dh_file *f, uint64_t length, bool writable,
                      const struct ext2dax_memory_file_options *options)
 {
     struct ext2dax_report report = {.error = -EXT2DAX_EBUSY, .structure = "loop device"};
@@ -686,7 +380,7 @@ static int open_file(const char *path, const struct ext2dax_memory_file_options 
     bool locked = false, writable;
     uint64_t size;
     unsigned flags;
-    struct file *f;
+    struct e2dh_file *f;
     int r;
 
     *memory = (struct ext2dax_memory){0};
@@ -788,7 +482,7 @@ int e2dh_memfd(const char *name)
 static int open_anonymous(const char *name, uint64_t size, struct ext2dax_memory *memory)
 {
     struct shape shape = {.align = E2DH_HUGE};
-    struct file *f;
+    struct e2dh_file *f;
     int r;
 
     *memory = (struct ext2dax_memory){0};
@@ -831,11 +525,11 @@ int ext2dax_memory_open_anonymous(const char *name, uint64_t size, struct ext2da
 void ext2dax_memory_close_file(struct ext2dax_memory *memory)
 {
     int cancel = e2dh_cancel_not();
-    struct file *f = file_of(memory);
+    struct e2dh_file *f = e2dh_file_of(memory);
 
     if (f) {
         unmap(f);
-        if (usable(f) == 0)
+        if (e2dh_is_this_process(f->process))
             (void)flock(f->fd, LOCK_UN);
         close(f->fd);
         free(f);
@@ -846,28 +540,28 @@ void ext2dax_memory_close_file(struct ext2dax_memory *memory)
 
 int ext2dax_memory_descriptor(const struct ext2dax_memory *memory)
 {
-    const struct file *f = file_of(memory);
+    const struct e2dh_file *f = e2dh_file_of(memory);
 
     return f ? f->fd : -1;
 }
 
 uint64_t e2dh_file_offset(const struct ext2dax_memory *memory)
 {
-    const struct file *f = file_of(memory);
+    const struct e2dh_file *f = e2dh_file_of(memory);
 
     return f ? f->offset : 0;
 }
 
 enum ext2dax_memory_kind ext2dax_memory_kind(const struct ext2dax_memory *memory)
 {
-    const struct file *f = file_of(memory);
+    const struct e2dh_file *f = e2dh_file_of(memory);
 
     return f ? f->kind : EXT2DAX_FILE_VOLATILE;
 }
 
 const char *ext2dax_memory_write_back(const struct ext2dax_memory *memory)
 {
-    const struct file *f = file_of(memory);
+    const struct e2dh_file *f = e2dh_file_of(memory);
 
     if (!f || f->kind == EXT2DAX_FILE_VOLATILE)
         return "none";

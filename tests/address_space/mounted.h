@@ -81,6 +81,16 @@ void unmap_file(struct mounted *m, void *address);
 struct ext2dax_process_counters count(struct mounted *m);
 
 /*
+ * On other processors the signal does not show whether the access is a store. Finding out takes
+ * additional traps.
+ */
+#if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__)
+#define SHOWS_STORES true
+#else
+#define SHOWS_STORES false
+#endif
+
+/*
  * Accesses a byte. Returns 0, or the number of the signal raised. `access_signal` holds the
  * signal's details.
  */
