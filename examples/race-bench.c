@@ -213,7 +213,7 @@ static void must(int error)
  * Sets the fixture up. All state changed by threads lies in memory of the explorer or is registered
  * with the explorer.
  */
-static void set_the_stage(void *arg)
+static void make_fixture(void *arg)
 {
     struct ext2dax_format_options format = {.size = sizeof format, .block_size = PAGE, .inodes = 16};
     struct ext2dax_mount_options options = {.size = sizeof options, .page_shift = 10, .huge_order = 3};
@@ -244,7 +244,7 @@ static void set_the_stage(void *arg)
 
 #define SCENARIO(thread, what)                                                                                         \
     {                                                                                                                  \
-        "a store against " what, NULL, 2, {{"store", stores}, {what, thread}}, set_the_stage, in_every_state,          \
+        "a store against " what, NULL, 2, {{"store", stores}, {what, thread}}, make_fixture, in_every_state,           \
             at_the_end                                                                                                 \
     }
 static const struct ext2dax_scenario scenarios[] = {SCENARIO(truncates, "truncate"), SCENARIO(syncs, "fsync")};

@@ -7,7 +7,7 @@
  * the result valid. Truncate, punch, fsync and freeze call `unmap` and `protect`. An address space
  * finds its mappings of an inode by the address of the inode, or by the `cookie` of the inode.
  *
- * Rules for `map`, `unmap`, `protect` and `grow`
+ * Rules for `map`, `unmap`, `protect` and `extend`
  * - locks of the core are held, up to the truncate lock of the inode, so an op may take only the
  *   page-table lock (EXT2DAX_LOCK_PAGE_TABLE), never the address-space lock, and must not call the
  *   library

@@ -137,7 +137,7 @@ int ext2dax_explorer_memory(struct ext2dax_explorer *explorer, size_t bytes, uns
                             struct ext2dax_memory *memory);
 
 /*
- * Wraps an address space. Its ops map, unmap, protect and grow become yield points and appear in
+ * Wraps an address space. Its ops map, unmap, protect and extend become yield points and appear in
  * the table. The op aliases is passed through. A missing op stays missing. An explorer wraps a
  * single address space.
  */
