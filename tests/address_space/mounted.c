@@ -16,6 +16,8 @@
 #include "ext2dax/hosted/lock.h"
 #include "ext2dax/hosted/memory.h"
 #include "ext2dax/testkit/checker.h"
+#include "../emulated.h"
+#include "../runner.h"
 
 void mounted_open(struct mounted *m, const struct mounted_options *options)
 {
@@ -252,4 +254,12 @@ int in_child(void (*run)(void))
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert(WIFSIGNALED(status));
     return *child_code < 0 ? WTERMSIG(status) : 1000 + *child_code;
+}
+
+TCase *mounted_case(const char *name, Suite **suite)
+{
+    if (left_out_method() || left_out_emulated("page faults of this process, which it resolves in its own way"))
+        return NULL;
+    *suite = suite_create(name);
+    return add_case(*suite, "process", 60);
 }

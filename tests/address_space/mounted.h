@@ -6,6 +6,7 @@
 #ifndef MOUNTED_H
 #define MOUNTED_H
 
+#include <check.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -122,5 +123,11 @@ static inline void poke(volatile void *at, uint8_t byte)
  */
 int in_child(void (*run)(void));
 void child_exit(int code);
+
+/*
+ * Makes a suite with a case for faults of this process. Returns NULL, after printing the reason, if
+ * the fault method is not available or the processor is emulated.
+ */
+TCase *mounted_case(const char *name, Suite **suite);
 
 #endif

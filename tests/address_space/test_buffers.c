@@ -10,8 +10,6 @@
 #include <string.h>
 
 #include "mounted.h"
-#include "fault_method.h"
-#include "../emulated.h"
 #include "../runner.h"
 
 #define PAGES 6u
@@ -243,12 +241,9 @@ int main(void)
     Suite *suite;
     TCase *tcase;
 
-    if (left_out_method())
+    tcase = mounted_case("address space: buffers", &suite);
+    if (!tcase)
         return SKIPPED;
-    if (left_out_emulated("page faults of this process, which it resolves in its own way"))
-        return SKIPPED;
-    suite = suite_create("address space: buffers");
-    tcase = add_case(suite, "process", 60);
     tcase_add_loop_test(tcase, a_write_from_past_the_end_is_short, 0, 2);
     tcase_add_loop_test(tcase, a_read_past_the_end_is_short, 0, 2);
     tcase_add_loop_test(tcase, a_read_into_what_cannot_be_stored_to_is_short, 0, 2);

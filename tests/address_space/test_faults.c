@@ -15,9 +15,7 @@
 
 #include "../../lib/testkit/instrument.h" /* lib/testkit is not an include directory here */
 #include "mounted.h"
-#include "fault_method.h"
 #include "race_detector.h"
-#include "../emulated.h"
 #include "../runner.h"
 
 static struct mounted m;
@@ -417,12 +415,9 @@ int main(void)
     Suite *suite;
     TCase *tcase;
 
-    if (left_out_method())
+    tcase = mounted_case("address space: real faults", &suite);
+    if (!tcase)
         return SKIPPED;
-    if (left_out_emulated("page faults of this process, which it resolves in its own way"))
-        return SKIPPED;
-    suite = suite_create("address space: real faults");
-    tcase = add_case(suite, "process", 60);
     tcase_add_test(tcase, a_mapping_is_the_file);
     tcase_add_test(tcase, truncate_and_punch_revoke);
     tcase_add_loop_test(tcase, no_store_is_lost_in_a_hole, 0, 2);

@@ -16,7 +16,6 @@
 #include "mounted.h"
 #include "race_detector.h"
 #include "fault_method.h"
-#include "../emulated.h"
 #include "../runner.h"
 
 static struct mounted m;
@@ -455,12 +454,9 @@ int main(void)
     Suite *suite;
     TCase *tcase;
 
-    if (left_out_method())
+    tcase = mounted_case("address space: handlers", &suite);
+    if (!tcase)
         return SKIPPED;
-    if (left_out_emulated("page faults of this process, which it resolves in its own way"))
-        return SKIPPED;
-    suite = suite_create("address space: handlers");
-    tcase = add_case(suite, "process", 60);
     tcase_add_test(tcase, a_later_handler_that_calls_ours);
     tcase_add_test(tcase, an_alternate_stack_has_to_be_large_enough);
     tcase_add_test(tcase, a_plain_handler_before_ours_is_called_with_its_mask);

@@ -14,7 +14,6 @@
 
 #include "mounted.h"
 #include "fault_method.h"
-#include "../emulated.h"
 #include "../runner.h"
 
 static struct mounted m;
@@ -436,12 +435,9 @@ int main(void)
     Suite *suite;
     TCase *tcase;
 
-    if (left_out_method())
+    tcase = mounted_case("address space: kinds of mappings", &suite);
+    if (!tcase)
         return SKIPPED;
-    if (left_out_emulated("page faults of this process, which it resolves in its own way"))
-        return SKIPPED;
-    suite = suite_create("address space: kinds of mappings");
-    tcase = add_case(suite, "process", 60);
     tcase_add_test(tcase, private_stores_stay_private);
     tcase_add_test(tcase, aligned_pmd_ranges_take_one_fault_each);
     tcase_add_test(tcase, a_fragmented_file_is_swept_within_the_limit);

@@ -18,7 +18,6 @@
 #include "mounted.h"
 #include "race_detector.h"
 #include "fault_method.h"
-#include "../emulated.h"
 #include "../runner.h"
 
 #define PAGES 64u
@@ -423,10 +422,9 @@ int main(void)
     Suite *suite;
     TCase *tcase;
 
-    if (left_out_emulated("page faults of this process, which it resolves in its own way") || left_out_method())
+    tcase = mounted_case("address space: populate", &suite);
+    if (!tcase)
         return SKIPPED;
-    suite = suite_create("address space: populate");
-    tcase = add_case(suite, "process", 60);
     tcase_add_test(tcase, system_calls_succeed);
     tcase_add_test(tcase, for_reading_allocates_nothing_for_storing_all);
     tcase_add_test(tcase, private_mappings_get_their_copies);

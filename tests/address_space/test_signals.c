@@ -22,7 +22,6 @@
 #include "mounted.h"
 #include "race_detector.h"
 #include "fault_method.h"
-#include "../emulated.h"
 #include "../runner.h"
 
 static struct mounted m;
@@ -688,12 +687,9 @@ int main(void)
     Suite *suite;
     TCase *tcase;
 
-    if (left_out_method())
+    tcase = mounted_case("address space: signals", &suite);
+    if (!tcase)
         return SKIPPED;
-    if (left_out_emulated("page faults of this process, which it resolves in its own way"))
-        return SKIPPED;
-    suite = suite_create("address space: signals");
-    tcase = add_case(suite, "process", 60);
     tcase_add_test(tcase, past_the_end_is_a_sigbus_at_that_address);
     tcase_add_test(tcase, a_file_that_grows_is_read_where_it_was_not);
     tcase_add_test(tcase, a_refused_access_says_why);

@@ -21,7 +21,6 @@
 #include "mounted.h"
 #include "race_detector.h"
 #include "fault_method.h"
-#include "../emulated.h"
 #include "../runner.h"
 
 #define SIZE       (16u << 20)
@@ -399,13 +398,12 @@ int main(void)
     Suite *suite;
     TCase *tcase;
 
-    if (left_out_emulated("page faults of this process, which it resolves in its own way") || left_out_method())
-        return SKIPPED;
     /* The kernel orders the resolver thread before the access, which a race detector cannot see. */
     if (by_userfaultfd() && race_detector("copies of the image in the resolver thread"))
         return SKIPPED;
-    suite = suite_create("address space: sync");
-    tcase = add_case(suite, "process", 60);
+    tcase = mounted_case("address space: sync", &suite);
+    if (!tcase)
+        return SKIPPED;
     tcase_add_test(tcase, an_address_leads_to_its_file);
     tcase_add_test(tcase, only_the_range_becomes_durable);
     tcase_add_test(tcase, addresses_of_no_mapping);

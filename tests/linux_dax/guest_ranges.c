@@ -24,6 +24,7 @@
 
 #include "guest.h"
 #include "report.h"
+#include "trace.h"
 
 #define PAGE       4096u
 #define PAGES      512u
@@ -31,33 +32,6 @@
 #define POINTERS   (PAGE / 4)
 #define EXTENTS    64u
 #define PMD_RANGES 64u
-
-#define TRACE "/trace/"
-#define EVENT TRACE "events/fs_dax/dax_pmd_fault_done/enable"
-
-static bool put(const char *path, const char *text)
-{
-    int descriptor = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-    bool good = descriptor >= 0 && write(descriptor, text, strlen(text)) == (ssize_t)strlen(text);
-
-    if (descriptor >= 0)
-        close(descriptor);
-    return good;
-}
-
-/* Returns the number of successful huge faults in the trace. */
-static unsigned served(void)
-{
-    FILE *trace = fopen(TRACE "trace", "r");
-    char line[512];
-    unsigned count = 0;
-
-    while (trace && fgets(line, sizeof(line), trace))
-        count += strstr(line, "dax_pmd_fault_done:") != NULL && strstr(line, "NOPAGE") != NULL;
-    if (trace)
-        fclose(trace);
-    return count;
-}
 
 enum backing { EMPTY, SCATTERED, BACKED };
 
@@ -141,8 +115,8 @@ static long access_range(int descriptor, uint64_t start, const uint8_t *store)
 
 static bool traced(void)
 {
-    return put(TRACE "buffer_size_kb", "4096") && put(TRACE "trace", "") && put(EVENT, "1") &&
-           put(TRACE "tracing_on", "1");
+    return trace_put(TRACE "buffer_size_kb", "4096") && trace_put(TRACE "trace", "") && trace_put(EVENT, "1") &&
+           trace_put(TRACE "tracing_on", "1");
 }
 
 static struct {
@@ -191,14 +165,14 @@ static void access_all(int descriptor, const char *path, unsigned ranges, bool w
         wrong += faults == 1 && !one_run;
         missed += faults != 1 && one_run && !cut(i * PMD_RANGE);
     }
-    put(EVENT, "0");
+    trace_put(EVENT, "0");
     counted.huge[warm][store] = huge;
     report(odd == 0, "%s: %s, %s: every range takes one page fault, or one a page", path, when, what);
     report(wrong == 0, "%s: %s, %s: a huge page over nothing but an aligned run of blocks", path, when, what);
     report(missed == 0 && huge != 0, "%s: %s, %s: a huge page over every aligned run that no pointer block's end cuts",
            path, when, what);
-    report(served() == huge, "%s: %s, %s: %u huge pages by page faults, %u in the kernel's trace", path, when, what,
-           huge, served());
+    report(trace_huge_faults() == huge, "%s: %s, %s: %u huge pages by page faults, %u in the kernel's trace", path,
+           when, what, huge, trace_huge_faults());
 }
 
 bool guest_count_ranges(const char *root, const char *path, unsigned pass)

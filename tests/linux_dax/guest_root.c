@@ -27,12 +27,11 @@
 #include <unistd.h>
 
 #include "report.h"
+#include "trace.h"
 
 #define PMD_RANGE ((size_t)2 << 20)
 #define PAGE      ((size_t)4096)
 #define FILLERS   ((size_t)3 << 21) /* bytes of `filler` */
-#define TRACE     "/trace/"
-#define EVENT     TRACE "events/fs_dax/dax_pmd_fault_done/enable"
 
 /* Constants of three whole ranges, in memory and in the file of the program. */
 __asm__(".pushsection .rodata\n"
@@ -103,29 +102,6 @@ static void enter_root(char **arguments)
 
 /* ---- in the image ---- */
 
-static bool put(const char *path, const char *text)
-{
-    int descriptor = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-    bool good = descriptor >= 0 && write(descriptor, text, strlen(text)) == (ssize_t)strlen(text);
-
-    if (descriptor >= 0)
-        close(descriptor);
-    return good;
-}
-
-static unsigned served(void)
-{
-    FILE *trace = fopen(TRACE "trace", "r");
-    char line[512];
-    unsigned count = 0;
-
-    while (trace && fgets(line, sizeof(line), trace))
-        count += strstr(line, "dax_pmd_fault_done:") != NULL && strstr(line, "NOPAGE") != NULL;
-    if (trace)
-        fclose(trace);
-    return count;
-}
-
 static long faults(void)
 {
     struct rusage usage;
@@ -150,14 +126,14 @@ static void count(const char *name, const volatile unsigned char *at, size_t len
 {
     unsigned char sum = 0;
 
-    must(put(TRACE "trace", "") && put(EVENT, "1"), "the trace");
+    must(trace_put(TRACE "trace", "") && trace_put(EVENT, "1"), "the trace");
     long before = faults();
     for (size_t i = 0; i < length; i += PAGE)
         sum |= at[i];
     long taken = faults() - before;
-    must(put(EVENT, "0"), "the trace");
+    must(trace_put(EVENT, "0"), "the trace");
     report(sum != 0, "%s has data", name);
-    printf("root %s %zu %u %ld\n", name, length / PMD_RANGE, served(), taken);
+    printf("root %s %zu %u %ld\n", name, length / PMD_RANGE, trace_huge_faults(), taken);
 }
 
 static void look(void)

@@ -246,10 +246,10 @@ static void unname(struct model *model, struct node *node)
     model_release(model, node);
 }
 
-static int64_t unlink_name(struct model *model, const struct call *call)
+/* Finds the entry to be removed. `dot` and `dots` are the errors for "." and "..". */
+static int removed_entry(struct model *model, const struct call *call, int dot, int dots, struct node_entry **entry)
 {
-    struct node *directory = model->slot[call->slot], *node;
-    struct node_entry *entry;
+    struct node *directory = model->slot[call->slot];
     char name[NAME_ROOM];
     size_t length = name_text(call->name, name);
     int error = model_check_name(name, length);
@@ -259,10 +259,19 @@ static int64_t unlink_name(struct model *model, const struct call *call)
     if (error != 0)
         return error;
     if (is_dots(name, length))
-        return -EXT2DAX_EISDIR;
-    entry = node_find(directory, name, length);
-    if (!entry)
-        return -EXT2DAX_ENOENT;
+        return length == 1 ? dot : dots;
+    *entry = node_find(directory, name, length);
+    return *entry ? 0 : -EXT2DAX_ENOENT;
+}
+
+static int64_t unlink_name(struct model *model, const struct call *call)
+{
+    struct node *directory = model->slot[call->slot], *node;
+    struct node_entry *entry;
+    int error = removed_entry(model, call, -EXT2DAX_EISDIR, -EXT2DAX_EISDIR, &entry);
+
+    if (error != 0)
+        return error;
     node = entry->node;
     if (node_is(node, EXT2DAX_S_IFDIR))
         return -EXT2DAX_EISDIR;
@@ -278,19 +287,10 @@ static int64_t remove_directory(struct model *model, const struct call *call)
 {
     struct node *directory = model->slot[call->slot], *node;
     struct node_entry *entry;
-    char name[NAME_ROOM];
-    size_t length = name_text(call->name, name);
-    int error = model_check_name(name, length);
+    int error = removed_entry(model, call, -EXT2DAX_EINVAL, -EXT2DAX_ENOTEMPTY, &entry);
 
-    if (error == 0)
-        error = may_change(model, directory, PROTECTED);
     if (error != 0)
         return error;
-    if (is_dots(name, length))
-        return length == 1 ? -EXT2DAX_EINVAL : -EXT2DAX_ENOTEMPTY;
-    entry = node_find(directory, name, length);
-    if (!entry)
-        return -EXT2DAX_ENOENT;
     node = entry->node;
     if (!node_is(node, EXT2DAX_S_IFDIR))
         return -EXT2DAX_ENOTDIR;

@@ -405,3 +405,14 @@ void mix(unsigned char *mixed, const unsigned char *from, const unsigned char *t
         word++;
     }
 }
+
+int crashed_begin(void)
+{
+    if (!outside_has("mke2fs") || !outside_has("e2fsck") || !outside_has("debugfs"))
+        return skip("e2fsprogs is not installed, which makes and checks the images");
+    if (!tree_make()) {
+        puts("no tree of files to fill images with");
+        return 2;
+    }
+    return 0;
+}

@@ -96,4 +96,10 @@ unsigned words_between(const unsigned char *from, const unsigned char *to, size_
 void mix(unsigned char *mixed, const unsigned char *from, const unsigned char *to, size_t size, uint64_t pattern,
          uint32_t *state);
 
+/*
+ * Makes the tree of files for images. Returns 0, or the exit status of a program which cannot run,
+ * after printing the reason.
+ */
+int crashed_begin(void);
+
 #endif

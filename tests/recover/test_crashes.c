@@ -735,14 +735,10 @@ int main(void)
 {
     Suite *suite = suite_create("recovery after crashes");
     TCase *tests = add_case(suite, "crashes", 60);
-    int status;
+    int status = crashed_begin();
 
-    if (!outside_has("mke2fs") || !outside_has("e2fsck") || !outside_has("debugfs"))
-        return skip("e2fsprogs is not installed, which makes and checks the images");
-    if (!tree_make()) {
-        puts("no tree of files to fill images with");
-        return 2;
-    }
+    if (status != 0)
+        return status;
     tcase_add_checked_fixture(tests, open_image, close_image);
     tcase_add_loop_test(tests, test_calls, 0, CALLS);
     tcase_add_test(tests, test_record_and_damage);

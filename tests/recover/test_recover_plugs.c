@@ -295,14 +295,10 @@ int main(void)
 {
     Suite *suite = suite_create("recovery with failing plugs");
     TCase *tests = add_case(suite, "recovery", 60);
-    int status;
+    int status = crashed_begin();
 
-    if (!outside_has("mke2fs") || !outside_has("e2fsck") || !outside_has("debugfs"))
-        return skip("e2fsprogs is not installed, which makes and checks the images");
-    if (!tree_make()) {
-        puts("no tree of files to fill images with");
-        return 2;
-    }
+    if (status != 0)
+        return status;
     tcase_add_checked_fixture(tests, damage_open, damage_close);
     tcase_add_test(tests, test_left_to_e2fsck);
     tcase_add_test(tests, test_no_memory);
