@@ -230,11 +230,11 @@ static void print_result(const struct building *building)
         printf("{\"image\": ");
         print_json_text(building->path);
         printf(
-            ", \"size\": %llu, \"content\": %llu, \"free\": %llu, \"inodes\": %u, \"names\": %llu, \"windows\": %llu, "
+            ", \"size\": %llu, \"content\": %llu, \"free\": %llu, \"inodes\": %u, \"names\": %llu, \"ranges\": %llu, "
             "\"huge\": %llu, \"extents\": %llu, \"faults\": %llu, \"uuid\": \"",
             (unsigned long long)building->size, (unsigned long long)building->plan.content,
             (unsigned long long)building->plan.free, building->plan.inodes, (unsigned long long)building->files,
-            (unsigned long long)s->windows, (unsigned long long)s->huge, (unsigned long long)s->extents,
+            (unsigned long long)s->ranges, (unsigned long long)s->huge, (unsigned long long)s->extents,
             (unsigned long long)s->faults);
         print_uuid(building->format.uuid);
         printf("\"}\n");
@@ -243,9 +243,9 @@ static void print_result(const struct building *building)
     if (building->options->quiet)
         return;
     print_escaped(stdout, building->path);
-    printf(": %llu bytes for %llu bytes of content in %llu names, %llu of %llu windows huge\n",
+    printf(": %llu bytes for %llu bytes of content in %llu names, %llu of %llu PMD ranges huge\n",
            (unsigned long long)building->size, (unsigned long long)building->plan.content,
-           (unsigned long long)building->files, (unsigned long long)s->huge, (unsigned long long)s->windows);
+           (unsigned long long)building->files, (unsigned long long)s->huge, (unsigned long long)s->ranges);
 }
 
 /* ---- the command ---- */

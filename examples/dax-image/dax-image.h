@@ -187,8 +187,8 @@ int reader_close(struct reader *reader);
 
 /* How a file of an image is mapped. */
 struct shape {
-    uint64_t windows; /* PMD ranges wholly below the size, full of data */
-    uint64_t huge;    /* of the windows, those mapped by a huge page */
+    uint64_t ranges;  /* PMD ranges wholly below the size, full of data */
+    uint64_t huge;    /* of the ranges, those mapped by a huge page */
     uint64_t extents; /* contiguous runs of blocks */
     uint64_t faults;  /* page faults of a program that touches every page */
     uint64_t blocks;  /* with data */

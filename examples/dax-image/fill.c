@@ -140,7 +140,7 @@ static int copy_data(struct building *building, const struct node *node, struct 
     if (!code && error)
         code = library_failed(reader.path, error, "write");
     if (!code) {
-        building->shape.windows += shape.windows;
+        building->shape.ranges += shape.ranges;
         building->shape.huge += shape.huge;
         building->shape.extents += shape.extents;
         building->shape.faults += shape.faults;

@@ -126,45 +126,45 @@ void names_free(struct names *names)
 
 /* ---- shapes ---- */
 
-/* A window whose blocks are being counted. */
+/* A range whose blocks are being counted. */
 struct filling {
-    uint64_t window, blocks;
+    uint64_t range, blocks;
 };
 
-/* Counts the full windows that end in the run. A window may consist of several runs. */
-static void count_windows(struct shape *shape, const struct ext2dax_run *run, uint64_t window, uint64_t full,
-                          struct filling *filling)
+/* Counts the full 2 MiB ranges that end in the run. A range may consist of several runs. */
+static void count_ranges(struct shape *shape, const struct ext2dax_run *run, uint64_t range, uint64_t full,
+                         struct filling *filling)
 {
     uint64_t end = run->logical + run->length;
 
     for (uint64_t at = run->logical; at < end;) {
-        uint64_t number = at / window, next = (number + 1) * window;
-        if (filling->window != number)
-            *filling = (struct filling){.window = number};
+        uint64_t number = at / range, next = (number + 1) * range;
+        if (filling->range != number)
+            *filling = (struct filling){.range = number};
         next = next < end ? next : end;
         filling->blocks += next - at;
-        shape->windows += number < full && filling->blocks == window;
+        shape->ranges += number < full && filling->blocks == range;
         at = next;
     }
 }
 
 /* Counts a run of data. */
-static void count_run(struct shape *shape, const struct ext2dax_run *run, uint64_t window, uint64_t full,
+static void count_run(struct shape *shape, const struct ext2dax_run *run, uint64_t range, uint64_t full,
                       shape_each *each, void *arg)
 {
     uint64_t end = run->logical + run->length;
-    uint64_t huge = (run->logical + window - 1) / window, huge_end = end / window;
+    uint64_t huge = (run->logical + range - 1) / range, huge_end = end / range;
 
     shape->extents++;
     shape->blocks += run->length;
     huge_end = huge_end < full ? huge_end : full;
-    if (huge_end <= huge || run->physical % window != run->logical % window)
+    if (huge_end <= huge || run->physical % range != run->logical % range)
         huge_end = huge;
     shape->huge += huge_end - huge;
     if (each && huge_end == huge) {
         each(arg, run->physical, run->length, false);
     } else if (each) {
-        uint64_t before = huge * window - run->logical, inside = (huge_end - huge) * window;
+        uint64_t before = huge * range - run->logical, inside = (huge_end - huge) * range;
         each(arg, run->physical, before, false);
         each(arg, run->physical + before, inside, true);
         each(arg, run->physical + before + inside, run->length - before - inside, false);
@@ -175,7 +175,7 @@ int shape_read(struct shape *shape, struct ext2dax_inode *inode, const struct ex
                void *arg)
 {
     uint64_t page = figures->page_size, block = figures->block_size;
-    uint64_t window = HUGE_SIZE / block;
+    uint64_t range = HUGE_SIZE / block;
     struct filling filling = {0, 0};
     struct ext2dax_stat stat;
     struct ext2dax_run run;
@@ -189,8 +189,8 @@ int shape_read(struct shape *shape, struct ext2dax_inode *inode, const struct ex
             return error;
         if (!run.physical)
             continue;
-        count_windows(shape, &run, window, stat.size / HUGE_SIZE, &filling);
-        count_run(shape, &run, window, stat.size / HUGE_SIZE, each, arg);
+        count_ranges(shape, &run, range, stat.size / HUGE_SIZE, &filling);
+        count_run(shape, &run, range, stat.size / HUGE_SIZE, each, arg);
     }
     /* Nothing is mapped unless a block is a page. */
     if (!figures->pmd_pages)

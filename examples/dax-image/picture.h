@@ -13,7 +13,7 @@
 struct picture {
     uint64_t blocks;              /* of the image */
     uint64_t data[PICTURE_CELLS]; /* blocks of files */
-    uint64_t huge[PICTURE_CELLS]; /* of these, blocks of windows mapped by a huge page */
+    uint64_t huge[PICTURE_CELLS]; /* of these, blocks of ranges mapped by a huge page */
 };
 
 void picture_begin(struct picture *picture, uint64_t blocks);

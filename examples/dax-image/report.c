@@ -63,18 +63,18 @@ static void print_file(struct report *report, const char *path, uint64_t size, c
     if (report->options->json) {
         printf("%s\n  {\"path\": ", report->listed++ ? "," : "");
         print_json_text(path);
-        printf(", \"size\": %llu, \"blocks\": %llu, \"windows\": %llu, \"huge\": %llu, \"extents\": %llu, "
+        printf(", \"size\": %llu, \"blocks\": %llu, \"ranges\": %llu, \"huge\": %llu, \"extents\": %llu, "
                "\"faults\": %llu}",
-               (unsigned long long)size, (unsigned long long)s->blocks, (unsigned long long)s->windows,
+               (unsigned long long)size, (unsigned long long)s->blocks, (unsigned long long)s->ranges,
                (unsigned long long)s->huge, (unsigned long long)s->extents, (unsigned long long)s->faults);
         return;
     }
-    /* Only large files have windows, and a report of all files would hide them. */
-    if (!s->windows && report->options->count < 2)
+    /* Only large files have ranges, and a report of all files would hide them. */
+    if (!s->ranges && report->options->count < 2)
         return;
     if (!report->listed++)
-        printf("%14s %9s %9s %9s %9s  %s\n", "size", "windows", "huge", "extents", "faults", "path");
-    printf("%14llu %9llu %9llu %9llu %9llu  ", (unsigned long long)size, (unsigned long long)s->windows,
+        printf("%14s %9s %9s %9s %9s  %s\n", "size", "ranges", "huge", "extents", "faults", "path");
+    printf("%14llu %9llu %9llu %9llu %9llu  ", (unsigned long long)size, (unsigned long long)s->ranges,
            (unsigned long long)s->huge, (unsigned long long)s->extents, (unsigned long long)s->faults);
     print_escaped(stdout, path);
     putchar('\n');
@@ -103,7 +103,7 @@ static int look_at(struct report *report, const struct pending *pending)
             print_file(report, pending->path, figures.size, &shape);
             report->files++;
             report->bytes += figures.size;
-            report->total.windows += shape.windows;
+            report->total.ranges += shape.ranges;
             report->total.huge += shape.huge;
             report->total.extents += shape.extents;
             report->total.faults += shape.faults;
@@ -125,19 +125,19 @@ static void print_total(const struct report *report)
         printf("\n ],\n \"image\": ");
         print_json_text(report->image.path);
         printf(",\n \"size\": %llu, \"block_size\": %u, \"free\": %llu, \"files\": %llu, \"bytes\": %llu,\n"
-               " \"blocks\": %llu, \"windows\": %llu, \"huge\": %llu, \"extents\": %llu, \"faults\": %llu}\n",
+               " \"blocks\": %llu, \"ranges\": %llu, \"huge\": %llu, \"extents\": %llu, \"faults\": %llu}\n",
                (unsigned long long)size, figures->block_size,
                (unsigned long long)figures->free_blocks * figures->block_size, (unsigned long long)report->files,
-               (unsigned long long)report->bytes, (unsigned long long)t->blocks, (unsigned long long)t->windows,
+               (unsigned long long)report->bytes, (unsigned long long)t->blocks, (unsigned long long)t->ranges,
                (unsigned long long)t->huge, (unsigned long long)t->extents, (unsigned long long)t->faults);
         return;
     }
     print_escaped(stdout, report->image.path);
-    printf(
-        ": %llu bytes, %llu files of %llu bytes, %llu of %llu windows huge, %llu extents, %llu faults to touch all\n",
-        (unsigned long long)size, (unsigned long long)report->files, (unsigned long long)report->bytes,
-        (unsigned long long)t->huge, (unsigned long long)t->windows, (unsigned long long)t->extents,
-        (unsigned long long)t->faults);
+    printf(": %llu bytes, %llu files of %llu bytes, %llu of %llu PMD ranges huge, %llu extents, %llu faults to access "
+           "all\n",
+           (unsigned long long)size, (unsigned long long)report->files, (unsigned long long)report->bytes,
+           (unsigned long long)t->huge, (unsigned long long)t->ranges, (unsigned long long)t->extents,
+           (unsigned long long)t->faults);
 }
 
 static int draw(const struct report *report)
@@ -149,9 +149,9 @@ static int draw(const struct report *report)
         picture_print(&report->picture);
     if (!report->options->svg)
         return 0;
-    snprintf(caption, sizeof(caption), "%llu MiB, %llu of %llu windows huge, %llu page faults to touch every file",
+    snprintf(caption, sizeof(caption), "%llu MiB, %llu of %llu PMD ranges huge, %llu page faults to access every file",
              (unsigned long long)(report->image.figures.blocks * report->image.figures.block_size >> 20),
-             (unsigned long long)t->huge, (unsigned long long)t->windows, (unsigned long long)t->faults);
+             (unsigned long long)t->huge, (unsigned long long)t->ranges, (unsigned long long)t->faults);
     return picture_svg(&report->picture, caption, report->options->svg);
 }
 

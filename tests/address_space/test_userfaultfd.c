@@ -640,7 +640,7 @@ static void *interrupt(void *arg)
 }
 
 /* An access in a signal handler may interrupt malloc. All threads share a single heap. */
-START_TEST(a_access_may_interrupt_malloc)
+START_TEST(an_access_may_interrupt_malloc)
 {
     struct mounted_options options = {.size = 128u << 20};
     pthread_t self = pthread_self(), thread;
@@ -823,7 +823,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_store_waits_for_thaw_and_reads_do_not, 0, 4);
     tcase_add_test(tcase, many_wait_for_thaw_quietly);
     tcase_add_test(tcase, no_store_of_a_system_call_is_lost);
-    tcase_add_test(tcase, a_access_may_interrupt_malloc);
+    tcase_add_test(tcase, an_access_may_interrupt_malloc);
     tcase_add_test(tcase, an_image_that_is_no_shared_memory);
     tcase_add_test(tcase, without_privilege_it_says_what_is_missing);
     tcase_add_test(tcase, locks_that_lock_nothing_are_refused);

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Builds an image of a tree with more than 1,000 files and 500 full windows, by dax-image and by mke2fs -d in turn.
+"""Builds an image of a tree with more than 1,000 files and 500 full 2 MiB ranges, by dax-image and by mke2fs -d in turn.
 
     image.py TOOL [TREE]
-The answers must hold: windows huge-mappable at least 99%, an image at most 3% larger than the content, a clean e2fsck, 0%
+The answers must hold: PMD ranges mapped huge at least 99%, an image at most 3% larger than the content, a clean e2fsck, 0%
 for mke2fs, and at most 0.6 of the time of mke2fs, by the medians of five rounds.
 """
 
@@ -66,8 +66,8 @@ def measure(tree):
 
 def show(name, seconds):
     report = json.loads(timed(TOOL, "report", "--json", name)[1])
-    print("%-10s %8.2f s %10d MiB %6d of %d windows huge %9d faults" % (
-        name, seconds, report["size"] >> 20, report["huge"], report["windows"], report["faults"]))
+    print("%-10s %8.2f s %10d MiB %6d of %d PMD ranges huge %9d faults" % (
+        name, seconds, report["size"] >> 20, report["huge"], report["ranges"], report["faults"]))
     return report
 
 
@@ -92,7 +92,7 @@ def main():
         subprocess.run(["e2fsck", "-fn", "ours"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         subprocess.run([TOOL, "verify", "--quiet", "ours", tree], check=True)
         os.chdir("/")
-    good = (ours["files"] >= 1000 and ours["windows"] >= 500 and ours["huge"] >= 0.99 * ours["windows"]
+    good = (ours["files"] >= 1000 and ours["ranges"] >= 500 and ours["huge"] >= 0.99 * ours["ranges"]
             and theirs["huge"] == 0 and figures["size"] <= 1.03 * figures["content"]
             and seconds["dax-image"] <= 0.6 * seconds["mke2fs"])
     sys.exit(0 if good or len(sys.argv) > 2 else 1)

@@ -8,7 +8,7 @@ import subprocess
 import tarfile
 import time
 
-from tool import (ARCHIVES, TOOL, WINDOW, archive, build, check, content, done, entry, main, need, refused, run, tar, tree,
+from tool import (ARCHIVES, TOOL, PMD_RANGE, archive, build, check, content, done, entry, main, need, refused, run, tar, tree,
                   write)
 
 
@@ -115,9 +115,9 @@ def changes():
     """A source that changes while the image is made."""
     os.mkdir("source")
     for i in range(24):
-        write("source/%02d" % i, os.urandom(8 * WINDOW))
+        write("source/%02d" % i, os.urandom(8 * PMD_RANGE))
     for change in ("printf x >> source/23", "truncate -s 5 source/23", "rm source/23", "touch source/23; chmod 600 source/23"):
-        write("source/23", os.urandom(8 * WINDOW))
+        write("source/23", os.urandom(8 * PMD_RANGE))
         with subprocess.Popen([TOOL, "build", "source", "image"], stderr=subprocess.PIPE) as process:
             while process.poll() is None and not any(".dax-image-" in name for name in os.listdir(".")):
                 time.sleep(0.001)
@@ -131,7 +131,7 @@ def signals():
     """A signal during the build leaves nothing, and during the reading of a pipe, too."""
     os.mkdir("source")
     for i in range(24):
-        write("source/%02d" % i, os.urandom(8 * WINDOW))
+        write("source/%02d" % i, os.urandom(8 * PMD_RANGE))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         with subprocess.Popen([TOOL, "build", "source", "image"], stderr=subprocess.PIPE) as process:
             while process.poll() is None and not any(".dax-image-" in name for name in os.listdir(".")):

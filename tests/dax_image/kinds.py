@@ -18,7 +18,7 @@ def directory():
         done("verify", "image", "source")
         check(figures["size"] == os.stat("image").st_size, figures)
         if not options:
-            check(figures["windows"] == figures["huge"] == 4, figures)
+            check(figures["ranges"] == figures["huge"] == 4, figures)
         if "page" in options:
             check(figures["huge"] == 0, figures)
 

@@ -7,7 +7,7 @@ import re
 import subprocess
 import xml.dom.minidom
 
-from tool import TOOL, WINDOW, build, check, content, done, main, need, write
+from tool import PMD_RANGE, build, check, content, done, main, need, write
 
 
 def blocks_of(image, path):
@@ -24,25 +24,25 @@ def blocks_of(image, path):
 def counted(image, path, size):
     """Returns what report must say of a file."""
     blocks = blocks_of(image, path)
-    windows = [w for w in range(size // WINDOW) if all(512 * w + i in blocks for i in range(512))]
-    huge = [w for w in windows if blocks[512 * w] % 512 == 0
+    ranges = [w for w in range(size // PMD_RANGE) if all(512 * w + i in blocks for i in range(512))]
+    huge = [w for w in ranges if blocks[512 * w] % 512 == 0
             and all(blocks[512 * w + i] == blocks[512 * w] + i for i in range(512))]
     extents = sum(blocks.get(i - 1) != start - 1 for i, start in blocks.items())
     pages = -(-size // 4096)
-    return {"path": path, "size": size, "blocks": len(blocks), "windows": len(windows), "huge": len(huge), "extents": extents,
+    return {"path": path, "size": size, "blocks": len(blocks), "ranges": len(ranges), "huge": len(huge), "extents": extents,
             "faults": pages - 511 * len(huge)}
 
 
 def images():
     os.makedirs("source/d")
-    write("source/large", os.urandom(3 * WINDOW + 5000))
+    write("source/large", os.urandom(3 * PMD_RANGE + 5000))
     write("source/small", os.urandom(9000))
     write("source/d/none", b"")
     with open("source/holes", "wb") as file:
-        file.truncate(4 * WINDOW)
-        for at in (7 * 4096, WINDOW, 3 * WINDOW - 4096):
+        file.truncate(4 * PMD_RANGE)
+        for at in (7 * 4096, PMD_RANGE, 3 * PMD_RANGE - 4096):
             file.seek(at)
-            file.write(os.urandom(WINDOW // 2 if at != WINDOW else WINDOW))
+            file.write(os.urandom(PMD_RANGE // 2 if at != PMD_RANGE else PMD_RANGE))
     build("source", "ours")
     build("--align", "page", "source", "packed")
     subprocess.run(["mke2fs", "-q", "-t", "ext2", "-d", "source", "theirs", "64M"], check=True, stderr=subprocess.DEVNULL)
@@ -50,9 +50,9 @@ def images():
     for image in ("ours", "packed", "theirs"):
         report = json.loads(done("report", "--json", image).out)
         expected = [counted(image, "/" + name, os.stat("source/" + name).st_size) for name in ("holes", "large", "small")]
-        expected.append({"path": "/d/none", "size": 0, "blocks": 0, "windows": 0, "huge": 0, "extents": 0, "faults": 0})
+        expected.append({"path": "/d/none", "size": 0, "blocks": 0, "ranges": 0, "huge": 0, "extents": 0, "faults": 0})
         check(sorted(report["list"], key=str) == sorted(expected, key=str), "%s\n%s" % (report["list"], expected))
-        for field in ("blocks", "windows", "huge", "extents", "faults"):
+        for field in ("blocks", "ranges", "huge", "extents", "faults"):
             check(report[field] == sum(each[field] for each in expected), field)
         check(report["files"] == 4 and report["size"] == os.stat(image).st_size, report)
         huge[image] = report["huge"]
@@ -66,7 +66,7 @@ def images():
 
 def pictures():
     os.makedirs("source")
-    write("source/large", os.urandom(3 * WINDOW))
+    write("source/large", os.urandom(3 * PMD_RANGE))
     build("source", "image")
     done("report", "--svg", "picture.svg", "image")
     paths = xml.dom.minidom.parse("picture.svg").getElementsByTagName("path")
@@ -75,7 +75,7 @@ def pictures():
              for path in paths}
     check(len(paths) == 3 and sum(cells.values()) == 1024, cells)
     huge = cells["#2e9e5b"] * os.stat("image").st_size / 1024
-    check(abs(huge - 3 * WINDOW) < WINDOW / 8, huge)
+    check(abs(huge - 3 * PMD_RANGE) < PMD_RANGE / 8, huge)
     before = content("picture.svg")
     done("report", "--svg", "picture.svg", "image")
     check(content("picture.svg") == before, "the picture")
@@ -101,7 +101,7 @@ def on_a_terminal(*arguments):
 def terminal():
     """On a terminal the report ends with a picture, and a build draws a bar."""
     os.makedirs("source")
-    write("source/large", os.urandom(3 * WINDOW))
+    write("source/large", os.urandom(3 * PMD_RANGE))
     build("source", "image")
     shown = on_a_terminal("report", "image")
     check("\033[32m#" in shown and "huge pages" in shown, shown)

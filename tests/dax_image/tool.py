@@ -13,7 +13,7 @@ import tempfile
 
 TOOL = os.environ.get("DAX_IMAGE", "dax-image")
 ARCHIVES = os.environ.get("DAX_IMAGE_ARCHIVES", "true") == "true"
-WINDOW = 2 << 20
+PMD_RANGE = 2 << 20
 
 
 def skip(reason):
@@ -101,14 +101,14 @@ def tree(root):
         endpoint.bind(root + "/socket")
     os.chmod(root + "/dir/sub/empty", 0o1777)
     write(root.encode() + b"/bytes \xff\n\\", b"odd name")
-    write(root + "/large", os.urandom(3 * WINDOW + 12345))
+    write(root + "/large", os.urandom(3 * PMD_RANGE + 12345))
     with open(root + "/holes", "wb") as file:
-        file.truncate(9 * WINDOW + 7)
-        for offset in (5 * 4096, 2 * WINDOW, 2 * WINDOW + 300 * 4096):
+        file.truncate(9 * PMD_RANGE + 7)
+        for offset in (5 * 4096, 2 * PMD_RANGE, 2 * PMD_RANGE + 300 * 4096):
             file.seek(offset)
             file.write(os.urandom(4096 * 40))
-        file.seek(5 * WINDOW)
-        file.write(os.urandom(WINDOW))
+        file.seek(5 * PMD_RANGE)
+        file.write(os.urandom(PMD_RANGE))
     for i in range(200):
         write("%s/dir/sub/a name of some length %d" % (root, i), b"%d" % i)
     if is_root:

@@ -32,7 +32,7 @@ static struct play_file *some_file(struct play *play)
  */
 static uint64_t draw_offset(struct play *play, const struct play_file *file)
 {
-    uint64_t bs = play->geometry.block_size, p = bs / 4, window = geometry_window(&play->geometry), block;
+    uint64_t bs = play->geometry.block_size, p = bs / 4, range = geometry_pmd_range(&play->geometry), block;
     const uint64_t blocks[] = {0, 1, 10, 12, 12 + p - 1, 12 + p, 12 + 2 * p, 12 + p + p * p - 1, 12 + p + p * p};
 
     switch (play_noise(play, 16)) {
@@ -50,20 +50,20 @@ static uint64_t draw_offset(struct play *play, const struct play_file *file)
         block = play_noise(play, 40);
         break;
     case 6:
-        block = window * play_noise(play, 5) + play_noise(play, 3);
+        block = range * play_noise(play, 5) + play_noise(play, 3);
         break;
     case 10:
-        return window * (1 + play_noise(play, 4)) * bs;
+        return range * (1 + play_noise(play, 4)) * bs;
     case 7:
-        block = window * (1 + play_noise(play, 4)) - 1 - play_noise(play, 3);
+        block = range * (1 + play_noise(play, 4)) - 1 - play_noise(play, 3);
         break;
     case 8: /* the same distance into a PMD range as the image's end into an aligned extent */
-        block = window * play_noise(play, 3) + play->figures.blocks % window + play_noise(play, 3);
+        block = range * play_noise(play, 3) + play->figures.blocks % range + play_noise(play, 3);
         break;
     case 9:
         return play->largest - play_noise(play, 3 * bs);
     default:
-        block = play_noise(play, 3 * window);
+        block = play_noise(play, 3 * range);
     }
     return block * bs + (play_noise(play, 2) ? play_noise(play, bs) : 0);
 }
@@ -80,17 +80,17 @@ static uint64_t some_offset(struct play *play, const struct play_file *file)
 
 static uint64_t some_length(struct play *play)
 {
-    uint64_t bs = play->geometry.block_size, window = geometry_window(&play->geometry), length;
+    uint64_t bs = play->geometry.block_size, range = geometry_pmd_range(&play->geometry), length;
 
     switch (play_noise(play, 8)) {
     case 0:
         length = bs * (1 + play_noise(play, 4));
         break;
     case 1:
-        length = bs * (window + play_noise(play, 3) - 1);
+        length = bs * (range + play_noise(play, 3) - 1);
         break;
     case 2:
-        length = 1 + play_noise(play, bs * window * 2);
+        length = 1 + play_noise(play, bs * range * 2);
         break;
     case 3:
         length = 1;
@@ -497,7 +497,7 @@ static const char *pin(struct play *play, struct play_file *file)
 
 static const char *map_pages(struct play *play, struct play_file *file)
 {
-    uint64_t page_size = (uint64_t)1 << play->geometry.page_shift, window = (uint64_t)1 << play->geometry.huge_order;
+    uint64_t page_size = (uint64_t)1 << play->geometry.page_shift, range = (uint64_t)1 << play->geometry.huge_order;
 
     if (file->map) {
         ext2dax_model_unmap(file->map);
@@ -508,8 +508,8 @@ static const char *map_pages(struct play *play, struct play_file *file)
     file->map_count = 1 + play_noise(play, 40);
     /* Huge pages need whole PMD ranges. */
     if (play_noise(play, 4) != 0) {
-        file->map_first &= ~(window - 1);
-        file->map_count = window <= 512 ? window * (1 + play_noise(play, 2)) : window;
+        file->map_first &= ~(range - 1);
+        file->map_count = range <= 512 ? range * (1 + play_noise(play, 2)) : range;
     }
     file->map = ext2dax_model_map(play->model, file->inode, file->map_first, file->map_count, true, true);
     MUST(file->map);
@@ -540,7 +540,7 @@ static void is_answer(struct play *play, const struct play_file *file, enum ext2
     }
 }
 
-static const char *touch(struct play *play, struct play_file *file)
+static const char *access_page(struct play *play, struct play_file *file)
 {
     uint64_t page_size = (uint64_t)1 << play->geometry.page_shift, page, offset, left;
     bool store = play_noise(play, 2), huge = play_noise(play, 2);
@@ -572,11 +572,11 @@ static const char *touch(struct play *play, struct play_file *file)
 }
 
 /* Stores through a huge page. The PMD range lies inside the file and the mapping. */
-static const char *touch_huge(struct play *play, struct play_file *file)
+static const char *access_huge(struct play *play, struct play_file *file)
 {
-    uint64_t pages = (uint64_t)1 << play->geometry.huge_order, window = play_noise(play, 3);
-    uint64_t start = window * pages << play->geometry.page_shift;
-    uint64_t end = (window + 1) * pages << play->geometry.page_shift;
+    uint64_t pages = (uint64_t)1 << play->geometry.huge_order, range = play_noise(play, 3);
+    uint64_t start = range * pages << play->geometry.page_shift;
+    uint64_t end = (range + 1) * pages << play->geometry.page_shift;
     enum ext2dax_fault_result result;
 
     if (end > file->content.size) {
@@ -588,7 +588,7 @@ static const char *touch_huge(struct play *play, struct play_file *file)
     if (file->old)
         ext2dax_model_unmap(file->old);
     file->old = file->map;
-    file->map_first = window * pages;
+    file->map_first = range * pages;
     file->map_count = pages;
     file->map = ext2dax_model_map(play->model, file->inode, file->map_first, pages, true, true);
     MUST(file->map);
@@ -601,7 +601,7 @@ static const char *touch_huge(struct play *play, struct play_file *file)
     return "huge store";
 }
 
-static const char *touch_privately(struct play *play, struct play_file *file)
+static const char *access_privately(struct play *play, struct play_file *file)
 {
     uint64_t page_size = (uint64_t)1 << play->geometry.page_shift, page = some_offset(play, file) / page_size, left;
     struct ext2dax_model_map *private = ext2dax_model_map(play->model, file->inode, page, 1, false, true);
@@ -750,15 +750,15 @@ static const char *call_of_file(struct play *play, struct play_file *file, unsig
     case 18:
         return map_pages(play, file);
     case 19:
-        return touch_privately(play, file);
+        return access_privately(play, file);
     case 20:
     case 21:
         return fault(play, file);
     case 22:
     case 23:
-        return touch_huge(play, file);
+        return access_huge(play, file);
     default:
-        return touch(play, file);
+        return access_page(play, file);
     }
 }
 

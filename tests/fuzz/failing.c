@@ -23,7 +23,7 @@
 #include "ext2dax/testkit/model.h"
 
 #include "../image/outside.h"
-#include "told.h"
+#include "reports.h"
 #include "tree.h"
 
 #define ASKED 40u /* e2fsck checks every ASKEDth image */
@@ -97,7 +97,7 @@ static void host_release(void *ctx, void *at, size_t bytes)
 static void host_log(void *ctx, const struct ext2dax_report *report)
 {
     (void)ctx;
-    told_note(report);
+    reports_note(report);
 }
 static void host_panic(void *ctx, const char *file, int line, const char *what)
 {
@@ -208,7 +208,7 @@ static int op_path(void)
     /* An absolute symbolic link leads back to a root inode without other references. */
     ext2dax_inode_put(s.root);
     s.root = NULL;
-    error = TOLD(ext2dax_lookup_path(s.mount, "/d/fast/../slow/far", 19, 0, &inode));
+    error = REPORTED(ext2dax_lookup_path(s.mount, "/d/fast/../slow/far", 19, 0, &inode));
     if (error == 0)
         ext2dax_inode_put(inode);
     return error;
@@ -216,7 +216,7 @@ static int op_path(void)
 static int op_create(void)
 {
     struct ext2dax_inode *inode;
-    int error = TOLD(ext2dax_create(s.root, "new", 3, 0600, 1, 1, &inode));
+    int error = REPORTED(ext2dax_create(s.root, "new", 3, 0600, 1, 1, &inode));
 
     MUST((error == 0) == (inode != NULL));
     if (error == 0)
@@ -225,15 +225,15 @@ static int op_create(void)
 }
 static int op_unlink(void)
 {
-    return TOLD(ext2dax_unlink(s.root, "twice", 5));
+    return REPORTED(ext2dax_unlink(s.root, "twice", 5));
 }
 static int op_unlink_held(void)
 {
-    return TOLD(ext2dax_unlink(s.root, "single", 6));
+    return REPORTED(ext2dax_unlink(s.root, "single", 6));
 }
 static int op_unlink_attributes(void)
 {
-    return TOLD(ext2dax_unlink(s.root, "one", 3));
+    return REPORTED(ext2dax_unlink(s.root, "one", 3));
 }
 static int of(int64_t count)
 {
@@ -243,7 +243,7 @@ static int op_write(void)
 {
     static char bytes[200000];
 
-    return of(TOLD_COUNT(
+    return of(REPORTED_COUNT(
         ext2dax_write(s.inode, 7, bytes, 20u * s.tree->block_size < sizeof(bytes) ? 20u * s.tree->block_size : 1)));
 }
 static int op_append(void)
@@ -251,34 +251,34 @@ static int op_append(void)
     struct ext2dax_stat figures;
 
     ext2dax_stat(s.inode, &figures, sizeof(figures));
-    return of(TOLD_COUNT(ext2dax_write(s.inode, figures.size, "appended", 8)));
+    return of(REPORTED_COUNT(ext2dax_write(s.inode, figures.size, "appended", 8)));
 }
 static int op_far(void)
 {
-    return of(
-        TOLD_COUNT(ext2dax_write(s.inode, (uint64_t)(12 + s.tree->block_size / 4 + 3) * s.tree->block_size, "far", 3)));
+    return of(REPORTED_COUNT(
+        ext2dax_write(s.inode, (uint64_t)(12 + s.tree->block_size / 4 + 3) * s.tree->block_size, "far", 3)));
 }
 static int op_read(void)
 {
     static char bytes[50000];
 
-    return of(TOLD_COUNT(ext2dax_read(s.inode, 3, bytes, sizeof(bytes))));
+    return of(REPORTED_COUNT(ext2dax_read(s.inode, 3, bytes, sizeof(bytes))));
 }
 static int op_cut(void)
 {
-    return TOLD(ext2dax_truncate(s.inode, 3));
+    return REPORTED(ext2dax_truncate(s.inode, 3));
 }
 static int op_extend(void)
 {
-    return TOLD(ext2dax_truncate(s.inode, (uint64_t)3 << 31));
+    return REPORTED(ext2dax_truncate(s.inode, (uint64_t)3 << 31));
 }
 static int op_punch(void)
 {
-    return TOLD(ext2dax_punch(s.inode, s.tree->block_size / 2, (uint64_t)s.tree->block_size * 13));
+    return REPORTED(ext2dax_punch(s.inode, s.tree->block_size / 2, (uint64_t)s.tree->block_size * 13));
 }
 static int op_zero(void)
 {
-    return TOLD(ext2dax_zero_range(s.inode, s.tree->block_size / 2, (uint64_t)s.tree->block_size * 13));
+    return REPORTED(ext2dax_zero_range(s.inode, s.tree->block_size / 2, (uint64_t)s.tree->block_size * 13));
 }
 static int op_setattr(void)
 {
@@ -290,42 +290,42 @@ static int op_setattr(void)
                                         .mtime = {5, 6},
                                         .created = {7, 8}};
 
-    return TOLD(ext2dax_setattr(s.inode, &wanted));
+    return REPORTED(ext2dax_setattr(s.inode, &wanted));
 }
 static int op_allocate(void)
 {
-    return TOLD(ext2dax_allocate(s.inode, 0, (uint64_t)s.tree->block_size * 60, false));
+    return REPORTED(ext2dax_allocate(s.inode, 0, (uint64_t)s.tree->block_size * 60, false));
 }
 static int op_sync(void)
 {
-    return TOLD(ext2dax_sync(s.mount));
+    return REPORTED(ext2dax_sync(s.mount));
 }
 static int op_fsync(void)
 {
     (void)ext2dax_model_write(s.map, 1, "a", 1, false, false);
-    return TOLD(ext2dax_fsync(s.inode));
+    return REPORTED(ext2dax_fsync(s.inode));
 }
 static int op_fsync_range(void)
 {
     (void)ext2dax_model_write(s.map, 1, "a", 1, false, false);
-    return TOLD(ext2dax_fsync_range(s.inode, 0, 2));
+    return REPORTED(ext2dax_fsync_range(s.inode, 0, 2));
 }
 static int op_freeze(void)
 {
     int error;
 
     (void)ext2dax_model_write(s.map, 1, "a", 1, false, false);
-    error = TOLD(ext2dax_freeze(s.mount));
+    error = REPORTED(ext2dax_freeze(s.mount));
     if (error == 0)
-        error = TOLD(ext2dax_thaw(s.mount));
-    MUST(TOLD(ext2dax_thaw(s.mount)) == -EXT2DAX_EINVAL);
+        error = REPORTED(ext2dax_thaw(s.mount));
+    MUST(REPORTED(ext2dax_thaw(s.mount)) == -EXT2DAX_EINVAL);
     return error;
 }
 static int op_remount(void)
 {
-    int error = TOLD_MOUNT(ext2dax_remount(s.mount, EXT2DAX_MOUNT_READ_ONLY));
+    int error = REPORTED_MOUNT(ext2dax_remount(s.mount, EXT2DAX_MOUNT_READ_ONLY));
 
-    return error != 0 ? error : TOLD_MOUNT(ext2dax_remount(s.mount, 0));
+    return error != 0 ? error : REPORTED_MOUNT(ext2dax_remount(s.mount, 0));
 }
 static int op_pin(void)
 {
@@ -334,7 +334,7 @@ static int op_pin(void)
     int error;
 
     ext2dax_stat(s.inode, &figures, sizeof(figures));
-    error = TOLD(ext2dax_pin(s.inode, 0, figures.size, true, &pin));
+    error = REPORTED(ext2dax_pin(s.inode, 0, figures.size, true, &pin));
     if (error == 0)
         ext2dax_unpin(&pin);
     return error;
@@ -440,7 +440,7 @@ static int open_mount(unsigned flags)
                                             .verify = ext2dax_verify};
 
     plugs.address_space = ext2dax_model_address_space(s.model);
-    return TOLD_MOUNT(ext2dax_mount(&plugs, &options, &s.mount));
+    return REPORTED_MOUNT(ext2dax_mount(&plugs, &options, &s.mount));
 }
 
 static bool is_refused(int64_t answer)
@@ -467,21 +467,22 @@ static void nothing_changes_any_more(void)
     ext2dax_statfs(s.mount, &figures, sizeof(figures));
     ext2dax_stat(s.inode, &stat, sizeof(stat));
     MUST(figures.read_only);
-    MUST(is_refused(TOLD(ext2dax_truncate(s.inode, stat.size + 1))) && is_refused(TOLD(ext2dax_truncate(s.inode, 1))));
-    MUST(is_refused(TOLD(ext2dax_punch(s.inode, 0, 1))));
-    MUST(is_refused(TOLD(ext2dax_zero_range(s.inode, 0, 1))));
-    MUST(is_refused(TOLD_COUNT(ext2dax_write(s.inode, 0, &byte, 1))) &&
-         is_refused(TOLD_COUNT(ext2dax_write(s.inode, stat.size, &byte, 1))));
-    MUST(is_refused(TOLD(ext2dax_allocate(s.inode, 0, 1, false))));
-    MUST(is_refused(TOLD(ext2dax_create(s.root, "more", 4, 0600, 1, 1, &made))) && !made);
-    MUST(is_refused(TOLD(ext2dax_unlink(s.root, "direct", 6))));
-    MUST(is_refused(TOLD(ext2dax_setattr(s.inode, &attributes))));
-    MUST(is_refused(TOLD(ext2dax_pin(s.inode, 0, 1, true, &pin))));
-    MUST(is_refused(TOLD(ext2dax_fsync(s.inode))) && is_refused(TOLD(ext2dax_sync(s.mount))));
-    MUST(is_refused(TOLD(ext2dax_fsync_range(s.inode, 0, 1))));
-    MUST(is_refused(TOLD(ext2dax_freeze(s.mount))));
+    MUST(is_refused(REPORTED(ext2dax_truncate(s.inode, stat.size + 1))) &&
+         is_refused(REPORTED(ext2dax_truncate(s.inode, 1))));
+    MUST(is_refused(REPORTED(ext2dax_punch(s.inode, 0, 1))));
+    MUST(is_refused(REPORTED(ext2dax_zero_range(s.inode, 0, 1))));
+    MUST(is_refused(REPORTED_COUNT(ext2dax_write(s.inode, 0, &byte, 1))) &&
+         is_refused(REPORTED_COUNT(ext2dax_write(s.inode, stat.size, &byte, 1))));
+    MUST(is_refused(REPORTED(ext2dax_allocate(s.inode, 0, 1, false))));
+    MUST(is_refused(REPORTED(ext2dax_create(s.root, "more", 4, 0600, 1, 1, &made))) && !made);
+    MUST(is_refused(REPORTED(ext2dax_unlink(s.root, "direct", 6))));
+    MUST(is_refused(REPORTED(ext2dax_setattr(s.inode, &attributes))));
+    MUST(is_refused(REPORTED(ext2dax_pin(s.inode, 0, 1, true, &pin))));
+    MUST(is_refused(REPORTED(ext2dax_fsync(s.inode))) && is_refused(REPORTED(ext2dax_sync(s.mount))));
+    MUST(is_refused(REPORTED(ext2dax_fsync_range(s.inode, 0, 1))));
+    MUST(is_refused(REPORTED(ext2dax_freeze(s.mount))));
     /* may already be read-only */
-    (void)TOLD_MOUNT(ext2dax_remount(s.mount, EXT2DAX_MOUNT_READ_ONLY));
+    (void)REPORTED_MOUNT(ext2dax_remount(s.mount, EXT2DAX_MOUNT_READ_ONLY));
     MUST(s.held == 0 && memcmp(before, s.base, s.tree->size) == 0);
     free(before);
 }
@@ -505,9 +506,9 @@ static int go(const struct op *op, enum what what, long left)
     if (error != 0)
         goto out;
     if (op->file)
-        error = TOLD(ext2dax_inode_get(s.mount, EXT2DAX_ROOT_INODE, &s.root));
+        error = REPORTED(ext2dax_inode_get(s.mount, EXT2DAX_ROOT_INODE, &s.root));
     if (error == 0 && op->file)
-        error = TOLD(ext2dax_lookup(s.root, op->file, strlen(op->file), &s.inode));
+        error = REPORTED(ext2dax_lookup(s.root, op->file, strlen(op->file), &s.inode));
     if (error == 0 && op->file) {
         s.map = ext2dax_model_map(s.model, s.inode, 0, 20, true, true);
         MUST(s.map);
@@ -521,7 +522,7 @@ static int go(const struct op *op, enum what what, long left)
     if (s.root)
         ext2dax_inode_put(s.root);
     s.root = NULL;
-    last = TOLD(ext2dax_unmount(s.mount));
+    last = REPORTED(ext2dax_unmount(s.mount));
     MUST(s.held == 0 && last != -EXT2DAX_EBUSY);
     if (last != 0)
         error = last;
@@ -598,7 +599,7 @@ static void fail_everywhere(const struct op *op, enum what what)
 
 /* ---- poison ---- */
 
-static void poison_touched(int number, siginfo_t *info, void *context)
+static void poison_accessed(int number, siginfo_t *info, void *context)
 {
     const unsigned char *at = info->si_addr;
     bool wrote = true;
@@ -670,7 +671,7 @@ static void tell(int number)
 
 int main(void)
 {
-    struct sigaction action = {.sa_sigaction = poison_touched, .sa_flags = SA_SIGINFO};
+    struct sigaction action = {.sa_sigaction = poison_accessed, .sa_flags = SA_SIGINFO};
 
     s.e2fsck = outside_has("e2fsck");
     if (!s.e2fsck)

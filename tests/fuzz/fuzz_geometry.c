@@ -26,7 +26,7 @@
 const unsigned long fuzz_usual_count = 150;
 
 static struct play play;
-static char story[512];
+static char text[512];
 
 size_t fuzz_shape(uint8_t noise[FUZZ_NOISE])
 {
@@ -34,9 +34,9 @@ size_t fuzz_shape(uint8_t noise[FUZZ_NOISE])
     return GEOMETRY_BYTES + CALL * (size_t)(10 + noise[FUZZ_NOISE - 1] % (CALLS - 9));
 }
 
-const char *fuzz_story(void)
+const char *fuzz_text(void)
 {
-    return story;
+    return text;
 }
 
 static bool by_mke2fs(void)
@@ -49,8 +49,8 @@ static void begin(const uint8_t *data)
     size_t length;
 
     geometry_choose(&play.geometry, data, by_mke2fs());
-    length = (size_t)geometry_text(&play.geometry, story, sizeof(story) - 2);
-    (void)snprintf(story + length, sizeof(story) - length, "\n");
+    length = (size_t)geometry_text(&play.geometry, text, sizeof(text) - 2);
+    (void)snprintf(text + length, sizeof(text) - length, "\n");
 }
 
 static void end(void)
@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     play.usual_names = 0;
     begin(data);
     if (play.show)
-        (void)fprintf(stderr, "%s", story);
+        (void)fprintf(stderr, "%s", text);
     if (!geometry_make(&play.geometry))
         return 0;
     play_mount(&play, data[13] & 4 ? EXT2DAX_MOUNT_VERIFY : 0, data[13] & 8 ? EXT2DAX_ORDERED : EXT2DAX_UNORDERED);

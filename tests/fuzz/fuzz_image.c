@@ -22,7 +22,7 @@
 
 #include "fuzz_image.h"
 #include "plugs.h"
-#include "told.h"
+#include "reports.h"
 #include "tree.h"
 
 #define HEAD       4u
@@ -282,22 +282,22 @@ static void look(struct ext2dax_inode *inode)
     int names = 1000;
 
     ext2dax_stat(inode, &figures, sizeof(figures));
-    for (unsigned i = 0; i < RUNS && TOLD(ext2dax_map(inode, at, UINT64_MAX, &run)) == 0; i++) {
+    for (unsigned i = 0; i < RUNS && REPORTED(ext2dax_map(inode, at, UINT64_MAX, &run)) == 0; i++) {
         MUST(run.length != 0 && run.logical == at);
         if (run.physical != 0)
             must_be_data(run.physical, run.length);
         at += run.length;
     }
     for (unsigned i = 0; i < 3; i++) {
-        (void)TOLD(ext2dax_map(inode, some_offset(inode) / f.tree->block_size, 1 + noise(100), &run));
-        (void)TOLD_COUNT(ext2dax_read(inode, some_offset(inode), f.buffer, (size_t)noise(LONGEST_IO)));
-        (void)TOLD_COUNT(ext2dax_seek(inode, some_offset(inode), noise(2) ? EXT2DAX_SEEK_DATA : EXT2DAX_SEEK_HOLE));
+        (void)REPORTED(ext2dax_map(inode, some_offset(inode) / f.tree->block_size, 1 + noise(100), &run));
+        (void)REPORTED_COUNT(ext2dax_read(inode, some_offset(inode), f.buffer, (size_t)noise(LONGEST_IO)));
+        (void)REPORTED_COUNT(ext2dax_seek(inode, some_offset(inode), noise(2) ? EXT2DAX_SEEK_DATA : EXT2DAX_SEEK_HOLE));
     }
-    (void)TOLD_COUNT(ext2dax_readlink(inode, (char *)f.buffer, (size_t)noise(5000)));
-    (void)TOLD(ext2dax_readdir(inode, noise(2) * noise(5000), each_name, &names));
-    if (TOLD(ext2dax_lookup(inode, "again", 5, &other)) == 0)
+    (void)REPORTED_COUNT(ext2dax_readlink(inode, (char *)f.buffer, (size_t)noise(5000)));
+    (void)REPORTED(ext2dax_readdir(inode, noise(2) * noise(5000), each_name, &names));
+    if (REPORTED(ext2dax_lookup(inode, "again", 5, &other)) == 0)
         ext2dax_inode_put(other);
-    if (TOLD(ext2dax_lookup(inode, "none", 4, &other)) == 0)
+    if (REPORTED(ext2dax_lookup(inode, "none", 4, &other)) == 0)
         ext2dax_inode_put(other);
     settled();
 }
@@ -309,17 +309,17 @@ static void pin(struct ext2dax_inode *inode, bool writable)
     void *at;
     size_t contiguous;
 
-    if (TOLD(ext2dax_pin(inode, offset, length, writable, &pin)) != 0)
+    if (REPORTED(ext2dax_pin(inode, offset, length, writable, &pin)) != 0)
         return;
-    if (TOLD(ext2dax_pin_pointer(&pin, offset, &at, &contiguous)) == 0) {
+    if (REPORTED(ext2dax_pin_pointer(&pin, offset, &at, &contiguous)) == 0) {
         uint64_t into = (uint64_t)((unsigned char *)at - f.base);
 
         MUST(contiguous != 0);
         must_be_data(into / f.tree->block_size, (into % f.tree->block_size + contiguous - 1) / f.tree->block_size + 1);
     }
-    MUST(TOLD(ext2dax_unmount(f.mount)) == -EXT2DAX_EBUSY);
-    CHANGING(TOLD(ext2dax_truncate(inode, offset)));
-    CHANGING(TOLD(ext2dax_punch(inode, offset, length)));
+    MUST(REPORTED(ext2dax_unmount(f.mount)) == -EXT2DAX_EBUSY);
+    CHANGING(REPORTED(ext2dax_truncate(inode, offset)));
+    CHANGING(REPORTED(ext2dax_punch(inode, offset, length)));
     ext2dax_unpin(&pin);
     settled();
 }
@@ -342,7 +342,7 @@ static void fault_page(struct ext2dax_model_map *map, uint64_t page)
 /*
  * Maps the start of the file and the pages around its end, shared and private, and accesses both.
  */
-static void map_and_touch(struct ext2dax_inode *inode)
+static void map_and_access(struct ext2dax_inode *inode)
 {
     uint64_t page_size = (uint64_t)1 << f.tree->page_shift, end;
     struct ext2dax_stat figures;
@@ -366,8 +366,8 @@ static void map_and_touch(struct ext2dax_inode *inode)
             settled();
         }
         if (noise(2))
-            CHANGING(TOLD(ext2dax_truncate(inode, some_offset(inode))));
-        (void)TOLD(noise(2) ? ext2dax_fsync(inode) : ext2dax_fsync_range(inode, some_offset(inode), 1));
+            CHANGING(REPORTED(ext2dax_truncate(inode, some_offset(inode))));
+        (void)REPORTED(noise(2) ? ext2dax_fsync(inode) : ext2dax_fsync_range(inode, some_offset(inode), 1));
         ext2dax_model_unmap(map);
     }
 }
@@ -384,7 +384,7 @@ static void change_attributes(struct ext2dax_inode *inode)
                                         .atime = {-(int64_t)noise(UINT64_C(1) << 35), (uint32_t)noise(1000000005)},
                                         .created = {(int64_t)noise(UINT64_C(1) << 35), 0}};
 
-    CHANGING(TOLD(ext2dax_setattr(inode, &wanted)));
+    CHANGING(REPORTED(ext2dax_setattr(inode, &wanted)));
 }
 
 static void change(struct ext2dax_inode *inode)
@@ -394,37 +394,38 @@ static void change(struct ext2dax_inode *inode)
 
     switch (noise(9)) {
     case 0:
-        CHANGING(TOLD(ext2dax_truncate(inode, some_offset(inode))));
+        CHANGING(REPORTED(ext2dax_truncate(inode, some_offset(inode))));
         break;
     case 1:
-        CHANGING(TOLD(ext2dax_punch(inode, some_offset(inode), noise(3) ? some_length() : UINT64_MAX >> noise(40))));
+        CHANGING(
+            REPORTED(ext2dax_punch(inode, some_offset(inode), noise(3) ? some_length() : UINT64_MAX >> noise(40))));
         break;
     case 7:
-        CHANGING(
-            TOLD(ext2dax_zero_range(inode, some_offset(inode), noise(3) ? some_length() : UINT64_MAX >> noise(40))));
+        CHANGING(REPORTED(
+            ext2dax_zero_range(inode, some_offset(inode), noise(3) ? some_length() : UINT64_MAX >> noise(40))));
         break;
     case 8:
         change_attributes(inode);
         break;
     case 2:
-        (void)TOLD(
+        (void)REPORTED(
             ext2dax_allocate(inode, some_offset(inode), noise(9) ? some_length() : UINT64_MAX >> noise(40), noise(2)));
         break;
     case 3:
         remember();
         made = NULL;
-        (void)changed(TOLD(ext2dax_create(inode, name, 2, 0600, 1, 1, &made)));
+        (void)changed(REPORTED(ext2dax_create(inode, name, 2, 0600, 1, 1, &made)));
         if (made)
             ext2dax_inode_put(made);
         break;
     case 4:
         if (noise(2))
-            CHANGING(TOLD(ext2dax_unlink(inode, "again", 5)));
+            CHANGING(REPORTED(ext2dax_unlink(inode, "again", 5)));
         else
-            CHANGING(TOLD(ext2dax_unlink(inode, name, 2)));
+            CHANGING(REPORTED(ext2dax_unlink(inode, name, 2)));
         break;
     default:
-        CHANGING(TOLD_COUNT(ext2dax_write(inode, some_offset(inode), f.buffer, (size_t)some_length())));
+        CHANGING(REPORTED_COUNT(ext2dax_write(inode, some_offset(inode), f.buffer, (size_t)some_length())));
     }
     settled();
 }
@@ -444,27 +445,27 @@ static void change_names(struct ext2dax_inode *in, struct ext2dax_inode *to)
     switch (noise(8)) {
     case 0:
         remember();
-        (void)changed(TOLD(ext2dax_create(in, name, length, 0600, 1, 1, &inode)));
+        (void)changed(REPORTED(ext2dax_create(in, name, length, 0600, 1, 1, &inode)));
         break;
     case 1:
-        CHANGING(TOLD(ext2dax_unlink(in, name, length)));
+        CHANGING(REPORTED(ext2dax_unlink(in, name, length)));
         break;
     case 2:
         remember();
-        (void)changed(TOLD(ext2dax_mkdir(in, name, length, 0700, 1, 1, &inode)));
+        (void)changed(REPORTED(ext2dax_mkdir(in, name, length, 0700, 1, 1, &inode)));
         break;
     case 3:
-        CHANGING(TOLD(ext2dax_rmdir(in, name, length)));
+        CHANGING(REPORTED(ext2dax_rmdir(in, name, length)));
         break;
     case 4:
-        CHANGING(TOLD(ext2dax_symlink(in, name, length, (const char *)f.buffer, 1 + noise(100), 1, 1, NULL)));
+        CHANGING(REPORTED(ext2dax_symlink(in, name, length, (const char *)f.buffer, 1 + noise(100), 1, 1, NULL)));
         break;
     case 5:
-        if (TOLD(ext2dax_lookup(in, name, length, &inode)) == 0)
-            CHANGING(TOLD(ext2dax_link(inode, to, new, new_length)));
+        if (REPORTED(ext2dax_lookup(in, name, length, &inode)) == 0)
+            CHANGING(REPORTED(ext2dax_link(inode, to, new, new_length)));
         break;
     default:
-        CHANGING(TOLD(ext2dax_rename(in, name, length, to, new, new_length, (unsigned)noise(3))));
+        CHANGING(REPORTED(ext2dax_rename(in, name, length, to, new, new_length, (unsigned)noise(3))));
     }
     if (inode)
         ext2dax_inode_put(inode);
@@ -476,13 +477,13 @@ static void names_of_the_root(void)
     struct ext2dax_inode *root, *below, *inode;
 
     for (unsigned i = 0; i < NAMES; i++) {
-        if (TOLD(ext2dax_lookup_path(f.mount, names[i], strlen(names[i]), noise(2) ? EXT2DAX_NO_FOLLOW : 0, &inode)) ==
-            0)
+        if (REPORTED(ext2dax_lookup_path(f.mount, names[i], strlen(names[i]), noise(2) ? EXT2DAX_NO_FOLLOW : 0,
+                                         &inode)) == 0)
             ext2dax_inode_put(inode);
     }
-    if (TOLD(ext2dax_inode_get(f.mount, EXT2DAX_ROOT_INODE, &root)) != 0)
+    if (REPORTED(ext2dax_inode_get(f.mount, EXT2DAX_ROOT_INODE, &root)) != 0)
         return;
-    if (TOLD(ext2dax_lookup(root, "d", 1, &below)) != 0) {
+    if (REPORTED(ext2dax_lookup(root, "d", 1, &below)) != 0) {
         ext2dax_inode_hold(root);
         below = root;
     }
@@ -499,14 +500,14 @@ static void rest_a_while(struct ext2dax_inode *inode)
     unsigned char byte = 1;
 
     MUST(map);
-    if (TOLD(ext2dax_freeze(f.mount)) == 0) {
-        MUST(TOLD(ext2dax_freeze(f.mount)) == -EXT2DAX_EBUSY);
+    if (REPORTED(ext2dax_freeze(f.mount)) == 0) {
+        MUST(REPORTED(ext2dax_freeze(f.mount)) == -EXT2DAX_EBUSY);
         (void)ext2dax_model_write(map, 0, &byte, 1, true, false);
-        (void)TOLD_COUNT(ext2dax_read(inode, 0, f.buffer, 100));
-        MUST(TOLD(ext2dax_unmount(f.mount)) == -EXT2DAX_EBUSY);
-        MUST(TOLD(ext2dax_thaw(f.mount)) == 0);
+        (void)REPORTED_COUNT(ext2dax_read(inode, 0, f.buffer, 100));
+        MUST(REPORTED(ext2dax_unmount(f.mount)) == -EXT2DAX_EBUSY);
+        MUST(REPORTED(ext2dax_thaw(f.mount)) == 0);
     }
-    MUST(TOLD(ext2dax_thaw(f.mount)) == -EXT2DAX_EINVAL);
+    MUST(REPORTED(ext2dax_thaw(f.mount)) == -EXT2DAX_EINVAL);
     ext2dax_model_unmap(map);
 }
 
@@ -514,12 +515,12 @@ static void try_inode(uint32_t number, bool changes)
 {
     struct ext2dax_inode *inode, *again;
 
-    if (TOLD(ext2dax_inode_get(f.mount, number, &inode)) != 0)
+    if (REPORTED(ext2dax_inode_get(f.mount, number, &inode)) != 0)
         return;
-    MUST(TOLD(ext2dax_inode_get(f.mount, number, &again)) == 0 && again == inode);
+    MUST(REPORTED(ext2dax_inode_get(f.mount, number, &again)) == 0 && again == inode);
     ext2dax_inode_put(again);
     look(inode);
-    map_and_touch(inode);
+    map_and_access(inode);
     pin(inode, false);
     for (unsigned i = 0; changes && i < 8; i++)
         change(inode);
@@ -527,9 +528,9 @@ static void try_inode(uint32_t number, bool changes)
     if (noise(8) == 0)
         rest_a_while(inode);
     look(inode);
-    (void)TOLD(ext2dax_fsync(inode));
+    (void)REPORTED(ext2dax_fsync(inode));
     if (noise(4) == 0)
-        (void)TOLD(ext2dax_sync(f.mount));
+        (void)REPORTED(ext2dax_sync(f.mount));
     ext2dax_inode_put(inode);
     settled();
 }
@@ -587,7 +588,7 @@ static void session(unsigned flags)
     MUST(f.model);
     plugs.address_space = ext2dax_model_address_space(f.model);
     remember();
-    error = TOLD_MOUNT(ext2dax_mount(&plugs, &options, &f.mount));
+    error = REPORTED_MOUNT(ext2dax_mount(&plugs, &options, &f.mount));
     MUST(fuzz_counts.held == 0);
     if (error != 0) {
         MUST(!f.mount && memcmp(f.before, f.base, tree->size) == 0);
@@ -599,10 +600,10 @@ static void session(unsigned flags)
         for (uint32_t number = 1; number <= figures.inodes && number <= TREE_INODES_MAX; number++)
             try_inode(number, (flags & EXT2DAX_MOUNT_READ_ONLY) == 0);
         names_of_the_root();
-        if (noise(4) == 0 && TOLD_MOUNT(ext2dax_remount(f.mount, EXT2DAX_MOUNT_READ_ONLY)) == 0 && flags == 0)
-            (void)TOLD_MOUNT(ext2dax_remount(f.mount, 0));
+        if (noise(4) == 0 && REPORTED_MOUNT(ext2dax_remount(f.mount, EXT2DAX_MOUNT_READ_ONLY)) == 0 && flags == 0)
+            (void)REPORTED_MOUNT(ext2dax_remount(f.mount, 0));
         ext2dax_statfs(f.mount, &figures, sizeof(figures));
-        MUST(TOLD(ext2dax_unmount(f.mount)) == 0);
+        MUST(REPORTED(ext2dax_unmount(f.mount)) == 0);
     }
     if (flags & EXT2DAX_MOUNT_READ_ONLY)
         MUST(memcmp(f.before, f.base, tree->size) == 0);
@@ -624,7 +625,7 @@ size_t fuzz_shape(uint8_t noise[FUZZ_NOISE])
     return size;
 }
 
-const char *fuzz_story(void)
+const char *fuzz_text(void)
 {
     return "";
 }

@@ -15,6 +15,6 @@ extern const unsigned long fuzz_usual_count;
 /* Turns noise into a likely input, in place. Returns its size. */
 size_t fuzz_shape(uint8_t noise[FUZZ_NOISE]);
 /* Describes the current input in a single line, or as "". Async-signal-safe. */
-const char *fuzz_story(void);
+const char *fuzz_text(void);
 
 #endif

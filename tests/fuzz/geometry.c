@@ -40,7 +40,7 @@ void geometry_choose_pages(struct geometry *geometry, uint8_t page, uint8_t huge
         geometry->huge_order = 3 + geometry->huge_order % 3;
 }
 
-uint32_t geometry_window(const struct geometry *geometry)
+uint32_t geometry_pmd_range(const struct geometry *geometry)
 {
     unsigned block_shift = log2_of(geometry->block_size), huge_shift = geometry->page_shift + geometry->huge_order;
     unsigned shift = huge_shift > block_shift + 3 ? huge_shift - block_shift : 3;
@@ -51,7 +51,7 @@ uint32_t geometry_window(const struct geometry *geometry)
 static uint32_t choose_blocks_per_group(const struct geometry *geometry, const uint8_t *bytes)
 {
     uint32_t most = geometry->block_size * 8 < 65528 ? geometry->block_size * 8 : 65528,
-             window = geometry_window(geometry);
+             range = geometry_pmd_range(geometry);
     uint32_t number = number_in(bytes + 1), chosen;
 
     switch (bytes[0] % 8) {
@@ -65,13 +65,13 @@ static uint32_t choose_blocks_per_group(const struct geometry *geometry, const u
         break;
     case 3:
     case 4:
-        chosen = window * (1 + number % 6);
+        chosen = range * (1 + number % 6);
         break;
     case 5:
-        chosen = window * (1 + number % 6) + 8;
+        chosen = range * (1 + number % 6) + 8;
         break;
     case 6:
-        chosen = window * (1 + number % 6) - 8;
+        chosen = range * (1 + number % 6) - 8;
         break;
     default:
         chosen = number % 2048 & ~7u;
@@ -89,7 +89,7 @@ static uint32_t choose_blocks(const struct geometry *geometry, const uint8_t *by
     uint32_t usual =
         (geometry->block_size * 8 < 65528 ? geometry->block_size * 8 : 65528) & ~(geometry->block_size / 4 - 1);
     uint32_t group = geometry->blocks_per_group != 0 ? geometry->blocks_per_group : usual;
-    uint32_t window = geometry_window(geometry), number = number_in(bytes + 1), last, blocks;
+    uint32_t range = geometry_pmd_range(geometry), number = number_in(bytes + 1), last, blocks;
     size_t most = (size_t)(geometry->block_size <= 4096 ? 6 : geometry->block_size <= 16384 ? 24 : 64) << 20;
 
     if (bytes[0] % 32 == 31)
@@ -103,10 +103,10 @@ static uint32_t choose_blocks(const struct geometry *geometry, const uint8_t *by
         break;
     case 2:
     case 3:
-        last = window * (1 + number % 8) + number / 8 % window;
+        last = range * (1 + number % 8) + number / 8 % range;
         break;
     case 4:
-        last = window * (1 + number % 8) + number / 8 % 5 - 2;
+        last = range * (1 + number % 8) + number / 8 % 5 - 2;
         break;
     default:
         last = number % 3000;
@@ -155,11 +155,12 @@ int geometry_text(const struct geometry *geometry, char *text, size_t size)
     return snprintf(
         text, size,
         "block size %u, blocks %u, blocks per group %u, inodes %u, reserved %u%%, page shift %u, huge order "
-        "%u, window %u%s%s%s%s",
+        "%u, PMD range %u%s%s%s%s",
         (unsigned)geometry->block_size, (unsigned)geometry->blocks, (unsigned)geometry->blocks_per_group,
         (unsigned)geometry->inodes, (unsigned)geometry->reserved_percent, geometry->page_shift, geometry->huge_order,
-        (unsigned)geometry_window(geometry), geometry->aligned ? ", aligned" : "", geometry->made ? ", by mke2fs " : "",
-        geometry->made ? geometry->made : "", geometry->poisoned ? "" : ", zeroes");
+        (unsigned)geometry_pmd_range(geometry), geometry->aligned ? ", aligned" : "",
+        geometry->made ? ", by mke2fs " : "", geometry->made ? geometry->made : "",
+        geometry->poisoned ? "" : ", zeroes");
 }
 
 /* ---- the image ---- */

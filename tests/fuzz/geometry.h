@@ -38,7 +38,7 @@ void geometry_choose(struct geometry *geometry, const uint8_t *bytes, bool outsi
 /* Chooses another page size and huge order for the next mount. */
 void geometry_choose_pages(struct geometry *geometry, uint8_t page, uint8_t huge);
 /* Returns the number of blocks of an aligned extent. */
-uint32_t geometry_window(const struct geometry *geometry);
+uint32_t geometry_pmd_range(const struct geometry *geometry);
 
 /* Makes the image. Returns false if the geometry is refused. */
 bool geometry_make(struct geometry *geometry);

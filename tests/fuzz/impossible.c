@@ -338,7 +338,7 @@ static void pinned_block_lost(void)
 }
 
 /* Checks for no report and no error bit since use(). */
-static void nothing_told(void)
+static void nothing_reported(void)
 {
     MUST(reports == 0);
     MUST((image[EXT2DAX_SUPER_OFFSET + offsetof(struct ext2dax_disk_super, state)] & EXT2DAX_STATE_ERROR) == 0);
@@ -384,7 +384,7 @@ static void bad_pointer_behind(void)
     (void)ext2dax_model_read(map, 0, &byte, 1, false, false);
     (void)ext2dax_model_write(map, 0, &byte, 1, true, false);
     ext2dax_model_unmap(map);
-    nothing_told();
+    nothing_reported();
     MUST(ext2dax_map(inode, 2, 1, &run) == -EXT2DAX_EUCLEAN && reports == 1);
     MUST(ext2dax_map(inode, EXT2DAX_DIRECT, 1, &run) == -EXT2DAX_EUCLEAN && reports == 2);
     close_mount();
@@ -398,7 +398,7 @@ static void bad_pointer_behind(void)
     MUST(ext2dax_lookup(inode, ".", 1, &found) == 0);
     ext2dax_inode_put(found);
     MUST(ext2dax_readdir(inode, 0, first_only, NULL) == 1);
-    nothing_told();
+    nothing_reported();
     MUST(ext2dax_lookup(inode, "none", 4, &found) == -EXT2DAX_EUCLEAN && reports > 0);
     close_mount();
 }
@@ -409,22 +409,22 @@ static void bad_pointer_behind(void)
  */
 static void bad_pointer_beside(void)
 {
-    uint64_t bs = tree->block_size, window = (uint64_t)1 << tree->huge_order;
+    uint64_t bs = tree->block_size, range = (uint64_t)1 << tree->huge_order;
     size_t at = spoil("single");
 
     put(slot(at, 2), (uint32_t)tree->blocks);
     use("single");
     MUST(ext2dax_write(inode, 3 * bs, "x", 1) == 1);
-    nothing_told();
+    nothing_reported();
     close_mount();
 
-    if (window > 10 || (uint64_t)1 << tree->page_shift != bs)
+    if (range > 10 || (uint64_t)1 << tree->page_shift != bs)
         return;
     at = spoil("single");
-    put(slot(at, (unsigned)window), (uint32_t)tree->blocks);
+    put(slot(at, (unsigned)range), (uint32_t)tree->blocks);
     use("single");
     MUST(ext2dax_write(inode, 0, "x", 1) == 1 && ext2dax_fsync(inode) == 0);
-    nothing_told();
+    nothing_reported();
     close_mount();
 }
 
@@ -450,7 +450,7 @@ static void no_such_inode(void)
     }
     MUST(ext2dax_inode_get(mount, tree_inodes(tree) + 1, &found) == -EXT2DAX_EINVAL);
     MUST(ext2dax_inode_get(mount, tree_inodes(tree), &found) == -EXT2DAX_ENOENT);
-    nothing_told();
+    nothing_reported();
     close_mount();
 }
 

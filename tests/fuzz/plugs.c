@@ -10,7 +10,7 @@
 #include "ext2dax/hosted/lock.h"
 #include "../host_ops.h"
 
-#include "told.h"
+#include "reports.h"
 #include "tree.h"
 
 #define GUARD ((size_t)65536)
@@ -47,7 +47,7 @@ static void host_log(void *ctx, const struct ext2dax_report *report)
     char text[512];
 
     (void)ctx;
-    told_note(report);
+    reports_note(report);
     MUST(ext2dax_report_text(report, text, sizeof(text)) < sizeof(text));
     if (getenv("FUZZ_SHOW"))
         (void)fprintf(stderr, "%s\n", text);

@@ -35,7 +35,7 @@ static char now_running[256];
 static void tell(int number)
 {
     (void)!write(STDERR_FILENO, now_running, strlen(now_running));
-    (void)!write(STDERR_FILENO, fuzz_story(), strlen(fuzz_story()));
+    (void)!write(STDERR_FILENO, fuzz_text(), strlen(fuzz_text()));
     (void)signal(number, SIG_DFL);
     (void)raise(number);
 }
@@ -85,13 +85,13 @@ static int run_file(const char *path)
 static void run_seeds(unsigned long count, unsigned long seed)
 {
     const time_t start = time(NULL);
-    time_t told = start;
+    time_t printed = start;
 
     for (unsigned long i = 0; count == 0 || i < count; i++) {
         run_seed(seed + i);
-        if (count == 0 && time(NULL) >= told + 60) {
-            told = time(NULL);
-            (void)printf("%lu inputs in %ld s, the last one %lu\n", i + 1, (long)(told - start), seed + i);
+        if (count == 0 && time(NULL) >= printed + 60) {
+            printed = time(NULL);
+            (void)printf("%lu inputs in %ld s, the last one %lu\n", i + 1, (long)(printed - start), seed + i);
             (void)fflush(stdout);
         }
     }
