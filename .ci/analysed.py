@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Which compilations are worth an analysis: those that show the analyser code of ours that no other has shown it.
+"""Selects the compilations for an analyser, without repetitions of the same code.
 
-    analysed.py BUILD TO PATTERN     writes TO/compile_commands.json: what of BUILD's compiles a file that PATTERN matches
+    analysed.py BUILD TO PATTERN     writes TO/compile_commands.json, with the compilations of BUILD that match PATTERN
 
-A source may be compiled for several programs, with macros that it never looks at. What each of the repository's files,
-source or header, is after preprocessing is compared; a compilation is left out where all of it has been there before.
+A source may be compiled for several programs, with macros it never uses. The script compares each file of the repository,
+source or header, after preprocessing. A compilation is left out if all of its code was seen before.
 """
 
 import concurrent.futures
@@ -21,8 +21,8 @@ MARKER = re.compile(rb'^# \d+ "([^"]*)"')
 
 
 def texts(entry, source):
-    """What the compiler sees of the repository's files: pairs of a path and a digest."""
-    # -ffreestanding: one <stdint.h> for all, since there are two that write the same constants differently.
+    """Returns the repository's files as seen by the compiler, in pairs of a path and a digest."""
+    # With -ffreestanding all files get the same <stdint.h>. Two versions write the same constants in different ways.
     arguments = shlex.split(entry["command"])
     done = subprocess.run(arguments[:1] + ["-E", "-ffreestanding"] + without_output(arguments[1:]),
                           cwd=entry["directory"], check=True, stdout=subprocess.PIPE)
@@ -38,7 +38,7 @@ def texts(entry, source):
 
 
 def without_output(arguments):
-    """The command without what makes it write files."""
+    """Returns the command without the arguments that write files."""
     kept, skip = [], False
     for argument in arguments:
         if skip:

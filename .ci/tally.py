@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Adds up what meson test wrote: one run's JSON log into a file of totals, or the totals into the last line.
+"""Adds up the results of meson test, from the JSON log of a run to a file of totals, or from the totals to the last line.
 
-    tally.py STAGE LOG EXPECTED_SKIPS TOTALS    appends "passed failed skipped"; ends 1 if anything failed
+    tally.py STAGE LOG EXPECTED_SKIPS TOTALS    appends "passed failed skipped"; exits with 1 after a failure
     tally.py --sum TOTALS                       prints "N passed, N failed, N skipped"
 
 The name of every test that failed, and the last lines that the test printed, are appended to TOTALS.failures as well, so that the
@@ -19,7 +19,7 @@ LAST_LINES = 30
 
 
 def expected(path):
-    """The skips that count here: a line may name a command, and then expects the skip only where the command fails."""
+    """Returns the skips expected here. A line with a command expects the skip only where the command fails."""
     for line in pathlib.Path(path).read_text().splitlines():
         if line and not line.startswith("#"):
             stage, test, why, *possible = (part.strip() for part in line.split("|", 3))

@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A public header as Doxygen wants to read it: its plain comments become documentation. INPUT_FILTER of the reference.
+"""Turns the plain comments of a public header into documentation for Doxygen. The INPUT_FILTER of the reference.
 
-    doxygen-filter.py HEADER        writes the header to standard output, with as many lines as it has
+    doxygen-filter.py HEADER        writes the header to standard output, with the same number of lines
 
-What a comment is about follows from where it stands, as for a reader:
-- the first but the licence: the file; in ext2dax.h, the main page;
-- behind code on a line: that code;
-- above code: the declaration below, and those that follow it without an empty line and without a comment of their own;
-- of several lines and above an empty line: the file again;
-- any other above an empty line, above code that has a comment of its own, above a closing brace, #if or #include: a
-  heading, which is left alone.
-In a comment, `this` is code, EXT2DAX_SOMETHING is a link that has to lead somewhere, lines with "- " are a list, indented
-ones are an example, or a list where they have two columns.
+The place of a comment decides its subject, as for a reader.
+- The first comment after the licence describes the file, and in ext2dax.h the main page.
+- A comment after code on a line describes the code.
+- A comment above code describes the next declaration, and further declarations without an empty line and a comment.
+- A comment of several lines above an empty line describes the file as well.
+- Any other comment above an empty line, above code with a comment, above a closing brace, #if or #include is a heading
+  and stays unchanged.
+In a comment, `this` is code, and EXT2DAX_SOMETHING is a link with an existing target. Lines with "- " are a list. Indented
+lines are an example, or with two columns a list.
 """
 
 import pathlib
@@ -34,7 +34,7 @@ def escaped(text):
 
 
 def marked_up(text):
-    """One line of a comment, in Doxygen's language."""
+    """Returns a line of a comment in Doxygen's language."""
     parts = CODE.split(text)
     for i, part in enumerate(parts):
         parts[i] = "<code>%s</code>" % escaped(part) if i % 2 else CONSTANT.sub(r"\#\g<0>", escaped(part)).replace("\\#E", "#E")
@@ -42,7 +42,7 @@ def marked_up(text):
 
 
 def text_lines(comment):
-    """The lines of a comment without what frames them; the first and the last may be empty."""
+    """Returns the lines of a comment without the frame. The first and the last line may be empty."""
     lines = comment[2:-2].split("\n")
     return [lines[0].strip()] + [re.sub(r"^\s*(?:\*(?!\S)|\*?(?=\s)) ?", "", line).rstrip() for line in lines[1:]]
 
@@ -52,7 +52,7 @@ def indented(line):
 
 
 def body(lines):
-    """Marks up, line by line."""
+    """Adds markup, line by line."""
     done, example, column, before = [], False, False, ""
     for i, line in enumerate(lines):
         begins = indented(line) and not before and not example
@@ -76,7 +76,7 @@ def body(lines):
 
 
 def framed(opening, lines):
-    """A comment with as many lines as it had."""
+    """Returns a comment with the same number of lines."""
     lines = body(lines)
     if len(lines) == 1:
         return "%s %s */" % (opening, lines[0])
@@ -97,7 +97,7 @@ def has_a_comment(rest):
 
 
 def documents(rest):
-    """Does a comment that ends before `rest` stand above something that has no comment of its own?"""
+    """Returns whether a comment that ends before `rest` is above code without a comment."""
     below = rest.split("\n", 1)[1] if "\n" in rest else ""
     first = below.lstrip(" \t")
     if not first or first[0] in "\n}" or first.startswith(("/*", "#if", "#include", "#endif")):
@@ -109,7 +109,7 @@ def documents(rest):
 
 
 def shared(rest, lines):
-    """The declarations below the first, with the comment repeated where it is about them too: (text, length of it)."""
+    """Returns the declarations after the first, with the comment repeated where it describes them too, as (text, length)."""
     at, out = 1, "\n"
     while True:
         declaration = DECLARATION.match(rest, at)
@@ -133,7 +133,7 @@ def filtered(name, text):
         lines = text_lines(comment.group())
         line_start = text.rfind("\n", 0, comment.start()) + 1
         if number == 1:
-            pass  # the licence, which leaves its line empty
+            pass  # the licence, replaced by an empty line
         elif number == 2 and name == UMBRELLA:
             out[-1] = "/** @file\n * Includes every header of the core. */"
             out.append(framed(" /** @mainpage libext2dax", lines))

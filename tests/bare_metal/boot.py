@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Boots the kernel of examples/bare-metal under QEMU, and looks at the image it leaves.
+"""Boots the kernel of examples/bare-metal under QEMU, and checks the resulting image.
 
-The image is a file that QEMU shows as persistent memory, so what the kernel stored is in the file. e2fsck must find
-nothing, and debugfs must find the bytes that the checks are known to leave.
+QEMU maps the image file as persistent memory, so the stores of the kernel are in the file. e2fsck must find no error, and
+debugfs must find the bytes stored by the checks.
 
-    boot.py KERNEL REASON            REASON: why there is no kernel in this build, or nothing
-    boot.py KERNEL REASON CHECK...   a kernel that is broken on purpose: one of these checks must fail
+    boot.py KERNEL REASON            REASON is the reason why this build has no kernel, or empty
+    boot.py KERNEL REASON CHECK...   for a kernel without a protection, one of these checks must fail
 """
 
 import pathlib
@@ -66,14 +66,14 @@ def make_image(folder):
         sparse.truncate(len(SPARSE))
         sparse.seek(2 * PAGE)
         sparse.write(SPARSE[2 * PAGE:3 * PAGE])
-    # No reserved blocks: the kernel's checks fill the image.
+    # No reserved blocks, because the checks of the kernel fill the image.
     subprocess.run(["mke2fs", "-q", "-t", "ext2", "-b", str(PAGE), "-m", "0", "-d", str(tree), str(image),
                     "%dk" % (IMAGE_SIZE // 1024)], check=True)
     return image
 
 
 def boot(kernel, image):
-    """The exit code, None where it took too long, and what came out of the serial port."""
+    """Returns the exit code, or None after the time limit, and the output of the serial port."""
     command = [
         "qemu-system-x86_64", "-accel", "tcg", "-machine", "q35,nvdimm=on", "-cpu", "max", "-smp", "2",
         "-m", "128M,slots=1,maxmem=1G",
@@ -127,7 +127,7 @@ def run_faults(code, said):
 
 
 def print_size(kernel):
-    """Instructions and constants of the kernel, the core's and the kernel's own."""
+    """Returns the bytes of instructions and constants, of the core and of the rest of the kernel."""
     if shutil.which("size"):
         listed = subprocess.run(["size", "-A", kernel], check=True, stdout=subprocess.PIPE, text=True).stdout
         sizes = dict(line.split()[:2] for line in listed.splitlines() if line.startswith("."))
@@ -135,7 +135,7 @@ def print_size(kernel):
 
 
 def look_for(kernel, caught_by):
-    """Boots a kernel that is broken on purpose until one of these checks fails: two processors meet by chance."""
+    """Boots a kernel without a protection until one of these checks fails. Two processors meet by chance."""
     begun, boots = time.monotonic(), 0
     while boots == 0 or (boots < MOST_BOOTS and time.monotonic() - begun < SECONDS):
         boots += 1

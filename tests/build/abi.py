@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The shared library still serves programs that were linked with the last release: abidiff compares it with a description
-of that release's interface. What was added is fine: functions, and members at the end of structs that begin with their
-size. Another soname says that the interface was changed on purpose, and is compared with nothing.
+"""The shared library serves programs linked with the last release. abidiff compares the library with a description of the
+interface of this release. Allowed additions are functions, and members at the end of structs that begin with their size.
+A library with another soname has a changed interface and is not compared.
 
     abi.py DESCRIPTION LIBRARY INCLUDE CPU             compares
-    abi.py --write DESCRIPTION LIBRARY INCLUDE CPU     describes the library, built with debug information, anew
+    abi.py --write DESCRIPTION LIBRARY INCLUDE CPU     writes a new description of a library built with debug information
 """
 
 import pathlib
@@ -20,7 +20,7 @@ from report import finish, skip
 CPU = "x86_64"
 DESCRIBE = ["--drop-private-types", "--drop-undefined-syms", "--no-comp-dir-path", "--no-corpus-path", "--no-elf-needed",
             "--no-show-locs", "--no-write-default-sizes", "--no-parameter-names", "--type-id-style", "hash"]
-# Bits of abidiff's answer; the other two are changes.
+# Error bits of the exit status of abidiff. The other two bits are changes.
 TROUBLE = 1 | 2
 SIZED = re.compile(r"^struct (\w+) \{\n\s+size_t size;", re.MULTILINE)
 GROWS = """[suppress_type]
@@ -50,13 +50,13 @@ def write(description, library, include):
     answer, text = run("abidw", "--headers-dir", include, *DESCRIBE, library)
     if answer != 0:
         sys.exit("abidw ended with %d:\n%s" % (answer, text))
-    # Files by their place in the source tree, wherever that lies.
+    # Files by their path in the source tree, for any location of the tree.
     text = re.sub(r" path='[^']*?\b(lib/[^']*)'", r" path='\1'", text)
     pathlib.Path(description).write_text(text)
 
 
 def layouts(description):
-    """Of each struct its size and where its members lie, in bits."""
+    """Returns the size of each struct and the offsets of its members, in bits."""
     found = {}
     for struct in xml.etree.ElementTree.parse(description).iter("class-decl"):
         members = {member.find("var-decl").get("name"): int(member.get("layout-offset-in-bits"))
@@ -67,7 +67,7 @@ def layouts(description):
 
 
 def within_older(names, before, now):
-    """New members that an older caller's size already covers: padding to that caller, which holds anything."""
+    """Returns new members inside the size of an older caller. For this caller such a member is padding with any content."""
     older = layouts(before)
     for name, (_, members) in layouts(now).items():
         if name in names and name in older:
@@ -91,7 +91,7 @@ def compare(description, library, include):
     with tempfile.TemporaryDirectory() as folder:
         grows = pathlib.Path(folder, "grows")
         grows.write_text("\n".join(GROWS % name for name in sorted(grow)))
-        # Both sides from descriptions: what has no place in a header here would count as private, and not be looked at.
+        # Compares two descriptions. In a library a type without a header here would count as private and be left out.
         write(folder + "/now", library, include)
         faults = list(within_older(grow, description, folder + "/now"))
         answer, text = run("abidiff", "--no-added-syms", "--suppressions", str(grows), description, folder + "/now")

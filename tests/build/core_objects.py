@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every file of the core, compiled as the build compiles it, but as the caller wants it optimised, and uninstrumented."""
+"""Compiles every file of the core as the build does, with the caller's optimisation and without instrumentation."""
 
 import concurrent.futures
 import json
@@ -9,7 +9,7 @@ import shlex
 import subprocess
 
 TAKES_A_VALUE = {"-o", "-MF", "-MQ", "-MT"}
-# A build may go through a cache, whose command stands before the compiler's. Here nothing is to come from one.
+# A build may use a compiler cache, with its command before the compiler. No object here may come from a cache.
 CACHES = {"ccache", "sccache", "distcc"}
 DROPPED = ("-c", "-MD", "-MMD", "-O", "-fsanitize", "--coverage", "-fprofile", "-flto", "-fno-omit-frame-pointer")
 
@@ -37,7 +37,7 @@ def compiler(build):
 
 
 def understands(build, *flags):
-    """Does the build's compiler take these flags?"""
+    """Returns whether the compiler of the build accepts the flags."""
     entry = core_entries(build)[0]
     command = arguments(entry["command"])
     words = command[:next(i for i, word in enumerate(command) if word.startswith("-"))]
@@ -47,12 +47,12 @@ def understands(build, *flags):
 
 
 def compile_core(build, folder, *flags):
-    """Makes folder/NAME.o of every NAME.c; returns the sources' paths."""
+    """Makes folder/NAME.o of every NAME.c. Returns the paths of the sources."""
 
     def compile_one(entry):
         path = pathlib.Path(entry["directory"], entry["file"]).resolve()
         command = arguments(entry["command"]) + list(flags) + ["-c", "-o", "%s/%s.o" % (folder, path.stem)]
-        # A cache of compilations that is installed as the compiler keeps no file but the object.
+        # A compiler cache installed under the name of the compiler keeps only the object file.
         subprocess.run(command, cwd=entry["directory"], check=True, env=dict(os.environ, CCACHE_DISABLE="1"))
         return path
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""How much the core adds to a kernel, optimised for size and linked as a kernel is, at a fixed address: all of it, and what
-a linker with --gc-sections keeps. The room `builder`, which no other room calls and no driver needs, is measured by itself.
-Two programs are linked: calls without a mount, and small.c, which mounts, maps, faults,
-reads, writes and truncates, without recovery and with it. Reports have reasons, or not (the option `reports`). Instructions
-and constants both count, of the core alone.
+"""Measures the size of the core in a kernel, optimised for size and linked at a fixed address, as a whole and after
+--gc-sections. The room `builder`, which no other room calls and no driver needs, is measured by itself. Two programs are
+linked, calls without a mount, and small.c, which mounts, maps, faults, reads, writes and truncates, with and without
+recovery. Each is measured with and without the reasons in reports (the option `reports`). The figures are the bytes of
+instructions and constants of the core alone.
 
-    core_size.py BUILD CPU ALL BUILDER CALLS SMALL RECOVER ALL_SHORT SMALL_SHORT RECOVER_SHORT     limits in bytes; for x86_64
+    core_size.py BUILD CPU ALL BUILDER CALLS SMALL RECOVER ALL_SHORT SMALL_SHORT RECOVER_SHORT     limits in bytes, for x86_64
 
-Those in SHORT are the limits without reasons.
+The limits with SHORT are for reports without reasons.
 """
 
 import pathlib
@@ -20,14 +20,14 @@ from report import finish, skip
 
 CALLS = ["ext2dax_map", "ext2dax_fault", "ext2dax_pmd_fault", "ext2dax_mkwrite", "ext2dax_pfn_mkwrite", "ext2dax_truncate"]
 SMALL = CALLS + ["ext2dax_mount", "ext2dax_read", "ext2dax_write"]
-# What is linked by a name of its own, and what its callers bring.
+# Names to link, and the names which callers define.
 RECOVERY = ["ext2dax_recover", "e2d_scan_open"]
 DROPPED = ["ext2dax_format", "ext2dax_verify", "ext2dax_lookup", "ext2dax_unlink", "e2d_dir_find", "e2d_inode_free"]
 FLAGS = ["-Os", "-g0", "-ffunction-sections", "-fdata-sections", "-fno-asynchronous-unwind-tables", "-fno-pic"]
 
 
 def sizes_of(*objects):
-    """Bytes of instructions, and of constants."""
+    """Returns the bytes of instructions and of constants."""
     listed = subprocess.run(["size", "-A", *map(str, objects)], check=True, stdout=subprocess.PIPE, text=True)
     sections = [line.split()[:2] for line in listed.stdout.splitlines() if line.startswith(".")]
     return tuple(sum(int(size) for name, size in sections if name.startswith(kind)) for kind in (".text", ".rodata"))
@@ -75,7 +75,7 @@ class Links:
         return sizes_of(path)
 
     def small(self, recovery):
-        """The linked program, without what small.c itself is."""
+        """Returns the figures of the linked program without small.c itself."""
         program, path = "%s/small%d" % (self.folder, recovery), "%s/linked%d" % (self.folder, recovery)
         subprocess.run([self.link[0], "-std=c11", "-ffreestanding", *FLAGS, *(["-DWITH_RECOVERY"] if recovery else []),
                         "-fno-stack-protector", "-fno-builtin", "-I", str(self.include), "-c",

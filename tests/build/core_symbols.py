@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The core archive wants four functions from whatever it is linked into, and no compiler helper.
+"""The core archive needs four functions from the program, and no helper of the compiler.
 
-The archive is linked into one object, so that what one member gives another is resolved; what is then still undefined
-must be one of the four. Names that a linker provides, and the ABI's aliases of the four, count as known.
+The archive is linked into a single object, which resolves names between members. The names still undefined must be among
+the four. Names provided by a linker, and aliases of the four in the ABI, count as known.
 """
 
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""No loop counts up to the last inode or block itself: with 2^32 - 1 of them its counter would start again at 0."""
+"""No loop counts up to and including the last inode or block. With 2^32 - 1 of them the counter would wrap to 0."""
 
 import pathlib
 import re
@@ -8,7 +8,7 @@ import sys
 from report import finish
 
 LOOP = re.compile(r"\b(?:for|while) \([^{]*?<= *[\w>.\-]*(?:inodes|blocks|groups)\b[^{]*?[{;]", re.DOTALL)
-# A run of one bit ends behind it, where for the largest number there is nothing.
+# The end of a run is the number after its last bit, which does not exist for the largest number.
 ONE_BIT = re.compile(r"e2d_(?:set|clear)_bits\([^,;]*, (number|target|at|inode), \1 \+ 1\)")
 
 source = pathlib.Path(sys.argv[1])

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What the shared library exports is what symbols.txt lists, which is what the public headers declare; the same of the
-testkit, for what it has besides. No archive defines a name that a program could have for itself.
+"""The shared library exports the names of symbols.txt, which are the names declared by the public headers. The same holds
+for the further names of the testkit. No archive defines a name outside the prefixes of the library.
 
-A line of symbols.txt is a name, and "faults" behind it where a build without the fault family leaves it out.
+A line of symbols.txt is a name, followed by "faults" if a build without faults leaves the name out.
     exports.py LIBRARY SYMBOLS INCLUDE FAULTS       compares
-    exports.py --write LIBRARY SYMBOLS INCLUDE      writes the list anew, from a library built with the fault family
+    exports.py --write LIBRARY SYMBOLS INCLUDE      writes a new list, from a library built with faults
     exports.py --testkit [--write] ARCHIVE SYMBOLS INCLUDE
     exports.py --names ARCHIVE...
 """
@@ -35,7 +35,7 @@ def exported(library):
 
 
 def defined(archive):
-    """Names that programs linked with the archive can see."""
+    """Returns the names visible to a program linked with the archive."""
     command = ["nm", "-g", "--defined-only", "--format=posix", archive]
     listed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return {line.split()[0] for line in listed.stdout.splitlines() if len(line.split()) > 1}
@@ -64,7 +64,7 @@ def names(archives):
 
 
 def declared(include):
-    """Names in the installed headers of the library, each with the header; the testkit's are another library's."""
+    """Returns the names in the installed headers of the library, each with its header. The testkit is another library."""
     found = {}
     for header in sorted(pathlib.Path(include).glob("ext2dax/**/*.h")):
         if header.parent.name != "testkit":

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The core drops into a kernel's own build: the files that lib/core/sources lists, a compiler with no header but those it
-brings itself, the builtin atomics; and then wants four functions.
+"""The core compiles in the build of a kernel, from the files of lib/core/sources, with the headers of the compiler alone and
+the builtin atomics. The result needs four functions.
 
-    freestanding.py SOURCE COMPILER...      and with whichever of gcc and clang is there besides
+    freestanding.py SOURCE COMPILER...      also uses gcc and clang, if installed
 """
 
 import pathlib
@@ -19,7 +19,7 @@ FLAGS = ["-std=c11", "-O1", "-ffreestanding", "-fno-stack-protector", "-Wall", "
 
 
 def own_headers(cc):
-    """The folder of stddef.h: gcc calls it include, and clang has it below its resources."""
+    """Returns the folder of stddef.h, which is `include` for gcc and a folder of the resources for clang."""
     for question in (["-print-file-name=include"], ["-print-resource-dir"]):
         told = subprocess.run(cc + question, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.strip()
         for folder in (pathlib.Path(told), pathlib.Path(told, "include")):
@@ -53,7 +53,7 @@ def build(source, cc, faults):
 
 
 def follow_the_page(source, faults):
-    """The loop that the page for kernel authors has, word for word."""
+    """Returns the loop of the page for authors of kernels, word for word."""
     page = (source / "examples/bare-metal/README.md").read_text()
     loop = re.search(r"^    for name in .*?^    done$", page, re.MULTILINE | re.DOTALL)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Every public header, as it is installed, compiles alone with every warning an error: nothing in it leans on what was
-included before. And all of them together, from the first to the last and from the last to the first.
+"""Every installed public header compiles alone, with warnings as errors, and so depends on no earlier include. All headers
+compile together, in both orders.
 
-Each is included twice, so that a missing include guard shows. -Wshadow is for C alone: a struct and a function of one
-name, as stat(2) has it, are a hidden constructor to C++.
+Each header is included twice, which shows a missing include guard. -Wshadow is for C alone, because in C++ a struct and a
+function of the same name (as stat(2)) hide a constructor.
     headers.py LANGUAGE BUILD PREFIX INCLUDEDIR -- MESON... -- COMPILER...
 """
 

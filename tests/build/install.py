@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Somebody else's program finds what is installed, and nothing else is needed to build and run it.
+"""A program of a user builds and runs with the installed files alone.
 
-Installs into an empty folder and builds, through pkg-config alone: README's first program against the shared library
-and against the static one, a program without an operating system against the core, a bench against the testkit and the one
-that the testkit's page shows, which has something to find.
+Installs into an empty folder and builds through pkg-config alone. The programs are the first program of README with the
+shared and with the static library, a program without an operating system with the core, and two test harnesses with the
+testkit. The harness of the testkit's page must find an error.
     install.py SOURCE BUILD PREFIX LIBDIR SOVERSION INSTRUMENTATION -- MESON... -- COMPILER...
 """
 
@@ -28,7 +28,7 @@ START = "int bare(void);\nint main(void)\n{\n    return bare();\n}\n"
 
 
 class Outside:
-    """A folder that knows the installed files and nothing of the source tree."""
+    """A folder with access to the installed files and not to the source tree."""
 
     def __init__(self, folder, prefix, libdir, compiler):
         self.folder = folder
@@ -81,7 +81,7 @@ def main():
         if good:
             done = subprocess.run([mapped], env=outside.environment, cwd=outside.folder, text=True, stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE)
-            # A build without faults says so, at the call that needs them.
+            # A build without faults reports the missing faults at the first call that needs them.
             if done.stdout != "Hello, pages!\n" and not done.stderr.startswith("page faults: Operation not supported"):
                 outside.faults.append("the program with a mapped file says %r and %r" % (done.stdout, done.stderr))
         outside.build("a program of the core alone", "ext2dax-core", bare, *alone)
@@ -92,14 +92,14 @@ def main():
             done = subprocess.run([races], env=outside.environment, text=True, stdout=subprocess.PIPE)
             if done.returncode != 1 or not done.stdout.startswith("the counter is 1, in schedule ") \
                     or "*** the counter is 1\n" not in done.stdout or "load the counter\n" not in done.stdout:
-                outside.faults.append("the bench that explores ended with %d:\n%s" % (done.returncode, done.stdout))
+                outside.faults.append("the harness that explores ended with %d:\n%s" % (done.returncode, done.stdout))
         if not said or said != again:
             outside.faults.append("the first program says %r with one library and %r with the other" % (said, again))
         needed = outside.flags("ext2dax-core", "--static", "--libs-only-l")
         needed += outside.flags("ext2dax-core", "--print-requires")
         if needed != ["-lext2dax-core"]:
             outside.faults.append("ext2dax-core.pc asks for %s" % " ".join(needed))
-        # What the archive wants is private: who links the shared library is not told to link it, too.
+        # The dependencies of the archive are private, so a program with the shared library does not link them.
         if outside.flags("ext2dax", "--libs-only-l", "--libs-only-other") != ["-lext2dax"]:
             outside.faults.append("ext2dax.pc asks programs of the shared library for more than -lext2dax")
         wanted = outside.run("archive", ["nm", "-u", str(outside.libdir / "libext2dax.a")])[1]

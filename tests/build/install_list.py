@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""meson install with a DESTDIR: everything that is to be there, nothing else but programs and pages, nothing outside of
-the prefix, and no text in it that names a folder of the machine it was built on.
+"""meson install with a DESTDIR installs every expected file, no other file except programs and pages, no file outside the
+prefix, and no text with a folder of the build machine.
 
     install_list.py SOURCE BUILD PREFIX LIBDIR INCLUDEDIR VERSION SOVERSION -- MESON...
 """
@@ -27,7 +27,7 @@ def main():
     with installed(meson, build, prefix) as (root, at):
         found = {path for path in root.glob("**/*") if not path.is_dir()}
         inside = {path.relative_to(at) for path in found if at in path.parents}
-        # The library's pages lie beside the headers, a program's beside what it is made of.
+        # The pages of the library are in the folder of the headers, the page of a program in the folder of its source.
         pages = list(headers.glob("*.[1-9]"))
         pages += [page for page in pathlib.Path(source, "examples").glob("*/*.[1-9]") if at / "bin" / page.stem in found]
         faults += ["the page %s is not installed" % page.name for page in pages

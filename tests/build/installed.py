@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A copy of what is installed, in a folder that goes away again: it lies elsewhere than the prefix it was made for says."""
+"""A temporary copy of the installed files, at another place than the prefix of the build."""
 
 import contextlib
 import pathlib
@@ -9,7 +9,7 @@ import tempfile
 
 @contextlib.contextmanager
 def installed(meson, build, prefix):
-    """The folder that stands for the root of the file system, and the prefix in it."""
+    """Returns the folder used as root of the filesystem, and the prefix in the folder."""
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder).resolve() / "root"
         done = subprocess.run([*meson, "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", str(root)],
@@ -20,7 +20,7 @@ def installed(meson, build, prefix):
 
 
 def split(words):
-    """The parts of a command line that "--" divides."""
+    """Returns the parts of a command line divided by "--"."""
     parts = [[]]
     for word in words:
         if word == "--":

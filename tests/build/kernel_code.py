@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The core's instructions may run in a kernel: no vector or floating-point register, which a kernel does not save for
-itself, and nothing below the stack pointer, where an interrupt puts its frame.
+"""The instructions of the core may run in a kernel. They use no vector or floating-point register, because a kernel does not
+save such registers for itself, and no memory below the stack pointer, where an interrupt stores its frame.
 
     kernel_code.py ARCHIVE CPU INSTRUMENTATION
 """

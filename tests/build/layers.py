@@ -2,9 +2,9 @@
 """The core's rooms are the folders of lib/core. Each stands on those listed before it and never calls upward. Core knows
 nothing of hosted, hosted nothing of testkit.
 
-Two kinds of arrow are checked: what a file includes, and which member of the core archive defines what another one calls.
-The second finds a call through a public header too. Within one room a call is allowed, a circle of files never, except in
-base. In hosted and in the testkit, which have no rooms, no files may call each other in a circle either.
+Two kinds of arrow are checked, includes of a file, and calls between members of the core archive. The second kind finds a
+call through a public header too. Within a room a call is allowed, a circle of files is not, except in base. In hosted and
+in the testkit, which have no rooms, files may not form a circle either.
 
     layers.py SOURCE CORE HOSTED TESTKIT        the three archives
 """
@@ -87,7 +87,7 @@ def core_calls(archive, faults, arrows):
 
 
 def circles(arrows, faults, alike=()):
-    """Depth first. Every arrow back to a file still being visited closes a circle. Files of the room `alike` may form one."""
+    """Searches depth first. An arrow back to a file still being visited closes a circle, allowed in the rooms of `alike`."""
     state = {}
 
     def visit(file, trail):
@@ -108,7 +108,7 @@ def circles(arrows, faults, alike=()):
 
 
 def storeys(arrows):
-    """The files, each group on those before it: from those that call no other up."""
+    """Returns the files in groups, from files without calls upward. A group calls only groups before."""
     files = set(arrows) | {other for calls in arrows.values() for other in calls}
     found = []
     while files:
@@ -121,7 +121,7 @@ def storeys(arrows):
 
 
 def library_calls(folder, archive, faults):
-    """Which file of the library calls which, by the members of its archive. No circle is allowed."""
+    """Checks the calls between files of the library, by the members of the archive. No circle is allowed."""
     own = {path.stem for path in folder.glob("*.c")}
     listed = subprocess.run(["nm", "-A", "--format=posix", archive], check=True, stdout=subprocess.PIPE, text=True)
     defines, wants, arrows = {}, [], {}

@@ -24,7 +24,7 @@ GLOB = re.compile(r"\\(.)|(\*\*)|(\*)|(\?)|\[(!?)([^]]+)\]|(.)", re.DOTALL)
 
 
 def files_of(source):
-    """Files tracked by git or about to be, or None where the source is not a checkout."""
+    """Returns the files tracked by git and the new files, or None if the source is not a checkout."""
     try:
         listed = subprocess.run(["git", "-c", "safe.directory=*", "-C", str(source), "ls-files", "-co",
                                  "--exclude-standard", "-z"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -66,7 +66,7 @@ def tables_of(source, faults):
 
 
 def licence_faults(source):
-    """Faults, or None and a reason where nothing can be said."""
+    """Returns the faults, or None and a reason if the licences cannot be checked."""
     names = files_of(source)
     if tomllib is None or names is None:
         return None, "Python before 3.11 reads no TOML" if tomllib is None else "the source is not a checkout of git"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The manual pages are well-formed, and the library's names every function that it exports and none besides.
+"""The manual pages are well-formed. The page of the library names every exported function and no other.
 
     manuals.py LIBRARY_PAGE SYMBOLS PAGE...
-Well-formed is what mandoc says, or groff where there is no mandoc.
+mandoc decides about the form, or groff where mandoc is not installed.
 """
 
 import pathlib

@@ -33,7 +33,7 @@ def functions(text):
 
 
 def table(text, name):
-    """Text of the list that a #define begins, up to the first line without a continuation."""
+    """Returns the text of the list begun by a #define, up to the first line without a continuation."""
     found = re.search(r"#define %s\(_\)((?:.*\\\n)*.*\n)" % name, text)
     return found.group(1) if found else ""
 
@@ -92,7 +92,7 @@ def skipped(texts, lists, faults):
 
 
 def written_back(texts, lists, faults):
-    """Each write-back that a mutant takes away stands in its function, with the text by which it is found."""
+    """Checks that each write-back removed by a mutant is in its function, with the text by which the mutant finds it."""
     bodies = [(name, body) for text in texts.values() for name, body in functions(text)]
     rows = ROW.findall(table(lists, "E2D_WRITE_BACKS"))
     faults += ["WRITE_BACK_%s names %s in %s, which has no such text" % (mutant, what, function)

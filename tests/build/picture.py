@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""README's picture is the one that its script draws.
+"""The picture of README is the output of its script.
 
     picture.py SOURCE
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Comments are plain sentences: CONTRIBUTING.md, "Prose", has the rules, and this counts what breaks them.
+"""Comments are plain sentences, by the rules of CONTRIBUTING.md, "Prose".
 
-Per folder and 1,000 words of comments: words of the what/who family, pronouns without a noun, semicolons and colons. And no
-line with a comment is longer than 100 columns.
+Counts, per folder and 1,000 words of comments, words of the what/who family, pronouns without a noun, semicolons and
+colons. A line with a comment has at most 100 columns.
 
     prose.py SOURCE
 """

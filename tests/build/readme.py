@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What README shows as code, so that the tests compile exactly that."""
+"""The code of README, so that the tests compile exactly this code."""
 
 import re
 
 
 def programs(source):
-    """The first program, and the one with a mapped file."""
+    """Returns the first program, and the program with a mapped file."""
     first, mapped = re.findall(r"^```c\n(.*?)^```$", (source / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     return first, mapped
 

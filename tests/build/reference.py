@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The reference builds without a warning, and has a page for everything that is public.
+"""The reference builds without a warning, and describes everything public.
 
-For every function of the library and of the testkit, by their lists of symbols, the HTML has an entry with a text, and every
-value of an enum in the headers has a comment, which Doxygen does not insist on by itself.
+The HTML has an entry with a text for every function in the lists of symbols of the library and of the testkit. Every value
+of an enum in the headers has a comment, which Doxygen alone does not require.
     reference.py DOXYGEN DOXYFILE INCLUDE SYMBOLS...
 """
 
@@ -21,7 +21,7 @@ VALUE = re.compile(r"^ +(EXT2DAX_\w+)[^/\n]*(/\*)?", re.MULTILINE)
 
 
 def build(doxygen, doxyfile, folder):
-    """The configuration as it is, with another place and a list of what was documented where."""
+    """Returns the configuration with another folder, and with a list of the documented names and their pages."""
     own = folder / "Doxyfile"
     own.write_text('@INCLUDE = "%s"\nOUTPUT_DIRECTORY = "%s"\nGENERATE_TAGFILE = "%s"\nSEARCHENGINE = NO\n'
                    % (pathlib.Path(doxyfile).resolve(), folder, folder / "tags"))
@@ -31,14 +31,14 @@ def build(doxygen, doxyfile, folder):
 
 
 def functions(tags):
-    """Where each function is documented: name, file of HTML, anchor in it."""
+    """Returns the place of each documented function, as name, file of HTML, and anchor."""
     for member in xml.etree.ElementTree.parse(tags).iter("member"):
         if member.get("kind") == "function":
             yield member.findtext("name"), member.findtext("anchorfile"), member.findtext("anchor")
 
 
 def text_at(page, anchor):
-    """What the page says below the declaration that has this anchor."""
+    """Returns the text of the page after the declaration with this anchor."""
     entry = re.search(r'<a id="%s".*?<div class="memdoc">(.*?)</div>' % re.escape(anchor), page, re.DOTALL)
     return html.unescape(re.sub(r"<[^>]*>", " ", entry.group(1))).strip() if entry else ""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How the tests of the build end: every fault found on a line of its own, or a skip with its reason."""
+"""The end of the tests of the build. Prints a line per fault, or a skip with the reason."""
 
 import sys
 

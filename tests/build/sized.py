@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every public struct that begins with its size is handed in at every size by a test.
+"""A test passes every public struct that begins with its size, at every size.
 
     sized.py SOURCE
 """

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The deepest chain of calls in the core fits a small kernel stack.
 
-From gcc's own figures: the stack of each function, its calls, and where it calls through a pointer. A call of a plug
-ends the chain, since what is behind it is the embedder's. The few callbacks of the core's own are named below, and so is
-what calls itself, with the depth it can reach; whatever is new has to be added, or it is a fault.
+Uses gcc's figures of the stack of each function, its calls, and its calls through pointers. A call of a plug ends the
+chain, because the stack of a plug belongs to the embedder. The callbacks inside the core are named below, and so are the
+recursive functions with their depth. A callback or recursion not named is a fault.
 
-    stack_chain.py BUILD FAULT CALL          limits in bytes: of the fault family, and of every other call
+    stack_chain.py BUILD FAULT CALL          limits in bytes, of the fault family and of every other call
 """
 
 import pathlib
@@ -16,7 +16,7 @@ import tempfile
 from core_objects import compile_core, understands
 from report import finish, skip
 
-# (file, parameter): what it can be. Empty: the embedder's.
+# (file, parameter) and the possible functions, empty for a function of the embedder.
 CALLBACKS = {
     ("fault.c", "work"): ["read_page", "write_page", "make_writable", "huge_page"],
     ("icache.c", "each"): ["flush_one", "sync_one"],
@@ -32,13 +32,13 @@ CALLBACKS = {
     ("scan.c", "each_block"): ["repair_dirents"],
     ("scan.c", "each"): ["free_blocks", "count_leak"],
 }
-# Entered on the kernel stack of whatever program faults, on top of what the page-fault handler already uses.
+# Entered on the kernel stack of the faulting program, on top of the stack used by the page-fault handler.
 FAULTS = {"ext2dax_fault", "ext2dax_pmd_fault", "ext2dax_mkwrite", "ext2dax_pfn_mkwrite"}
-# What calls back a function of the file that calls it.
+# Functions which call back a function of the calling file.
 OWN = {"e2d_walk_tree": "visit"}
-# Down the block tree, which has three levels of pointer blocks.
+# The walk down the block tree, which has three levels of pointer blocks.
 RECURSION = {"walk_slots": 4, "find_in": 4}
-# What comes back to itself by a circle, but not a second time: the second scan looks for one block, and claims none.
+# A circle entered at most twice. The second scan looks for a single block and claims none.
 ONCE = {"two_owners"}
 EMBEDDER = {"memcpy", "memmove", "memset", "memcmp"}
 
@@ -64,7 +64,7 @@ class Graph:
         self.part(file_of)
 
     def part(self, file_of):
-        """Gives each file that calls a function of OWN a copy of it, which calls that file's callback."""
+        """Gives each file that calls a function of OWN a copy of the function, which calls the callback of the file."""
         for source in list(self.calls):
             for target in [target for target in self.calls[source] if target in OWN]:
                 copy = "%s:%d" % (target, file_of[source])
@@ -99,7 +99,7 @@ class Graph:
         return []
 
     def deepest(self, title, barred=frozenset(), trail=()):
-        """(bytes, chain) from this function down, which does not come to those barred."""
+        """Returns (bytes, chain) from the function down, without the functions barred."""
         if short(title) in barred:
             return 0, ()
         key = (title, barred)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Nothing unfinished is left lying: no notes to oneself, no file without its licence, no stray white space.
+"""The tree has no unfinished places, no file without a licence, and no stray white space.
 
-Also: every suite that is called long is left out of the default run, and test programs share the main() of tests/runner.h.
+The default run leaves out every suite called long, and test programs share the main() of tests/runner.h.
     tidy.py SOURCE BUILD LONG_SUITE...
 """
 
@@ -13,11 +13,11 @@ import sys
 from licences import TAG, licence_faults
 from report import finish
 
-# Split, so that this file does not hold what it looks for.
+# Split, so that this file has no match itself.
 NOTES = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 FOLDERS = ["include", "lib", "tests", "examples", "build-aux", ".ci"]
 LICENSED = {".c": "/* " + TAG + ": MIT */", ".h": "/* " + TAG + ": MIT */", ".py": "# " + TAG + ": MIT"}
-# What only the shared runner may call; for the stand-in it is a definition.
+# Only the shared runner may call this function. The replacement for Check defines it.
 RUNNING = re.compile(r"\b(?:srunner|tcase)_create\b")
 RUNNERS = {"tests/runner.h", "tests/check_free/check.c", "tests/check_free/check.h"}
 

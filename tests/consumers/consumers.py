@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Three projects of somebody else, which know nothing but an installed copy: configured, built and run.
+"""Configures, builds and runs three projects of users, with an installed copy alone.
 
-The copy is installed into a folder that is not the prefix it was configured for.
+The copy is installed into another folder than the prefix of its configuration.
     consumers.py make|cmake|meson SOURCE BUILD PREFIX LIBDIR CANNOT -- MESON... -- CC... -- CXX...
 """
 
@@ -20,7 +20,7 @@ from readme import programs as readme_programs, subproject_line  # noqa: E402
 from report import finish, skip  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
-# What each program says when all is well.
+# The output of each program on success.
 SAID = {
     "files": r"files: libext2dax \d+\.\d+\.\d+ wrote, mapped, cut and read a file\n",
     "harness": r"harness: pages came and went, and the image is sound\n",
@@ -28,7 +28,7 @@ SAID = {
     "explore": r"explore: found after \d+ schedules that the counter is 1\n",
     "first": r"block 0 of /hello is block \d+ of the image: Hello, blocks!\n",
 }
-# What configuring with each WRONG has to fail for.
+# The reason for which a configuration with each WRONG must fail.
 REFUSED = {
     "both": r"EXT2DAX_LIBRARY",
     "component": r"The component\s+spellchecker\s+is\s+not\s+installed",
@@ -46,7 +46,7 @@ class Outside:
         self.project.mkdir()
         self.environment = {name: value for name, value in os.environ.items()
                             if name not in ("DESTDIR", "LD_LIBRARY_PATH", "CFLAGS", "CXXFLAGS", "LDFLAGS")}
-        # The .pc files name the prefix they were made for; where that lies now is the affair of whoever moved it.
+        # The .pc files name the prefix of the configuration. The mover of a copy sets the new place.
         self.environment.update(PKG_CONFIG_PATH=str(self.libdir / "pkgconfig"), PKG_CONFIG_SYSROOT_DIR=str(root),
                                 CC=shlex.join(self.cc), CXX=shlex.join(self.cxx))
 
@@ -66,7 +66,7 @@ class Outside:
             shutil.copy(HERE / name if not name.startswith("tests/") else self.source / name, self.project)
 
     def program(self, path, static=False, **environment):
-        """Runs it, and looks at what it says and at what it is linked to."""
+        """Runs the program, and checks its output and its shared libraries."""
         said = self.run(path, **environment)
         if not re.fullmatch(SAID[pathlib.Path(path).name.replace("-static", "")], said):
             finish("consumers", ["%s said %r" % (path, said)])
@@ -102,7 +102,7 @@ def meson(outside):
         finish("consumers", ["the installed copy was not found"])
     outside.run(*outside.meson, "compile", "-C", "build", "-j", "2")
     programs(outside, "build", LD_LIBRARY_PATH=str(outside.libdir))
-    # Nothing is installed now. README's line besides, and a default test setup, about which there is no quarrel.
+    # Without an installed copy. Adds the line of README, and a default test setup, which must not conflict.
     outside.environment.update(PKG_CONFIG_PATH="", PKG_CONFIG_SYSROOT_DIR="")
     (outside.project / "subprojects").mkdir()
     (outside.project / "subprojects/libext2dax").symlink_to(outside.source)

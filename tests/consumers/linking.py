@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The page on linking shows projects that work: its files, word for word, over an installed copy; README's line is in it.
+"""The projects of the page on linking work, with the files word for word over an installed copy. The line of README is among
+them.
 
-As a subproject, which takes the same file, another consumer builds README's line.
+As a subproject, with the same file, another consumer builds the line of README.
     linking.py SOURCE BUILD PREFIX LIBDIR INSTRUMENTATION -- MESON... -- COMPILER...
 """
 
@@ -30,7 +31,7 @@ def blocks(source):
 
 
 class Project:
-    """A folder for each build system, which knows the installed copy by PKG_CONFIG_PATH or CMAKE_PREFIX_PATH."""
+    """Makes a folder per build system, which finds the installed copy by PKG_CONFIG_PATH or CMAKE_PREFIX_PATH."""
 
     def __init__(self, root, prefix, libdir, compiler):
         self.folder = root.parent

@@ -3,7 +3,7 @@
 
     kills.py N [SEED]
 
-What was written and acknowledged before a kill stays, because a process that dies leaves all of its stores in the file.
+Data acknowledged before a kill stays, because a killed process leaves all its stores in the file.
 """
 
 import os
@@ -60,7 +60,7 @@ def worker(point, number, seed, kept, stop):
 
 
 def damage(place, image):
-    """Mends a copy of the image by e2fsck -p alone, which must not find more than a crash leaves."""
+    """Repairs a copy of the image by e2fsck -p alone, which must find only traces of a crash."""
     copy = place.path / "copy"
     mounts.must("cp", "--sparse=always", image, copy)
     status, output = mounts.run("e2fsck", "-p", copy)

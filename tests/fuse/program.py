@@ -54,7 +54,7 @@ def read_only(place):
 
 
 def signals(place):
-    """A signal writes back what was stored through a mapping, and leaves a clean image."""
+    """A signal writes back stores through a mapping, and leaves a clean image."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         image = place.image("i4", "4M", 4096)
         point = place.fuse(image, "p4")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""git, tar, cp -a and rsync work on the mount, and give back what they were given.
+"""git, tar, cp -a and rsync work on the mount and return the same files.
 
     trees.py [TREE]
 
@@ -35,7 +35,7 @@ def sample(path):
 
 
 def same(one, two):
-    """Compares trees by rsync, which prints what it would change."""
+    """Compares trees by rsync, which prints differences."""
     told = mounts.must("rsync", "-aHAXnic", "--delete", "%s/" % one, "%s/" % two)
     if told.strip():
         sys.exit("%s and %s differ:\n%s" % (one, two, told[:2000]))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The example bench finds nothing in callbacks that are right, and its bug in those that are not, again and again.
+"""The example finds no error in right callbacks, and finds its bug in wrong callbacks, at every run.
 
     race_bench.py PROGRAM
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The race that README shows is what its command prints.
+"""The command of README prints the race shown in README.
 
     readme_race.py README ISOLATION
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Several builds of one program count the same.
+"""Several builds of a program print the same counts.
 
     same.py PROGRAM PROGRAM...
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Debian's kernel for a virtual machine, without installing it: the package is fetched and unpacked into a directory of
-the build, once; and an initramfs of one static program and the modules it has to load.
+"""Debian's kernel for a virtual machine, without an installation. The package is fetched once and unpacked into a directory
+of the build. An initramfs has a static program and the kernel modules.
 
-EXT2DAX_LINUX names a directory in which such a package (linux-image-…-cloud-amd64) lies unpacked already.
+EXT2DAX_LINUX names a directory with an unpacked package (linux-image-…-cloud-amd64).
 """
 
 import fcntl
@@ -13,12 +13,12 @@ import subprocess
 import tempfile
 
 PACKAGE = "linux-image-cloud-amd64"
-# What the machine has to drive; what these stand on is loaded before them.
+# Modules for the devices of the machine. Modules needed by a module are loaded first.
 MODULES = ("virtio_pci", "virtio_pmem", "nd_pmem")
 
 
 class Unavailable(Exception):
-    """Why there is no kernel here."""
+    """The reason why no kernel is available."""
 
 
 def apt(*command, directory="."):
@@ -36,7 +36,7 @@ def apt(*command, directory="."):
 
 
 def fetch(directory):
-    """Unpacks the newest kernel that apt knows; a directory is there whole, or not at all."""
+    """Unpacks the newest kernel known to apt. A directory exists whole or not at all."""
     depends = apt("apt-cache", "depends", PACKAGE)
     image = re.search(r"Depends: (linux-image-\S+)", depends)
     if not image:
@@ -74,7 +74,7 @@ def image(directory):
 
 
 def modules(directory):
-    """Paths of the modules, each behind those it stands on."""
+    """Returns the paths of the modules, each after the modules it needs."""
     ordered = []
 
     def add(name):
@@ -93,7 +93,7 @@ def modules(directory):
 
 
 def archive(out, path, mode, body=b""):
-    """One entry of a cpio archive in the format that the kernel unpacks ("newc")."""
+    """Returns an entry of a cpio archive in the kernel's format ("newc")."""
     name = path.encode() + b"\0"
     fields = (0, mode, 0, 0, 1, 0, len(body), 0, 0, 0, 0, len(name), 0)
     for piece in (b"070701" + b"".join(b"%08x" % field for field in fields) + name, body):

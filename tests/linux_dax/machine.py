@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A machine that boots Linux with an image file as its persistent memory, and one program to look at it."""
+"""A machine that boots Linux with an image file as persistent memory, and runs a single program."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ import subprocess
 import kernel
 from bench import check, skip
 
-# Most seconds from power-on to power-off; a quiet processor takes 15.
+# Limit in seconds from power-on to power-off. An idle processor takes 15.
 PATIENCE = int(os.environ.get("EXT2DAX_LINUX_SECONDS", "150"))
 QEMU = "qemu-system-x86_64"
 
@@ -28,7 +28,7 @@ class Machine:
             skip("no Linux to boot: %s" % why)
 
     def run(self, image, *arguments):
-        """Boots, and answers the lines the guest printed. Ends the test where the machine does not come to its end."""
+        """Boots, and returns the lines printed by the guest. Ends the test if the machine does not power off."""
         command = [QEMU, "-accel", "tcg", "-machine", "q35", "-nodefaults", "-no-reboot", "-display", "none",
                    "-m", "512M,slots=1,maxmem=4G", "-kernel", self.kernel, "-initrd", "initramfs",
                    "-append", "console=ttyS0 loglevel=5 panic=-1 -- " + " ".join(arguments),

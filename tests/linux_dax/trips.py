@@ -3,7 +3,7 @@
 
     trips.py ours      made and filled by the library, changed by Linux, changed by the library, read by Linux
     trips.py theirs    made by mke2fs and filled by Linux, changed by the library, changed by Linux, read by the library
-    trips.py notices   a flipped byte on either side, a mount without DAX, and a library that lacks a protection are noticed
+    trips.py notices   both sides notice a flipped byte, a mount without DAX, and a library without a protection
 
 After each turn e2fsck -fn is clean, and the next system finds every byte of the round trip.
 """
@@ -25,7 +25,7 @@ RANGED = ("large", "sized")
 
 
 def library(*arguments, mutant=None):
-    """Runs our side, or one that lacks a protection; answers its lines."""
+    """Runs the library, or a library without a protection. Returns the printed lines."""
     program, env = (HOST, None) if mutant is None else (os.environ["LINUX_DAX_BROKEN"],
                                                         {**os.environ, "EXT2DAX_MUTANT": mutant})
     done = subprocess.run([program, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
@@ -60,7 +60,7 @@ def ranges(lines):
 
 
 def side_by_side(image, by_linux):
-    """Of the same bytes: what Linux maps huge, and what the library does."""
+    """Compares huge mappings of the same bytes by Linux and by the library."""
     found, theirs = ranges(good(library("ranges", image))), ranges(by_linux)
     check(sorted(found) == sorted(theirs) == sorted(RANGED), (found, theirs))
     rule = "-" * 91
@@ -93,20 +93,20 @@ def trip(image, linux_first):
 
 
 def ours():
-    """The library's image, to Linux and back and to Linux."""
+    """An image made by the library, changed by Linux, by the library, and read by Linux."""
     library("format", "image", SIZE)
     found = trip("image", False)
     check(found["large"][1] == found["large"][0], "our own large file is not all huge pages: %s" % (found["large"],))
 
 
 def theirs():
-    """Linux's image, to the library and back and to the library."""
+    """An image made for Linux, changed by the library, by Linux, and read by the library."""
     mke2fs("image", BLOCK, None, str(SIZE >> 10))
     trip("image", True)
 
 
 def flip(image, name, block):
-    """Spoils byte 5 of a file's block, which debugfs finds."""
+    """Changes byte 5 of a block of a file, found by debugfs."""
     physical = int(debugfs(image, "bmap %s %d" % (name, block)))
     check(physical != 0, "%s has no block %d" % (name, block))
     with open(image, "r+b") as file:
@@ -118,7 +118,7 @@ def flip(image, name, block):
 
 
 def exactly(found, patterns):
-    """Each pattern is among the failures, and each failure one of them."""
+    """Checks that each pattern matches a failure, and each failure a pattern."""
     left = [line for line in found if not re.fullmatch(r"\d+ passed, [1-9]\d* failed", line)]
     for pattern in patterns:
         check(any(re.match(pattern, line) for line in left), "not noticed: %s\n%s" % (pattern, "\n".join(left)))
@@ -128,8 +128,8 @@ def exactly(found, patterns):
 
 
 def notices():
-    """Linux notices a flipped byte, and that DAX is off; the library a flipped byte; and protections are missed on what
-    Linux has left behind, such as stores past the end of a file."""
+    """Linux notices a flipped byte and a mount without DAX, the library a flipped byte. A missing protection shows on an
+    image left by Linux, for example with stores past the end of a file."""
     machine = Machine()
     mke2fs("image", BLOCK, None, str(SIZE >> 10))
     good(machine.run("image", "linux", "1", "dax"))

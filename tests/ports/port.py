@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""One port: everything is cross-compiled, its unit tests run on that machine, and its images are those of this one.
+"""A port. Everything is cross-compiled, the unit tests run on the emulated machine, and images equal those of this machine.
 
     port.py SOURCE FOLDER CROSS_FILE MESON [SAME_IMAGE]
 
-Builds in FOLDER, afresh. What the cross file names must be installed, or the port is skipped, saying so; one without an
-exe_wrapper is built, and what its core wants is looked at. Under qemu-user the tests are told (EXT2DAX_UNDER_QEMU), and
-those that the emulator cannot run say why they skip. SAME_IMAGE is this machine's program for the images.
+Makes a new build in FOLDER. The programs named by the cross file must be installed, otherwise the port is skipped with a
+reason. Of a port without an exe_wrapper only the undefined symbols of the core are checked. Under qemu-user the tests get
+EXT2DAX_UNDER_QEMU, and a test that the emulator cannot run prints the reason. SAME_IMAGE is this machine's program for the
+images.
 """
 
 import ast
@@ -24,10 +25,10 @@ import time
 SUITES = {"plugs", "image", "core", "address space"}
 OTHERS = {"undefined symbols of the core archive", "exported symbols", "sizes", "stack of the core",
           "what a runner notices, stand-in"}
-# Debian has Check and libatomic_ops for some of these machines only. All take the same way.
+# Debian has Check and libatomic_ops for some of these machines only, so no port uses them.
 OPTIONS = ["-Dwerror=false", "-Dexamples=disabled", "-Dbenchmarks=disabled", "-Dcheck=disabled", "-Datomics=builtin"]
 BARE = ["-Dwerror=false", "-Datomics=builtin"]
-# Of the library none is let pass. Tests may count in 64 bits what has 32 in a size_t here.
+# No warning is allowed in the library. Tests may use 64 bits where size_t has 32.
 WARNING = re.compile(r"(^|/)(lib|include)/\S+: warning:")
 
 
@@ -61,7 +62,7 @@ class Port:
         return done.stdout
 
     def missing(self):
-        """Why the port cannot be had here, or nothing."""
+        """Returns the reason why the port is not available, or an empty text."""
         for program in self.cc[:1] + self.wrapper[:1]:
             if not shutil.which(program):
                 return "there is no " + program
@@ -94,7 +95,7 @@ class Port:
                 if test["name"] in OTHERS or SUITES & {suite.split(":")[-1] for suite in test["suite"]}]
 
     def targets(self):
-        """The library in all its forms, and what the wanted tests run: other tests need not know other machines."""
+        """Returns the targets, all forms of the library and the programs of the wanted tests."""
         needed = {target for test in self.wanted() for target in test["depends"]} if self.wrapper else set()
         here = pathlib.Path(self.folder).resolve()
         return [str(pathlib.Path(name).resolve().relative_to(here)) for target in self.introspect("targets")
@@ -138,7 +139,7 @@ class Port:
                 self.run([here, "make", shape, mine], "this machine makes " + shape)
                 self.run(there + ["make", shape, other], "the port makes " + shape)
                 same(mine, other, shape + ", made")
-                # Each reads what the other made, and goes on with it.
+                # Each machine reads and changes the image made by the other.
                 listings = [self.run([here, "list", shape, other], "this machine reads " + shape),
                             self.run(there + ["list", shape, mine], "the port reads " + shape)]
                 if listings[0] != listings[1] or len(listings[0].splitlines()) < 7:
