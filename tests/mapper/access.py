@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""map --access: what it takes to access every page of a file, and what the kernel maps by huge entries.
+"""map --access. The faults that an access to every page of a file takes, and the huge entries of the kernel.
 
 access.py             on any filesystem
 access.py KIND...     on a tmpfs mounted with huge=KIND, and where only MADV_COLLAPSE makes huge pages
@@ -14,7 +14,7 @@ import sys
 
 from bench import FAULTS, check, debugfs_extents, digest, done, fsck, main, need, refused, run, skip
 
-EXACT = os.environ.get("PMEM_MAPPER_EXACT", "true") == "true"  # a sanitizer faults in memory of its own
+EXACT = os.environ.get("PMEM_MAPPER_EXACT", "true") == "true"  # a sanitizer has page faults in its own memory
 KEYS = ["size", "extents", "pages", "mappings", "stored", "traps", "page_faults", "mapped", "evicted", "huge", "collapsed",
         "shmem_pmd_mapped_kb", "file_pmd_mapped_kb"]
 PMD_RANGES = 32
@@ -35,7 +35,7 @@ def host_file(size):
 
 
 def reading_and_storing():
-    """Nothing of a file changes, but for the blocks of holes that are stored to."""
+    """A file stays unchanged, except for holes filled by stores."""
     host_file(5 << 20)
     done("format", "image", "32M")
     done("put", "image", "host", "/f")
@@ -67,7 +67,7 @@ def reading_and_storing():
 
 
 def system_calls():
-    """A range handed to system calls that nobody has accessed: with --populate they succeed."""
+    """With --populate, system calls succeed on a range without an earlier access."""
     result = run("get", "image", "/f", "out", "--mapped")
     check(result.code == 1 and "Bad address" in result.err, result)
     done("get", "image", "/f", "out", "--mapped", "--populate")
@@ -99,7 +99,7 @@ def refused_without_faults():
 
 
 def one_fault_each(image, *options):
-    """Each huge page takes one fault here, and one of the kernel's."""
+    """Each huge page takes a fault of the library and a fault of the kernel."""
     for how in ("--access=read", "--access=write"):
         found = accessed(image, "/big", how, *options)
         print(image, how, *options, found)

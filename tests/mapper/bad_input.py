@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Bad input: one line "pmem-mapper: IMAGE: what: why", exit 1, and not a byte of the image changed."""
+"""Bad input gives a line "pmem-mapper: IMAGE: action: reason" and exit status 1, and changes no byte of the image."""
 
 import fcntl
 import os
@@ -22,7 +22,7 @@ READS = (("ls", "image"), ("get", "image", "/file", "out"), ("map", "image", "/f
 
 
 def good():
-    """A fresh image with a file and a directory, and a host file."""
+    """Makes an image with a file and a directory, and a host file."""
     with open("host", "wb") as file:
         file.write(random.Random(3).randbytes(100000))
     if not os.path.exists("master"):
@@ -41,12 +41,12 @@ def good():
 
 
 def copy(image, to):
-    """With holes where it is empty: what has none takes much longer to be looked at, twice for every command."""
+    """Makes the image sparse. Two comparisons per command take much longer for an image without holes."""
     subprocess.run(["cp", "--sparse=always", image, to], check=True)
 
 
 def patch(offset, form, change):
-    """Edits a field of the superblock; offsets as in the format."""
+    """Edits a field of the superblock, at an offset of the format."""
     with open("image", "r+b") as file:
         file.seek(1024 + offset)
         value, = struct.unpack(form, file.read(struct.calcsize(form)))
@@ -96,7 +96,8 @@ def unknown_features():
 
 
 def not_cleanly_unmounted():
-    """Readable as it is; recovered for writing, and said so, unless it is left to e2fsck or damaged as no crash of ours."""
+    """An unclean image is readable. For writing it is recovered with a message, unless --no-recover is given or the damage is
+    no trace of a crash."""
     good()
     patch(58, "<H", lambda value: value & ~1)
     all_refused([command + ("--no-recovery",) for command in CHANGES], why="clean")
@@ -123,7 +124,7 @@ def not_cleanly_unmounted():
 
 
 def wrong_totals():
-    """What the superblock counts keeps nobody from reading, and who writes sets it right; both say so."""
+    """Wrong counts of the superblock do not prevent reading, and a command that writes corrects the counts. Both print a line."""
     good()
     free = int(re.search(r"Free blocks: *(\d+)", debugfs("image", "show_super_stats -h")).group(1))
     for total in (77, free + 31673, 0xFFFFFFFF):
@@ -161,7 +162,7 @@ def change_with_debugfs(*requests):
 
 
 def corrupt_inodes():
-    """Each failure is told by its own number and value, also where several calls of one command fail alike."""
+    """Each failure is printed with its number and value, also if several calls of a command fail in the same way."""
     good()
     change_with_debugfs("sif /file mode 0170001", "sif /dangling mode 0160002")
     numbers = {name: int(re.search(r"Inode: (\d+)", debugfs("image", "stat /" + name)).group(1))
@@ -173,12 +174,12 @@ def corrupt_inodes():
           ["pmem-mapper: image: ls /: %s: %s" % (name, wrong[name]) for name in sorted(wrong)], result)
     for name, reason in wrong.items():
         refused("image", "get", "image", "/" + name, "out", why="get /%s: %s" % (name, reason))
-        # That it is not there is no fault of the image's, and not explained by one.
+        # A missing file is no error of the image, and the message names no error of the image.
         refused("image", "get", "image", "/none", "out", why="get /none: no such file or directory")
 
 
 def corrupt_bitmap():
-    """Counts that agree with each other and not with the bitmap: found when blocks are wanted, and each time again."""
+    """Counts which agree with each other but not with the bitmap are found at each allocation."""
     good()
     free = int(re.search(r"Free blocks: *(\d+)", debugfs("image", "show_super_stats -h")).group(1))
     for _ in range(2):
@@ -191,7 +192,7 @@ def corrupt_bitmap():
 
 
 def corrupt_bitmap_of_what_is_freed():
-    """The file whose blocks could not be given back is left as it is: shorter, longer, cut, replaced."""
+    """A file with blocks which cannot be freed stays unchanged by put, truncate and punch."""
     good()
     free = int(re.search(r"Free blocks: *(\d+)", debugfs("image", "show_super_stats -h")).group(1))
     change_with_debugfs("ssv free_blocks_count %d" % (free + 1), "set_bg 0 free_blocks_count %d" % (free + 1),
@@ -239,7 +240,7 @@ def bad_host_files():
 
 
 def no_space():
-    """Found out before anything is changed, for a new file and for one that is replaced."""
+    """The lack of space is found before any change, for a new file and for a replaced file."""
     good()
     with open("big", "wb") as file:
         for _ in range(9):
@@ -247,7 +248,7 @@ def no_space():
     refused("image", "put", "image", "big", "/new", why="space")
     refused("image", "put", "image", "big", "/file", why="space")
     fsck("image")
-    # Sparse, and fitting although it is larger than the image.
+    # A sparse file fits although larger than the image.
     with open("large", "wb") as file:
         file.write(b"begin")
         file.seek(1 << 30)
@@ -259,7 +260,7 @@ def no_space():
 
 
 def a_full_filesystem():
-    """Formatting on one leaves nothing behind. Only where this machine lets us mount one."""
+    """A failed format on a small filesystem leaves no file. Needs a mount."""
     os.mkdir("small")
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", "small"],
                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
@@ -273,7 +274,7 @@ def a_full_filesystem():
 
 
 def a_limit_of_file_sizes():
-    """RLIMIT_FSIZE is told, of a new image, of one that is to grow and of what is copied out; nothing is left behind."""
+    """RLIMIT_FSIZE is reported for a new image, for a growing image and for a file copied out. No file is left."""
     good()
     limit = ("bash", "-c", 'ulimit -f 16; trap - XFSZ; exec "$@"', "limited", MAPPER)
     for command, made in (("format", "new", "8M"), "new"), (("get", "image", "/file", "out"), "out"):
@@ -284,7 +285,7 @@ def a_limit_of_file_sizes():
 
 
 def exactly_full():
-    """The largest file that fits is put; one block more is refused. Pointer blocks are counted right."""
+    """put copies the largest file that fits, and refuses a file with a further block. Pointer blocks count."""
     good()
     blocks, fits = 1900, None
     while fits is None or blocks == fits + 1:
@@ -308,7 +309,7 @@ def exactly_full():
 
 
 def corrupt_pointers():
-    """A block pointer into metadata, or past the image, in the inode and in an indirect block: named, and no crash."""
+    """A block pointer into metadata or past the image, in the inode or in an indirect block, is named."""
     for where, value in ((0, 2), (0, 0xFFFFFFF0), (12, 1), (12, 0xFFFFFFF0), ("single", 3), ("single", 0x7FFFFFFF)):
         good()
         if where == "single":
@@ -334,7 +335,7 @@ def corrupt_pointers():
 
 
 def interrupted():
-    """Asked to stop, put takes back what it made, and race stops early; the image is clean after both."""
+    """After a signal put removes its new file, and race stops early. The image is clean after both."""
     good()
     with open("slow", "wb") as file:
         file.truncate(0)
@@ -357,7 +358,7 @@ def interrupted():
 
 
 def interrupted_recovery():
-    """Asked to stop, recovery of a large image ends at once, and what is left is recovered by the next command."""
+    """After a signal recovery of a large image ends at once, and the next command completes the recovery."""
     good()
     mke2fs("image", 4096, None, "300G", "-N", "200000", "-m", "0")
     patch(58, "<H", lambda state: 0)
@@ -392,7 +393,7 @@ def beyond_the_limits():
 
 
 def format_leaves_what_is_there():
-    """Too small or too large a size is found out before the file is changed; a new file is not left behind."""
+    """A size out of range is found before any change of the file. No new file is left."""
     good()
     for size in ("0", "1", "1K", "16K", "17592186044416K", "100000T"):
         refused("image", "format", "image", size)
@@ -403,7 +404,7 @@ def format_leaves_what_is_there():
 
 
 def in_use():
-    """A second opener waits for nobody: it is told."""
+    """A second opener is refused without waiting."""
     good()
     with open("image", "rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
@@ -412,7 +413,7 @@ def in_use():
 
 
 def permissions():
-    """As a user who may not: unreadable image and host file, read-only image."""
+    """Errors of permission, for an unreadable image, an unreadable host file, and a read-only image."""
     if os.getuid() != 0:
         print("(as the user who runs the tests)")
     user = as_user(65534) if os.getuid() == 0 else {}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the mapper's tests share: running the tool, scratch space, sparse files, and independent readers of an image.
+"""Shared code of the tests of the mapper: running the tool, scratch space, sparse files, independent readers of an image.
 
-A test that cannot run here says why and exits 77. Scratch space is memory where there is some, for images are sparse
-files of up to 2 TiB that an ordinary filesystem may refuse.
+A test that cannot run here prints the reason and exits with 77. Scratch space is a tmpfs if possible, because images are
+sparse files of up to 2 TiB, which an ordinary filesystem may refuse.
 """
 
 import errno
@@ -24,12 +24,12 @@ MAX_SIZE = {1024: 17247252480, 2048: 275415851008, 4096: 2196873666560, 65536: 2
 
 
 def reason(text, otherwise):
-    """The reason of a report, and what is there instead in a build whose reports have none."""
+    """Returns the reason of a report, or the replacement in a build without reasons."""
     return text if REASONS else otherwise
 
 
 def terminal():
-    """Both ends of a terminal. A chroot may have no devices for one."""
+    """Opens both ends of a terminal, which may be missing in a chroot."""
     try:
         return pty.openpty()
     except OSError as error:
@@ -49,7 +49,7 @@ def need(*programs):
 
 
 def scratch():
-    """A directory that is removed when the test ends; kept as the current directory, so that names are short."""
+    """A directory removed at the end of the test. It is the current directory, so names are short."""
     for place in ("/dev/shm", None):
         if place and (not os.path.isdir(place) or not os.access(place, os.W_OK)
                       or shutil.disk_usage(place).free < 1 << 30):
@@ -104,7 +104,7 @@ def check(condition, what):
 
 
 def goes_through_a_mapping(block_size):
-    """Is a file copied through a mapping? Else the tool must say that it was not."""
+    """Returns whether a file is copied through a mapping. Otherwise the tool must print that it is not."""
     return FAULTS and block_size == os.sysconf("SC_PAGESIZE")
 
 
@@ -116,7 +116,7 @@ def done(*arguments, **options):
 
 
 def refused(image, *arguments, why=None, **options):
-    """Runs a command that must fail with one line "pmem-mapper: IMAGE: what: why", and change nothing."""
+    """Runs a command that must fail with a line "pmem-mapper: IMAGE: action: reason" and change nothing."""
     before = digest(image)
     result = run(*arguments, **options)
     check(result.code == 1, result)
@@ -138,7 +138,7 @@ def usage(*arguments, **options):
 
 
 def digest(path):
-    """Of the bytes and the size; holes are skipped, so that it is quick on a sparse file."""
+    """Returns a digest of bytes and size. Holes are skipped, which is fast for a sparse file."""
     if not os.path.isfile(path):
         return None
     value = hashlib.sha256()
@@ -155,7 +155,7 @@ def digest(path):
 
 
 def data_of(file):
-    """The stretches of a file that are not holes."""
+    """Returns the ranges of a file with data."""
     at, size = 0, os.fstat(file.fileno()).st_size
     while at < size:
         try:
@@ -169,8 +169,8 @@ def data_of(file):
 
 
 def same(path, expected, near=1 << 20):
-    """Are two sparse files the same? Compares wherever either has data; where a filesystem calls all of a huge file
-    data, around what is expected to be there."""
+    """Returns whether two sparse files are equal. Compares ranges with data in either file, and on a filesystem without holes
+    the ranges around the expected data."""
     with open(path, "rb") as a, open(expected, "rb") as b:
         size = os.fstat(b.fileno()).st_size
         check(os.fstat(a.fileno()).st_size == size, "%s: size %d, expected %d" % (
@@ -221,7 +221,7 @@ def join(extents):
 
 
 def debugfs_extents(image, path):
-    """[(logical, physical, length)] and the size, as debugfs finds them."""
+    """Returns [(logical, physical, length)] and the size, by debugfs."""
     text = debugfs(image, "stat %s" % path)
     size = int(re.search(r"Size: (\d+)", text).group(1))
     blocks = text.partition("BLOCKS:")[2].partition("TOTAL:")[0]
@@ -232,7 +232,7 @@ def debugfs_extents(image, path):
 
 
 def check_map(image, path, block_size):
-    """`map --json` against debugfs, every block; holes and PMD ranges against arithmetic."""
+    """Checks every block of `map --json` by debugfs, and holes and PMD ranges by arithmetic."""
     result = done("map", image, path, "--json")
     found = json.loads(result.out)
     check(list(found) == ["size", "block_size", "extents", "holes", "huge_ranges", "ranges"], result)
@@ -258,7 +258,7 @@ def check_map(image, path, block_size):
 
 
 def check_by_debugfs(image, path, block_size, expected):
-    """The file's bytes, read from the image where debugfs says they lie."""
+    """Returns the bytes of the file, read from the image at the blocks named by debugfs."""
     extents, size = debugfs_extents(image, path)
     check(size == os.stat(expected).st_size, "%s: size %d" % (path, size))
     with open(image, "rb") as raw, open(expected, "rb") as wanted:
@@ -278,7 +278,7 @@ def check_by_debugfs(image, path, block_size, expected):
 
 
 class Mount:
-    """The image as Linux reads it, read-only. Skips the test where this machine cannot."""
+    """The image mounted read-only by Linux. Skips the test if this machine cannot mount."""
 
     def __init__(self, image):
         self.image, self.at = image, os.path.abspath(image + ".mnt")
@@ -296,7 +296,7 @@ class Mount:
 
 
 def sparse(path, size, pieces):
-    """A host file of a size with pieces {offset: bytes}."""
+    """Makes a host file of a size with pieces {offset: bytes}."""
     with open(path, "wb") as file:
         for offset, piece in pieces.items():
             file.seek(offset)
@@ -305,7 +305,7 @@ def sparse(path, size, pieces):
 
 
 def boundary_files(directory, block_size):
-    """Files with data at each boundary of the block tree, at 2^31, and at the largest size: {name: path}."""
+    """Makes files with data at each boundary of the block tree, at 2^31, and at the largest size. Returns {name: path}."""
     p = block_size // 4
     largest = MAX_SIZE[block_size]
     source = random.Random(block_size)
@@ -331,7 +331,7 @@ def boundary_files(directory, block_size):
 
 
 def main(*tests):
-    """Runs the tests one after the other; names the one that fails."""
+    """Runs the tests in order, and names a failed test."""
     with scratch():
         for test in tests:
             try:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""put, truncate and punch at one block size: after each, e2fsck -fn is clean, and an independent reader (Linux's own
-mount, or the image's bytes where debugfs says they lie) finds the same bytes as a host file treated the same way."""
+"""put, truncate and punch at a block size. After each, e2fsck -fn is clean, and an independent reader (a mount by Linux, or
+the bytes of the image at the blocks named by debugfs) finds the bytes of a host file changed in the same way."""
 
 import os
 import random
@@ -78,13 +78,13 @@ def change(own):
     verify(image)
     check_map(image, "/holes", block_size)
 
-    # Replaced: larger by smaller, and smaller by larger.
+    # Replaces a larger file by a smaller file, and a smaller file by a larger file.
     put(image, "dense", "holes")
     put(image, "small", "dense")
     put(image, "holes", "small")
     verify(image)
 
-    # Down inside a block, to a block's end, across the first boundary of the tree; up again: zeroes.
+    # Shrinks inside a block, to the end of a block, and across the first boundary of the tree. Growing gives zeroes.
     size = os.stat(expected["small"]).st_size
     for to in (size - 1, 13 * block_size, 12 * block_size + 5, 12 * block_size, 7, 40 * block_size, 0, size):
         truncate(image, "small", to)
@@ -92,7 +92,7 @@ def change(own):
             verify(image)
     verify(image)
 
-    # Inside a block, on blocks, over several, over everything, past the end.
+    # Ranges inside a block, of whole blocks, over several blocks, over the whole file, and past the end.
     put(image, "small", "dense")
     for offset, length in ((10, 20), (block_size, block_size), (3 * block_size - 7, 2 * block_size + 14),
                            (11 * block_size, 3 * block_size), (size - 100, 1 << 40), (size + 5, 10)):
@@ -111,13 +111,13 @@ def on_mke2fs():
     change(False)
 
 
-# Growing a file past these would lead through a state that e2fsck repairs by losing it: refused. Such files are
-# made by mke2fs instead; they can be read, punched and cut.
+# Growth past these sizes is refused, because e2fsck would remove the file after a crash in between. Such files are
+# made by mke2fs instead. They can be read, punched and truncated.
 GROWTH_LIMIT = {1024: 1 << 34, 2048: 1 << 38}.get(block_size)
 
 
 def boundaries():
-    """Sparse at every boundary of the tree, at 2^31 and at the largest size; each is put, punched and cut."""
+    """Puts, punches and truncates sparse files with data at every boundary of the tree, at 2^31 and at the largest size."""
     image = "image"
     os.mkdir("source")
     files = boundary_files("source", block_size)
@@ -162,7 +162,7 @@ def boundaries():
 
 
 def replacing_keeps_the_inode():
-    """A hard link's other name sees the new contents."""
+    """The other name of a hard link shows the new contents."""
     before = done("ls", "image", "/" + next(iter(expected))).out.split()[0]
     name = next(iter(expected))
     put("image", name, "small")

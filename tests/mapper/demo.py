@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""demo: everything once; the image it leaves is clean, and what it says to try next works."""
+"""The command demo. The resulting image is clean, and the commands suggested at the end work."""
 
 import os
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Features beside ext2's own: files go in and out of images that have them, e2fsck finds nothing, and Linux reads them."""
+"""Files go in and out of images with further features. e2fsck finds no error, and Linux reads the files."""
 
 import os
 import random

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is no ext2 image is called what it is, and features are named as dumpe2fs names them."""
+"""Files of other formats are named by their format, and features by the names of dumpe2fs."""
 
 import gzip
 import os
@@ -42,11 +42,11 @@ def other_formats():
             ("is swap space", 65526, b"SWAPSPACE2"), ("is an ISO 9660 filesystem", 32769, b"CD001"),
             ("is a FAT filesystem", 82, b"FAT32"), ("is an NTFS filesystem", 3, b"NTFS    ")):
         lies_here(why, at(offset, mark))
-        # One byte short of it, or another byte: nothing is called what it is not.
+        # With a byte less or with another byte, no format is named.
         lies_here(NOT_EXT2, at(offset, mark[:-1] + b"?"))
         if offset > 3000:
             lies_here(NOT_EXT2, at(offset, mark)[:offset + len(mark) - 1])
-        # The same behind an offset.
+        # The same at an offset.
         with open("image", "wb") as file:
             file.write(b"\x5A" * 8192 + at(offset, mark))
         refused("image", "ls", "image", "--offset", "8K", why=why)
@@ -54,7 +54,7 @@ def other_formats():
 
 
 def names_of_features():
-    """Every flag of the two sets that are refused, one by one, by what dumpe2fs calls it."""
+    """Every flag of the two refused sets, each by the name of dumpe2fs."""
     mke2fs("master", 1024, None, "1M", "-O", "none,filetype")
     with open("master", "rb") as file:
         master = bytearray(file.read())
@@ -69,7 +69,7 @@ def names_of_features():
                 file.write(image)
             text = subprocess.run(["dumpe2fs", "-hf", "image"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
             line = re.search(rb"Filesystem features: *(.*)", text)
-            name = "64bit"  # of which dumpe2fs wants more than the flag
+            name = "64bit"  # for which dumpe2fs needs more than the flag
             if line:
                 name, = [word for word in line.group(1).decode().split() if word not in ("filetype", "(none)")]
             if name == "needs_recovery":
@@ -88,7 +88,7 @@ def names_of_features():
 
 
 def on_a_terminal(descriptor, *arguments):
-    """What a terminal gets that is the command's standard output (1) or error (2)."""
+    """Returns the text on a terminal used as standard output (1) or standard error (2)."""
     ours, theirs = terminal()
     streams = {1: subprocess.PIPE, 2: subprocess.PIPE, descriptor: theirs}
     process = subprocess.Popen([MAPPER, *arguments], stdin=subprocess.DEVNULL, stdout=streams[1], stderr=streams[2])
@@ -108,7 +108,7 @@ def on_a_terminal(descriptor, *arguments):
 
 
 def names_that_are_commands():
-    """On a terminal control bytes are shown, those of UTF-8 and what is no UTF-8 too; a pipe gets what is there."""
+    """On a terminal control bytes are escaped, in UTF-8 and in other bytes too. A pipe gets the bytes unchanged."""
     open("host", "wb").close()
     name = b"\x1b]0;x\x07\ra\nb\xc2\x9bc\x9bd\x7f \xc3\xa9\xe2\x82\xac"
     shown = rb"\033]0;x\007\015a\012b\302\233c\233d\177 " + "é€".encode()

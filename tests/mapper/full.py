@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""An image whose own host filesystem runs full. Image files are sparse: a store that finds no block ends the program,
-with one line that says so, and the image is as after a crash. Mended by `e2fsck -p` alone, and by the library, with room
-or without. An image made with --reserve cannot get there.
+"""An image on a full host filesystem. Image files are sparse, so a store without a block ends the program with a line, and
+leaves the image as after a crash. `e2fsck -p` alone repairs the image, and so does the library, with or without space. An
+image made with --reserve always has its blocks.
 """
 
 import os
@@ -31,7 +31,7 @@ def host_file(name, size, seed):
 
 
 def died(*command):
-    """One line, exit 1; what was there before is there still, once repaired: by e2fsck -p, by the library."""
+    """Prints a line and exits with 1. After the repair, by e2fsck -p or by the library, the earlier files are unchanged."""
     result = run(*command)
     lines = [line for line in result.err.splitlines() if "by read/write" not in line]
     check(result.code == 1, result)
@@ -43,7 +43,7 @@ def died(*command):
     for image in ("copy", "small/image"):
         done("get", image, "/kept", "out")
         check(digest("out") == digest("kept"), "%s: /kept has changed after %r" % (image, command))
-    # There is no room still: what recovery stores to is there already.
+    # Still without space. Recovery stores only to blocks with memory.
     done("truncate", "small/image", "/kept", str(os.path.getsize("kept")))
     fsck("small/image")
     done("get", "small/image", "/kept", "out")
@@ -79,7 +79,7 @@ def sparse():
 
 
 def reserved():
-    """Allocated when it is made: or not made at all, and never a surprise later."""
+    """An image with --reserve has all blocks from the start, or is not made."""
     mounted("8M")
     try:
         result = run("format", "small/image", "48M", "--reserve")

@@ -38,7 +38,7 @@ def by_options():
 
 
 def unlike_and_alike():
-    """Two images differ, unless a time is given. Then the other options decide."""
+    """Two images differ without a given time. With a time the other options decide."""
     done("format", "one", "8M")
     done("format", "two", "8M")
     uuids = [shown(image)[0] for image in ("one", "two")]

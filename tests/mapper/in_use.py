@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An image that Linux has mounted: nothing is written below it, by any command, and who reads it is warned."""
+"""An image mounted by Linux. No command writes to the image, and a command that reads prints a warning."""
 
 import os
 import subprocess
@@ -38,7 +38,7 @@ def a_live_mount():
         check("is mounted at" in run("ls", "image").err, "ls")
     finally:
         subprocess.run(["umount", at], check=True)
-    # At once: the device is given time to go.
+    # At once, because a device being detached gets some time.
     done("put", "image", "host", "/new")
     fsck("image")
 

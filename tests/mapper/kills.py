@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Real deaths: `pmem-mapper churn` killed with SIGKILL at random moments, over and over on the same image.
+"""SIGKILL ends `pmem-mapper churn` at random moments, many times on the same image.
 
-After each death a copy of the image is repaired by `e2fsck -p` alone, and the image itself by the library, when it is next
-mounted for writing. In both every file must hold what was acknowledged by fsync; the one step that was under way may have
-happened, in part or whole, and nothing else.
+After each kill `e2fsck -p` alone repairs a copy of the image, and the library repairs the image at the next mount for
+writing. In both, every file must have the content acknowledged by fsync. Only the unfinished step may be present, in part
+or whole.
 
-A process that dies leaves all of its stores in the file, in the order it made them. So this proves the order of stores,
-and not the fences between them: those are for memory that crashes.
+A killed process leaves all of its stores in the file, in their order. So this test proves the order of stores. The fences
+are tested with crashing memory.
 """
 
 import os
@@ -21,7 +21,7 @@ from array import array
 from bench import MAPPER, check, done, fsck, main, need
 
 FILES = ["churn.%d" % i for i in range(6)]
-# What e2fsck -p may say of a crash; the rest is progress.
+# Messages of e2fsck -p allowed after a crash. Other lines are progress.
 ALLOWED = re.compile("|".join((
     r"was not cleanly unmounted, check forced", r"deleted/unused inode", r"[Dd]eleted inode \d+ has zero dtime",
     r"i_blocks is", r"i_size is", r"reference? count is|ref count is", r"Setting filetype", r"[Bb]lock bitmap differences",
@@ -38,7 +38,7 @@ def words(tag, start, length):
 
 
 class Files:
-    """What the files hold, as far as is acknowledged, and the step that is not."""
+    """The acknowledged contents of the files, and the step not acknowledged."""
 
     def __init__(self):
         self.held = {name: None for name in FILES}
@@ -68,7 +68,7 @@ class Files:
         return old[:start] + bytes(max(0, start - len(old))) + new + old[start + length:]
 
     def explain(self, name, found, where):
-        """Why `found` is what the file may hold; returns nothing, or fails."""
+        """Checks that the file may have the content `found`."""
         old = self.held[name]
         if found == old:
             return
@@ -96,7 +96,7 @@ class Files:
                   "%s: %s: %r is under way, and byte %d is neither old nor new" % (where, name, self.step, at))
 
     def objects_to(self, name, found, where):
-        """Whether `found`, which the file may not hold, is told from what it may."""
+        """Returns whether the check refuses `found`, which the file may not have."""
         try:
             self.explain(name, found, where)
         except AssertionError:
@@ -104,7 +104,7 @@ class Files:
         return False
 
     def must_object(self, found, where):
-        """To a lost fsync of each file but the one under way: it is missing, cut short, of another byte, or back again."""
+        """The check refuses a lost fsync of each other file, as a missing, short, changed or returned file."""
         for name in set(FILES) - {self.step[1] if self.step else None}:
             data = found[name]
             wrong = [b""] if data is None else [None, data + b"\0"]
@@ -123,7 +123,7 @@ def difference(old, found):
 
 
 def dumped(image):
-    """The files as debugfs has them: independent of the library."""
+    """Returns the files as read by debugfs, independent of the library."""
     with open("dump.commands", "w") as commands:
         for name in FILES:
             if os.path.exists(name):
@@ -148,8 +148,8 @@ def preened(copy):
 
 
 def die(files, seed, after, early):
-    """Runs churn, kills it after a while, and takes in what it has told until then; how many lines.
-    Early: it may be mounting still, and recovering."""
+    """Runs churn, kills it after a while, and reads the printed steps. Returns the number of lines. With `early` the
+    kill may come during mount and recovery."""
     with open("churn.err", "wb") as errors:
         process = subprocess.Popen([MAPPER, "churn", "image", str(seed), "--seconds", "60"], stdout=subprocess.PIPE,
                                    stderr=errors)
@@ -162,7 +162,7 @@ def die(files, seed, after, early):
         said = errors.read().decode()
     check(process.returncode == -9, "churn ended by itself: %d %s" % (process.returncode, said))
     lines = told.decode().split("\n")
-    for line in lines[:-1]: # one that is not whole was never told
+    for line in lines[:-1]: # an incomplete line counts as not printed
         files.line(line)
     return len(lines) - 1
 
@@ -181,7 +181,7 @@ def kills(count, block_size, seed):
         for name, found in by_fsck.items():
             files.explain(name, found, where + ", e2fsck -p")
         files.must_object(by_fsck, where)
-        # Any change recovers first.
+        # A change recovers the image first.
         done("put", "image", "anchor", "/anchor")
         fsck("image")
         now = dumped("image")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The manual page and --help name the same commands, with the same arguments, and the same options of each.
+"""The manual page and --help have the same commands, with the same arguments and the same options.
 
     manual.py PAGE
 """
@@ -16,28 +16,28 @@ ITEM = re.compile(r"^\.It (Ic|Fl) (.*)$")
 
 
 def helped():
-    """Of --help: (command, or None for options of the whole; the command or option with its arguments)."""
+    """Returns the entries of --help, as (command, or None for general options; command or option with its arguments)."""
     found, command = set(), None
     for line in done("--help").out.decode().splitlines():
         if COMMAND.match(line):
             command = COMMAND.match(line).group(1)
             found.add((None, command))
         elif OPTION.match(line):
-            # What stands at the margin is of no command; several may share a line.
+            # A line at the margin belongs to no command. Several options may share a line.
             owner = command if line.startswith("   ") else None
             found.update((owner, option) for option in OPTION.match(line).group(1).split(", "))
     return found
 
 
 def plain(text):
-    """The words of a line of mdoc: [brackets] for what is optional, an option's dashes, no macros."""
+    """Returns the words of a line of mdoc, with [brackets] for optional words and dashes for options, without macros."""
     text = re.sub(r"(?:\bOp Ar| Ns Op Cm) (\S+)", r"[\1]", text)
     text = re.sub(r"\b(?:Ar|Cm) ", "", text)
     return text.replace(" | ", "|")
 
 
 def written():
-    """The same of the page: an item of a list inside another is the outer one's."""
+    """Returns the same of the page. An item of an inner list belongs to the item of the outer list."""
     found, command, depth = set(), None, 0
     for line in pathlib.Path(sys.argv[1]).read_text().splitlines():
         item = ITEM.match(line)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""cp, cmp and grep of a mapping: the kernel reads it page by page, and by userfaultfd every page is answered.
+"""cp, cmp and grep of a mapping. The kernel reads the mapping page by page, and by userfaultfd every fault is resolved.
 
-mapped.py FAULT        sigsegv: the documented EFAULT, and nothing is left behind; with --populate as by userfaultfd
+mapped.py FAULT        by sigsegv the result is the documented EFAULT and no file, with --populate as by userfaultfd
 """
 
 import os
@@ -17,7 +17,7 @@ OPTIONS = MAPPED + (["--populate"] if fault == "sigsegv" else [])
 
 
 def through(*filter, of):
-    """What a program says of the bytes of the mapping, handed to it by write(2)."""
+    """Returns the output of a program for the bytes of the mapping, passed by write(2)."""
     get = subprocess.Popen([MAPPER, "get", *OPTIONS, "image", of, "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     what = subprocess.run(filter, stdin=get.stdout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     get.stdout.close()
@@ -56,7 +56,7 @@ def by_system_calls():
         check(what.returncode == 0 and code == 0, (what.stdout, err))
     what, code, err = through("grep", "-c", "needle", of="/dense")
     check(what.stdout == b"60\n" and code == 0, (what.stdout, err))
-    # Another program, which ends early.
+    # A program which ends early.
     what, code, err = through("head", "-c", "7", of="/dense")
     check(what.stdout == b"000000 ", (what.stdout, err))
     fsck("image")

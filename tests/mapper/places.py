@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Images inside files: --offset, and partitions of MBR and GPT, in every command; and partition tables that lie.
+"""Images inside files, by --offset and by partitions of MBR and GPT, in every command, and inconsistent partition tables.
 
-e2fsck reads the same image at the same offset; what lies around it stays as it was.
+e2fsck reads the same image at the same offset, and the bytes around the image stay unchanged.
 """
 
 import binascii
@@ -20,14 +20,14 @@ def entry(kind, start, count, flag=0):
 
 
 def put_table(disk, at, *entries):
-    """An MBR, or a record of a chain: sector `at`."""
+    """Writes an MBR, or a record of a chain, at sector `at`."""
     for i, each in enumerate(entries):
         disk[at * 512 + 446 + 16 * i:at * 512 + 462 + 16 * i] = each
     disk[at * 512 + 510:at * 512 + 512] = b"\x55\xaa"
 
 
 def mbr(around=b"\0"):
-    """Partitions 1 and 3 primary (3 at sector 63 of its own cylinder), 2 extended with 5 and 6 in it."""
+    """Makes primary partitions 1 and 3 (3 at sector 63 of a cylinder), and the extended partition 2 with 5 and 6."""
     disk = bytearray(around) * (48 * MIB)
     put_table(disk, 0, entry(0x83, 2048, 16384, 0x80), entry(0x05, 20480, 40960), entry(0x83, 63488 + 63, 16384),
               entry(0, 0, 0))
@@ -37,7 +37,7 @@ def mbr(around=b"\0"):
 
 
 def gpt(sector=512, around=b"\0"):
-    """Partitions 1, 3 and 128, of 8 MiB each; 3 begins at an odd MiB."""
+    """Makes partitions 1, 3 and 128 of 8 MiB each. Partition 3 begins at an odd MiB."""
     parts = ((1, 2 * MIB, 8 * MIB), (3, 17 * MIB, 8 * MIB), (128, 33 * MIB, 8 * MIB))
     each, disk = 128, bytearray(around) * (48 * MIB)
     put_table(disk, 0, entry(0xEE, 1, 0xFFFFFFFF), entry(0, 0, 0), entry(0, 0, 0), entry(0, 0, 0))
@@ -69,7 +69,7 @@ def write(disk):
 
 
 def around(disk, places, length):
-    """Everything but the images is as it was."""
+    """Checks that all bytes outside the images are unchanged."""
     with open("disk", "rb") as file:
         found = bytearray(file.read())
     expected = bytearray(disk)
@@ -84,7 +84,7 @@ def fsck(at):
 
 
 def every_command(place, at, slow=False):
-    """Each command that opens an image, on an image of 8 MiB that is made there."""
+    """Runs each command that opens an image, on a new image of 8 MiB at the place."""
     with open("host", "wb") as file:
         file.write(random.Random(at).randbytes(300000))
     done("format", "disk", "8M", *place)
@@ -118,7 +118,7 @@ def by_offset():
             every_command(("--offset", text), at, slow=text == "1M")
             around(disk, [at], 8 * MIB)
         else:
-            # That is all of the file: it becomes as long as the image.
+            # The image is the whole file, which gets the length of the image.
             every_command(("--offset=0",), at)
             check(os.stat("disk").st_size == 8 * MIB, "size")
     os.unlink("disk")
@@ -174,7 +174,7 @@ def tables_that_lie():
     lies("has no partition table", disk=b"")
     lies("has no partition table", disk=b"\x55\xaa" * 100)
     disk, _ = mbr()
-    disk[446] = 0x7F  # boot code ends so, too
+    disk[446] = 0x7F  # boot code has the same end
     lies("has no partition table", disk=disk)
     for why, at, table in (("is a loop", 40960, entry(0x05, 20480, 20480)), ("is a loop", 20480, entry(0x05, 0, 1)),
                            ("leads out of the file", 40960, entry(0x05, 0xFFFFFFF0, 1)),
@@ -183,7 +183,7 @@ def tables_that_lie():
         disk, _ = mbr()
         disk[at * 512 + 462:at * 512 + 478] = table
         lies(why, disk=disk)
-    # A chain that takes ever new records, each behind itself: it ends.
+    # An endless chain of records. The search ends.
     disk = bytearray(48 * MIB)
     put_table(disk, 0, entry(0x05, 8, 90000))
     for i in range(200):
@@ -225,7 +225,7 @@ def tables_that_lie():
 
 
 def tables_at_random():
-    """Whatever the bytes say: an answer of the tool's own, soon, and nothing written."""
+    """Random bytes give an error of the tool within seconds, and no write."""
     source = random.Random(4)
     for turn in range(24):
         disk, _ = (mbr, gpt)[turn % 2]()

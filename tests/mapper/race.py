@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""race with one lock backend and one way in: everything happened, nothing was violated, and the image is clean after.
+"""The command race with a lock backend and a fault method. Every operation ran, no invariant failed, the image is clean.
 
 race.py LOCK FAULT SECONDS           the shipped library, page faults by FAULT
-race.py --broken MUTANT SECONDS      a library with that protection left out reports violations; "none": does not
+race.py --broken MUTANT SECONDS      a library without this protection reports violations, with "none" no violation
 """
 
 import os
@@ -37,14 +37,14 @@ def race_is_won():
     fsck("image")
     names = done("ls", "image").out.decode()
     check("second" not in names and "file" in names, names)
-    # On a file that is there, and on an image that is nearly full: less is raced over.
+    # With an existing file, and with an image nearly full, so the race covers less.
     result = run("race", "image", "/file", "--threads", "2", "--seconds", "1", "--lock", lock, "--fault", fault)
     check(result.code == 0 and counts(result)[4] == 0, result)
     fsck("image")
 
 
 def race_is_refused():
-    """Where it could not prove anything."""
+    """Cases in which race can prove nothing."""
     done("format", "small", "256K")
     result = run("race", "small", "/file", "--seconds", "1")
     check(result.code == 1 and "space" in result.err, result)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Whole trees: put -r and get -r back. Types, modes, owners, times, links, holes and attributes are equal, by lstat and by
-rsync against a loop mount. And bad trees: full images, names in the way, hostile images, no privilege.
+"""put -r and get -r of whole trees. Types, modes, owners, times, links, holes and attributes are equal, by lstat and by rsync
+against a loop mount. Further cases are full images, existing names, hostile images, and missing privilege.
 
     tree_copies.py             a tree with every kind of file
-    tree_copies.py --rsync     the same, as rsync sees it in a loop mount
+    tree_copies.py --rsync     the same, compared by rsync in a loop mount
     tree_copies.py TREE        a tree of this machine
 """
 
@@ -27,7 +27,7 @@ LARGE_ID = 3000000000
 
 
 def acl(*entries):
-    """An ACL as Linux passes it: version 2, then tag, permissions and id of each entry."""
+    """Returns an ACL as passed by Linux, with version 2, then tag, permissions and id of each entry."""
     return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
 
 
@@ -39,7 +39,7 @@ CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)
 
 
 def make_tree(top):
-    """Every kind of file. Without privilege, those that a user may make."""
+    """Makes every kind of file. Without privilege, the kinds allowed to a user."""
     source = random.Random(5)
     os.makedirs(top + "/deep/er/and/deeper/still/one/two/three/four/five")
     os.mkdir(top + "/many")
@@ -87,7 +87,7 @@ def make_tree(top):
 
 
 def attributes(top):
-    """Sets extended attributes, as far as this filesystem keeps them. Returns the names of those left out."""
+    """Sets extended attributes, as far as this filesystem stores them. Returns the names left out."""
     left_out = set()
     for name, attribute, value in (
             ("more", "user.text", b"a value"), ("more", "user.empty", b""), ("more", "user.long", b"v" * 2000),
@@ -103,7 +103,7 @@ def attributes(top):
 
 
 def ages(top):
-    """Times of every sort, directories last."""
+    """Sets times of every kind, on directories last."""
     for number, (directory, directories, files) in enumerate(os.walk(top, topdown=False)):
         links = [name for name in directories if os.path.islink(os.path.join(directory, name))]
         for name in files + links:
@@ -116,7 +116,7 @@ def ages(top):
 
 
 def looked_at(top):
-    """{path: lstat}, each before anything is read that it is a time of access of."""
+    """Returns {path: lstat}, each read before an access changes its time of access."""
     found = {}
 
     def look(path):
@@ -130,7 +130,7 @@ def looked_at(top):
 
 
 def seen(top, owners=True, links=True):
-    """{path below top: everything that a copy keeps}."""
+    """Returns {path below top: everything kept by a copy}."""
     found, first = {}, {}
     for path, there in looked_at(top).items():
         kind, name = stat.S_IFMT(there.st_mode), os.path.relpath(path, top)
@@ -154,7 +154,7 @@ def seen(top, owners=True, links=True):
 
 
 def without_atime(found):
-    """For a tree that has been read."""
+    """The same for a tree which has been read."""
     for one in found.values():
         one.pop("atime")
     return found
@@ -167,7 +167,7 @@ def equal(found, wanted):
 
 
 def contents(copy, tree):
-    """Byte for byte, and no hole became data."""
+    """Checks that the bytes are equal and no hole became data."""
     done_diff = subprocess.run(["diff", "-r", "--no-dereference", tree, copy], stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT)
     lines = [line for line in done_diff.stdout.decode(errors="replace").splitlines() if " is a " not in line]
@@ -184,7 +184,7 @@ def contents(copy, tree):
 
 
 def rsync_says_nothing(tree, image):
-    """rsync would change nothing at a loop mount. Skips where rsync or root is missing."""
+    """Checks that rsync would change nothing in a loop mount. Skips if rsync or root is missing."""
     need("rsync")
     if not ROOT:
         skip("mounting is root's")
@@ -209,7 +209,7 @@ def as_rsync_sees_it():
     start()
     done("put", "-r", "image", "tree/.", "/")
     rsync_says_nothing("tree", "image")
-    # It does say something where there is a difference.
+    # rsync prints a line if the trees differ.
     done("setfattr", "image", "/more", "user.text", "another")
     with Mount("image") as at:
         result = subprocess.run(["rsync", "-aHAXn", "--itemize-changes", "tree/", at + "/"], stdout=subprocess.PIPE, check=True)
@@ -217,14 +217,14 @@ def as_rsync_sees_it():
 
 
 def there_and_back():
-    """A tree with every kind of file, in an image of its own root, and out again."""
+    """Copies a tree with every kind of file into an image and out again."""
     start()
     wanted = seen("tree")
     ages("tree")
     result = done("put", "-r", "image", "tree/.", "/")
     check(result.err == "", result)
     fsck("image")
-    # put leaves no trace in the times of access, except of symbolic links, which it cannot read without one.
+    # put does not change times of access, except of symbolic links, where reading changes the time.
     for path, one in wanted.items():
         check("target" in one or os.lstat("tree/" + path).st_atime_ns == one["atime"], path + ": put has changed atime")
     result = done("get", "-r", "image", "/", "out")
@@ -237,7 +237,7 @@ def there_and_back():
 
 
 def by_name():
-    """Below a directory as cp -a names the copy: new, in an existing one, and merged with one."""
+    """Copies as cp -a names the copy, to a new directory, into an existing directory, and merged with a directory."""
     done("format", "image2", "64M")
     done("put", "-r", "image2", "tree", "/new")
     done("put", "-r", "image2", "tree", "/")
@@ -245,7 +245,7 @@ def by_name():
     done("get", "-r", "image2", "/new/tree", "out2")
     os.mkdir("parent")
     try:
-        # What is made in this directory inherits an ACL, and loses the ACL again.
+        # A file made in this directory inherits an ACL, and loses the ACL again.
         os.setxattr("parent", "system.posix_acl_default", DEFAULT)
     except OSError as error:
         print("left out: an ACL to inherit:", error.strerror)
@@ -266,7 +266,7 @@ def by_name():
 
 
 def again():
-    """Over an older copy every file is replaced, and nothing is left in passing."""
+    """A copy over an older copy replaces every file, and leaves no temporary file."""
     before = done("ls", "image").out
     ages("tree")
     wanted = seen("tree")
@@ -274,7 +274,7 @@ def again():
     done("put", "-r", "image", "tree/.", "/")
     check(len(done("ls", "image").out.splitlines()) == len(before.splitlines()), "a name more or less")
     fsck("image")
-    # Only the superuser writes to a directory that forbids it.
+    # Only the superuser writes to a directory without write permission.
     os.chmod("out/closed", 0o700)
     done("get", "-r", "image", "/", "out/.")
     equal(seen("out"), wanted)
@@ -309,7 +309,7 @@ def in_the_way():
 
 
 def no_room():
-    """A new tree that does not fit is refused whole. Over existing names it ends early, and says so."""
+    """A new tree that does not fit is refused as a whole. A copy over existing names ends early with a message."""
     done("format", "small", "4M")
     refused("small", "put", "-r", "small", "tree", "/", why="blocks needed")
     os.mkdir("inodes")
@@ -357,7 +357,7 @@ def bad_sources():
 
 
 def hostile():
-    """Directories with two names, names twice, and links that lead out: nothing outside the destination is written."""
+    """Directories with two names, duplicate names, and links to other places cause no write outside the destination."""
     mke2fs("evil", 4096, None, "8M")
     outside = os.path.abspath("outside")
     os.mkdir(outside)
@@ -387,7 +387,7 @@ def hostile():
 
 
 def unprivileged():
-    """Without privilege: owners, setuid and attributes of the system are left out, said once; devices are failures."""
+    """Without privilege, owners, setuid and attributes of the system are left out with a single message, and devices fail."""
     if not ROOT:
         print("left out: becoming a user is root's")
         return
@@ -420,7 +420,7 @@ def unprivileged():
 
 
 def stopped():
-    """An interrupt ends the copy between two steps; the image is whole, and what is there is said to be there."""
+    """An interrupt ends the copy between two steps. The image is consistent, and the message names the copied files."""
     done("format", "image6", "256M")
     os.mkdir("long")
     for n in range(3):
@@ -439,7 +439,7 @@ def stopped():
 
 
 def on_a_terminal(*command):
-    """The output of a command on a terminal. The command is stopped for a while when the first data has been copied."""
+    """Returns the output of a command on a terminal. The command is stopped for a while after the first copied data."""
     outer, inner = terminal()
     child = subprocess.Popen([MAPPER, *command], stdout=inner, stderr=inner)
     os.close(inner)
@@ -462,7 +462,7 @@ def on_a_terminal(*command):
 
 
 def progress():
-    """A bar on a terminal, for work over a second; none elsewhere."""
+    """A terminal shows a progress bar for work over a second. Other outputs have no bar."""
     done("format", "image7", "512M")
     check(done("put", "-r", "image7", "long", "/first").err == "", "put")
     check(done("get", "-r", "image7", "/first", "first").err == "", "get")
@@ -474,7 +474,7 @@ def progress():
 
 
 def of_this_machine():
-    """A tree of this machine: in by put -r, out by get -r, nothing for rsync to do."""
+    """Copies a tree of this machine by put -r and get -r. rsync finds no difference."""
     tree = sys.argv[1].rstrip("/")
     used = int(subprocess.run(["du", "-s", "-B1M", "--apparent-size", tree], stdout=subprocess.PIPE,
                               check=True).stdout.split()[0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Trees made by mke2fs -d at one block size: every file is got byte for byte, and map agrees with debugfs."""
+"""Trees made by mke2fs -d at a block size. get returns every file byte for byte, and map agrees with debugfs."""
 
 import os
 import random
@@ -49,7 +49,7 @@ def make_tree():
 
 
 def get_every_file():
-    """Byte for byte, and no hole becomes data."""
+    """The bytes are equal, and no hole becomes data."""
     for name, path in files.items():
         result = done("get", "image", "/" + name, "out")
         same("out", path)
@@ -62,7 +62,7 @@ def get_every_file():
 
 
 def get_to_a_pipe():
-    """Holes come as zeroes."""
+    """Holes are read as zeroes."""
     for name in ("dense", "chequered", "empty"):
         with open(files[name], "rb") as file:
             check(done("get", "image", "/" + name).out == file.read(), name)
@@ -75,7 +75,7 @@ def map_every_file():
 
 
 def map_prints_a_table():
-    """Extents, holes and a strip, plain where the output is no terminal."""
+    """map prints extents, holes and a strip, in plain text if the output is no terminal."""
     text = done("map", "image", "/chequered").out.decode()
     check("hole" in text and "extents" in text and "\033" not in text and "\u2588" not in text, text)
 

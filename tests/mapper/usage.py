@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Usage errors: exit 2, one reason, and no image is looked at; --help and --version."""
+"""Usage errors exit with 2 and a reason, before an image is opened. --help and --version print their texts."""
 
 import os
 import re
@@ -18,7 +18,7 @@ def help_and_version():
 
 
 def bad_commands():
-    """Each is refused before anything is opened: the image does not exist."""
+    """Each is refused before any file is opened, because the image does not exist."""
     for arguments in (
             ("frobnicate", "i"), ("format", "i"), ("format", "i", "1M", "2"), ("ls",), ("ls", "i", "/", "/"),
             ("put", "i", "h"), ("get", "i"), ("get", "i", "/", "h", "x"), ("map", "i"), ("truncate", "i", "/f"),
@@ -48,7 +48,7 @@ def plugs_this_build_lacks():
 
 
 def sizes():
-    """Suffixes, and what does not fit 64 bits."""
+    """Suffixes of numbers, and numbers beyond 64 bits."""
     done("format", "i", "4M")
     with open("h", "wb") as file:
         file.write(b"x")
@@ -67,7 +67,7 @@ def sizes():
 
 
 def arguments():
-    """Options stand anywhere; behind -- nothing is one; output that cannot be written is a failure."""
+    """Options may be at any place, but not after --. A failed write of the output is an error."""
     done("--lock", "none", "ls", "i")
     done("ls", "--lock=none", "i", "--fault", "sigsegv")
     with open("-h", "wb") as file:
@@ -86,7 +86,7 @@ def arguments():
 
 
 def descriptors():
-    """What is said never lands in the image: not where standard descriptors are closed, nor where one is the image."""
+    """Messages never reach the image, even if standard descriptors are closed or are the image."""
     import subprocess
     from bench import MAPPER, digest
     before = digest("i")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Each command that changes names and attributes: its effect by stat and by debugfs, its errors, and e2fsck -fn after."""
+"""Commands that change names and attributes. Effects are checked by stat and debugfs, then errors, then e2fsck -fn."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from bench import MAPPER, check, debugfs, done, fsck, main, mke2fs, need, refuse
 
 
 def stat(path, image="image"):
-    """What stat prints of one path."""
+    """Returns the output of stat for a path."""
     lines = done("stat", image, path).out.decode(errors="surrogateescape").splitlines()
     return dict(line.split(": ", 1) for line in lines)
 
@@ -27,7 +27,7 @@ def fresh():
 
 
 def as_debugfs_sees(path, **expected):
-    """The fields of an inode, by a reader that is not ours."""
+    """Returns the fields of an inode, by an independent reader."""
     text = debugfs("image", "stat %s" % path)
     patterns = {"type": r"Type: (\S+(?: special)?)", "mode": r"Mode:\s+(\d+)", "uid": r"User:\s+(\d+)", "gid": r"Group:\s+(\d+)",
                 "links": r"Links: (\d+)", "device": r"New-style\)? *(\d+:\d+)|Device major/minor number: (\d+:\d+)"}
@@ -141,11 +141,11 @@ def rm():
 
 
 def rm_goes_on():
-    """A failure below leaves the directories above, and everything else goes."""
+    """After a failure below, the directories above stay and everything else is removed."""
     fresh()
     done("mkdir", "image", "/d", "/d/e")
     done("touch", "image", "/d/a", "/d/e/kept", "/d/e/z", "/d/z")
-    # Immutable, by a writer that is not ours.
+    # Made immutable by an independent writer.
     subprocess.run(["debugfs", "-w", "-R", "sif /d/e/kept flags 0x10", "image"], stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL, check=True)
     result = run("rm", "image", "-r", "/d")
@@ -252,7 +252,7 @@ def attributes():
 
 
 def on_an_image_of_mke2fs():
-    """The same commands on a directory with an index, and inodes without nanoseconds."""
+    """The same commands with an indexed directory, and with inodes without nanoseconds."""
     mke2fs("image", 1024, None, "16M", "-I", "128", "-O", "dir_index")
     done("mkdir", "image", "/d", *("/d/%03d-%s" % (n, "x" * 100) for n in range(200)))
     subprocess.run(["e2fsck", "-fyD", "image"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -267,7 +267,7 @@ def on_an_image_of_mke2fs():
 
 
 def many_paths():
-    """One that fails does not keep the others from being done; each failure has its line."""
+    """A failure does not stop the remaining paths, and each failure has a line."""
     fresh()
     result = run("mkdir", "image", "/a", "/none/x", "/b", "/a", "/c")
     check(result.code == 1 and result.err.count("\n") == 2 and names() == {"a", "b", "c"}, result)
@@ -297,7 +297,7 @@ def discard():
 
 
 def names_on_a_terminal():
-    """A name cannot command the terminal that it is printed on: not by ls, stat or an error."""
+    """Names in the output of ls, stat and errors contain no control bytes for the terminal."""
     fresh()
     done("touch", "image", "/\x1b[31mred")
     done("ln", "image", "-s", "\x1b[0m", "/link")
