@@ -96,8 +96,8 @@ def unknown_features():
 
 
 def not_cleanly_unmounted():
-    """An unclean image is readable. For writing it is recovered with a message, unless --no-recover is given or the damage is
-    no trace of a crash."""
+    """An unclean image is readable. For writing it is recovered with a message, except with --no-recovery, or if the
+    damage is no trace of a crash."""
     good()
     patch(58, "<H", lambda value: value & ~1)
     all_refused([command + ("--no-recovery",) for command in CHANGES], why="clean")
