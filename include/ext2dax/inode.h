@@ -66,10 +66,11 @@ struct ext2dax_inode {
     uint16_t mode;       /* type, EXT2DAX_S_IF… without permissions */
     /* Non-zero if the file is known to have no block past its end. Guarded by the io lock. */
     uint16_t settled;
-    uint32_t dirty_all;                  /* non-zero if any PMD range may be dirty */
-    uint32_t dirty[EXT2DAX_DIRTY_SLOTS]; /* 1 + number of a dirty PMD range, 0 if unused */
-    uint32_t scanned;                    /* blocks of a directory searched since the last name table, atomic */
-    uint32_t names_refused;              /* name tables without memory since the last name table, atomic */
+    uint32_t dirty_all; /* non-zero if any PMD range may be dirty */
+    /* Each 1 + number of a dirty PMD range, 0 if unused. */
+    uint32_t dirty[EXT2DAX_DIRTY_SLOTS];
+    uint32_t scanned;       /* blocks of a directory searched since the last name table, atomic */
+    uint32_t names_refused; /* name tables without memory since the last name table, atomic */
 };
 
 /*

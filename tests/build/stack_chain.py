@@ -44,7 +44,7 @@ EMBEDDER = {"memcpy", "memmove", "memset", "memcmp"}
 
 NODE = re.compile(r'node: \{ title: "([^"]*)" label: "[^"]*\\n(\d+) bytes')
 EDGE = re.compile(r'edge: \{ sourcename: "([^"]*)" targetname: "([^"]*)"(?: label: "([^"]*)")?')
-PLUG = re.compile(r"\bops(\.|->)\w+\(|_ops\.\w+\(")
+PLUG = re.compile(r"\bops(\.|->)\w+\(|_(?:ops|calls)\.\w+\(")
 
 
 def short(title):

@@ -55,7 +55,7 @@ bool e2d_aligned_find(const struct ext2dax_mount *m, uint64_t block, uint32_t *g
 }
 
 /* Returns the size of the array. The last group has fewer aligned extents, or none. */
-E2D_OUT_OF_LINE static size_t record_bytes(const struct ext2dax_mount *m)
+static E2D_OUT_OF_LINE size_t record_bytes(const struct ext2dax_mount *m)
 {
     size_t aligned_count = (size_t)(m->groups - 1) * m->aligned_per_group + e2d_aligned_count(m, m->groups - 1);
 

@@ -95,7 +95,7 @@ struct room {
  * `break_whole` only a whole free extent qualifies, otherwise only a partly used extent. In both
  * cases blocks outside all extents qualify.
  */
-E2D_OUT_OF_LINE static struct room room_at_goal(const struct ext2dax_mount *m, uint32_t group, uint32_t bit,
+static E2D_OUT_OF_LINE struct room room_at_goal(const struct ext2dax_mount *m, uint32_t group, uint32_t bit,
                                                 bool break_whole)
 {
     uint32_t count = e2d_aligned_count(m, group), at = e2d_aligned_of(m, bit), blocks = e2d_group_blocks(m, group);
@@ -157,7 +157,7 @@ static struct room room_reserved(const struct ext2dax_mount *m, uint32_t group, 
     return room;
 }
 
-E2D_OUT_OF_LINE static bool take_packed(struct ext2dax_mount *m, uint32_t group, enum pass pass, uint32_t goal_bit,
+static E2D_OUT_OF_LINE bool take_packed(struct ext2dax_mount *m, uint32_t group, enum pass pass, uint32_t goal_bit,
                                         uint32_t count, struct e2d_extent *extent)
 {
     struct room room = {0, 0};

@@ -12,7 +12,7 @@
 #include "disk/inode.h"
 #include "base/skips.h"
 
-E2D_OUT_OF_LINE static struct e2d_shared *slot_of(struct ext2dax_mount *m, uint32_t hash)
+static E2D_OUT_OF_LINE struct e2d_shared *slot_of(struct ext2dax_mount *m, uint32_t hash)
 {
     return &m->shared[(hash ^ hash >> 8 ^ hash >> 16) & (E2D_SHARED_SLOTS - 1)];
 }

@@ -12,14 +12,12 @@ _Static_assert(sizeof(void (*)(void)) == sizeof(void *), "ops tables are cut at 
 
 void e2d_copy_struct(void *to, size_t to_size, const void *from)
 {
-    size_t from_size;
+    const size_t *from_size = from;
 
     memset(to, 0, to_size);
-    if (from) {
-        memcpy(&from_size, from, sizeof(from_size));
-        memcpy(to, from, (from_size < to_size ? from_size : to_size) & ~(sizeof(void *) - 1));
-    }
-    memcpy(to, &to_size, sizeof(to_size));
+    if (from)
+        memcpy(to, from, (*from_size < to_size ? *from_size : to_size) & ~(sizeof(void *) - 1));
+    *(size_t *)to = to_size;
 }
 
 void e2d_copy_results(void *to, size_t to_size, const void *from, size_t from_size)

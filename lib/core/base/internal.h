@@ -134,7 +134,7 @@ struct e2d_lock_calls {
  * and from the fields that no thread writes.
  */
 struct ext2dax_mount {
-    struct e2d_lock_calls locks;
+    struct e2d_lock_calls lock_calls;
     void *lock_ctx, *host_ctx;
     unsigned char *base;
     struct ext2dax_disk_super *super;

@@ -18,30 +18,30 @@ static inline void e2d_lock_destroy(struct ext2dax_mount *m, struct ext2dax_lock
 static inline void e2d_read_lock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
 {
     E2D_YIELD(E2D_YIELD_LOCK, lock);
-    m->locks.read_lock(m->lock_ctx, lock);
+    m->lock_calls.read_lock(m->lock_ctx, lock);
 }
 static inline void e2d_read_unlock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
 {
-    m->locks.read_unlock(m->lock_ctx, lock);
+    m->lock_calls.read_unlock(m->lock_ctx, lock);
 }
 static inline void e2d_write_lock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
 {
     E2D_YIELD(E2D_YIELD_LOCK, lock);
-    m->locks.write_lock(m->lock_ctx, lock);
+    m->lock_calls.write_lock(m->lock_ctx, lock);
 }
 static inline void e2d_write_unlock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
 {
-    m->locks.write_unlock(m->lock_ctx, lock);
+    m->lock_calls.write_unlock(m->lock_ctx, lock);
 }
 static inline bool e2d_try_read_lock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
 {
     E2D_YIELD(E2D_YIELD_LOCK, lock);
-    return m->locks.try_read_lock(m->lock_ctx, lock);
+    return m->lock_calls.try_read_lock(m->lock_ctx, lock);
 }
 static inline bool e2d_try_write_lock(struct ext2dax_mount *m, struct ext2dax_lock *lock)
 {
     E2D_YIELD(E2D_YIELD_LOCK, lock);
-    return m->locks.try_write_lock(m->lock_ctx, lock);
+    return m->lock_calls.try_write_lock(m->lock_ctx, lock);
 }
 /* Reports a broken contract if the lock plug knows that the lock is not held exclusively. */
 void e2d_must_hold(const struct ext2dax_mount *m, const struct ext2dax_lock *lock, const char *file, int line);

@@ -65,7 +65,7 @@ struct counts {
 };
 
 /* Adds the numbers [first, last] of a kind, as far as not counted yet. Returns how many are new. */
-E2D_OUT_OF_LINE static uint64_t count_new(uint64_t *next, uint64_t first, uint64_t last)
+static E2D_OUT_OF_LINE uint64_t count_new(uint64_t *next, uint64_t first, uint64_t last)
 {
     uint64_t from = e2d_max64(first, *next);
 

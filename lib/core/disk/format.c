@@ -116,14 +116,14 @@ static uint32_t group_first(const struct maker *mk, uint32_t group)
     return e2d_layout_first(&mk->layout, group);
 }
 
-E2D_OUT_OF_LINE static void *block(const struct maker *mk, uint32_t number)
+static E2D_OUT_OF_LINE void *block(const struct maker *mk, uint32_t number)
 {
     return mk->base + ((size_t)number << mk->layout.block_shift);
 }
 
 /* ---- the blocks ---- */
 
-E2D_OUT_OF_LINE static void make_group(struct maker *mk, uint32_t group)
+static E2D_OUT_OF_LINE void make_group(struct maker *mk, uint32_t group)
 {
     uint32_t start = group_first(mk, group);
     uint32_t used = e2d_layout_overhead(&mk->layout, group);
@@ -244,7 +244,7 @@ static void fill_identity(const struct ext2dax_format_options *o, struct ext2dax
     super->flags = e2d_le32(EXT2DAX_SUPER_SIGNED_HASH);
 }
 
-E2D_OUT_OF_LINE static void fill_super(struct maker *mk, const struct ext2dax_format_options *o,
+static E2D_OUT_OF_LINE void fill_super(struct maker *mk, const struct ext2dax_format_options *o,
                                        struct ext2dax_disk_super *super)
 {
     uint32_t free = mk->layout.blocks - mk->layout.first;
@@ -277,7 +277,7 @@ E2D_OUT_OF_LINE static void fill_super(struct maker *mk, const struct ext2dax_fo
     fill_identity(o, super);
 }
 
-E2D_OUT_OF_LINE static void put_magic(struct maker *mk, struct ext2dax_disk_super *super, uint32_t magic)
+static E2D_OUT_OF_LINE void put_magic(struct maker *mk, struct ext2dax_disk_super *super, uint32_t magic)
 {
     super->magic = e2d_le16(magic);
     written(mk, &super->magic, sizeof(super->magic));
@@ -304,7 +304,7 @@ static void make_copies(struct maker *mk, const struct ext2dax_disk_super *super
     }
 }
 
-E2D_OUT_OF_LINE static int make(struct maker *mk, const struct ext2dax_format_options *o)
+static E2D_OUT_OF_LINE int make(struct maker *mk, const struct ext2dax_format_options *o)
 {
     struct ext2dax_disk_super *super = (void *)(mk->base + EXT2DAX_SUPER_OFFSET);
     uint32_t directory = group_first(mk, 0) + e2d_layout_overhead(&mk->layout, 0) - E2D_LAYOUT_DIRECTORIES;

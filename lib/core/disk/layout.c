@@ -15,7 +15,7 @@
 #define TABLE_RATIO_LOG 6   /* and inode tables of at most a 64th of the image */
 #define MAX_INODE_SHIFT 15u /* the size of an inode has 16 bits in the superblock */
 
-E2D_OUT_OF_LINE static int refuse(struct ext2dax_report *why, int error, const char *structure, const char *field,
+static E2D_OUT_OF_LINE int refuse(struct ext2dax_report *why, int error, const char *structure, const char *field,
                                   uint64_t value, const char *reason)
 {
     const struct ext2dax_report report = {EXT2DAX_LEVEL_ERROR,   -error, structure, 0, field, value,
@@ -25,7 +25,7 @@ E2D_OUT_OF_LINE static int refuse(struct ext2dax_report *why, int error, const c
     return -error;
 }
 
-E2D_OUT_OF_LINE static uint32_t quotient_up(uint32_t n, uint32_t d)
+static E2D_OUT_OF_LINE uint32_t quotient_up(uint32_t n, uint32_t d)
 {
     uint32_t q = e2d_layout_quotient(n, d);
 

@@ -62,7 +62,7 @@ static uint64_t tree_overhead(uint32_t pointer_shift, uint64_t blocks)
     return overhead;
 }
 
-E2D_OUT_OF_LINE static uint64_t tree_reach(uint32_t pointer_shift)
+static E2D_OUT_OF_LINE uint64_t tree_reach(uint32_t pointer_shift)
 {
     uint64_t pointers = (uint64_t)1 << pointer_shift;
 

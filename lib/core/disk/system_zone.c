@@ -14,7 +14,7 @@
  * Returns the first common block of two runs, each given by first block and length, or UINT32_MAX
  * if none. No run may wrap.
  */
-E2D_OUT_OF_LINE static uint32_t common(uint32_t a, uint32_t a_count, uint32_t b, uint32_t b_count)
+static E2D_OUT_OF_LINE uint32_t common(uint32_t a, uint32_t a_count, uint32_t b, uint32_t b_count)
 {
     uint32_t first = a > b ? a : b;
 

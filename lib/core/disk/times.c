@@ -62,7 +62,7 @@ static struct words words_of(struct ext2dax_disk_inode *disk, struct ext2dax_dis
 
 /* ---- inodes of the image ---- */
 
-E2D_OUT_OF_LINE static struct words words_in_image(const struct ext2dax_mount *m, const struct ext2dax_disk_inode *disk,
+static E2D_OUT_OF_LINE struct words words_in_image(const struct ext2dax_mount *m, const struct ext2dax_disk_inode *disk,
                                                    enum e2d_time_field field)
 {
     return words_of((void *)(uintptr_t)disk, tail_of(disk), bytes_used(m, disk), field);

@@ -58,7 +58,7 @@ static bool eligible(const struct ext2dax_mount *m, uint64_t range, uint64_t siz
  * in a whole aligned extent or cannot be looked up. An unreadable pointer block (reported) is no
  * reason to refuse a page of the range with pointers elsewhere.
  */
-E2D_OUT_OF_LINE static uint32_t aligned_in_use(struct ext2dax_inode *inode, uint64_t range)
+static E2D_OUT_OF_LINE uint32_t aligned_in_use(struct ext2dax_inode *inode, uint64_t range)
 {
     struct ext2dax_mount *m = inode->mount;
     uint64_t start = range << m->pmd_shift, at = start, end = start + m->pmd_blocks;

@@ -40,7 +40,7 @@ static enum ext2dax_fault_result result_of(struct ext2dax_fault *fault, int erro
     return error == 0 ? EXT2DAX_FAULT_NOPAGE : EXT2DAX_FAULT_SIGBUS;
 }
 
-E2D_OUT_OF_LINE static enum ext2dax_fault_result fall_back(struct ext2dax_fault *fault, enum ext2dax_fallback reason)
+static E2D_OUT_OF_LINE enum ext2dax_fault_result fall_back(struct ext2dax_fault *fault, enum ext2dax_fallback reason)
 {
     fault->reason = reason;
     e2d_count(&e2d_counters(fault->inode->mount)->fallback[reason], 1);

@@ -16,12 +16,12 @@
 #include "file/name_table.h"
 #include "base/skips.h"
 
-E2D_OUT_OF_LINE static struct ext2dax_inode **chain_of(struct ext2dax_mount *m, uint32_t number)
+static E2D_OUT_OF_LINE struct ext2dax_inode **chain_of(struct ext2dax_mount *m, uint32_t number)
 {
     return &m->cache[(number * 0x9E3779B1u >> 16) & (E2D_CACHE_CHAINS - 1)];
 }
 
-E2D_OUT_OF_LINE static struct ext2dax_inode *find(struct ext2dax_mount *m, uint32_t number)
+static E2D_OUT_OF_LINE struct ext2dax_inode *find(struct ext2dax_mount *m, uint32_t number)
 {
     struct ext2dax_inode *at = *chain_of(m, number);
 
@@ -36,7 +36,7 @@ static void hold(struct ext2dax_inode *inode)
     inode->mount->held++;
 }
 
-E2D_OUT_OF_LINE static void locks_destroy(struct ext2dax_mount *m, struct ext2dax_inode *inode)
+static E2D_OUT_OF_LINE void locks_destroy(struct ext2dax_mount *m, struct ext2dax_inode *inode)
 {
     e2d_lock_destroy(m, &inode->truncate);
     e2d_lock_destroy(m, &inode->dax_sem);
@@ -64,7 +64,7 @@ no_dax_sem:
  * Returns ENOENT for a dying or nameless inode in core, else takes a reference. The caller holds
  * the cache lock.
  */
-E2D_OUT_OF_LINE static int found(struct ext2dax_inode *inode)
+static E2D_OUT_OF_LINE int found(struct ext2dax_inode *inode)
 {
     if ((inode->state & (E2D_INODE_DYING | E2D_INODE_NAMELESS)) != 0 && !E2D_MUTANT(DYING_FOUND))
         return -EXT2DAX_ENOENT;
@@ -179,7 +179,7 @@ void(e2d_inode_nameless)(struct ext2dax_inode *inode)
     e2d_write_unlock(m, &m->icache_lock);
 }
 
-E2D_OUT_OF_LINE static void unchain(struct ext2dax_mount *m, struct ext2dax_inode *inode)
+static E2D_OUT_OF_LINE void unchain(struct ext2dax_mount *m, struct ext2dax_inode *inode)
 {
     struct ext2dax_inode **at = chain_of(m, inode->number);
 

@@ -216,7 +216,7 @@ static void(mark_dirty)(struct ext2dax_inode *inode, uint64_t from, uint64_t to)
 }
 
 /* Copies over existing blocks below the size. */
-E2D_OUT_OF_LINE static int overwrite(struct write *write, const struct ext2dax_run *run)
+static E2D_OUT_OF_LINE int overwrite(struct write *write, const struct ext2dax_run *run)
 {
     struct ext2dax_mount *m = write->inode->mount;
     uint32_t into = (uint32_t)(write->at & (m->block_size - 1));
@@ -304,7 +304,7 @@ static int fill(struct write *write, uint64_t blocks, uint64_t size, uint64_t da
  * step. The bytes for the old block are stored before a size covers them. If `write` has not
  * advanced, the caller continues without this function.
  */
-E2D_OUT_OF_LINE static int fill_behind(struct write *write, uint32_t block)
+static E2D_OUT_OF_LINE int fill_behind(struct write *write, uint32_t block)
 {
     struct ext2dax_inode *inode = write->inode;
     struct ext2dax_mount *m = inode->mount;
@@ -324,7 +324,7 @@ E2D_OUT_OF_LINE static int fill_behind(struct write *write, uint32_t block)
     return rc;
 }
 
-E2D_OUT_OF_LINE static int write_some(struct write *write)
+static E2D_OUT_OF_LINE int write_some(struct write *write)
 {
     struct ext2dax_inode *inode = write->inode;
     struct ext2dax_mount *m = inode->mount;
@@ -360,7 +360,7 @@ E2D_OUT_OF_LINE static int write_some(struct write *write)
  * Redirects the write to a copy of the buffer if the stores of the write would change bytes still
  * to be copied.
  */
-E2D_OUT_OF_LINE static int set_aside(struct write *write, void **aside)
+static E2D_OUT_OF_LINE int set_aside(struct write *write, void **aside)
 {
     struct ext2dax_mount *m = write->inode->mount;
     size_t length = (size_t)(write->end - write->at), got;

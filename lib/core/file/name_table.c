@@ -100,7 +100,7 @@ void e2d_names_close(struct ext2dax_mount *m, struct e2d_name_table *table)
 /* ---- the list of tables ---- */
 
 /* The caller holds the cache lock. */
-E2D_OUT_OF_LINE static void link_newest(struct ext2dax_mount *m, struct e2d_name_table *table)
+static E2D_OUT_OF_LINE void link_newest(struct ext2dax_mount *m, struct e2d_name_table *table)
 {
     table->newer = NULL;
     table->older = m->newest_names;
@@ -111,7 +111,7 @@ E2D_OUT_OF_LINE static void link_newest(struct ext2dax_mount *m, struct e2d_name
     m->newest_names = table;
 }
 
-E2D_OUT_OF_LINE static void unlink_table(struct ext2dax_mount *m, struct e2d_name_table *table)
+static E2D_OUT_OF_LINE void unlink_table(struct ext2dax_mount *m, struct e2d_name_table *table)
 {
     if (table->older)
         table->older->newer = table->newer;
@@ -181,7 +181,7 @@ struct e2d_name_table *e2d_names_oldest(struct ext2dax_mount *m)
 
 /* ---- names ---- */
 
-E2D_OUT_OF_LINE static void place(struct e2d_name_slot *slot, uint32_t slots, struct e2d_name_slot name)
+static E2D_OUT_OF_LINE void place(struct e2d_name_slot *slot, uint32_t slots, struct e2d_name_slot name)
 {
     uint32_t at = name.hash & (slots - 1);
 
@@ -256,7 +256,7 @@ void e2d_names_remove(struct e2d_name_table *table, uint32_t hash, uint32_t offs
 /* ---- gaps ---- */
 
 /* Sets a node of the tree to the larger of both children. */
-E2D_OUT_OF_LINE static void take_larger(uint8_t *gap, uint32_t at)
+static E2D_OUT_OF_LINE void take_larger(uint8_t *gap, uint32_t at)
 {
     const uint8_t *children = gap + (size_t)at * 2;
 

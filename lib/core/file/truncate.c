@@ -312,7 +312,7 @@ static uint32_t translator_of(const struct ext2dax_inode *inode)
     return e2d_has_tree(inode) ? e2d_translator(inode->mount, inode->disk) : 0;
 }
 
-E2D_OUT_OF_LINE static int check_translator(struct ext2dax_inode *inode, uint32_t block)
+static E2D_OUT_OF_LINE int check_translator(struct ext2dax_inode *inode, uint32_t block)
 {
     return block != 0 ? check_block(inode, "translator", block) : 0;
 }

@@ -63,11 +63,11 @@ static const char *missing_op(const struct ext2dax_mount *m)
 
     if (!m->lock_ops.init)
         return E2D_TEXT("lock init");
-    if (!m->locks.read_lock || !m->locks.read_unlock)
+    if (!m->lock_calls.read_lock || !m->lock_calls.read_unlock)
         return E2D_TEXT("lock read_lock and read_unlock");
-    if (!m->locks.write_lock || !m->locks.write_unlock)
+    if (!m->lock_calls.write_lock || !m->lock_calls.write_unlock)
         return E2D_TEXT("lock write_lock and write_unlock");
-    if (!m->locks.try_read_lock || !m->locks.try_write_lock)
+    if (!m->lock_calls.try_read_lock || !m->lock_calls.try_write_lock)
         return E2D_TEXT("lock try_read_lock and try_write_lock");
     /* An address space has all ops or none. A mapping without an unmap would outlive its blocks. */
     if ((space->map || space->unmap || space->protect) && !(space->map && space->unmap && space->protect))
@@ -106,7 +106,7 @@ _Static_assert(offsetof(struct ext2dax_lock_ops, held) - offsetof(struct ext2dax
 static void copy_plugs(struct ext2dax_mount *m, const struct ext2dax_plugs *plugs, bool discard)
 {
     e2d_copy_struct(&m->lock_ops, sizeof(m->lock_ops), plugs->locks.ops);
-    memcpy(&m->locks, &m->lock_ops.read_lock, sizeof(m->locks));
+    memcpy(&m->lock_calls, &m->lock_ops.read_lock, sizeof(m->lock_calls));
     e2d_copy_struct(&m->space_ops, sizeof(m->space_ops), plugs->address_space.ops);
     e2d_copy_struct(&m->memory_ops, sizeof(m->memory_ops), plugs->memory.ops);
     if (!discard)
@@ -330,7 +330,7 @@ static int check_root(struct ext2dax_mount *m)
     return 0;
 }
 
-E2D_OUT_OF_LINE static void set_read_only(struct ext2dax_mount *m, bool read_only)
+static E2D_OUT_OF_LINE void set_read_only(struct ext2dax_mount *m, bool read_only)
 {
     e2d_write_lock(m, &m->fs);
     m->read_only = read_only;

@@ -41,10 +41,10 @@
      EXT2DAX_COMPAT_DIR_INDEX | EXT2DAX_COMPAT_SPARSE_SUPER2)
 
 struct recovery {
+    uint64_t done, all; /* groups processed, over all passes */
+    uint32_t dtime;     /* for inodes without a time of deletion */
     struct e2d_scan survey;
     struct e2d_redo redo; /* of an interrupted rename */
-    uint32_t dtime;       /* for inodes without a time of deletion */
-    uint64_t done, all;   /* groups processed, over all passes */
 };
 
 /* ---- reporting ---- */
@@ -101,16 +101,15 @@ static const char *after(const char *text)
 
 static void tell_what(struct ext2dax_mount *m, const struct e2d_repairs *found)
 {
+    const uint64_t *count = &found->blocks; /* the first of KIND_COUNT */
     const char *what = kinds;
     unsigned told = 0;
 
     for (unsigned i = 0; i < KIND_COUNT; i++) {
         const char *how = after(what);
-        uint64_t count;
 
-        memcpy(&count, (const unsigned char *)found + i * sizeof(count), sizeof(count));
-        if (count != 0)
-            (void)e2d_tell(m, 0, "recovery", ++told, what, count, how);
+        if (count[i] != 0)
+            (void)e2d_tell(m, 0, "recovery", ++told, what, count[i], how);
         what = E2D_REASON_OR_NULL(how) ? after(how) : how;
     }
     if (told == 0)
@@ -154,7 +153,7 @@ static void repair_references(struct e2d_scan *s)
     }
 }
 
-static bool inodes_differ(const struct e2d_repairs *found)
+static E2D_OUT_OF_LINE bool inodes_differ(const struct e2d_repairs *found)
 {
     return (found->unnamed | found->links | found->sectors | found->sizes | found->ends | found->indexes |
             found->references) != 0;
@@ -222,7 +221,7 @@ static void repair_dead(struct recovery *r, uint32_t group, uint32_t bit, struct
     e2d_written(m, map + (bit >> 3), 1);
 }
 
-E2D_OUT_OF_LINE static void store_count(struct ext2dax_mount *m, struct ext2dax_le16 *at, uint32_t count)
+static E2D_OUT_OF_LINE void store_count(struct ext2dax_mount *m, struct ext2dax_le16 *at, uint32_t count)
 {
     if (e2d_get16(*at) != count)
         e2d_store16(m, at, count);
@@ -261,7 +260,7 @@ static int repair_rest(struct recovery *r, uint32_t group)
     return 0;
 }
 
-E2D_OUT_OF_LINE static bool rest_differs(const struct e2d_repairs *found)
+static E2D_OUT_OF_LINE bool rest_differs(const struct e2d_repairs *found)
 {
     return (found->blocks | found->inodes | found->unnamed | found->entries | found->types | found->times |
             found->counts) != 0;
@@ -392,7 +391,7 @@ static int scan(struct recovery *r)
 }
 
 /* Scans and repairs the image, with an interrupted rename completed. */
-E2D_OUT_OF_LINE static int settle(struct recovery *r)
+static E2D_OUT_OF_LINE int settle(struct recovery *r)
 {
     struct e2d_scan *s = &r->survey;
     int error = scan(r);

@@ -247,9 +247,11 @@ static int claim_xattr(struct e2d_scan *s, uint32_t block)
     slot->block = block;
     header = e2d_block(s->m, block);
     error = e2d_check(s->m, header, s->m->block_size);
-    if (error == 0 && (e2d_get32(header->magic) != E2D_XATTR_MAGIC || e2d_get32(header->references) == 0))
-        error = damage(s, field, block, "is no xattr block");
-    return error;
+    if (error != 0)
+        return error;
+    if (e2d_get32(header->magic) != E2D_XATTR_MAGIC || e2d_get32(header->references) == 0)
+        return damage(s, field, block, "is no xattr block");
+    return 0;
 }
 
 /* ---- one inode ---- */
@@ -267,7 +269,7 @@ static int load(struct e2d_scan *s, uint32_t number)
     return e2d_inode_load(s->m, number, false, &s->inode);
 }
 
-E2D_OUT_OF_LINE static void begin(struct e2d_scan *s, bool claims, uint64_t end)
+static E2D_OUT_OF_LINE void begin(struct e2d_scan *s, bool claims, uint64_t end)
 {
     s->claims = claims;
     s->each_block = NULL;
@@ -300,7 +302,7 @@ static int pass1_reserved(struct e2d_scan *s, uint32_t number, struct ext2dax_di
     return e2d_walk_tree(s->m, disk, visit, s);
 }
 
-E2D_OUT_OF_LINE static int pass1_dead(struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk,
+static E2D_OUT_OF_LINE int pass1_dead(struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk,
                                       bool marked)
 {
     uint32_t dtime = e2d_get32(disk->dtime);
@@ -328,7 +330,7 @@ static bool xattr_block_uncounted(const struct e2d_scan *s, bool slow)
     return e2d_get32(disk->file_acl) != 0 && count + block == e2d_scan_sectors(s);
 }
 
-E2D_OUT_OF_LINE static int check_symlink(struct e2d_scan *s)
+static E2D_OUT_OF_LINE int check_symlink(struct e2d_scan *s)
 {
     const struct ext2dax_disk_inode *disk = s->inode.disk;
     uint64_t size = e2d_size(&s->inode), length = 0;
@@ -375,16 +377,18 @@ static int pass1_live(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_i
 {
     struct ext2dax_inode *inode = &s->inode;
     int error = load(s, number);
-    bool counted;
+    uint64_t sectors;
+    bool counted, huge;
 
     if (error == -EXT2DAX_ENOENT)
         return damage(s, "mode", inode->mode, "is no file type, of an inode with links");
-    if (error == 0 && !marked)
-        error = damage(s, "inode bitmap", 0, "marks an inode with links free");
-    if (error == 0 && e2d_get32(disk->dtime) != 0)
-        error = damage(s, "time of deletion", e2d_get32(disk->dtime), "of an inode with links");
-    if (error == 0)
-        error = check_size(s);
+    if (error != 0)
+        return error;
+    if (!marked)
+        return damage(s, "inode bitmap", 0, "marks an inode with links free");
+    if (e2d_get32(disk->dtime) != 0)
+        return damage(s, "time of deletion", e2d_get32(disk->dtime), "of an inode with links");
+    error = check_size(s);
     if (error != 0)
         return error;
 
@@ -397,13 +401,15 @@ static int pass1_live(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_i
         error = check_symlink(s);
     if (error == 0 && e2d_is_directory(inode))
         error = check_directory(s);
-    counted = e2d_scan_sectors(s) == e2d_sectors(s->m, disk);
-    if (error == 0 && e2d_scan_sectors(s) > UINT32_MAX && !e2d_is_huge(s->m, disk))
-        error = damage(s, "block count", s->blocks, "is more than i_blocks can count");
-    if (error == 0 && !counted && e2d_is_huge(s->m, disk))
-        error = damage(s, "sector count", e2d_sectors(s->m, disk), "of a huge file is wrong");
     if (error != 0)
         return error;
+    sectors = e2d_sectors(s->m, disk);
+    counted = e2d_scan_sectors(s) == sectors;
+    huge = e2d_is_huge(s->m, disk);
+    if (!huge && e2d_scan_sectors(s) > UINT32_MAX)
+        return damage(s, "block count", s->blocks, "is more than i_blocks can count");
+    if (huge && !counted)
+        return damage(s, "sector count", sectors, "of a huge file is wrong");
 
     s->found.entries += s->dead;
     s->found.types += s->renamed;

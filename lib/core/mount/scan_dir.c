@@ -83,7 +83,7 @@ static int claim_dots(struct e2d_scan *s, unsigned which, uint32_t target, const
  * Checks and counts a dirent. The dirent must be "." if `which` is 1, ".." if `which` is 2, and any
  * other if `which` is 0.
  */
-E2D_OUT_OF_LINE static int dirent(struct e2d_scan *s, struct ext2dax_disk_dirent *at, unsigned which)
+static E2D_OUT_OF_LINE int dirent(struct e2d_scan *s, struct ext2dax_disk_dirent *at, unsigned which)
 {
     struct ext2dax_mount *m = s->m;
     uint32_t target = e2d_get32(at->inode);

@@ -128,7 +128,7 @@ static int take_block(struct ext2dax_mount *m, struct making *making)
 }
 
 /* Fills the part of the inode that depends on the type, and the block. */
-E2D_OUT_OF_LINE static int write_content(struct ext2dax_inode *directory, struct making *making)
+static E2D_OUT_OF_LINE int write_content(struct ext2dax_inode *directory, struct making *making)
 {
     struct ext2dax_mount *m = directory->mount;
     const struct ext2dax_creation *creation = making->creation;
@@ -265,7 +265,7 @@ static int publish(struct ext2dax_inode *directory, const char *name, size_t len
 }
 
 /* Creates the inode and the name, under the directory's io. */
-E2D_OUT_OF_LINE static int create_locked(struct ext2dax_inode *directory, const char *name, size_t length,
+static E2D_OUT_OF_LINE int create_locked(struct ext2dax_inode *directory, const char *name, size_t length,
                                          struct making *making, struct ext2dax_inode **fresh)
 {
     struct e2d_dir_slot slot;
@@ -318,7 +318,7 @@ int ext2dax_create_as(struct ext2dax_inode *directory, const char *name, size_t 
 
 /* ---- creation by type ---- */
 
-E2D_OUT_OF_LINE static void describe(struct ext2dax_creation *creation, uint32_t mode, uint32_t uid, uint32_t gid)
+static E2D_OUT_OF_LINE void describe(struct ext2dax_creation *creation, uint32_t mode, uint32_t uid, uint32_t gid)
 {
     memset(creation, 0, sizeof(*creation));
     creation->size = sizeof(*creation);

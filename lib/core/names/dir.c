@@ -40,7 +40,7 @@ static int checked_block(struct ext2dax_inode *directory, uint64_t logical, unsi
 }
 
 /* Looks for a name in block number `logical`. Returns whether the block has the name. */
-E2D_OUT_OF_LINE static bool found_in(struct ext2dax_inode *directory, uint64_t logical, unsigned char *block,
+static E2D_OUT_OF_LINE bool found_in(struct ext2dax_inode *directory, uint64_t logical, unsigned char *block,
                                      const char *name, size_t length, struct e2d_dirent *found)
 {
     const struct ext2dax_mount *m = directory->mount;

@@ -250,7 +250,7 @@ static bool contradicts(struct path *path, bool forward)
 }
 
 /* Are the blocks of the index as many as the blocks of the directory? */
-E2D_OUT_OF_LINE static bool is_whole(const struct path *path)
+static E2D_OUT_OF_LINE bool is_whole(const struct path *path)
 {
     const struct level *root = &path->level[0];
     uint64_t blocks = 1u + root->count;

@@ -127,7 +127,7 @@ static int follow(struct rest *rest, struct ext2dax_inode *link, bool *absolute)
  * Walks a single name. *at becomes the inode of the name. For a link to follow, *at stays, or
  * becomes the root if the target is absolute.
  */
-E2D_OUT_OF_LINE static int step(struct rest *rest, unsigned flags, struct ext2dax_inode **at)
+static E2D_OUT_OF_LINE int step(struct rest *rest, unsigned flags, struct ext2dax_inode **at)
 {
     struct ext2dax_mount *m = (*at)->mount;
     struct ext2dax_inode *found, *root, *drop;

@@ -32,21 +32,21 @@ struct pair {
     struct ext2dax_inode *first, *second;
 };
 
-E2D_OUT_OF_LINE static void(lock_pair)(struct ext2dax_mount *m, const struct pair *pair)
+static E2D_OUT_OF_LINE void(lock_pair)(struct ext2dax_mount *m, const struct pair *pair)
 {
     e2d_write_lock(m, &pair->first->io);
     if (pair->second)
         e2d_write_lock(m, &pair->second->io);
 }
 
-E2D_OUT_OF_LINE static void(unlock_pair)(struct ext2dax_mount *m, const struct pair *pair)
+static E2D_OUT_OF_LINE void(unlock_pair)(struct ext2dax_mount *m, const struct pair *pair)
 {
     if (pair->second)
         e2d_write_unlock(m, &pair->second->io);
     e2d_write_unlock(m, &pair->first->io);
 }
 
-E2D_OUT_OF_LINE static struct pair order_directories(const struct e2d_renaming *r, const struct e2d_ancestry *ancestry)
+static E2D_OUT_OF_LINE struct pair order_directories(const struct e2d_renaming *r, const struct e2d_ancestry *ancestry)
 {
     struct ext2dax_inode *old = r->old.directory, *new = r->new.directory;
 
@@ -208,7 +208,7 @@ static int rename_inodes(struct e2d_renaming *r)
 }
 
 /* Renames under the rename lock. */
-E2D_OUT_OF_LINE static int rename_locked(struct e2d_renaming *r, unsigned flags)
+static E2D_OUT_OF_LINE int rename_locked(struct e2d_renaming *r, unsigned flags)
 {
     struct e2d_ancestry ancestry = {false, false, 0};
     struct pair directories;

@@ -208,7 +208,7 @@ static void make_stores(struct e2d_renaming *r)
  * Finds the place of a new name, and stores the body where no reader sees it. The body is durable
  * before the record, because recovery publishes the body of a record found.
  */
-E2D_OUT_OF_LINE static int prepare_new(struct e2d_renaming *r)
+static E2D_OUT_OF_LINE int prepare_new(struct e2d_renaming *r)
 {
     struct e2d_renaming_side *new = &r->new;
     int error = 0;

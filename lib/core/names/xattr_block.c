@@ -92,7 +92,7 @@ static int obtain(struct ext2dax_inode *inode, const void *content, uint32_t *bl
 }
 
 /* Gives up the reference to a block to which the inode does not point any more. */
-E2D_OUT_OF_LINE static int give_up(struct ext2dax_inode *inode, uint32_t block)
+static E2D_OUT_OF_LINE int give_up(struct ext2dax_inode *inode, uint32_t block)
 {
     int rc = e2d_xattr_unshare(inode, block), fence = e2d_order(inode->mount, E2D_FENCE_XATTR_BITS);
 
@@ -100,7 +100,7 @@ E2D_OUT_OF_LINE static int give_up(struct ext2dax_inode *inode, uint32_t block)
 }
 
 /* Stores the pointer. Everything the pointer depends on is durable. */
-E2D_OUT_OF_LINE static int point_to(struct ext2dax_inode *inode, uint32_t block, struct e2d_time now)
+static E2D_OUT_OF_LINE int point_to(struct ext2dax_inode *inode, uint32_t block, struct e2d_time now)
 {
     e2d_store32(inode->mount, &inode->disk->file_acl, block);
     e2d_store_times(inode, now, false);
