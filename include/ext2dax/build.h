@@ -176,9 +176,7 @@ EXT2DAX_API int ext2dax_build_begin(const struct ext2dax_plugs *plugs, const str
  * `content` may be NULL if `size` is 0.
  *
  * Takes the locks of ext2dax_create_as() and of ext2dax_write(). Returns 0 or the error of
- * ext2dax_create_as(), ext2dax_truncate(), ext2dax_write() or ext2dax_setattr(), and
- *
- *   ENOSPC   the content was stored in part
+ * ext2dax_create_as(), ext2dax_truncate(), ext2dax_write() or ext2dax_setattr().
  *
  * After a failure of a later step the file stays, with a part of the content.
  */

@@ -8,7 +8,7 @@
 
 #include "failing.h"
 
-#include "../fuzz/told.h"
+#include "../fuzz/reports.h"
 
 struct round round_now;
 #define r round_now
@@ -24,7 +24,7 @@ int round_mount(unsigned flags)
                                             .huge_order = tree->huge_order,
                                             .recover = ext2dax_recover,
                                             .verify = ext2dax_verify};
-    int error = TOLD_MOUNT(ext2dax_mount(&plugs, &options, &r.mount));
+    int error = REPORTED_MOUNT(ext2dax_mount(&plugs, &options, &r.mount));
 
     MUST((error == 0) == (r.mount != NULL));
     if (error != 0)
@@ -238,7 +238,7 @@ static int64_t run_mount_verify(void)
 }
 static int64_t run_unmount(void)
 {
-    int error = TOLD(ext2dax_unmount(r.mount));
+    int error = REPORTED(ext2dax_unmount(r.mount));
 
     if (error == -EXT2DAX_EBUSY || error == -EXT2DAX_EINVAL)
         return error;
@@ -265,33 +265,58 @@ static int64_t run_format(void)
     MUST(area);
     memset(area, 0xC3, 64 * block_size());
     memory = failing_memory(area, (size_t)(64 * block_size()));
-    error = TOLD(ext2dax_format(&memory, &options, &host));
+    error = REPORTED(ext2dax_format(&memory, &options, &host));
     if (error == 0)
         MUST(ext2dax_check_size(area, memory.size, EXT2DAX_ROOT_INODE) == block_size());
     return error;
 }
+static int64_t run_build_begin(void)
+{
+    static unsigned char *area;
+    const size_t bytes = (size_t)(512 * block_size());
+    const struct ext2dax_format_options options = {
+        .size = sizeof(options), .block_size = r.tree->block_size, .time = 1700000000};
+    const struct ext2dax_image_plan plan = {.size = bytes, .inodes = 64};
+    struct ext2dax_plugs plugs;
+    struct ext2dax_mount *mount;
+    struct ext2dax_inode *root;
+    int error;
+
+    if (!area)
+        area = aligned_alloc(65536, 65536u * 512);
+    MUST(area);
+    plugs = failing_open(area, bytes, 12, 9);
+    error = REPORTED_MOUNT(ext2dax_build_begin(&plugs, &options, &plan, &mount, &root));
+    MUST(error == 0 ? mount && root : !mount && !root);
+    if (error == 0) {
+        ext2dax_inode_put(root);
+        error = REPORTED(ext2dax_unmount(mount));
+    }
+    failing_close();
+    return error;
+}
 static int64_t run_to_read_only(void)
 {
-    return TOLD_MOUNT(ext2dax_remount(r.mount, EXT2DAX_MOUNT_READ_ONLY));
+    return REPORTED_MOUNT(ext2dax_remount(r.mount, EXT2DAX_MOUNT_READ_ONLY));
 }
 static int64_t run_to_read_write(void)
 {
-    return TOLD_MOUNT(ext2dax_remount(r.mount, 0));
+    return REPORTED_MOUNT(ext2dax_remount(r.mount, 0));
 }
 static int64_t run_sync(void)
 {
-    return TOLD(ext2dax_sync(r.mount));
+    return REPORTED(ext2dax_sync(r.mount));
 }
 static int64_t run_freeze(void)
 {
-    int error = TOLD(ext2dax_freeze(r.mount));
+    int error = REPORTED(ext2dax_freeze(r.mount));
 
     r.frozen = error == 0;
     return error;
 }
 static int64_t run_thaw(void)
 {
-    int error = TOLD(ext2dax_thaw(r.mount));
+    int error = REPORTED(ext2dax_thaw(r.mount));
 
     r.frozen = error == -EXT2DAX_EINVAL;
     return error;
@@ -328,7 +353,7 @@ static int64_t found(int error, struct ext2dax_inode *inode)
 static int64_t run_inode_get(void)
 {
     struct ext2dax_inode *inode;
-    int error = TOLD(ext2dax_inode_get(r.mount, EXT2DAX_ROOT_INODE, &inode));
+    int error = REPORTED(ext2dax_inode_get(r.mount, EXT2DAX_ROOT_INODE, &inode));
 
     return found(error, inode);
 }
@@ -336,7 +361,7 @@ static int64_t run_inode_get_in(void)
 {
     static struct ext2dax_inode storage;
     struct ext2dax_inode *inode;
-    int error = TOLD(ext2dax_inode_get_in(r.mount, EXT2DAX_ROOT_INODE, &storage, &inode));
+    int error = REPORTED(ext2dax_inode_get_in(r.mount, EXT2DAX_ROOT_INODE, &storage, &inode));
 
     return found(error, inode);
 }
@@ -375,7 +400,7 @@ static int64_t run_setattr(void)
                                         .mtime = {5, 6},
                                         .created = {7, 8}};
 
-    return TOLD(ext2dax_setattr(r.inode, &wanted));
+    return REPORTED(ext2dax_setattr(r.inode, &wanted));
 }
 
 /* ---- extended attributes ---- */
@@ -384,27 +409,27 @@ static int64_t run_getxattr(void)
 {
     char value[200];
 
-    return TOLD_COUNT(ext2dax_getxattr(r.inode, "user.first", 10, value, sizeof(value)));
+    return REPORTED_COUNT(ext2dax_getxattr(r.inode, "user.first", 10, value, sizeof(value)));
 }
 static int64_t run_listxattr(void)
 {
     char list[200];
 
-    return TOLD_COUNT(ext2dax_listxattr(r.inode, list, sizeof(list)));
+    return REPORTED_COUNT(ext2dax_listxattr(r.inode, list, sizeof(list)));
 }
 static int64_t run_setxattr(void)
 {
     char value[300] = "another";
 
-    return TOLD(ext2dax_setxattr(r.inode, "user.first", 10, value, sizeof(value), 0));
+    return REPORTED(ext2dax_setxattr(r.inode, "user.first", 10, value, sizeof(value), 0));
 }
 static int64_t run_setxattr_small(void)
 {
-    return TOLD(ext2dax_setxattr(r.inode, "user.small", 10, "1", 1, 0));
+    return REPORTED(ext2dax_setxattr(r.inode, "user.small", 10, "1", 1, 0));
 }
 static int64_t run_removexattr(void)
 {
-    return TOLD(ext2dax_removexattr(r.inode, "user.first", 10));
+    return REPORTED(ext2dax_removexattr(r.inode, "user.first", 10));
 }
 
 /* ---- names ---- */
@@ -412,7 +437,7 @@ static int64_t run_removexattr(void)
 static int64_t run_lookup(void)
 {
     struct ext2dax_inode *inode;
-    int error = TOLD(ext2dax_lookup(r.root, "twice", 5, &inode));
+    int error = REPORTED(ext2dax_lookup(r.root, "twice", 5, &inode));
 
     return found(error, inode);
 }
@@ -423,7 +448,7 @@ static int64_t run_lookup_full(void)
     for (unsigned i = 0; i < 8 && (result == 0 || result == -EXT2DAX_ENOENT); i++) {
         struct ext2dax_inode *inode;
 
-        result = TOLD(ext2dax_lookup(r.directory, "none", 4, &inode));
+        result = REPORTED(ext2dax_lookup(r.directory, "none", 4, &inode));
     }
     return result;
 }
@@ -435,14 +460,14 @@ static int64_t run_lookup_path(void)
 
     /* An absolute symbolic link leads back to a root inode without other references. */
     put(&r.root);
-    error = TOLD(ext2dax_lookup_path(r.mount, path, strlen(path), 0, &inode));
+    error = REPORTED(ext2dax_lookup_path(r.mount, path, strlen(path), 0, &inode));
     return found(error, inode);
 }
 static int64_t run_readlink(void)
 {
     char target[200];
 
-    return TOLD_COUNT(ext2dax_readlink(r.inode, target, sizeof(target)));
+    return REPORTED_COUNT(ext2dax_readlink(r.inode, target, sizeof(target)));
 }
 static int each_name(void *arg, const struct ext2dax_entry *entry)
 {
@@ -452,7 +477,7 @@ static int each_name(void *arg, const struct ext2dax_entry *entry)
 }
 static int64_t run_readdir(void)
 {
-    int names = 0, error = TOLD(ext2dax_readdir(r.directory, 0, each_name, &names));
+    int names = 0, error = REPORTED(ext2dax_readdir(r.directory, 0, each_name, &names));
 
     return error != 0 ? error : names;
 }
@@ -464,16 +489,28 @@ static int64_t run_create_as(void)
         .device_major = 8,
         .device_minor = 300};
     struct ext2dax_inode *inode;
-    int error = TOLD(ext2dax_create_as(r.root, "block", 5, &creation, &inode));
+    int error = REPORTED(ext2dax_create_as(r.root, "block", 5, &creation, &inode));
 
     return found(error, inode);
 }
 static int64_t run_create(void)
 {
     struct ext2dax_inode *inode;
-    int error = TOLD(ext2dax_create(r.root, "new", 3, 0600, 1, 1, &inode));
+    int error = REPORTED(ext2dax_create(r.root, "new", 3, 0600, 1, 1, &inode));
 
     return found(error, inode);
+}
+/* A failure after the creation leaves a file, which the next attempt removes first. */
+static int64_t run_build_file(void)
+{
+    static const unsigned char content[3000] = {1};
+    int error = REPORTED(ext2dax_build_file(r.root, "built", 5, NULL, content, sizeof(content)));
+
+    if (error == -EXT2DAX_EEXIST)
+        error = REPORTED(ext2dax_unlink(r.root, "built", 5));
+    else
+        return error;
+    return error != 0 ? error : REPORTED(ext2dax_build_file(r.root, "built", 5, NULL, content, sizeof(content)));
 }
 static int64_t run_create_full(void)
 {
@@ -484,7 +521,7 @@ static int64_t run_create_full(void)
     memset(name, 'z', sizeof(name));
     for (unsigned i = 0; i < 4; i++) {
         name[0] = (char)('0' + i);
-        error = TOLD(ext2dax_create(r.directory, name, sizeof(name), 0600, 1, 1, &inode));
+        error = REPORTED(ext2dax_create(r.directory, name, sizeof(name), 0600, 1, 1, &inode));
         if (error != 0 && error != -EXT2DAX_EEXIST)
             return error;
         if (inode)
@@ -495,14 +532,14 @@ static int64_t run_create_full(void)
 static int64_t run_mkdir(void)
 {
     struct ext2dax_inode *inode;
-    int error = TOLD(ext2dax_mkdir(r.root, "new", 3, 0700, 1, 1, &inode));
+    int error = REPORTED(ext2dax_mkdir(r.root, "new", 3, 0700, 1, 1, &inode));
 
     return found(error, inode);
 }
 static int64_t run_mknod(void)
 {
     struct ext2dax_inode *inode;
-    int error = TOLD(ext2dax_mknod(r.root, "node", 4, EXT2DAX_S_IFCHR | 0600, 4, 64, 1, 1, &inode));
+    int error = REPORTED(ext2dax_mknod(r.root, "node", 4, EXT2DAX_S_IFCHR | 0600, 4, 64, 1, 1, &inode));
 
     return found(error, inode);
 }
@@ -510,49 +547,49 @@ static int64_t run_symlink(void)
 {
     static const char target[] = "a target too long for the inode, so that a block of the image holds its text";
     struct ext2dax_inode *inode;
-    int error = TOLD(ext2dax_symlink(r.root, "link", 4, target, strlen(target), 1, 1, &inode));
+    int error = REPORTED(ext2dax_symlink(r.root, "link", 4, target, strlen(target), 1, 1, &inode));
 
     return found(error, inode);
 }
 static int64_t run_link(void)
 {
-    return TOLD(ext2dax_link(r.inode, r.root, "another", 7));
+    return REPORTED(ext2dax_link(r.inode, r.root, "another", 7));
 }
 static int64_t run_unlink(void)
 {
-    return TOLD(ext2dax_unlink(r.root, "twice", 5));
+    return REPORTED(ext2dax_unlink(r.root, "twice", 5));
 }
 static int64_t run_unlink_held(void)
 {
-    return TOLD(ext2dax_unlink(r.root, "single", 6));
+    return REPORTED(ext2dax_unlink(r.root, "single", 6));
 }
 static int64_t run_unlink_name(void)
 {
-    return TOLD(ext2dax_unlink(r.directory, "again", 5));
+    return REPORTED(ext2dax_unlink(r.directory, "again", 5));
 }
 static int64_t run_rmdir(void)
 {
-    return TOLD(ext2dax_rmdir(r.root, "hollow", 6));
+    return REPORTED(ext2dax_rmdir(r.root, "hollow", 6));
 }
 static int64_t run_rename(void)
 {
-    return TOLD(ext2dax_rename(r.root, "single", 6, r.root, "renamed", 7, 0));
+    return REPORTED(ext2dax_rename(r.root, "single", 6, r.root, "renamed", 7, 0));
 }
 static int64_t run_rename_over(void)
 {
-    return TOLD(ext2dax_rename(r.root, "single", 6, r.root, "twice", 5, 0));
+    return REPORTED(ext2dax_rename(r.root, "single", 6, r.root, "twice", 5, 0));
 }
 static int64_t run_rename_over_one_name(void)
 {
-    return TOLD(ext2dax_rename(r.root, "single", 6, r.directory, "again", 5, 0));
+    return REPORTED(ext2dax_rename(r.root, "single", 6, r.directory, "again", 5, 0));
 }
 static int64_t run_rename_directory(void)
 {
-    return TOLD(ext2dax_rename(r.root, "hollow", 6, r.directory, "moved", 5, 0));
+    return REPORTED(ext2dax_rename(r.root, "hollow", 6, r.directory, "moved", 5, 0));
 }
 static int64_t run_rename_exchange(void)
 {
-    return TOLD(ext2dax_rename(r.root, "hollow", 6, r.directory, "far", 3, EXT2DAX_RENAME_EXCHANGE));
+    return REPORTED(ext2dax_rename(r.root, "hollow", 6, r.directory, "far", 3, EXT2DAX_RENAME_EXCHANGE));
 }
 
 /* ---- bytes ---- */
@@ -562,18 +599,18 @@ static char bytes[200000];
 static int64_t run_map(void)
 {
     struct ext2dax_run run;
-    int error = TOLD(ext2dax_map(r.inode, 12, 1, &run));
+    int error = REPORTED(ext2dax_map(r.inode, 12, 1, &run));
 
     return error != 0 ? error : (int64_t)run.length;
 }
 static int64_t run_read(void)
 {
-    return TOLD_COUNT(ext2dax_read(r.inode, 3, bytes, 50 * (size_t)block_size() < sizeof(bytes) ? 50000 : 1000));
+    return REPORTED_COUNT(ext2dax_read(r.inode, 3, bytes, 50 * (size_t)block_size() < sizeof(bytes) ? 50000 : 1000));
 }
 static int64_t run_write(void)
 {
     memset(bytes, 'w', sizeof(bytes));
-    return TOLD_COUNT(
+    return REPORTED_COUNT(
         ext2dax_write(r.inode, 7, bytes, 20 * block_size() < sizeof(bytes) ? 20 * (size_t)block_size() : 1));
 }
 static int64_t run_append(void)
@@ -583,43 +620,43 @@ static int64_t run_append(void)
 
     ext2dax_stat(r.inode, &stat, sizeof(stat));
     end = 2 * block_size() + 6;
-    return TOLD_COUNT(ext2dax_write(r.inode, end, "appended", 8));
+    return REPORTED_COUNT(ext2dax_write(r.inode, end, "appended", 8));
 }
 static int64_t run_write_far(void)
 {
-    return TOLD_COUNT(ext2dax_write(r.inode, (12 + block_size() / 4 + 3) * block_size(), "far", 3));
+    return REPORTED_COUNT(ext2dax_write(r.inode, (12 + block_size() / 4 + 3) * block_size(), "far", 3));
 }
 static int64_t run_seek(void)
 {
-    return TOLD_COUNT(ext2dax_seek(r.inode, 14 * block_size(), EXT2DAX_SEEK_HOLE));
+    return REPORTED_COUNT(ext2dax_seek(r.inode, 14 * block_size(), EXT2DAX_SEEK_HOLE));
 }
 static int64_t run_truncate(void)
 {
-    return TOLD(ext2dax_truncate(r.inode, 3));
+    return REPORTED(ext2dax_truncate(r.inode, 3));
 }
 static int64_t run_truncate_up(void)
 {
-    return TOLD(ext2dax_truncate(r.inode, (uint64_t)3 << 31));
+    return REPORTED(ext2dax_truncate(r.inode, (uint64_t)3 << 31));
 }
 static int64_t run_allocate(void)
 {
-    return TOLD(ext2dax_allocate(r.inode, 0, block_size() * 60, false));
+    return REPORTED(ext2dax_allocate(r.inode, 0, block_size() * 60, false));
 }
 static int64_t run_punch(void)
 {
-    return TOLD(ext2dax_punch(r.inode, block_size() / 2, block_size() * 13));
+    return REPORTED(ext2dax_punch(r.inode, block_size() / 2, block_size() * 13));
 }
 static int64_t run_zero_range(void)
 {
-    return TOLD(ext2dax_zero_range(r.inode, block_size() / 2, block_size() * 13));
+    return REPORTED(ext2dax_zero_range(r.inode, block_size() / 2, block_size() * 13));
 }
 static int64_t run_fsync(void)
 {
-    return TOLD(ext2dax_fsync(r.inode));
+    return REPORTED(ext2dax_fsync(r.inode));
 }
 static int64_t run_fsync_range(void)
 {
-    return TOLD(ext2dax_fsync_range(r.inode, 0, 2));
+    return REPORTED(ext2dax_fsync_range(r.inode, 0, 2));
 }
 
 /* ---- faults ---- */
@@ -635,14 +672,14 @@ static int64_t fault(enum ext2dax_fault_result (*entry)(struct ext2dax_fault *),
         MUST(r.map);
     }
     ext2dax_model_fault(r.map, page, write, &f);
-    told_forget();
+    reports_forget();
     result = entry(&f);
     switch (result) {
     case EXT2DAX_FAULT_NOPAGE:
         return 0;
     case EXT2DAX_FAULT_SIGBUS:
         MUST(f.error < 0);
-        return told_answer(f.error, __FILE__, __LINE__, "a fault");
+        return reports_check(f.error, __FILE__, __LINE__, "a fault");
     case EXT2DAX_FAULT_OOM:
         MUST(f.error < 0);
         return f.error;
@@ -713,13 +750,14 @@ static int64_t run_pin(void)
     int error;
 
     ext2dax_stat(r.inode, &stat, sizeof(stat));
-    error = TOLD(ext2dax_pin(r.inode, 0, stat.size, true, &r.pin));
+    error = REPORTED(ext2dax_pin(r.inode, 0, stat.size, true, &r.pin));
     r.pinned = error == 0;
     return error;
 }
 static int64_t run_pin_read(void)
 {
-    int error = TOLD(ext2dax_pin(r.inode, (12 + block_size() / 4 - 1) * block_size(), 2 * block_size(), false, &r.pin));
+    int error =
+        REPORTED(ext2dax_pin(r.inode, (12 + block_size() / 4 - 1) * block_size(), 2 * block_size(), false, &r.pin));
 
     r.pinned = error == 0;
     return error;
@@ -728,7 +766,7 @@ static int64_t run_pin_pointer(void)
 {
     void *at;
     size_t length;
-    int error = TOLD(ext2dax_pin_pointer(&r.pin, (12 + block_size() / 4) * block_size(), &at, &length));
+    int error = REPORTED(ext2dax_pin_pointer(&r.pin, (12 + block_size() / 4) * block_size(), &at, &length));
 
     return error != 0 ? error : (int64_t)length;
 }
@@ -746,6 +784,7 @@ const struct call calls[] = {
     {"mount, verify", "ext2dax_verify", NULL, run_mount_verify, UNMOUNTS},
     {"mount, recover", "ext2dax_recover", NULL, run_mount, UNMOUNTS | CRASHED | PARTIAL},
     {"format", "ext2dax_format", NULL, run_format, UNMOUNTS | PARTIAL},
+    {"build_begin", "ext2dax_build_begin", NULL, run_build_begin, UNMOUNTS | PARTIAL},
     {"unmount", "ext2dax_unmount", to_unmount, run_unmount, PARTIAL},
     {"remount to ro", "ext2dax_remount", dirty, run_to_read_only, 0},
     {"remount to rw", "ext2dax_remount", read_only, run_to_read_write, 0},
@@ -778,6 +817,7 @@ const struct call calls[] = {
     {"readdir", "ext2dax_readdir", in_directories, run_readdir, READS},
     {"create_as", "ext2dax_create_as", at_root, run_create_as, MAKES},
     {"create", "ext2dax_create", at_root, run_create, MAKES},
+    {"build_file", "ext2dax_build_file", at_root, run_build_file, PARTIAL | MAKES},
     {"create, full", "ext2dax_create", in_full_directory, run_create_full, PARTIAL | MAKES},
     {"mkdir", "ext2dax_mkdir", at_root, run_mkdir, MAKES},
     {"mknod", "ext2dax_mknod", at_root, run_mknod, MAKES},

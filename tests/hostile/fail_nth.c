@@ -24,7 +24,7 @@
 #include "ext2dax/testkit/checker.h"
 #include "ext2dax/testkit/mutant.h"
 
-#include "../fuzz/told.h"
+#include "../fuzz/reports.h"
 #include "calls.h"
 #include "contents.h"
 #include "failing.h"
@@ -173,12 +173,12 @@ static void nothing_changes(void)
     MUST(figures.read_only);
     memcpy(before, r.base, r.size);
     MUST(ext2dax_inode_get(r.mount, EXT2DAX_ROOT_INODE, &root) == 0);
-    MUST(is_refused(TOLD(ext2dax_create(root, "more", 4, 0600, 1, 1, &made))) && !made);
-    MUST(is_refused(TOLD(ext2dax_rename(root, "slow", 4, root, "slower", 6, 0))));
+    MUST(is_refused(REPORTED(ext2dax_create(root, "more", 4, 0600, 1, 1, &made))) && !made);
+    MUST(is_refused(REPORTED(ext2dax_rename(root, "slow", 4, root, "slower", 6, 0))));
     if (ext2dax_lookup(root, "empty", 5, &file) == 0) {
-        MUST(is_refused(TOLD_COUNT(ext2dax_write(file, 0, "x", 1))));
-        MUST(is_refused(TOLD(ext2dax_setxattr(file, "user.x", 6, "x", 1, 0))));
-        MUST(is_refused(TOLD(ext2dax_fsync(file))));
+        MUST(is_refused(REPORTED_COUNT(ext2dax_write(file, 0, "x", 1))));
+        MUST(is_refused(REPORTED(ext2dax_setxattr(file, "user.x", 6, "x", 1, 0))));
+        MUST(is_refused(REPORTED(ext2dax_fsync(file))));
         ext2dax_inode_put(file);
     }
     ext2dax_inode_put(root);

@@ -7,7 +7,7 @@
 #include "ext2dax/hosted/lock.h"
 #include "ext2dax/testkit/lock_order.h"
 
-#include "../fuzz/told.h"
+#include "../fuzz/reports.h"
 #include "../fuzz/tree.h"
 
 const char *const failing_names[FAILINGS] = {
@@ -81,14 +81,14 @@ static void host_release(void *ctx, void *at, size_t bytes)
 static void host_time(void *ctx, struct ext2dax_time *now)
 {
     (void)ctx;
-    *now = (struct ext2dax_time){1800000000, 5};
+    *now = (struct ext2dax_time){.seconds = 1800000000, .nanoseconds = 5};
     if (fails(FAIL_CLOCK))
-        *now = (struct ext2dax_time){INT64_MIN, UINT32_MAX};
+        *now = (struct ext2dax_time){.seconds = INT64_MIN, .nanoseconds = UINT32_MAX};
 }
 static void host_log(void *ctx, const struct ext2dax_report *report)
 {
     (void)ctx;
-    told_note(report);
+    reports_note(report);
 }
 static void host_panic(void *ctx, const char *file, int line, const char *what)
 {

@@ -38,7 +38,7 @@ int ext2dax_build_file(struct ext2dax_inode *directory, const char *name, size_t
 {
     struct ext2dax_creation creation = {.size = sizeof(creation), .attributes.mode = 0644};
     struct ext2dax_inode *inode;
-    int64_t wrote = 0;
+    int64_t wrote;
     int error;
 
     if (attributes)
@@ -49,10 +49,12 @@ int ext2dax_build_file(struct ext2dax_inode *directory, const char *name, size_t
         return error;
     /* The size comes first, so that full PMD ranges get aligned extents. */
     error = ext2dax_truncate(inode, size);
-    if (error == 0 && size != 0)
-        wrote = ext2dax_write(inode, 0, content, size);
-    if (error == 0 && wrote != (int64_t)size)
-        error = wrote < 0 ? (int)wrote : -EXT2DAX_ENOSPC;
+    /* The call after a short count returns the reason. */
+    for (size_t at = 0; error == 0 && at < size; at += (size_t)wrote) {
+        wrote = ext2dax_write(inode, at, (const unsigned char *)content + at, size - at);
+        if (wrote <= 0)
+            error = wrote < 0 ? (int)wrote : -EXT2DAX_ENOSPC;
+    }
     /* Truncate and write have stored times of their own. */
     if (error == 0 && creation.attributes.set != 0)
         error = ext2dax_setattr(inode, &creation.attributes);
