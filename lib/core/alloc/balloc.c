@@ -325,7 +325,7 @@ int e2d_balloc_one(struct ext2dax_mount *m, uint32_t group, struct e2d_extent *e
     return rc;
 }
 
-void e2d_give_back(struct ext2dax_mount *m, uint32_t block, uint32_t count)
+void(e2d_give_back)(struct ext2dax_mount *m, uint32_t block, uint32_t count)
 {
     e2d_super_give_blocks(m, e2d_bfree(m, block, count));
 }

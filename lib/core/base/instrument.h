@@ -174,7 +174,7 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
 #define E2D_FAILURE_MUTANTS(_)                                                                                         \
     _(LOCKS_KEPT, "an inode without all its locks keeps the others")                                                   \
     _(INODE_KEPT, "an inode that cannot be made keeps its memory")                                                     \
-    _(RESERVE_KEPT, "an xattr block that is not found stays counted as used")                                          \
+    _(RESERVE_KEPT, "a block that is not found stays counted as used")                                                 \
     _(NEW_INODE_KEPT, "a new inode that could not be made stays marked used")                                          \
     _(NEW_BLOCK_KEPT, "the block of such an inode stays marked used")                                                  \
     _(FAILURE_IGNORED, "calls modify the image after a failed store")

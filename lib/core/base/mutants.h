@@ -253,9 +253,9 @@
     _(XATTR_UNCHECKED, "begin", "e2d_xattr_block_freeable")                                                            \
     _(LOCKS_KEPT, "locks_init", "e2d_lock_destroy")                                                                    \
     _(INODE_KEPT, "get", "e2d_release")                                                                                \
-    _(RESERVE_KEPT, "obtain", "e2d_super_give_blocks")                                                                 \
+    _(RESERVE_KEPT, "e2d_balloc_one", "e2d_super_give_blocks")                                                         \
     _(NEW_INODE_KEPT, "make_inode", "e2d_ifree")                                                                       \
-    _(NEW_BLOCK_KEPT, "make_inode", "e2d_super_give_blocks")                                                           \
+    _(NEW_BLOCK_KEPT, "make_inode", "e2d_give_back")                                                                   \
     _(FAILURE_IGNORED, "e2d_may_write", "e2d_failed")                                                                  \
     _(INTERRUPTION_IGNORED, "*", "e2d_interrupted")                                                                    \
     _(ORDER_FEATURE_LAST, "e2d_extend_size", "e2d_announce_size")                                                      \

@@ -65,8 +65,9 @@
 
 #define e2d_lock_destroy(...)                                                                                          \
     E2D_SKIPPABLE("e2d_lock_destroy(" #__VA_ARGS__ ")", (void)0, e2d_lock_destroy(__VA_ARGS__))
-#define e2d_ifree(...)   E2D_SKIPPABLE("e2d_ifree(" #__VA_ARGS__ ")", (void)0, e2d_ifree(__VA_ARGS__))
-#define e2d_release(...) E2D_SKIPPABLE("e2d_release(" #__VA_ARGS__ ")", (void)0, e2d_release(__VA_ARGS__))
+#define e2d_ifree(...)     E2D_SKIPPABLE("e2d_ifree(" #__VA_ARGS__ ")", (void)0, e2d_ifree(__VA_ARGS__))
+#define e2d_release(...)   E2D_SKIPPABLE("e2d_release(" #__VA_ARGS__ ")", (void)0, e2d_release(__VA_ARGS__))
+#define e2d_give_back(...) E2D_SKIPPABLE("e2d_give_back(" #__VA_ARGS__ ")", (void)0, e2d_give_back(__VA_ARGS__))
 #define e2d_super_give_blocks(...)                                                                                     \
     E2D_SKIPPABLE("e2d_super_give_blocks(" #__VA_ARGS__ ")", (void)0, e2d_super_give_blocks(__VA_ARGS__))
 #define e2d_share_forget(...)                                                                                          \
