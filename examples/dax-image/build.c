@@ -35,9 +35,10 @@ static int plain_zero(void *ctx, void *at, size_t length)
     return 0;
 }
 
-/* The file behind the image being made. */
+/* The file behind the image being made, and the mapping of the file. */
 static int image_descriptor;
 static unsigned char *image_base;
+static size_t image_size;
 int store_error;
 
 /*
@@ -57,17 +58,22 @@ static void start_write_back(size_t stored)
 
 /*
  * Stores data by a system call instead of the mapping. The call takes no page fault per page, and a
- * full host disk is an error of the call instead of a signal.
+ * full host disk is an error of the call instead of a signal. The value of an attribute goes to
+ * memory of the library first.
  */
 static size_t store_data(void *ctx, void *to_image, const void *from_caller, size_t bytes)
 {
     const unsigned char *from = from_caller;
-    off_t at = (unsigned char *)to_image - image_base;
+    uintptr_t at = (uintptr_t)to_image - (uintptr_t)image_base;
     size_t done = 0;
 
     (void)ctx;
+    if (at >= image_size) {
+        memcpy(to_image, from_caller, bytes);
+        return bytes;
+    }
     while (done < bytes) {
-        ssize_t wrote = pwrite(image_descriptor, from + done, bytes - done, at + (off_t)done);
+        ssize_t wrote = pwrite(image_descriptor, from + done, bytes - done, (off_t)(at + done));
         if (wrote < 0 && errno == EINTR)
             continue;
         if (wrote <= 0) {
@@ -173,6 +179,7 @@ static int make_image(struct building *building, const char *passing)
     host_ops.copy_in = store_data;
     image_descriptor = ext2dax_memory_descriptor(&memory);
     image_base = memory.base;
+    image_size = memory.size;
     plugs.memory = building->memory;
     plugs.host = (struct ext2dax_host){&host_ops, host.ctx};
     int code = fill_and_unmount(building, &plugs);

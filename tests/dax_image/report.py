@@ -7,7 +7,7 @@ import re
 import subprocess
 import xml.dom.minidom
 
-from tool import PMD_RANGE, build, check, content, done, main, need, write
+from tool import PMD_RANGE, TOOL, build, check, content, done, main, need, write
 
 
 def blocks_of(image, path):

@@ -188,7 +188,7 @@ def corrupt_bitmap():
         result = run("put", "image", "host", "/new")
         check(result.code == 1 and result.err.splitlines()[-1] == "pmem-mapper: image: put /new: group 0: "
               "block bitmap %d: differs from the free block count" % free, result)
-    refused("image", "truncate", "image", "/file", "5", why="superblock 0: state 3: errors were recorded")
+    refused("image", "truncate", "image", "/file", "5", why="superblock 0: state 3: has errors")
 
 
 def corrupt_bitmap_of_what_is_freed():
