@@ -70,6 +70,10 @@ EXT2DAX_API int64_t ext2dax_listxattr(struct ext2dax_inode *inode, char *buffer,
  * shared, the io lock exclusively, then truncate, group and fs locks. `flags` is 0 or any of
  * EXT2DAX_XATTR_… An access ACL does not change the mode of the inode.
  *
+ * A crash during the call leaves the old value or the new one. If neither a block nor free space
+ * can hold both for a while, a value in the inode is replaced in place, and a crash can leave no
+ * value.
+ *
  * Returns 0 or a negative errno. After an error other than EIO of a failed fence nothing has
  * changed.
  *

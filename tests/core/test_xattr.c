@@ -364,8 +364,9 @@ START_TEST(test_no_space)
     ck_assert_int_eq(set(inode, "user.more", value, 200, 0), -EXT2DAX_ENOSPC);
     ck_assert_int_eq(set(inode, "user.s", value, 8, 0), 0);
     ck_assert_int_eq(set(inode, "user.s", "changed!", 8, 0), 0);
-    ck_assert_int_eq(set(inode, "user.s", value, 9, 0), -EXT2DAX_ENOSPC);
-    has(inode, "user.s", "changed!");
+    ck_assert_int_eq(set(inode, "user.s", "once more", 9, 0), 0);
+    ck_assert_int_eq(set(inode, "user.s", value, 90, 0), -EXT2DAX_ENOSPC);
+    has(inode, "user.s", "once more");
     ck_assert_int_eq(drop(inode, "user.s"), 0);
     ck_assert_int_eq(set(inode, "user.block", "short", 5, 0), 0);
     has(inode, "user.block", "short");
@@ -378,6 +379,47 @@ START_TEST(test_no_space)
 END_TEST
 
 /* ---- sharing ---- */
+
+/*
+ * A value of the inode is replaced when inode and block are full, by a shorter or equally long
+ * value, and by a longer value where the inode has room. Linux stores hashes in the inode, which
+ * the new value does not have.
+ */
+START_TEST(test_full_replaced)
+{
+    static const char *const shorter[] = {"", "b", "bcd", "bcde", "bcdefghijkl"};
+    char name[32] = "user.0", value[40], long_value[201];
+    struct ext2dax_inode *inode;
+    int count = 0, error;
+
+    fixture_open(&f, 1024, "-b 1024 -I 256 -O extra_isize");
+    fixture_mount(&f);
+    inode = new_file("f");
+    do {
+        (void)snprintf(name, sizeof(name), "user.%d", count);
+        (void)snprintf(value, sizeof(value), "a value %d", count);
+        error = set_text(inode, name, value);
+        count += error == 0;
+    } while (error == 0);
+    ck_assert_int_eq(error, -EXT2DAX_ENOSPC);
+    ck_assert_int_gt(count, 10);
+    memset(long_value, 'l', sizeof(long_value));
+    ck_assert_int_eq(set(inode, "user.0", long_value, sizeof(long_value), 0), -EXT2DAX_ENOSPC);
+    has(inode, "user.0", "a value 0");
+    for (size_t i = 0; i < sizeof(shorter) / sizeof(shorter[0]); i++) {
+        (void)snprintf(value, sizeof(value), "%.9s", shorter[i]);
+        ck_assert_int_eq(set_text(inode, "user.0", value), 0);
+        has(inode, "user.0", value);
+        for (int k = 1; k < count; k++) {
+            (void)snprintf(name, sizeof(name), "user.%d", k);
+            (void)snprintf(value, sizeof(value), "a value %d", k);
+            has(inode, name, value);
+        }
+    }
+    ext2dax_inode_put(inode);
+    check_clean(&f);
+}
+END_TEST
 
 START_TEST(test_sharing)
 {
@@ -771,6 +813,7 @@ int main(void)
     tcase_add_loop_test(calls, test_largest_value, 0, 2);
     tcase_add_test(calls, test_moves);
     tcase_add_test(calls, test_no_space);
+    tcase_add_test(calls, test_full_replaced);
     tcase_add_test(calls, test_sharing);
     tcase_add_test(calls, test_not_shared);
     tcase_add_test(calls, test_shared_after_mount);

@@ -314,6 +314,8 @@ static int do_xattr(struct crash_fixture *fixture, const struct call *call)
                (unsigned)call->blocks +
                    (fixture->base->distinct ? 11 * fixture->count + 40 * (unsigned)call->file : 0));
     expect_xattr(fixture->expect, call->file, call->blocks, bytes, call->bytes);
+    /* Without room for both values, a value in the inode is replaced in place. */
+    fixture->expect->file[call->file].xattr[call->blocks].rewritten = fixture->base->populated && old >= 0;
     rc = ext2dax_setxattr(fixture->inode[call->file], name, sizeof name, bytes, (size_t)call->bytes, 0);
     if (rc != -EXT2DAX_ENOSPC || !fixture->base->populated)
         return rc;

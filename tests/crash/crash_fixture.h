@@ -99,7 +99,7 @@ struct crash_options {
     unsigned all_up_to, sample; /* both as in ext2dax_crash_options */
     unsigned line;
     unsigned remember_log;
-    bool discard; /* as of the base, set by crash_fixture_open() */
+    bool discard;         /* as of the base, set by crash_fixture_open() */
     uint64_t fsck_one_in; /* put 1 in this many images to e2fsck, 0 for no e2fsck */
     uint64_t fsck_most;
     bool only_fsck;    /* skip all checks but e2fsck */

@@ -52,6 +52,7 @@ struct expect_block {
 /* An extended attribute before and after the call. */
 struct expect_xattr {
     int length_was, length; /* bytes, or -1 for none */
+    bool rewritten;         /* a crash inside the call may leave no value */
     unsigned char was[EXPECT_MOST], is[EXPECT_MOST];
 };
 

@@ -36,6 +36,8 @@ static const struct {
      "the whole image after it"},
     {"WRITE_BACK_XATTR_BURIED",
      "a removed entry with a value is as good as one without, the value takes space until the entry is cut off"},
+    {"WRITE_BACK_XATTR_REWRITTEN_HASH",
+     "the workloads begin with attributes of the library, which have no hash in the inode, so 0 replaces 0"},
     {"FENCE_RECOVER_REST",
      "a mount goes on to mark the image as in use before anything else, and the fence of that mark comes before "
      "everything based on a store that recovery has cleared"},

@@ -29,6 +29,7 @@
     _(LINKS_FIRST, "create stores the links before the dirent")                                                        \
     _(ENTRY_FIRST, "unlink clears the dirent before the links")                                                        \
     _(UNLINK_BITS_FIRST, "unlink clears the bits before links and dirent")                                             \
+    _(REWRITE_LIVE, "an attribute in the inode is rewritten with a live entry")                                        \
     _(RENAME_UNRECORDED, "a rename makes its stores without a record")                                                 \
     _(RENAME_RECORD_STAYS, "a rename does not clear its record")                                                       \
     _(RENAME_NOT_COMPLETED, "recovery clears the record of a rename without making the stores")                        \
@@ -108,6 +109,9 @@
     _(XATTR_ENTRIES_END, "e2d_xattr_inode_add", "after")                                                               \
     _(XATTR_PUBLISHED, "publish_word", "word")                                                                         \
     _(XATTR_BURIED, "e2d_xattr_inode_bury", "&entry->value_size")                                                      \
+    _(XATTR_REWRITTEN_OFFSET, "e2d_xattr_inode_rewrite", "first")                                                      \
+    _(XATTR_REWRITTEN_HASH, "e2d_xattr_inode_rewrite", "&entry->hash")                                                 \
+    _(XATTR_REWRITTEN_SIZE, "e2d_xattr_inode_rewrite", "&entry->value_size")                                           \
     _(RECOVER_LINKS, "repair_inode", "&disk->links")                                                                   \
     _(RECOVER_REPLACED, "e2d_redo_swap", "victim_links")                                                               \
     _(RECOVER_STORE32, "swap_field", "wide")                                                                           \
@@ -251,6 +255,7 @@
     _(INDEX_ENDS_EARLY, "e2d_index_find", "continues")                                                                 \
     _(SHARED_KEPT, "e2d_bunshare", "e2d_share_forget")                                                                 \
     _(XATTR_UNCHECKED, "begin", "e2d_xattr_block_freeable")                                                            \
+    _(ORDER_REWRITE_LIVE, "e2d_xattr_inode_rewrite", "e2d_xattr_inode_bury")                                           \
     _(LOCKS_KEPT, "locks_init", "e2d_lock_destroy")                                                                    \
     _(INODE_KEPT, "get", "e2d_release")                                                                                \
     _(RESERVE_KEPT, "e2d_balloc_one", "e2d_super_give_blocks")                                                         \

@@ -75,6 +75,8 @@
 
 /* ---- calls which return 0 if skipped ---- */
 
+#define e2d_xattr_inode_bury(...)                                                                                      \
+    E2D_SKIPPABLE("e2d_xattr_inode_bury(" #__VA_ARGS__ ")", 0, e2d_xattr_inode_bury(__VA_ARGS__))
 #define e2d_failed(...)       E2D_SKIPPABLE("e2d_failed(" #__VA_ARGS__ ")", 0, e2d_failed(__VA_ARGS__))
 #define e2d_map(...)          E2D_SKIPPABLE("e2d_map(" #__VA_ARGS__ ")", 0, e2d_map(__VA_ARGS__))
 #define e2d_map_short(...)    E2D_SKIPPABLE("e2d_map_short(" #__VA_ARGS__ ")", 0, e2d_map_short(__VA_ARGS__))

@@ -285,6 +285,27 @@ static int move_to_inode(struct change *c, uint32_t offset)
     return rc;
 }
 
+/*
+ * Replaces the value of an attribute of the inode, for lack of space in a block. The value goes
+ * where the old value is, or to free space at `offset`. A value of the same name in the block would
+ * appear after a crash, and is dropped first. Only here a crash can lose the attribute.
+ */
+static int rewrite(struct change *c, struct e2d_xattr_entry *entry, bool room, uint32_t offset)
+{
+    const struct e2d_xattr_value value = c->value;
+    int rc = 0;
+
+    if (e2d_xattr_padded(value.size) <= e2d_xattr_padded(e2d_get32(entry->value_size)))
+        offset = e2d_get16(entry->value_offset);
+    else if (!room)
+        return -EXT2DAX_ENOSPC;
+    if (e2d_xattr_find(&c->x.in_block, &c->name)) {
+        c->value = (struct e2d_xattr_value){NULL, 0};
+        rc = change_block(c, NULL);
+    }
+    return rc == 0 ? e2d_xattr_inode_rewrite(c->inode, &c->x, entry, &value, offset, c->now) : rc;
+}
+
 /* Returns whether the entry, which may be NULL, has the value already. */
 static bool has_value(const struct e2d_xattr_area *area, const struct e2d_xattr_entry *entry,
                       const struct e2d_xattr_value *value)
@@ -312,8 +333,10 @@ static int set(struct change *c, unsigned flags)
     room = e2d_xattr_room(&c->x.in_inode, entry ? 0 : e2d_xattr_length(c->name.length), c->value.size, &offset);
     if (entry && room && e2d_get32(entry->value_size) == c->value.size && e2d_get32(entry->hash) == 0)
         return e2d_xattr_inode_change(c->inode, &c->x, entry, &c->value, offset, c->now);
-    if (entry)
-        return change_block(c, entry);
+    if (entry) {
+        rc = change_block(c, entry);
+        return rc == -EXT2DAX_ENOSPC ? rewrite(c, entry, room, offset) : rc;
+    }
     if (room && !in_block)
         return e2d_xattr_inode_add(c->inode, &c->x, &c->name, &c->value, offset, c->now);
     rc = change_block(c, NULL);

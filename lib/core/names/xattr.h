@@ -142,6 +142,13 @@ int e2d_xattr_inode_cut(struct ext2dax_inode *inode, struct e2d_xattrs *x, uint3
  */
 int e2d_xattr_inode_bury(struct ext2dax_inode *inode, struct e2d_xattr_entry *entry, struct e2d_time now);
 
+/*
+ * Replaces a value, at `offset`, which is the place of a value not shorter than this one, or space
+ * found by e2d_xattr_room(). Needs no space in a block. A crash can lose the attribute.
+ */
+int e2d_xattr_inode_rewrite(struct ext2dax_inode *inode, struct e2d_xattrs *x, struct e2d_xattr_entry *entry,
+                            const struct e2d_xattr_value *value, uint32_t offset, struct e2d_time now);
+
 /* ---- xattr_block.c: the block. The caller holds io, exclusively to change. ---- */
 
 /*

@@ -13,7 +13,8 @@
  *
  * No single store can publish a value of another size, or remove an entry before the last. For such
  * a change, the entries after move to the block first. An entry which has to go without space in a
- * block gets an index without meaning, which Linux and e2fsck skip.
+ * block gets an index without meaning, which Linux and e2fsck skip. A value of another size without
+ * space in a block is stored while the entry has such an index, so a crash can lose the attribute.
  */
 #include "names/xattr.h"
 
@@ -163,7 +164,7 @@ int e2d_xattr_inode_cut(struct ext2dax_inode *inode, struct e2d_xattrs *x, uint3
     return publish_word(inode, (void *)(area->base + end), 0, now);
 }
 
-int e2d_xattr_inode_bury(struct ext2dax_inode *inode, struct e2d_xattr_entry *entry, struct e2d_time now)
+int(e2d_xattr_inode_bury)(struct ext2dax_inode *inode, struct e2d_xattr_entry *entry, struct e2d_time now)
 {
     struct ext2dax_mount *m = inode->mount;
     /* The offset stays valid until the size is 0. */
@@ -174,4 +175,26 @@ int e2d_xattr_inode_bury(struct ext2dax_inode *inode, struct e2d_xattr_entry *en
         return rc;
     e2d_store32(m, &entry->value_size, 0);
     return e2d_order(m, E2D_FENCE_XATTR_BODY);
+}
+
+int e2d_xattr_inode_rewrite(struct ext2dax_inode *inode, struct e2d_xattrs *x, struct e2d_xattr_entry *entry,
+                            const struct e2d_xattr_value *value, uint32_t offset, struct e2d_time now)
+{
+    struct ext2dax_mount *m = inode->mount;
+    struct ext2dax_le32 *first = (void *)entry;
+    const uint8_t index = entry->index;
+    int rc = e2d_xattr_inode_bury(inode, entry, now);
+
+    if (rc != 0)
+        return rc;
+    put_padded(m, x->in_inode.base + offset, value->bytes, value->size);
+    e2d_store32(m, first, first_word(entry->name_length, E2D_XATTR_NONE, offset));
+    e2d_store32(m, &entry->hash, 0);
+    rc = e2d_order(m, E2D_FENCE_XATTR_BODY);
+    /* The size comes after the offset, because the new size may reach past the area from the old. */
+    if (rc == 0) {
+        e2d_store32(m, &entry->value_size, value->size);
+        rc = e2d_order(m, E2D_FENCE_XATTR_BODY);
+    }
+    return rc == 0 ? publish_word(inode, first, first_word(entry->name_length, index, offset), now) : rc;
 }
