@@ -105,7 +105,7 @@ START_TEST(test_attributes)
     set16(&file("small")->links, 0);
     damage_crash();
     ck_assert_int_eq(plug_recover(image, image_size), 0);
-    ck_assert_uint_eq(plug_recovered("wrong reference counts of xattr blocks"), 1);
+    ck_assert_uint_eq(plug_recovered("wrong xattr reference counts"), 1);
     ck_assert_uint_eq(references(block), 1);
     ck_assert_int_eq(damage_findings(image, 0, "shared"), 0);
     ck_assert_int_eq(outside_e2fsck(&made, true), 0);

@@ -25,24 +25,26 @@ static uint32_t mix(uint32_t hash, uint32_t word, uint32_t factor)
     return hash ^ hash >> 15;
 }
 
+static E2D_OUT_OF_LINE void add_word(uint32_t sum[2], uint32_t word)
+{
+    sum[0] = mix(sum[0], word, 0x9E3779B1u);
+    sum[1] = mix(sum[1], word, 0x85EBCA77u);
+}
+
 /* Computes the checksum over the words after the checksum and the state of the image. */
-static void checksum(const struct ext2dax_mount *m, const struct ext2dax_le32 *record, struct ext2dax_le32 sum[2])
+static void checksum(const struct ext2dax_mount *m, const struct ext2dax_le32 *record, struct ext2dax_le32 result[2])
 {
     const struct ext2dax_disk_super *super = m->super;
-    uint32_t state[] = {e2d_get32(super->mount_time), e2d_get32(super->write_time), e2d_get32(super->last_check),
-                        e2d_get16(super->mount_count)};
-    uint32_t first = 0x243F6A88u, second = 0x85A308D3u;
+    uint32_t sum[2] = {0x243F6A88u, 0x85A308D3u};
 
-    for (size_t i = 0; i < sizeof(state) / sizeof(state[0]); i++) {
-        first = mix(first, state[i], 0x9E3779B1u);
-        second = mix(second, state[i], 0x85EBCA77u);
-    }
-    for (size_t i = COUNT; i < WORDS; i++) {
-        first = mix(first, e2d_get32(record[i]), 0x9E3779B1u);
-        second = mix(second, e2d_get32(record[i]), 0x85EBCA77u);
-    }
-    sum[0] = e2d_le32(first);
-    sum[1] = e2d_le32(second);
+    add_word(sum, e2d_get32(super->mount_time));
+    add_word(sum, e2d_get32(super->write_time));
+    add_word(sum, e2d_get32(super->last_check));
+    add_word(sum, e2d_get16(super->mount_count));
+    for (size_t i = COUNT; i < WORDS; i++)
+        add_word(sum, e2d_get32(record[i]));
+    result[0] = e2d_le32(sum[0]);
+    result[1] = e2d_le32(sum[1]);
 }
 
 void e2d_redo_add(const struct ext2dax_mount *m, struct e2d_redo *redo, const void *at, uint32_t bytes, uint32_t value)

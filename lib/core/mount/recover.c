@@ -63,18 +63,18 @@ static void progress(struct recovery *r)
 
 /* Kinds of repairs, in the order of struct e2d_repairs, and what recovery does about each. */
 #define KINDS(_)                                                                                                       \
-    _(blocks, "leaked blocks", "marked free")                                                                          \
-    _(inodes, "inodes without links", "marked free")                                                                   \
+    _(blocks, "leaked blocks", "freed")                                                                                \
+    _(inodes, "inodes without links", "freed")                                                                         \
     _(unnamed, "empty files without a name", "removed")                                                                \
     _(entries, "dirents of dead inodes", "cleared")                                                                    \
     _(types, "dirents without a file type", "set")                                                                     \
     _(links, "wrong link counts", "set")                                                                               \
-    _(sectors, "wrong sector counts of inodes", "set")                                                                 \
+    _(sectors, "wrong sector counts", "set")                                                                           \
     _(sizes, "wrong sizes of directories", "set")                                                                      \
     _(ends, "files with blocks past their end", "removed")                                                             \
     _(indexes, "indexes of directories", "dropped")                                                                    \
     _(times, "missing times of deletion", "set")                                                                       \
-    _(references, "wrong reference counts of xattr blocks", "set")                                                     \
+    _(references, "wrong xattr reference counts", "set")                                                               \
     _(renames, "interrupted renames", "completed")                                                                     \
     _(counts, "wrong free and directory counts", "set")
 #define KIND_NUMBER(member, what, how) KIND_##member,

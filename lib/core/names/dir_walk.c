@@ -87,7 +87,7 @@ int e2d_dir_check(struct ext2dax_inode *directory, uint64_t logical, unsigned ch
         const struct ext2dax_disk_dirent *dirent = e2d_dirent(block, offset);
 
         if (m->block_size - offset < SHORTEST) {
-            fault = E2D_TEXT("no room for a dirent before the end of the block");
+            fault = E2D_TEXT("ends within the block, without room for a dirent");
         } else {
             length = e2d_get16(dirent->length);
             if (length == 0xFFFFu && m->block_size == 0x10000u)
