@@ -5,9 +5,9 @@ linked, calls without a mount, and small.c, which mounts, maps, faults, reads, w
 recovery. Each is measured with and without the reasons in reports (the option `reports`). The figures are the bytes of
 instructions and constants of the core alone.
 
-    core_size.py BUILD CPU ALL BUILDER CALLS SMALL RECOVER ALL_SHORT SMALL_SHORT RECOVER_SHORT     limits in bytes, for x86_64
+    core_size.py BUILD CPU ALL BUILDER CALLS SMALL RECOVER ALL_SHORT SMALL_SHORT RECOVER_SHORT [FLAG...]     bytes, for x86_64
 
-The limits with SHORT are for reports without reasons.
+The limits with SHORT are for reports without reasons. The flags are those of a build optimised for size.
 """
 
 import pathlib
@@ -24,6 +24,9 @@ SMALL = CALLS + ["ext2dax_mount", "ext2dax_read", "ext2dax_write"]
 RECOVERY = ["ext2dax_recover", "e2d_scan_open"]
 DROPPED = ["ext2dax_format", "ext2dax_verify", "ext2dax_lookup", "ext2dax_unlink", "e2d_dir_find", "e2d_inode_free"]
 FLAGS = ["-Os", "-g0", "-ffunction-sections", "-fdata-sections", "-fno-asynchronous-unwind-tables", "-fno-pic"]
+
+
+LIMITS = ("all", "builder", "calls", "small", "recover", "all_short", "small_short", "recover_short")
 
 
 def sizes_of(*objects):
@@ -87,7 +90,8 @@ class Links:
 
 def main():
     build, cpu = sys.argv[1:3]
-    limit = dict(zip(("all", "builder", "calls", "small", "recover", "all_short", "small_short", "recover_short"), map(int, sys.argv[3:])))
+    limit = dict(zip(LIMITS, map(int, sys.argv[3:3 + len(LIMITS)])))
+    FLAGS.extend(sys.argv[3 + len(LIMITS):])
     if cpu != "x86_64":
         skip("the bounds are those of x86-64, and this is " + cpu)
     with tempfile.TemporaryDirectory() as folder:

@@ -357,9 +357,9 @@ static int build(struct e2d_plan *plan)
     int rc;
 
     while (at < end) {
-        struct ext2dax_le32 *array;
+        struct ext2dax_le32 *array = NULL;
         uint32_t index, count;
-        bool reachable;
+        bool reachable = false;
 
         if (!e2d_path(m, at, &path))
             return -EXT2DAX_EFBIG;
