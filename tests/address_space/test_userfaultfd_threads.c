@@ -19,6 +19,7 @@
 #include "mounted.h"
 #include "system_calls.h"
 #include "fault_method.h"
+#include "process_state.h"
 
 /* ---- frozen ---- */
 
