@@ -464,8 +464,8 @@ static void look_at_entries(void)
     must(ext2dax_truncate(file, bytes(PMD_RANGE)));
     check(access_word(&machine.cpu[0], views[0], bytes(PMD_RANGE + 8), false, &value) == EXT2DAX_FAULT_SIGBUS &&
               access_word(&machine.cpu[2], private_view, bytes(PMD_RANGE + 8), false, &value) == EXT2DAX_FAULT_SIGBUS,
-          "what was cut off can be seen");
-    check(load(0, views[0], 3) == 33, "what was not cut off has changed");
+          "bytes past the new end are visible");
+    check(load(0, views[0], 3) == 33, "bytes before the new end have changed");
 }
 
 /*

@@ -71,7 +71,7 @@ static uintptr_t reader_comes(uintptr_t word)
 static uintptr_t reader_leaves(uintptr_t word)
 {
     if (!COUNT(word, INSIDE))
-        give_up("unlocked for reading, and nobody has it so");
+        give_up("unlocked for reading, without a reader");
     return word - INSIDE;
 }
 
@@ -98,7 +98,7 @@ static uintptr_t writer_leaves(uintptr_t word)
     uintptr_t readers = COUNT(word, READER);
 
     if (!(word & WRITER))
-        give_up("unlocked for writing, and nobody has it so");
+        give_up("unlocked for writing, without a writer");
     return (word - WRITER - readers * READER + readers * INSIDE) ^ PHASE;
 }
 
@@ -169,7 +169,7 @@ static void lock_destroy(void *ctx, struct ext2dax_lock *lock)
 {
     (void)ctx;
     if (look(lock) & ~PHASE)
-        give_up("destroyed while somebody has it or waits for it");
+        give_up("destroyed while held or waited for");
 }
 
 static void read_lock(void *ctx, struct ext2dax_lock *lock)

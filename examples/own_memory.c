@@ -283,7 +283,7 @@ static void shows_nothing_stale(struct ext2dax_mount *mount, const char *path)
     length = ext2dax_read(file, 0, text, sizeof(text));
     must(length);
     for (int64_t i = 0; i < length; i++)
-        check(text[i] == path[1] || text[i] == 0, "a crash shows what was never written");
+        check(text[i] == path[1] || text[i] == 0, "a crash shows bytes never written");
     ext2dax_inode_put(file);
 }
 
@@ -305,7 +305,7 @@ static void power_fails(size_t epoch, size_t from, size_t to)
     }
     mount = mounted(&memory); /* repairs the state after the crash */
     kept = found(mount, "/kept");
-    has(kept, 'k', "a crash loses what was synced");
+    has(kept, 'k', "a crash loses synced bytes");
     ext2dax_inode_put(kept);
     shows_nothing_stale(mount, "/a");
     shows_nothing_stale(mount, "/b");
@@ -350,14 +350,14 @@ static void look_at_order(struct mirror *mirror, struct ext2dax_mount *mount)
     ext2dax_statfs(mount, &figures, sizeof(figures));
     check(figures.ordered, "the memory is not taken for persistent");
     must(ext2dax_sync(mount));
-    check(is_sent(mirror), "what was synced is not in the file");
+    check(is_sent(mirror), "synced bytes are not in the file");
     memcpy(at_first, mirror->base, IMAGE);
     mirror->sent = note;
     mirror->arg = mirror;
     work(mount);
     must(ext2dax_sync(mount));
     mirror->sent = NULL;
-    check(is_sent(mirror), "what was synced later is not in the file");
+    check(is_sent(mirror), "bytes synced later are not in the file");
     check(records > 0, "nothing is sent");
     printf("%zu ranges sent in %lu epochs; ", records, journal[records - 1].fences - journal[0].fences + 1);
     printf("%zu crashes, the file that was synced in all of them, nothing stale in any\n", fail_everywhere());
@@ -373,7 +373,7 @@ static void look_at_errors(struct mirror *mirror, struct ext2dax_mount *mount, s
     must(ext2dax_map(kept, 0, 1, &run));
     mirror->poison = (struct range){(size_t)run.physical * figures.block_size, LINE};
     check(ext2dax_read(kept, 0, &byte, 1) == -EXT2DAX_EIO, "poison is read");
-    check(ext2dax_read(kept, figures.block_size, &byte, 1) == 1 && byte == 'k', "the block behind poison is not read");
+    check(ext2dax_read(kept, figures.block_size, &byte, 1) == 1 && byte == 'k', "the block after poison is not read");
     mirror->poison = (struct range){0};
     mirror->broken = true;
     check(ext2dax_truncate(kept, 1) == -EXT2DAX_EIO, "a change succeeds that cannot be durable");

@@ -100,7 +100,7 @@ static int open_memory(struct server *server)
     if (error)
         return failed(server->options->image, "%s: %s", what, strerror(-error));
     if (*note)
-        failed(server->options->image, "warning: %s: what is read may be changing", note);
+        failed(server->options->image, "warning: %s: the content may change while it is read", note);
     server->memory_open = true;
     return 0;
 }

@@ -126,7 +126,7 @@ static int compare(const struct demo *demo)
     if (get)
         fclose(get);
     if (!same)
-        return say_failed(demo->image, "demo: what get returned is not what put was given");
+        return say_failed(demo->image, "demo: get returned other bytes than put stored");
     printf("the same bytes that were put\n");
     return 0;
 }

@@ -178,7 +178,7 @@ int image_memory_open(struct image *image, const char *what, unsigned flags)
     if (error)
         return system_failed(image->path, -error, "%s", what);
     if (*note)
-        say_failed(image->path, "warning: %s: what is read may be changing", note);
+        say_failed(image->path, "warning: %s: the content may change while it is read", note);
     image->memory_open = true;
     return 0;
 }

@@ -147,7 +147,7 @@ static int put_new(struct put *put, const struct stat *host)
         if (code) {
             error = ext2dax_unlink(directory, name, length);
             if (error)
-                image_failed(put->image, error, "remove what was put of %s", put->path);
+                image_failed(put->image, error, "remove the copied part of %s", put->path);
         }
     }
     if (directory)

@@ -253,7 +253,7 @@ static void drop(const struct node *node)
     int error = ext2dax_unlink(node->directory, node->name, node->length);
 
     if (error && error != -EXT2DAX_ENOENT)
-        image_failed(node->put->image, error, "remove what was put of %s", node->path);
+        image_failed(node->put->image, error, "remove the copied part of %s", node->path);
 }
 
 /*

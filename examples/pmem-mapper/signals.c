@@ -59,7 +59,7 @@ static void bus_error(int number, siginfo_t *info, void *context)
         put_text(image ? image->path : unfinished);
         put_text(": access: ");
     }
-    put_text("the file behind the image failed it: no space on its filesystem, an I/O error, or it was cut short");
+    put_text("the file of the image failed: no space on its filesystem, an I/O error, or a truncated file");
     put_text(image && image->writable ? "; the image is repaired when it is next changed\n" : "\n");
     _exit(EXIT_FAILED);
 }

@@ -127,7 +127,7 @@ static const char *read_chain(struct disk *disk, uint32_t start, unsigned *numbe
         if (!get(disk, (uint64_t)at * SECTOR, sector, sizeof(sector)))
             return "the chain of its extended partition leads out of the file";
         if (!is_signed(sector))
-            return "the chain of its extended partition leads to what is no boot record";
+            return "the chain of its extended partition leads to a sector without a boot record";
         const unsigned char *own = sector + MBR_ENTRIES, *link = own + MBR_ENTRY;
         if (own[4] && get32(own + 12) && !is_extended(own[4])) {
             const char *why = add(disk, (*number)++, (uint64_t)at + get32(own + 8), get32(own + 12), SECTOR, false);

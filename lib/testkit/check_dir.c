@@ -165,7 +165,7 @@ void e2dt_check_directory_block(struct e2dt_check *a, uint32_t number, uint64_t 
         bool dots = logical == 0 && place < 2;
 
         if (a->block_size - at < 12) {
-            e2dt_check_report(a, "room left behind the last directory entry", number, block, 0, a->block_size - at);
+            e2dt_check_report(a, "space left after the last directory entry", number, block, 0, a->block_size - at);
             return;
         }
         length = get16(entry->length);

@@ -184,7 +184,7 @@ static void check_size(struct e2dt_check *a, uint32_t number, const struct ext2d
     if (type != EXT2DAX_S_IFREG)
         return;
     if (size > tree_blocks(a) << a->block_shift)
-        e2dt_check_report(a, "size past what the tree reaches", number, 0, tree_blocks(a) << a->block_shift, size);
+        e2dt_check_report(a, "size past the reach of the tree", number, 0, tree_blocks(a) << a->block_shift, size);
     else if (size > 0x7FFFFFFF && !large)
         e2dt_check_report(a, "2 GiB or more without the large_file feature", number, 0, 0x7FFFFFFF, size);
 }

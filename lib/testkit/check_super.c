@@ -179,7 +179,7 @@ static uint32_t check_blocks(struct e2dt_check *a, uint32_t group, const uint8_t
                 continue;
             *owner = EXT2DAX_OWNER_LEAKED;
             if ((a->flags & EXT2DAX_CHECK_LEAKS_OK) == 0)
-                e2dt_check_report(a, "block marked used, but nobody's", 0, start + i, 0, 1);
+                e2dt_check_report(a, "block marked used without an owner", 0, start + i, 0, 1);
             continue;
         }
         if (!marked)

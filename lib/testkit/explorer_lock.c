@@ -67,7 +67,7 @@ __attribute__((noinline)) static void take(struct ext2dax_explorer *explorer, st
     if (explorer->current == E2DT_NOBODY) {
         if (!e2dt_lock_is_free(lock, exclusive)) {
             e2dt_lock_text(lock, text, sizeof text);
-            ext2dax_explorer_fail(explorer, "%s is still held when nobody runs", text);
+            ext2dax_explorer_fail(explorer, "%s is still held when no thread runs", text);
         }
     } else {
         bool shared = e2dt_access(explorer, lock, exclusive), stands = e2dt_pass(explorer, shared);

@@ -34,7 +34,7 @@ def a_live_mount():
         result = done("get", "image", "/file")
         check(result.out == b"before", result)
         warning = [line for line in result.err.splitlines() if "warning: is mounted" in line]
-        check(len(warning) == 1 and warning[0].endswith(": what is read may be changing"), result)
+        check(len(warning) == 1 and warning[0].endswith(": the content may change while it is read"), result)
         check("is mounted at" in run("ls", "image").err, "ls")
     finally:
         subprocess.run(["umount", at], check=True)

@@ -179,7 +179,7 @@ def tables_that_lie():
     for why, at, table in (("is a loop", 40960, entry(0x05, 20480, 20480)), ("is a loop", 20480, entry(0x05, 0, 1)),
                            ("leads out of the file", 40960, entry(0x05, 0xFFFFFFF0, 1)),
                            ("leads out of the file", 40960, entry(0x0F, 0xF0000000, 1)),
-                           ("leads to what is no boot record", 40960, entry(0x85, 1, 1))):
+                           ("leads to a sector without a boot record", 40960, entry(0x85, 1, 1))):
         disk, _ = mbr()
         disk[at * 512 + 462:at * 512 + 478] = table
         lies(why, disk=disk)
