@@ -49,7 +49,7 @@ enum ext2dax_order {
  * Walks every inode first, by the mount option `verify`, which must be set. Refuses an image in
  * which a block has two owners (EUCLEAN, both reported) or lies past the end of its file. A block
  * exactly at the end is only a warning, because e2fsck accepts such a block and a growing file
- * frees the block first.
+ * frees the block first. Also refuses an inode in use that its bitmap says is free.
  *
  * Allocates 1 bit per block from the host while the walk runs. Takes time linear in the metadata of
  * the image.

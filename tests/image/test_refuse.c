@@ -364,6 +364,25 @@ static void scan_refuses(const struct image *image, uint32_t owner, uint32_t oth
     accepted(image, EXT2DAX_MOUNT_READ_ONLY); /* not detected without the scan */
 }
 
+/* An inode in use and marked free can be reached by name, so the scan must not leave the inode out. */
+START_TEST(scan_of_unmarked_inodes)
+{
+    struct image image = load(kind_named("4K"));
+    struct ext2dax_mount *mount;
+    uint8_t *map;
+
+    ck_assert_int_eq(try_mount(&image, EXT2DAX_MOUNT_READ_ONLY, &mount), 0);
+    map = e2d_inode_bitmap(mount, 0);
+    ck_assert_int_eq(ext2dax_unmount(mount), 0);
+    accepted(&image, EXT2DAX_MOUNT_VERIFY | EXT2DAX_MOUNT_READ_ONLY);
+    map[10 / 8] &= (uint8_t) ~(1u << 10 % 8); /* inode 11 */
+    refused(&image, EXT2DAX_MOUNT_VERIFY | EXT2DAX_MOUNT_READ_ONLY, EXT2DAX_EUCLEAN, "link count");
+    refused(&image, EXT2DAX_MOUNT_VERIFY, EXT2DAX_EUCLEAN, "link count");
+    accepted(&image, EXT2DAX_MOUNT_READ_ONLY); /* not detected without the scan */
+    unload(&image);
+}
+END_TEST
+
 START_TEST(scan_of_owners)
 {
     static const char *const names[] = {"1K", "4K", "64K", "revision-0"};
@@ -483,5 +502,6 @@ int main(void)
     tcase_add_test(tcase, descriptor_checks);
     tcase_add_test(tcase, root_must_be_a_directory);
     tcase_add_loop_test(tcase, scan_of_owners, 0, 4);
+    tcase_add_test(tcase, scan_of_unmarked_inodes);
     return run_on_images(suite, false);
 }

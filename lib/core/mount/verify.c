@@ -156,13 +156,36 @@ static int check_attributes(struct scan *scan, uint32_t number, const struct ext
 }
 
 /*
+ * Refuses an inode of the group in use and marked free, among the inodes [from, end) marked free.
+ * The inode can be reached by name and number, and blocks of the inode would have no owner here.
+ */
+static int check_unmarked(struct ext2dax_mount *m, uint32_t group, uint32_t from, uint32_t end)
+{
+    uint32_t first = group * m->inodes_per_group + 1;
+
+    for (uint32_t i = from; i < end; i++) {
+        const struct ext2dax_disk_inode *inode = e2d_disk_inode(m, first + i);
+        size_t data, rest = (size_t)(end - i) * m->inode_size;
+
+        /* Most of a sparse image's inode tables are holes. */
+        if (i == from && m->memory_ops.next_data && m->memory_ops.next_data(m->memory_ctx, inode, rest, &data) == 0)
+            return 0;
+        if (!e2d_readable(m, inode, m->inode_size) || e2d_get16(inode->links) == 0 || e2d_get16(inode->mode) == 0)
+            continue;
+        return e2d_complain(m, -EXT2DAX_EUCLEAN, "inode", first + i, "link count", e2d_get16(inode->links),
+                            "of an inode that its bitmap says is free");
+    }
+    return 0;
+}
+
+/*
  * Calls `each` for the inodes in use, that is marked used, and with links or reserved. Without
  * links nothing is reachable any more.
  */
 static int each_inode(struct scan *scan, int (*each)(struct scan *, uint32_t, const struct ext2dax_disk_inode *))
 {
     struct ext2dax_mount *m = scan->m;
-    uint32_t group, i;
+    uint32_t group, i, after;
 
     for (group = 0; group < m->groups; group++) {
         const uint8_t *map = e2d_inode_bitmap(m, group);
@@ -174,17 +197,24 @@ static int each_inode(struct scan *scan, int (*each)(struct scan *, uint32_t, co
             error = e2d_check(m, e2d_block_bitmap(m, group), m->block_size);
         if (error)
             return error;
-        for (i = e2d_next_set(map, 0, m->inodes_per_group); i < m->inodes_per_group;
-             i = e2d_next_set(map, i + 1, m->inodes_per_group)) {
-            uint32_t number = group * m->inodes_per_group + i + 1;
-            const struct ext2dax_disk_inode *inode = e2d_disk_inode(m, number);
+        for (after = 0; after < m->inodes_per_group; after = i + 1) {
+            uint32_t number;
+            const struct ext2dax_disk_inode *inode;
 
+            i = e2d_next_set(map, after, m->inodes_per_group);
+            error = check_unmarked(m, group, after, i);
+            if (error || i == m->inodes_per_group)
+                break;
+            number = group * m->inodes_per_group + i + 1;
+            inode = e2d_disk_inode(m, number);
             error = e2d_check(m, inode, m->inode_size);
             if (!error && (e2d_get16(inode->links) != 0 || number < m->first_inode))
                 error = each(scan, number, inode);
             if (error || scan->owner)
-                return error;
+                break;
         }
+        if (error || scan->owner)
+            return error;
     }
     return 0;
 }
