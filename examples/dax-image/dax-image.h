@@ -190,7 +190,7 @@ struct shape {
     uint64_t ranges;  /* PMD ranges wholly below the size, full of data */
     uint64_t huge;    /* of the ranges, those mapped by a huge page */
     uint64_t extents; /* contiguous runs of blocks */
-    uint64_t faults;  /* page faults of a program that touches every page */
+    uint64_t faults;  /* page faults of a program that accesses every page */
     uint64_t blocks;  /* with data */
 };
 

@@ -161,9 +161,20 @@ EXT2DAX_API int ext2dax_tally_plan(const struct ext2dax_tally *tally, uint64_t r
  * hosted/host.h, and `time` of the format options is given. A builder ends with
  * ext2dax_inode_put(root) and ext2dax_unmount().
  *
- * Takes the locks of ext2dax_mount(). Returns 0 or the error of ext2dax_format(), ext2dax_mount()
- * or ext2dax_inode_get(). On failure *mount and *root are NULL, and the content of the memory is
- * undefined.
+ * Takes the locks of ext2dax_mount(). On failure *mount and *root are NULL, and the content of the
+ * memory is undefined. Returns 0 or a negative errno
+ *
+ *   EINVAL      an option out of range, memory without a base, misaligned or opened by a parent
+ *               process, or a required op missing
+ *   ENOSPC      the memory is too small
+ *   EOVERFLOW   more than 2^32 - 1 blocks, descriptors that do not fit a group, or an image larger
+ *               than this target can address
+ *   EROFS       read-only memory
+ *   EBUSY       the memory is mounted
+ *   ENOMEM      the host has no memory
+ *   EIO         the memory holds poison, or a write-back or fence failed
+ *
+ * `claim` and `usable` of the memory plug may return other errors, which are passed on.
  */
 EXT2DAX_API int ext2dax_build_begin(const struct ext2dax_plugs *plugs, const struct ext2dax_format_options *format,
                                     const struct ext2dax_image_plan *plan, struct ext2dax_mount **mount,

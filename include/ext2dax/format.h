@@ -58,7 +58,7 @@ struct ext2dax_format_options {
  * or a last group too small for its own metadata. With the default inodes the smallest image has 9
  * blocks of 1 KiB, or 7 blocks of any other size.
  *
- * Writes inode tables, bitmaps and directories, and does not touch free blocks. Zeroes known to
+ * Writes inode tables, bitmaps and directories, and leaves free blocks unchanged. Zeroes known to
  * the memory plug (`next_data`) are not stored, so a new sparse file stays sparse, and old content
  * is discarded where the plug can (`discard`). The magic number is cleared first and written last,
  * each under a fence, so a crash never leaves a half-made filesystem that mounts. The filesystem

@@ -159,7 +159,7 @@ static void record(struct fixture *fixture)
 }
 
 /*
- * Checks that e2fsck -p repairs the image without help, and that files not touched by the call
+ * Checks that e2fsck -p repairs the image without help, and that files not named by the call
  * still exist. `there` is a name which must exist after the call returned, and `gone` one which
  * must not. Either may be NULL.
  */

@@ -675,7 +675,7 @@ int main(void)
 
     s.e2fsck = outside_has("e2fsck");
     if (!s.e2fsck)
-        puts("e2fsck is not here to be asked: the checker alone judges");
+        puts("e2fsck is not installed, so only the checker of the testkit checks the images");
     (void)signal(SIGABRT, tell);
     (void)sigaction(SIGSEGV, &action, NULL);
     for (unsigned number = 0; number < TREES; number++) {
