@@ -91,13 +91,12 @@ struct ext2dax_memory_ops {
      * been read. Called around recovery and EXT2DAX_MOUNT_VERIFY during mount, and around the
      * stores of ext2dax_format(). No mount that may store uses the memory between both calls,
      * except the mount of the call. Several mounts that only read may scan at the same time. May be
-     * NULL. A core compiled for size calls this only around ext2dax_format(), never calls fetch, and
-     * calls next_data only in ext2dax_format().
+     * NULL.
      */
     void (*scan)(void *ctx, bool begins);
     /*
      * Hints during a scan that the range is about to be read. Starts to fetch the range and waits
-     * for nothing. May be NULL.
+     * for nothing. May be NULL. A core compiled for size does not call fetch.
      */
     void (*fetch)(void *ctx, const void *at, size_t length);
     /*

@@ -366,7 +366,7 @@ int e2d_interrupted(struct ext2dax_mount *m);
  */
 static inline void e2d_scan_hint(struct ext2dax_mount *m, bool begins)
 {
-    if (E2D_FOR_SPEED && m->memory_ops.scan)
+    if (m->memory_ops.scan)
         m->memory_ops.scan(m->memory_ctx, begins);
 }
 static inline void e2d_fetch(struct ext2dax_mount *m, uint32_t block, uint32_t count)

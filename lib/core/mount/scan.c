@@ -73,16 +73,12 @@ static uint32_t with_attributes(const struct e2d_scan *s, uint32_t group)
 
 /*
  * Clears the memory, but of the records per inode only those of filled inodes. No other records are
- * ever used, and large images have many. Compiled for size, clears everything.
+ * ever used, and large images have many.
  */
 static void clear_memory(struct e2d_scan *s)
 {
     uint32_t inodes = s->m->inodes_per_group;
 
-    if (!E2D_FOR_SPEED) {
-        memset(s->memory, 0, s->bytes);
-        return;
-    }
     memset(s->memory, 0, (size_t)((unsigned char *)s->parent - (unsigned char *)s->memory));
     for (uint32_t group = 0; group < s->m->groups; group++) {
         size_t first = (size_t)group * inodes + 1;

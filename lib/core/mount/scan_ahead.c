@@ -4,15 +4,13 @@
  *
  * The inodes after the last nonzero byte of a table are free and need not be read, if the memory
  * plug knows the place of this byte. Bitmaps and tables are fetched before the scan reaches the
- * group. Both only gain time, so a core compiled for size reads whole tables and fetches nothing.
+ * group, which only gains time, so a core compiled for size fetches nothing.
  */
 #include "mount/scan.h"
 
 #include "base/divide.h"
 #include "disk/group.h"
 #include "base/persist.h"
-
-#if E2D_FOR_SPEED
 
 #define LARGEST_PAGE 65536u /* bytes, of any host */
 
@@ -64,6 +62,8 @@ static void find_filled(struct e2d_scan *s, uint32_t group)
     s->filled[group] = inodes < reserved ? reserved : inodes;
 }
 
+#if E2D_FOR_SPEED
+
 /*
  * Bytes of structures being fetched while earlier structures are scanned. A single group is fetched
  * in any case.
@@ -105,7 +105,7 @@ void e2d_scan_ahead(struct e2d_scan *s, uint32_t group, struct e2d_scan_ahead *a
 void e2d_scan_ahead(struct e2d_scan *s, uint32_t group, struct e2d_scan_ahead *ahead)
 {
     (void)ahead;
-    s->filled[group] = s->m->inodes_per_group;
+    find_filled(s, group);
 }
 
 #endif
