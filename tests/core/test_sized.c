@@ -69,6 +69,13 @@ static const struct ext2dax_mount_options recovering = {.size = sizeof(recoverin
 /* ---- plugs with counters ---- */
 
 static unsigned zeroed, persisted, fenced, checked, told, asked, timed, copied_out, copied_in, reserved, released;
+/* A core compiled for size fetches nothing ahead. */
+#ifdef __OPTIMIZE_SIZE__
+#define FETCHES false
+#else
+#define FETCHES true
+#endif
+
 static unsigned claims, used, scanned, fetched, holes_asked, discarded, went_on;
 static struct ext2dax_report last;
 
@@ -353,7 +360,7 @@ START_TEST(memory_tables)
         ck_assert_int_eq(claims != 0, COVERED(size, struct ext2dax_memory_ops, claim));
         ck_assert_int_eq(used != 0, COVERED(size, struct ext2dax_memory_ops, usable));
         ck_assert_int_eq(scanned != 0, COVERED(size, struct ext2dax_memory_ops, scan));
-        ck_assert_int_eq(fetched != 0, COVERED(size, struct ext2dax_memory_ops, fetch));
+        ck_assert_int_eq(fetched != 0, FETCHES && COVERED(size, struct ext2dax_memory_ops, fetch));
         ck_assert_int_eq(holes_asked != 0, COVERED(size, struct ext2dax_memory_ops, next_data));
         ck_assert_int_eq(ext2dax_format(&plugs.memory, NULL, NULL), 0);
         ck_assert_int_eq(discarded != 0, COVERED(size, struct ext2dax_memory_ops, discard));

@@ -180,7 +180,11 @@ START_TEST(test_interrupted)
         memcpy(image, before, image_size);
     }
     ck_assert_uint_eq(plug.scans, 1);
+#ifdef __OPTIMIZE_SIZE__
+    ck_assert_uint_eq(plug.fetched, 0); /* compiled for size, nothing is fetched ahead */
+#else
     ck_assert_uint_gt(plug.fetched, 0);
+#endif
     ck_assert_int_eq(ext2dax_unmount(mount), 0);
     ck_assert_int_eq(damage_findings(image, 0, "in the end"), 0);
     ck_assert_int_ge(n, 5); /* once per group in each pass */
