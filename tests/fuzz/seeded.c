@@ -6,6 +6,7 @@
  *                              prints progress
  *   seeded FILE...             inputs written by a fuzzer
  *   seeded --mutants [COUNT]   each geometry mutant of the core must fail on one of COUNT inputs
+ *   seeded --notice COUNT NAME...   the same for named mutants
  *
  * A failing input prints the arguments for running it again. EXT2DAX_MUTANT in the environment
  * activates a mutant.
@@ -82,9 +83,19 @@ static int run_file(const char *path)
     return EXIT_SUCCESS;
 }
 
+/* Prints the inputs per second of processor time, for which other programs do not count. */
+static void print_rate(unsigned long count, clock_t begun)
+{
+    double seconds = (double)(clock() - begun) / CLOCKS_PER_SEC;
+
+    if (count > 1 && seconds > 0)
+        (void)printf("%lu inputs, %.0f a second of processor time\n", count, (double)count / seconds);
+}
+
 static void run_seeds(unsigned long count, unsigned long seed)
 {
     const time_t start = time(NULL);
+    const clock_t begun = clock();
     time_t printed = start;
 
     for (unsigned long i = 0; count == 0 || i < count; i++) {
@@ -95,6 +106,7 @@ static void run_seeds(unsigned long count, unsigned long seed)
             (void)fflush(stdout);
         }
     }
+    print_rate(count, begun);
 }
 
 /* Runs the inputs in another process, because a broken core may do anything. Drops its messages. */
@@ -132,6 +144,15 @@ static int try_mutants(unsigned long count)
     return tried != 0 && missed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int notice(unsigned long count, char **names)
+{
+    unsigned missed = 0;
+
+    for (; *names; names++)
+        missed += !is_noticed(*names, count);
+    return missed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     unsigned long count = emulated() ? fuzz_usual_count / 5 : fuzz_usual_count, seed = 1;
@@ -145,6 +166,8 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     if (argc > 1 && strcmp(argv[1], "--mutants") == 0)
         return try_mutants(argc > 2 ? strtoul(argv[2], NULL, 10) : fuzz_usual_count);
+    if (argc > 3 && strcmp(argv[1], "--notice") == 0)
+        return notice(strtoul(argv[2], NULL, 10), argv + 3);
     if (argc > 1 && !isdigit((unsigned char)argv[1][0])) {
         for (int i = 1; i < argc; i++)
             status |= run_file(argv[i]);

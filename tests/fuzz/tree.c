@@ -16,12 +16,6 @@ static struct tree trees[TREES] = {
     {65536, 40, 0, 32, 16, 3, EXT2DAX_ORDERED, NULL, 0, 0, 0, {0}, {0}},
 };
 
-_Noreturn void fuzz_fail(const char *file, int line, const char *what)
-{
-    (void)fprintf(stderr, "%s:%d: not so: %s\n", file, line, what);
-    abort();
-}
-
 /* ---- raw access ---- */
 
 static uint32_t get(const struct tree *tree, size_t at, unsigned width)
