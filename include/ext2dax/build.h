@@ -186,10 +186,24 @@ EXT2DAX_API int ext2dax_build_begin(const struct ext2dax_plugs *plugs, const str
  * times, as for ext2dax_create_as(). NULL means permissions 0644, user 0, and times of the clock.
  * `content` may be NULL if `size` is 0.
  *
- * Takes the locks of ext2dax_create_as() and of ext2dax_write(). Returns 0 or the error of
- * ext2dax_create_as(), ext2dax_truncate(), ext2dax_write() or ext2dax_setattr().
+ * Takes the locks of ext2dax_create_as() and of ext2dax_write(). After a failure of a later step
+ * the file stays, with a part of the content. Returns 0 or a negative errno
  *
- * After a failure of a later step the file stays, with a part of the content.
+ *   EEXIST         the name exists, or is "." or ".."
+ *   EINVAL         an empty name, a name with '/' or NUL, impossible attributes, or a mount of a
+ *                  parent process (the error of `usable` is passed on)
+ *   ENAMETOOLONG   a name longer than 255 bytes
+ *   ENOTDIR        `directory` is not a directory
+ *   ENOENT         the directory itself is unlinked
+ *   EPERM          the directory is immutable
+ *   EROFS          mounted read-only
+ *   ENOSPC         no free inode or block, or only reserved blocks that the caller may not use
+ *   EFBIG          the size, or the directory, is past its limit
+ *   EFAULT         the content is not accessible
+ *   ENOMEM         the host has no memory
+ *   EOPNOTSUPP     the image counts blocks of an inode as only huge_file allows
+ *   EUCLEAN        a structure of the image is corrupt
+ *   EIO            metadata holds poison, or a write-back or fence failed, now or earlier
  */
 EXT2DAX_API int ext2dax_build_file(struct ext2dax_inode *directory, const char *name, size_t length,
                                    const struct ext2dax_attributes *attributes, const void *content, size_t size);

@@ -191,7 +191,7 @@ int e2d_xattr_inode_rewrite(struct ext2dax_inode *inode, struct e2d_xattrs *x, s
     e2d_store32(m, first, first_word(entry->name_length, E2D_XATTR_NONE, offset));
     e2d_store32(m, &entry->hash, 0);
     rc = e2d_order(m, E2D_FENCE_XATTR_BODY);
-    /* The size comes after the offset, because the new size may reach past the area from the old. */
+    /* The size comes after the offset. From the old offset the size may reach past the area. */
     if (rc == 0) {
         e2d_store32(m, &entry->value_size, value->size);
         rc = e2d_order(m, E2D_FENCE_XATTR_BODY);
