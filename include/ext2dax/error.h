@@ -6,9 +6,12 @@
  * example -EXT2DAX_ENOSPC. The numbers are those of Linux on every target, even where the <errno.h>
  * of the target differs.
  *
- * EUCLEAN on a mount that may store also sets EXT2DAX_STATE_ERROR in the superblock. The next
- * read-write mount is then refused until e2fsck has checked the image. The flag is not set while
- * the filesystem is frozen or after a failed write-back.
+ * EUCLEAN on a mount that may store also sets EXT2DAX_STATE_ERROR in the superblock, and records
+ * the error there as Linux does. The record holds the first and the last error, each with the time,
+ * the inode or the block, and the field of the report in place of a function. The time is that of
+ * the last call of the clock of the host. The next read-write mount is then refused until e2fsck
+ * has checked the image. Nothing is recorded while the filesystem is frozen or after a failed
+ * write-back. The mount option `errors` decides the behaviour of the present mount.
  *
  * EIO from a write-back or a fence is permanent for the mount. From then on modifying calls, fsync,
  * sync, freeze and remount return EIO, write faults return SIGBUS with this error, reads continue,

@@ -40,6 +40,15 @@ enum ext2dax_order {
                          * and the like, and for the clean mark */
 };
 
+/* The behaviour after an error in the image, that is after a call returned EUCLEAN. */
+enum ext2dax_errors {
+    EXT2DAX_ERRORS_IMAGE,     /* the action recorded in the superblock, or CONTINUE without one */
+    EXT2DAX_ERRORS_CONTINUE,  /* calls continue */
+    EXT2DAX_ERRORS_READ_ONLY, /* calls that modify return EROFS, and write faults SIGBUS */
+    EXT2DAX_ERRORS_REFUSE     /* as READ_ONLY, and no inode can be obtained any more (EUCLEAN).
+                               * In the superblock the action is called panic */
+};
+
 /*
  * Mounts without storing a byte to the image. Free counts that are impossible, or whose sums differ
  * from the superblock, are then only warnings, since nothing that is read depends on these counts.
@@ -107,6 +116,13 @@ struct ext2dax_mount_options {
      * directory for a moment. So the last put of the directory may happen in this call.
      */
     size_t name_table_bytes;
+    /*
+     * The behaviour of a read-write mount after an error in the image. A page mapped writable
+     * before the error stays writable until the embedder unmaps the page, or remounts read-only.
+     * An unlinked file is not freed by its last put any more. error.h describes the record of
+     * errors.
+     */
+    enum ext2dax_errors errors;
 };
 
 /*

@@ -81,7 +81,7 @@ struct ext2dax_disk_super {
     struct ext2dax_le16 max_mount_count;  /* mounts after which a check is due */
     struct ext2dax_le16 magic;            /* EXT2DAX_SUPER_MAGIC */
     struct ext2dax_le16 state;            /* EXT2DAX_STATE_… */
-    struct ext2dax_le16 errors;           /* action of a driver that finds an error */
+    struct ext2dax_le16 errors;           /* action after an error, 1 … 3 as enum ext2dax_errors */
     struct ext2dax_le16 minor_revision;   /* of the format */
     struct ext2dax_le32 last_check;       /* seconds since 1970 */
     struct ext2dax_le32 check_interval;   /* seconds after which a check is due */
@@ -123,7 +123,20 @@ struct ext2dax_disk_super {
     /* With extra_isize, the bytes after the first 128 that new inodes shall use. */
     struct ext2dax_le16 want_extra_isize;
     struct ext2dax_le32 flags; /* EXT2DAX_SUPER_… */
-    uint8_t rest_middle[232];  /* not used by this library, preserved */
+    uint8_t rest_middle[48];   /* not used by this library, preserved */
+    /* The record of errors. All zero without an error, and after e2fsck has checked the image. */
+    struct ext2dax_le32 error_count;          /* errors since the last check */
+    struct ext2dax_le32 first_error_time;     /* seconds since 1970 */
+    struct ext2dax_le32 first_error_inode;    /* number, or 0 */
+    struct ext2dax_le32 first_error_block[2]; /* number, low and high word, or 0 */
+    uint8_t first_error_function[32];         /* text, not necessarily terminated */
+    struct ext2dax_le32 first_error_line;     /* of the source, 0 from this library */
+    struct ext2dax_le32 last_error_time;      /* as first_error_time */
+    struct ext2dax_le32 last_error_inode;     /* as first_error_inode */
+    struct ext2dax_le32 last_error_line;      /* as first_error_line */
+    struct ext2dax_le32 last_error_block[2];  /* as first_error_block */
+    uint8_t last_error_function[32];          /* as first_error_function */
+    uint8_t rest_late[76];                    /* not used by this library, preserved */
     /* With sparse_super2, the groups with a copy, besides the first group. 0 if none. */
     struct ext2dax_le32 backup_groups[2];
     uint8_t rest_end[300]; /* not used by this library, preserved */

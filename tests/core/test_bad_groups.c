@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "../error_record.h"
 
 #define BLOCK     1024u
 #define PER_GROUP 256u
@@ -125,6 +126,7 @@ static void refused(const char *name, uint32_t group, int error)
                   "%s, group %u: not reported by its number", name, group);
     ck_assert_uint_eq(raw16(state), EXT2DAX_STATE_ERROR);
     super()->state = raw_le16(0);
+    copy_error_record(f.base, before);
     ck_assert_msg(memcmp(f.base, before, f.size) == 0, "%s, group %u: the image has changed", name, group);
     super()->state = state;
     f.reports = 0;

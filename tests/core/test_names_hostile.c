@@ -16,6 +16,7 @@
 #include "../emulated.h"
 #include "../runner.h"
 #include "../reasons.h"
+#include "../error_record.h"
 
 #define BLOCK 1024u
 
@@ -234,6 +235,7 @@ static void unchanged(const unsigned char *before)
     ck_assert_int_eq(f.last.reason != NULL, REASONS);
     ck_assert_uint_eq(((unsigned char *)&state)[0], ((unsigned char *)&was)[0] | EXT2DAX_STATE_ERROR);
     super->state = was;
+    copy_error_record(f.base, before);
     ck_assert(memcmp(f.base, before, f.size) == 0);
     super->state = state;
 }

@@ -20,6 +20,7 @@
 #include "ext2dax/testkit/checker.h"
 #include "ext2dax/testkit/model.h"
 
+#include "../error_record.h"
 #include "fuzz_image.h"
 #include "plugs.h"
 #include "reports.h"
@@ -213,6 +214,7 @@ static int64_t changed(int64_t answer)
     if (answer != -EXT2DAX_EUCLEAN)
         return answer;
     f.before[state] |= f.base[state] & EXT2DAX_STATE_ERROR;
+    copy_error_record(f.before, f.base);
     for (size_t at = 0; at < f.tree->size;) {
         if (memcmp(f.before + at, f.base + at, 64) == 0) {
             at += 64;

@@ -12,6 +12,7 @@
 
 #include "ext2dax/hosted/lock.h"
 #include "ext2dax/testkit/model.h"
+#include "../error_record.h"
 #include "../host_ops.h"
 
 #include "tree.h"
@@ -267,6 +268,7 @@ static void marked_free(void)
     MUST(ext2dax_truncate(inode, 1) == -EXT2DAX_EUCLEAN && reports > 0);
     MUST(ext2dax_punch(inode, 0, UINT64_MAX) == -EXT2DAX_EUCLEAN);
     before[EXT2DAX_SUPER_OFFSET + offsetof(struct ext2dax_disk_super, state)] |= EXT2DAX_STATE_ERROR;
+    copy_error_record(before, image);
     MUST(memcmp(before, image, tree->size) == 0);
     free(before);
     close_mount();

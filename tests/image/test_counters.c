@@ -145,15 +145,15 @@ START_TEST(errors_are_recorded_where_the_image_may_change)
     struct ext2dax_disk_super *super = super_of(&image);
 
     ck_assert_int_eq(ext2dax_remount(mount, EXT2DAX_MOUNT_READ_ONLY), 0);
-    e2d_super_error(mount);
+    e2d_super_error(mount, "inode", 11, "block pointer", 5);
     ck_assert_uint_eq(e2d_get16(super->state), EXT2DAX_STATE_VALID);
     ck_assert_int_eq(ext2dax_remount(mount, 0), 0);
     ck_assert_int_eq(ext2dax_freeze(mount), 0);
-    e2d_super_error(mount);
+    e2d_super_error(mount, "inode", 11, "block pointer", 5);
     ck_assert_uint_eq(e2d_get16(super->state), EXT2DAX_STATE_VALID);
     ck_assert_int_eq(ext2dax_thaw(mount), 0);
     ck_assert_uint_eq(e2d_get16(super->state), 0);
-    e2d_super_error(mount);
+    e2d_super_error(mount, "inode", 11, "block pointer", 5);
     ck_assert_uint_eq(e2d_get16(super->state), EXT2DAX_STATE_ERROR);
 
     /* The error bit persists, and prevents another read-write mount of the image. */
@@ -174,7 +174,7 @@ START_TEST(nothing_is_recorded_after_a_failed_write_back)
     plug.persist_fails = true;
     e2d_super_give_blocks(mount, 0);
     ck_assert_int_eq(e2d_failed(mount), -EXT2DAX_EIO);
-    e2d_super_error(mount);
+    e2d_super_error(mount, "inode", 11, "block pointer", 5);
     ck_assert_uint_eq(e2d_get16(super_of(&image)->state), 0);
     ck_assert_int_eq(ext2dax_unmount(mount), -EXT2DAX_EIO);
     ck_assert_uint_eq(e2d_get16(super_of(&image)->state), 0);

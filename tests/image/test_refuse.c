@@ -364,9 +364,7 @@ static void scan_refuses(const struct image *image, uint32_t owner, uint32_t oth
     accepted(image, EXT2DAX_MOUNT_READ_ONLY); /* not detected without the scan */
 }
 
-/*
- * An inode in use and marked free can be reached by name, so the scan must not leave the inode out.
- */
+/* An inode in use and marked free can be reached by name, so the scan must visit the inode. */
 START_TEST(scan_of_unmarked_inodes)
 {
     struct image image = load(kind_named("4K"));

@@ -219,6 +219,9 @@ struct ext2dax_mount {
      * behaves as read-only.
      */
     uint32_t failed;
+    uint32_t errors;  /* enum ext2dax_errors, never IMAGE after mount */
+    uint32_t stopped; /* atomic. `errors` from the first error on, before 0 */
+    uint32_t clock;   /* atomic. Seconds of the last call of the clock, in the form of the image */
 
     unsigned char apart_first[E2D_LINE];
     struct ext2dax_lock freeze_write, rename;

@@ -39,12 +39,15 @@ struct ext2dax_time e2d_time_decode(struct e2d_time time)
 struct e2d_time e2d_now(struct ext2dax_mount *m)
 {
     struct ext2dax_time now = {0};
+    struct e2d_time encoded;
 
     if (m->host_ops.time)
         m->host_ops.time(m->host_ctx, &now);
     else if (m->host_ops.now)
         now.seconds = m->host_ops.now(m->host_ctx);
-    return e2d_time_encode(now);
+    encoded = e2d_time_encode(now);
+    e2d_set32_relaxed(&m->clock, encoded.seconds);
+    return encoded;
 }
 
 uint32_t e2d_dtime(const struct ext2dax_mount *m, struct e2d_time now)

@@ -29,6 +29,9 @@
 #define EXTRA_ISIZE_USUAL 32u /* as ext4, fits every inode of more than 128 bytes */
 
 _Static_assert(sizeof(struct ext2dax_disk_super) == 1024, "the superblock is 1024 bytes");
+_Static_assert(offsetof(struct ext2dax_disk_super, error_count) == 0x194, "the record of errors is Linux's");
+_Static_assert(offsetof(struct ext2dax_disk_super, last_error_function) == 0x1E0, "the record of errors is Linux's");
+_Static_assert(offsetof(struct ext2dax_disk_super, backup_groups) == 0x24C, "the record of errors ends before");
 _Static_assert(sizeof(struct ext2dax_disk_group) == 32, "a group descriptor is 32 bytes");
 
 static const char too_many[] = "more than the blocks";
@@ -288,6 +291,11 @@ int e2d_super_writable(struct ext2dax_mount *m)
         return e2d_super_refuse(m, "state", state, "has errors, run e2fsck first");
     if (!reserve_is_possible(m))
         return e2d_super_refuse(m, "reserved block count", e2d_get32(m->super->reserved_blocks), too_many);
+    if (m->errors == EXT2DAX_ERRORS_IMAGE) {
+        m->errors = e2d_get16(m->super->errors);
+        if (m->errors != EXT2DAX_ERRORS_READ_ONLY && m->errors != EXT2DAX_ERRORS_REFUSE)
+            m->errors = EXT2DAX_ERRORS_CONTINUE; /* or no action that exists */
+    }
     return 0;
 }
 
@@ -368,22 +376,55 @@ int(e2d_super_mark)(struct ext2dax_mount *m, bool clean)
     return error;
 }
 
-void e2d_super_error(struct ext2dax_mount *m)
+/*
+ * Records an error as the last, and as the first in an empty record. No other word of the record
+ * has ever a value from this library. The caller holds fs.
+ */
+static void record_error(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field,
+                         uint64_t value)
+{
+    struct ext2dax_disk_super *super = m->super;
+    uint32_t inode = structure[0] == 'i' || structure[0] == 'd' ? (uint32_t)number : 0;
+    uint32_t block = structure[0] == 'b' ? (uint32_t)number : inode != 0 && field[0] == 'b' ? (uint32_t)value : 0;
+
+    super->last_error_time = e2d_le32(e2d_load32_relaxed(&m->clock));
+    super->last_error_inode = e2d_le32(inode);
+    super->last_error_block[0] = e2d_le32(block);
+    for (unsigned i = 0; i < sizeof(super->last_error_function) - 1; i++) {
+        super->last_error_function[i] = (uint8_t)*field;
+        field += *field != 0;
+    }
+    if (e2d_get32(super->error_count) == 0) {
+        /* The inode follows the time, and the function the block. */
+        memcpy(&super->first_error_time, &super->last_error_time, 8);
+        memcpy(super->first_error_block, super->last_error_block, 40);
+    }
+    super->error_count = e2d_le32(e2d_get32(super->error_count) + 1);
+    e2d_written(m, &super->error_count,
+                offsetof(struct ext2dax_disk_super, rest_late) - offsetof(struct ext2dax_disk_super, error_count));
+}
+
+void e2d_super_error(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field, uint64_t value)
 {
     struct ext2dax_le16 *at = &m->super->state;
 
     if (!e2d_is_usable(m))
         return;
     e2d_write_lock(m, &m->fs);
-    if (!m->read_only && e2d_load32(&m->frozen) == 0 && !e2d_has_failed(m) && !(e2d_get16(*at) & EXT2DAX_STATE_ERROR))
-        e2d_store16(m, at, e2d_get16(*at) | EXT2DAX_STATE_ERROR);
+    if (!m->read_only) {
+        e2d_set32(&m->stopped, m->errors);
+        if (e2d_load32(&m->frozen) == 0 && !e2d_has_failed(m)) {
+            e2d_store16(m, at, e2d_get16(*at) | EXT2DAX_STATE_ERROR);
+            record_error(m, structure, number, field, value);
+        }
+    }
     e2d_write_unlock(m, &m->fs);
 }
 
 int(e2d_corrupt)(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field,
                  uint64_t value E2D_REASON(const char *reason))
 {
-    e2d_super_error(m);
+    e2d_super_error(m, structure, number, field, value);
     return e2d_complain(m, -EXT2DAX_EUCLEAN, structure, number, field, value, E2D_REASON_OR_NULL(reason));
 }
 

@@ -46,14 +46,17 @@ void e2d_super_sums(struct ext2dax_mount *m, bool store);
 int e2d_super_mark(struct ext2dax_mount *m, bool clean);
 
 /*
- * Sets the error bit in the state of the superblock. Does nothing while the mount is read-only,
- * frozen or not complete, after a failed write-back, or in a process which may not use the memory.
+ * Sets the error bit in the state of the superblock, and records the error, given as in a report.
+ * Stops the mount if the mount does not continue after errors. Records nothing while the mount is
+ * read-only, frozen or not complete, after a failed write-back, or in a process which may not use
+ * the memory.
  *
  * Takes fs. Callers need no freeze lock, so readers may call this function. An image at rest does
  * not change, because read_only is stored under fs, and because a freeze sets `frozen` before
  * taking fs for the clean mark.
  */
-void e2d_super_error(struct ext2dax_mount *m);
+void e2d_super_error(struct ext2dax_mount *m, const char *structure, uint64_t number, const char *field,
+                     uint64_t value);
 
 /*
  * Reports corruption and calls e2d_super_error(). Returns -EUCLEAN, so that callers can return the

@@ -81,6 +81,9 @@ static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *s
     *inode = NULL;
     if (number > m->inodes || e2d_is_reserved(m, number))
         return -EXT2DAX_EINVAL;
+    /* Reports the recorded errors. */
+    if (e2d_load32(&m->stopped) == EXT2DAX_ERRORS_REFUSE && e2d_super_writable(m) != 0)
+        return -EXT2DAX_EUCLEAN;
     e2d_write_lock(m, &m->icache_lock);
     there = find(m, number);
     rc = there ? found(there) : 0;
@@ -116,7 +119,7 @@ static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *s
     }
     e2d_write_unlock(m, &m->icache_lock);
     if (rc == -EXT2DAX_EUCLEAN)
-        e2d_super_error(m); /* not under the cache lock */
+        e2d_super_error(m, "inode", number, "inode", 0); /* not under the cache lock */
     if (rc == 0)
         *inode = there ? there : made;
     if (rc == 0 && !there)

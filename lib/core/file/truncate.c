@@ -394,7 +394,7 @@ int(e2d_inode_free)(struct ext2dax_inode *inode)
      */
     uint32_t translator = translator_of(inode);
     struct e2d_removal removal;
-    int rc = e2d_failed(m), xattr_rc;
+    int rc = e2d_may_write(m), xattr_rc;
 
     if (rc != 0)
         return rc;

@@ -10,7 +10,7 @@
 
 int e2d_may_write(struct ext2dax_mount *m)
 {
-    return m->read_only ? -EXT2DAX_EROFS : e2d_failed(m);
+    return m->read_only || e2d_load32(&m->stopped) > EXT2DAX_ERRORS_CONTINUE ? -EXT2DAX_EROFS : e2d_failed(m);
 }
 
 int e2d_change_admitted(struct ext2dax_mount *m, struct e2d_time *now)

@@ -45,6 +45,8 @@ static int check_options(struct ext2dax_mount *m, const struct ext2dax_mount_opt
     if (options->flags &
         ~(EXT2DAX_MOUNT_READ_ONLY | EXT2DAX_MOUNT_VERIFY | EXT2DAX_MOUNT_FULL_RANGES | EXT2DAX_MOUNT_DISCARD))
         return bad_argument(m, what, "flags", options->flags, "unknown flags");
+    if ((unsigned)options->errors > EXT2DAX_ERRORS_REFUSE)
+        return bad_argument(m, what, "errors", (unsigned)options->errors, "unknown");
     if ((options->flags & EXT2DAX_MOUNT_VERIFY) && !options->verify)
         return bad_argument(m, what, "verify", 0, "NULL, with EXT2DAX_MOUNT_VERIFY");
     if ((unsigned)options->order > EXT2DAX_UNORDERED)
@@ -166,6 +168,7 @@ static int make(const struct ext2dax_plugs *plugs, const struct ext2dax_mount_op
     m->page_size = (uint32_t)1 << m->page_shift;
     m->full_ranges = (options->flags & EXT2DAX_MOUNT_FULL_RANGES) != 0;
     m->read_only = true;
+    m->errors = options->errors;
     m->name_budget = options->name_table_bytes;
     *mount = m;
     return 0;
@@ -366,6 +369,7 @@ static int open_for_writing(struct ext2dax_mount *m, int (*recover)(struct ext2d
     /* e2fsck has settled the rename of a record left in a clean image. */
     if (e2d_redo_any(m))
         e2d_redo_clear(m);
+    (void)e2d_now(m); /* for a record of errors before the first change */
     error = e2d_super_mark(m, false);
     if (!error)
         set_read_only(m, false);
@@ -555,7 +559,7 @@ void ext2dax_statfs(struct ext2dax_mount *m, struct ext2dax_statfs *to, size_t s
     figures->free_blocks = m->drifted ? m->free_blocks : e2d_get32(m->super->free_blocks);
     figures->free_inodes = m->drifted ? m->free_inodes : e2d_get32(m->super->free_inodes);
     reserved = e2d_get32(m->super->reserved_blocks);
-    figures->read_only = m->read_only || e2d_has_failed(m);
+    figures->read_only = m->read_only || e2d_has_failed(m) || e2d_load32(&m->stopped) > EXT2DAX_ERRORS_CONTINUE;
     e2d_write_unlock(m, &m->fs);
     figures->available_blocks = figures->free_blocks > reserved ? figures->free_blocks - reserved : 0;
     e2d_copy_results(to, size, figures, sizeof(*figures));
