@@ -124,6 +124,10 @@ static void try_call(const struct call *call)
     good = call->run();
     after = contents_of(r.mount);
     end();
+    if (good == -EXT2DAX_ENOSPC) {
+        (void)printf("%-24s more than this image has\n", call->title);
+        return;
+    }
     while (lacks_room(call, left, good, before, after))
         MUST(++left < MOST_FREE);
     if (left > 0)
