@@ -11,7 +11,7 @@
 #include "ext2dax/testkit/model.h"
 
 #include "../fuzz/plugs.h"
-#include "../fuzz/told.h"
+#include "../fuzz/reports.h"
 #include "../fuzz/tree.h"
 #include "../image/outside.h"
 
@@ -165,7 +165,7 @@ static void behaves(unsigned action, enum ext2dax_errors errors, enum ext2dax_er
          (stopped ? EXT2DAX_FAULT_SIGBUS : EXT2DAX_FAULT_NOPAGE));
     MUST(ext2dax_read(held, 0, &byte, 1) == 1);
     MUST(ext2dax_model_read(map, 0, &byte, 1, false, false) == EXT2DAX_FAULT_NOPAGE);
-    MUST(TOLD(ext2dax_lookup(root, "single", 6, &inode)) == (refused ? -EXT2DAX_EUCLEAN : 0));
+    MUST(REPORTED(ext2dax_lookup(root, "single", 6, &inode)) == (refused ? -EXT2DAX_EUCLEAN : 0));
     if (inode)
         ext2dax_inode_put(inode);
     MUST(ext2dax_sync(mount) == 0);
@@ -196,7 +196,7 @@ int main(void)
     }
     plugs.memory = (struct ext2dax_memory){&(struct ext2dax_memory_ops){.size = sizeof(struct ext2dax_memory_ops)},
                                            NULL, image.base, image.size, 0};
-    MUST(TOLD_MOUNT(ext2dax_mount(&plugs, &options, &mount)) == -EXT2DAX_EINVAL);
+    MUST(REPORTED_MOUNT(ext2dax_mount(&plugs, &options, &mount)) == -EXT2DAX_EINVAL);
     outside_close(&image);
     return EXIT_SUCCESS;
 }

@@ -12,7 +12,7 @@
 
 #include "ext2dax/testkit/checker.h"
 
-#include "../fuzz/told.h"
+#include "../fuzz/reports.h"
 #include "calls.h"
 #include "contents.h"
 #include "failing.h"
@@ -222,7 +222,7 @@ static void on_read_only_memory(void)
     memcpy(r.base, r.tree->image, r.size);
     plugs = failing_open(r.base, r.size, r.tree->page_shift, r.tree->huge_order);
     plugs.memory.flags = EXT2DAX_MEMORY_READ_ONLY;
-    MUST(TOLD_MOUNT(ext2dax_mount(&plugs, &options, &r.mount)) == -EXT2DAX_EROFS);
+    MUST(REPORTED_MOUNT(ext2dax_mount(&plugs, &options, &r.mount)) == -EXT2DAX_EROFS);
     options.flags = EXT2DAX_MOUNT_READ_ONLY;
     MUST(ext2dax_mount(&plugs, &options, &r.mount) == 0);
     MUST(ext2dax_inode_get(r.mount, EXT2DAX_ROOT_INODE, &root) == 0);
@@ -230,7 +230,7 @@ static void on_read_only_memory(void)
     MUST(ext2dax_read(inode, 0, &byte, 1) == 1 && ext2dax_write(inode, 0, &byte, 1) == -EXT2DAX_EROFS);
     MUST(ext2dax_truncate(inode, 0) == -EXT2DAX_EROFS && ext2dax_unlink(root, "single", 6) == -EXT2DAX_EROFS);
     MUST(ext2dax_create(root, "new", 3, 0600, 0, 0, NULL) == -EXT2DAX_EROFS);
-    MUST(TOLD_MOUNT(ext2dax_remount(r.mount, 0)) == -EXT2DAX_EROFS);
+    MUST(REPORTED_MOUNT(ext2dax_remount(r.mount, 0)) == -EXT2DAX_EROFS);
     ext2dax_inode_put(inode);
     ext2dax_inode_put(root);
     end();

@@ -22,7 +22,7 @@
 
 const unsigned long fuzz_usual_count = 4000;
 
-const char *fuzz_story(void)
+const char *fuzz_text(void)
 {
     return "";
 }

@@ -181,7 +181,7 @@ static void write(const struct arguments *g)
     int64_t result;
 
     session_before();
-    result = TOLD_COUNT(ext2dax_write(of(g->slot), offset, o.buffer, io_length(g->c)));
+    result = REPORTED_COUNT(ext2dax_write(of(g->slot), offset, o.buffer, io_length(g->c)));
     (void)session_after(result == -EXT2DAX_ENOSPC ? 0 : result);
 }
 
@@ -203,7 +203,7 @@ static void punch(const struct arguments *g)
 /* Blocks allocated before a failure stay. */
 static void allocate(const struct arguments *g)
 {
-    (void)TOLD(ext2dax_allocate(of(g->slot), offset_of(of(g->slot), g->a, g->b), length_of(g->c), g->d & 1));
+    (void)REPORTED(ext2dax_allocate(of(g->slot), offset_of(of(g->slot), g->a, g->b), length_of(g->c), g->d & 1));
     (void)session_after(0);
 }
 
@@ -378,9 +378,9 @@ static void pin(const struct arguments *g)
         return;
     }
     /* A writable pin that fails may have filled holes with zeroes. */
-    if (TOLD(ext2dax_pin(of(g->slot), offset, length_of(g->c), (g->d & 2) != 0, &o.pin[which])) == 0) {
+    if (REPORTED(ext2dax_pin(of(g->slot), offset, length_of(g->c), (g->d & 2) != 0, &o.pin[which])) == 0) {
         o.pinned[which] = true;
-        if (TOLD(ext2dax_pin_pointer(&o.pin[which], offset, &at, &length)) == 0) {
+        if (REPORTED(ext2dax_pin_pointer(&o.pin[which], offset, &at, &length)) == 0) {
             uint64_t into = (uint64_t)((unsigned char *)at - session.base), bs = session.small->block_size;
 
             MUST(length != 0);
@@ -411,7 +411,7 @@ static void freeze(const struct arguments *g)
 
 static void remount(const struct arguments *g)
 {
-    told_forget();
+    reports_forget();
     session_before();
     (void)session_after(ext2dax_remount(session.mount, g->a & 1 ? EXT2DAX_MOUNT_READ_ONLY : 0));
 }

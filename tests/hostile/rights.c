@@ -20,7 +20,7 @@
 #include "ext2dax/testkit/mutant.h"
 
 #include "../fuzz/plugs.h"
-#include "../fuzz/told.h"
+#include "../fuzz/reports.h"
 #include "../fuzz/tree.h"
 
 #define PAGES 20u

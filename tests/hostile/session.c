@@ -185,7 +185,7 @@ int session_open(unsigned flags)
     plugs.address_space = ext2dax_model_address_space(session.model);
     stale = true;
     session_before();
-    error = TOLD_MOUNT(ext2dax_mount(&plugs, &options, &session.mount));
+    error = REPORTED_MOUNT(ext2dax_mount(&plugs, &options, &session.mount));
     MUST(fuzz_counts.held == 0 && (error == 0) == (session.mount != NULL));
     if (error != 0) {
         MUST(memcmp(before, session.base, small->size) == 0);
@@ -201,7 +201,7 @@ int session_open(unsigned flags)
 void session_close(void)
 {
     if (session.mount)
-        MUST(TOLD(ext2dax_unmount(session.mount)) == 0);
+        MUST(REPORTED(ext2dax_unmount(session.mount)) == 0);
     session.mount = NULL;
     ext2dax_model_close(session.model);
     session.model = NULL;

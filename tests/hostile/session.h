@@ -19,7 +19,7 @@
 #include "ext2dax/ext2dax.h"
 #include "ext2dax/testkit/model.h"
 
-#include "../fuzz/told.h"
+#include "../fuzz/reports.h"
 #include "../fuzz/tree.h"
 #include "small.h"
 
@@ -50,9 +50,9 @@ void session_data(uint64_t block, uint64_t count);
 /* Returns true if the image may be damaged at the start, else an unmounted image must be valid. */
 bool session_is_whole(void);
 
-#define CALL(call)       (session_before(), (int)session_after(TOLD(call)))
-#define CALL_COUNT(call) (session_before(), session_after(TOLD_COUNT(call)))
-#define READ(call)       ((int)session_read(TOLD(call)))
-#define READ_COUNT(call) session_read(TOLD_COUNT(call))
+#define CALL(call)       (session_before(), (int)session_after(REPORTED(call)))
+#define CALL_COUNT(call) (session_before(), session_after(REPORTED_COUNT(call)))
+#define READ(call)       ((int)session_read(REPORTED(call)))
+#define READ_COUNT(call) session_read(REPORTED_COUNT(call))
 
 #endif
