@@ -586,10 +586,10 @@ void ext2dax_crash_load(struct ext2dax_crash *crash, const void *image)
     }
 }
 
-void ext2dax_crash_check(struct ext2dax_crash *crash,
-                         int (*callback)(void *arg, const struct ext2dax_crash_state *state), void *arg)
+void ext2dax_crash_check(struct ext2dax_crash *crash, int (*check)(void *arg, const struct ext2dax_crash_state *state),
+                         void *arg)
 {
-    crash->check = callback;
+    crash->check = check;
     crash->arg = arg;
 }
 

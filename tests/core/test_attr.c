@@ -137,10 +137,10 @@ static const struct ext2dax_attributes wanted = {.mode = 0xFFFF,
                                                  .uid = 0xFEDCBA98,
                                                  .gid = 0x01234567,
                                                  .flags = EXT2DAX_FL_NODUMP | EXT2DAX_FL_NOATIME,
-                                                 .mtime = {YEAR_2026 + 1, 11},
-                                                 .ctime = {YEAR_2026 + 2, 12},
-                                                 .atime = {YEAR_2026 + 3, 13},
-                                                 .created = {YEAR_2026 + 4, 14}};
+                                                 .mtime = {.seconds = YEAR_2026 + 1, .nanoseconds = 11},
+                                                 .ctime = {.seconds = YEAR_2026 + 2, .nanoseconds = 12},
+                                                 .atime = {.seconds = YEAR_2026 + 3, .nanoseconds = 13},
+                                                 .created = {.seconds = YEAR_2026 + 4, .nanoseconds = 14}};
 
 /* Returns the figures with the attributes of `bits` as they must be after a call. */
 static struct ext2dax_stat expected(struct ext2dax_stat figures, unsigned bits, bool wide)
@@ -218,7 +218,10 @@ START_TEST(every_attribute)
                                 layout->block_size == 4096 ? 256 : 128),
                          0);
         before.mode = EXT2DAX_S_IFREG;
-        ck_assert_int_eq(set(file, (struct ext2dax_attributes){.set = 0xFF, .atime = {1, 0}, .mtime = {2, 0}}), 0);
+        ck_assert_int_eq(set(file, (struct ext2dax_attributes){.set = 0xFF,
+                                                               .atime = {.seconds = 1, .nanoseconds = 0},
+                                                               .mtime = {.seconds = 2, .nanoseconds = 0}}),
+                         0);
     }
     number = file->number;
     ck_assert_int_eq(set(file, (struct ext2dax_attributes){.set = EXT2DAX_SET_MODE, .mode = 04751}), 0);

@@ -509,8 +509,8 @@ START_TEST(attributes)
                                    MOST(struct ext2dax_attributes)};
     struct ext2dax_attributes wanted = {.set = EXT2DAX_SET_UID | EXT2DAX_SET_MTIME | EXT2DAX_SET_ATIME,
                                         .uid = 77,
-                                        .mtime = {1800000001, 0},
-                                        .atime = {1800000003, 0}};
+                                        .mtime = {.seconds = 1800000001, .nanoseconds = 0},
+                                        .atime = {.seconds = 1800000003, .nanoseconds = 0}};
     struct ext2dax_attributes start = {.size = sizeof(start), .set = wanted.set, .uid = 5};
     struct ext2dax_inode *root;
     struct ext2dax_mount *mount;

@@ -247,10 +247,10 @@ static int do_setattr(struct crash_fixture *fixture, const struct call *call)
                                         .uid = 0x10001 * count + 1,
                                         .gid = 0x20003 * count + 2,
                                         .flags = count % 2 != 0 ? EXT2DAX_FL_NODUMP : EXT2DAX_FL_NOATIME,
-                                        .mtime = {epoch + 11 * count, 12 * count},
-                                        .ctime = {epoch + 13 * count, 14 * count},
-                                        .atime = {epoch + 15 * count, 16 * count},
-                                        .created = {epoch + 17 * count, 18 * count}};
+                                        .mtime = {.seconds = epoch + 11 * count, .nanoseconds = 12 * count},
+                                        .ctime = {.seconds = epoch + 13 * count, .nanoseconds = 14 * count},
+                                        .atime = {.seconds = epoch + 15 * count, .nanoseconds = 16 * count},
+                                        .created = {.seconds = epoch + 17 * count, .nanoseconds = 18 * count}};
 
     image_attributes(fixture->memory.base, disk_of(fixture, call->file), f->attributes);
     memcpy(f->attributes_was, f->attributes, sizeof f->attributes);

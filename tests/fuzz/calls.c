@@ -355,13 +355,14 @@ static const char *zero(struct play *play, struct play_file *file)
 /* Sets attributes that do not keep other calls from the file. */
 static const char *set_attributes(struct play *play, struct play_file *file)
 {
-    struct ext2dax_attributes wanted = {
-        .size = sizeof(wanted),
-        .set = EXT2DAX_SET_MODE | EXT2DAX_SET_UID | EXT2DAX_SET_GID | EXT2DAX_SET_FLAGS | EXT2DAX_SET_ATIME,
-        .mode = (uint16_t)play_noise(play, 010000),
-        .uid = (uint32_t)play_noise(play, UINT32_MAX),
-        .gid = (uint32_t)play_noise(play, UINT32_MAX),
-        .atime = {(int64_t)play_noise(play, UINT64_C(1) << 33), (uint32_t)play_noise(play, 1000000000)}};
+    struct ext2dax_attributes wanted = {.size = sizeof(wanted),
+                                        .set = EXT2DAX_SET_MODE | EXT2DAX_SET_UID | EXT2DAX_SET_GID |
+                                               EXT2DAX_SET_FLAGS | EXT2DAX_SET_ATIME,
+                                        .mode = (uint16_t)play_noise(play, 010000),
+                                        .uid = (uint32_t)play_noise(play, UINT32_MAX),
+                                        .gid = (uint32_t)play_noise(play, UINT32_MAX),
+                                        .atime = {.seconds = (int64_t)play_noise(play, UINT64_C(1) << 33),
+                                                  .nanoseconds = (uint32_t)play_noise(play, 1000000000)}};
     struct ext2dax_stat before, after;
 
     ext2dax_stat(file->inode, &before, sizeof(before));

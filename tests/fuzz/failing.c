@@ -287,8 +287,8 @@ static int op_setattr(void)
                                         .mode = 0751,
                                         .uid = 0x10002,
                                         .gid = 0x30004,
-                                        .mtime = {5, 6},
-                                        .created = {7, 8}};
+                                        .mtime = {.seconds = 5, .nanoseconds = 6},
+                                        .created = {.seconds = 7, .nanoseconds = 8}};
 
     return REPORTED(ext2dax_setattr(s.inode, &wanted));
 }

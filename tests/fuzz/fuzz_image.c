@@ -376,15 +376,16 @@ static void map_and_access(struct ext2dax_inode *inode)
 
 static void change_attributes(struct ext2dax_inode *inode)
 {
-    struct ext2dax_attributes wanted = {.size = sizeof(wanted),
-                                        .set = (unsigned)noise(0x400),
-                                        .mode = (uint16_t)noise(0x10000),
-                                        .uid = (uint32_t)noise(UINT32_MAX),
-                                        .gid = (uint32_t)noise(UINT32_MAX),
-                                        .flags = noise(3) ? 0 : 1u << noise(32),
-                                        .mtime = {(int64_t)noise(UINT64_C(1) << 35), (uint32_t)noise(1000000000)},
-                                        .atime = {-(int64_t)noise(UINT64_C(1) << 35), (uint32_t)noise(1000000005)},
-                                        .created = {(int64_t)noise(UINT64_C(1) << 35), 0}};
+    struct ext2dax_attributes wanted = {
+        .size = sizeof(wanted),
+        .set = (unsigned)noise(0x400),
+        .mode = (uint16_t)noise(0x10000),
+        .uid = (uint32_t)noise(UINT32_MAX),
+        .gid = (uint32_t)noise(UINT32_MAX),
+        .flags = noise(3) ? 0 : 1u << noise(32),
+        .mtime = {.seconds = (int64_t)noise(UINT64_C(1) << 35), .nanoseconds = (uint32_t)noise(1000000000)},
+        .atime = {.seconds = -(int64_t)noise(UINT64_C(1) << 35), .nanoseconds = (uint32_t)noise(1000000005)},
+        .created = {.seconds = (int64_t)noise(UINT64_C(1) << 35), .nanoseconds = 0}};
 
     CHANGING(REPORTED(ext2dax_setattr(inode, &wanted)));
 }

@@ -229,8 +229,8 @@ static void setattr(const struct arguments *g)
                                         .uid = (uint32_t)g->d << 12,
                                         .gid = (uint32_t)g->c << 12,
                                         .flags = g->b & 8 ? 1u << (g->d & 31) : 0,
-                                        .mtime = {(int64_t)g->c << 28, g->d},
-                                        .atime = {-((int64_t)g->d << 28), g->c}};
+                                        .mtime = {.seconds = (int64_t)g->c << 28, .nanoseconds = g->d},
+                                        .atime = {.seconds = -((int64_t)g->d << 28), .nanoseconds = g->c}};
 
     (void)CALL(ext2dax_setattr(of(g->slot), &wanted));
 }

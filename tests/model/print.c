@@ -86,8 +86,10 @@ static void print_attributes(FILE *output, const struct call *call)
 {
     (void)fprintf(output,
                   "{.size = sizeof(struct ext2dax_attributes), .set = 0x%x, .mode = 0%o, .uid = %u, .gid = %u,\n"
-                  "         .flags = 0x%x, .mtime = {%" PRId64 ", %u}, .atime = {%" PRId64 ", %u},\n"
-                  "         .ctime = {%" PRId64 ", %u}, .created = {%" PRId64 ", %u}}",
+                  "         .flags = 0x%x, .mtime = {.seconds = %" PRId64
+                  ", .nanoseconds = %u}, .atime = {.seconds = %" PRId64 ", .nanoseconds = %u},\n"
+                  "         .ctime = {.seconds = %" PRId64 ", .nanoseconds = %u}, .created = {.seconds = %" PRId64
+                  ", .nanoseconds = %u}}",
                   call->flags, call->mode, call->uid, call->gid, call->inode_flags, call->seconds, call->nanoseconds,
                   call->seconds + 1, call->nanoseconds, call->seconds + 2, call->nanoseconds, call->seconds + 3,
                   call->nanoseconds);
