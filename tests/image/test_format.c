@@ -15,6 +15,7 @@
 #include "ext2dax/ondisk.h"
 #include "ext2dax/testkit/checker.h"
 
+#include "../emulated.h"
 #include "../runner.h"
 #include "formatted.h"
 #include "outside.h"
@@ -560,7 +561,7 @@ START_TEST(a_sparse_file_stays_sparse)
     struct stat st;
     unsigned round;
 
-    if (sizeof(size_t) <= 4)
+    if (sizeof(size_t) <= 4 || left_out_emulated("holes of a sparse file, because MAP_SYNC succeeds without effect"))
         return;
     ck_assert_int_eq(ext2dax_memory_open_anonymous("format", (uint64_t)20 << 30, &memory), 0);
     for (round = 0; round < 2; round++) {
