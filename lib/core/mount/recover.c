@@ -42,7 +42,6 @@
 
 struct recovery {
     uint64_t done, all; /* groups processed, over all passes */
-    uint32_t dtime;     /* for inodes without a time of deletion */
     struct e2d_scan survey;
     struct e2d_redo redo; /* of an interrupted rename */
 };
@@ -118,13 +117,15 @@ static void tell_what(struct ext2dax_mount *m, const struct e2d_repairs *found)
 
 /* ---- the first epoch ---- */
 
-static int repair_inode(struct recovery *r, uint32_t number, struct ext2dax_disk_inode *disk)
+static int repair_inode(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk, uint32_t bit)
 {
-    struct e2d_scan *s = &r->survey;
     struct ext2dax_mount *m = s->m;
     uint32_t flags = e2d_get32(disk->flags), links = e2d_scan_links(s, number, disk);
     int error;
 
+    (void)bit;
+    if (e2d_is_reserved(m, number) || e2d_get16(disk->links) == 0)
+        return 0;
     if (e2d_get16(disk->links) != links)
         e2d_store16(m, &disk->links, links);
     if (!e2d_bit(s->differs, number))
@@ -159,19 +160,9 @@ static E2D_OUT_OF_LINE bool inodes_differ(const struct e2d_repairs *found)
             found->references) != 0;
 }
 
-static int repair_inodes(struct recovery *r, uint32_t group)
+static int repair_inodes(struct e2d_scan *s, uint32_t group)
 {
-    struct ext2dax_mount *m = r->survey.m;
-    int error = 0;
-
-    for (uint32_t i = 0; i < r->survey.filled[group] && error == 0; i++) {
-        uint32_t number = group * m->inodes_per_group + i + 1;
-        struct ext2dax_disk_inode *disk = e2d_disk_inode(m, number);
-
-        if ((number >= m->first_inode || number == EXT2DAX_ROOT_INODE) && e2d_get16(disk->links) != 0)
-            error = repair_inode(r, number, disk);
-    }
-    return error;
+    return e2d_scan_each(s, group, repair_inode);
 }
 
 /* ---- the second epoch ---- */
@@ -198,23 +189,22 @@ static int repair_dirents(struct e2d_scan *s, unsigned char *block)
     return 0;
 }
 
-static void free_blocks(struct e2d_scan *s, uint32_t group, uint32_t bit, uint32_t count, void *arg)
+static void free_blocks(struct e2d_scan *s, uint32_t group, uint32_t bit, uint32_t count)
 {
     uint8_t *map = e2d_block_bitmap(s->m, group);
 
-    (void)arg;
     e2d_clear_bits(map, bit, bit + count);
     e2d_written_bits(s->m, map, bit, bit + count);
 }
 
 /* Repairs a dead inode, with bit `bit` in the bitmap of the group. */
-static void repair_dead(struct recovery *r, uint32_t group, uint32_t bit, struct ext2dax_disk_inode *disk)
+static void repair_dead(struct e2d_scan *s, struct ext2dax_disk_inode *disk, uint32_t bit)
 {
-    struct ext2dax_mount *m = r->survey.m;
-    uint8_t *map = e2d_inode_bitmap(m, group);
+    struct ext2dax_mount *m = s->m;
+    uint8_t *map = s->marks;
 
     if (e2d_get16(disk->mode) != 0 && e2d_get32(disk->dtime) == 0)
-        e2d_store32(m, &disk->dtime, r->dtime);
+        e2d_store32(m, &disk->dtime, s->dtime);
     if (!e2d_bit(map, bit))
         return;
     e2d_clear_bits(map, bit, bit + 1);
@@ -227,36 +217,33 @@ static E2D_OUT_OF_LINE void store_count(struct ext2dax_mount *m, struct ext2dax_
         e2d_store16(m, at, count);
 }
 
-static int repair_rest(struct recovery *r, uint32_t group)
+static int repair_use(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk, uint32_t bit)
 {
-    struct e2d_scan *s = &r->survey;
+    if (!e2d_scan_stays(s, number, disk)) {
+        repair_dead(s, disk, bit);
+        return 0;
+    }
+    return e2d_bit(s->differs, number) ? e2d_scan_again(s, number, repair_dirents) : 0;
+}
+
+static int repair_rest(struct e2d_scan *s, uint32_t group)
+{
     struct ext2dax_mount *m = s->m;
     struct ext2dax_disk_group *descriptor = e2d_descriptor(m, group);
-    uint32_t directories = 0, marked = s->filled[group];
-    int error = 0;
+    uint32_t inodes = m->inodes_per_group, marked = s->filled[group];
+    int error;
 
-    for (uint32_t i = 0; i < s->filled[group] && error == 0; i++) {
-        uint32_t number = group * m->inodes_per_group + i + 1;
-        struct ext2dax_disk_inode *disk = e2d_disk_inode(m, number);
-        bool directory = (e2d_get16(disk->mode) & EXT2DAX_S_IFMT) == EXT2DAX_S_IFDIR;
-
-        if (!e2d_scan_stays(s, number, disk)) {
-            repair_dead(r, group, i, disk);
-        } else if (directory && (number >= m->first_inode || number == EXT2DAX_ROOT_INODE)) {
-            directories++;
-            if (e2d_bit(s->differs, number))
-                error = e2d_scan_again(s, number, repair_dirents);
-        }
-    }
+    e2d_scan_begin_counts(s);
+    error = e2d_scan_each(s, group, repair_use);
     if (error != 0)
         return error;
-    while ((marked = e2d_next_set(e2d_inode_bitmap(m, group), marked, m->inodes_per_group)) < m->inodes_per_group)
-        repair_dead(r, group, marked, e2d_disk_inode(m, group * m->inodes_per_group + marked + 1));
-    e2d_scan_leaks(s, group, free_blocks, NULL);
+    while ((marked = e2d_next_set(s->marks, marked, inodes)) < inodes)
+        repair_dead(s, e2d_disk_inode(m, group * inodes + marked + 1), marked);
+    e2d_scan_leaks(s, group, free_blocks);
     store_count(m, &descriptor->free_blocks,
                 e2d_count_clear(e2d_block_bitmap(m, group), 0, e2d_group_blocks(m, group)));
-    store_count(m, &descriptor->free_inodes, e2d_count_clear(e2d_inode_bitmap(m, group), 0, m->inodes_per_group));
-    store_count(m, &descriptor->used_dirs, directories);
+    store_count(m, &descriptor->free_inodes, s->counts.free_inodes);
+    store_count(m, &descriptor->used_dirs, s->counts.directories);
     return 0;
 }
 
@@ -307,32 +294,17 @@ static void forget_rename(struct recovery *r)
 
 /* ---- the whole recovery ---- */
 
-static int each_group(struct recovery *r, int (*pass)(struct recovery *r, uint32_t group))
+static int each_group(struct recovery *r, int (*pass)(struct e2d_scan *s, uint32_t group))
 {
     int error = 0;
 
     for (uint32_t group = 0; group < r->survey.m->groups && error == 0; group++) {
         error = e2d_interrupted(r->survey.m);
         if (error == 0)
-            error = pass(r, group);
+            error = pass(&r->survey, group);
         progress(r);
     }
     return error;
-}
-
-static int pass1(struct recovery *r, uint32_t group)
-{
-    return e2d_scan_pass1(&r->survey, group);
-}
-
-static int settle_ends(struct recovery *r, uint32_t group)
-{
-    return e2d_scan_ends(&r->survey, group);
-}
-
-static int pass2(struct recovery *r, uint32_t group)
-{
-    return e2d_scan_pass2(&r->survey, group);
 }
 
 static int repair(struct recovery *r)
@@ -379,14 +351,14 @@ static int check_super(struct ext2dax_mount *m)
 static int scan(struct recovery *r)
 {
     struct e2d_scan *s = &r->survey;
-    int error = each_group(r, pass1);
+    int error = each_group(r, e2d_scan_pass1);
 
     if (error == 0 && s->found.ends != 0) {
         r->all += s->m->groups;
-        error = each_group(r, settle_ends);
+        error = each_group(r, e2d_scan_ends);
     }
     if (error == 0)
-        error = each_group(r, pass2);
+        error = each_group(r, e2d_scan_pass2);
     return error != 0 ? error : e2d_scan_finish(s);
 }
 
@@ -411,15 +383,14 @@ static E2D_OUT_OF_LINE int settle(struct recovery *r)
 
 static int recover(struct ext2dax_mount *m)
 {
-    struct recovery r = {.dtime = e2d_dtime(m, e2d_now(m)), .all = (uint64_t)m->groups * 2};
+    struct recovery r = {.all = (uint64_t)m->groups * 2, .survey = {.m = m, .dtime = e2d_dtime(m, e2d_now(m))}};
     int error = check_super(m);
 
-    r.survey.m = m;
     if (error == 0)
         error = complete_rename(&r);
     if (error != 0)
         return error;
-    error = e2d_scan_open(&r.survey, m);
+    error = e2d_scan_open(&r.survey);
     if (error != 0) {
         undo_rename(&r);
         return error;

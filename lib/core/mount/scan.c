@@ -39,9 +39,26 @@ static bool is_directory(const struct ext2dax_disk_inode *disk)
     return (e2d_get16(disk->mode) & EXT2DAX_S_IFMT) == EXT2DAX_S_IFDIR;
 }
 
-bool e2d_scan_stays(const struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk)
+int e2d_scan_each(struct e2d_scan *s, uint32_t group, e2d_scan_inode each)
 {
-    return e2d_is_reserved(s->m, number) || (e2d_get16(disk->links) != 0 && s->names[number] != 0);
+    uint32_t first = group * s->m->inodes_per_group + 1;
+    int error = 0;
+
+    s->marks = e2d_inode_bitmap(s->m, group);
+    for (uint32_t i = 0; i < s->filled[group] && error == 0; i++)
+        error = each(s, first + i, e2d_disk_inode(s->m, first + i), i);
+    return error;
+}
+
+bool e2d_scan_stays(struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk)
+{
+    if (!e2d_is_reserved(s->m, number)) {
+        if (e2d_get16(disk->links) == 0 || s->names[number] == 0)
+            return false;
+        s->counts.directories += is_directory(disk);
+    }
+    s->counts.free_inodes--;
+    return true;
 }
 
 /*
@@ -57,18 +74,13 @@ uint32_t e2d_scan_links(const struct e2d_scan *s, uint32_t number, const struct 
 
 /* ---- memory ---- */
 
-/* Returns the number of inodes of a group with links and an xattr block. */
-static uint32_t with_attributes(const struct e2d_scan *s, uint32_t group)
+/* Counts an inode with links and an xattr block. */
+static int count_xattr(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk, uint32_t bit)
 {
-    struct ext2dax_mount *m = s->m;
-    uint32_t i, count = 0;
-
-    for (i = 1; i <= s->filled[group]; i++) {
-        const struct ext2dax_disk_inode *disk = e2d_disk_inode(m, group * m->inodes_per_group + i);
-
-        count += e2d_get16(disk->links) != 0 && e2d_get32(disk->file_acl) != 0;
-    }
-    return count;
+    (void)number;
+    (void)bit;
+    s->blocks += e2d_get16(disk->links) != 0 && e2d_get32(disk->file_acl) != 0;
+    return 0;
 }
 
 /*
@@ -91,9 +103,10 @@ static void clear_memory(struct e2d_scan *s)
 
 /*
  * Checks every inode table for readability, once, before anything looks at an inode. Counts the
- * inodes with attributes. Fetches the bitmaps too, so the later passes wait for neither.
+ * inodes with attributes in `blocks`. Fetches the bitmaps too, so the later passes wait for
+ * neither.
  */
-static int check_tables(struct e2d_scan *s, size_t *xattrs)
+static int check_tables(struct e2d_scan *s)
 {
     struct ext2dax_mount *m = s->m;
     struct e2d_scan_ahead ahead = {0, 0};
@@ -106,21 +119,21 @@ static int check_tables(struct e2d_scan *s, size_t *xattrs)
             error = e2d_check(m, e2d_block(m, e2d_get32(e2d_descriptor(m, group)->inode_table)),
                               (size_t)e2d_scan_filled_blocks(s, group) << m->block_shift);
         if (error == 0)
-            *xattrs += with_attributes(s, group);
+            error = e2d_scan_each(s, group, count_xattr);
     }
     return error;
 }
 
 /* No overflow. All this is less than the inodes and blocks themselves, which are in memory. */
-static int get_memory(struct e2d_scan *s, size_t xattrs)
+static int get_memory(struct e2d_scan *s)
 {
     struct ext2dax_mount *m = s->m;
     size_t inodes = (size_t)m->inodes + 1, bits = inodes / 8 + 1, blocks = (size_t)m->blocks / 8 + 1, slots = 1;
     unsigned char *at;
 
-    while (slots < 2 * xattrs)
+    while (slots < 2 * s->blocks)
         slots *= 2;
-    slots = xattrs != 0 ? slots : 0;
+    slots = s->blocks != 0 ? slots : 0;
     s->bytes = inodes * (sizeof(*s->parent) + sizeof(*s->names)) + slots * sizeof(*s->xattr) + 3 * bits + blocks;
     s->memory = at = e2d_alloc(m, s->bytes);
     if (!at)
@@ -137,19 +150,16 @@ static int get_memory(struct e2d_scan *s, size_t xattrs)
     return 0;
 }
 
-int e2d_scan_open(struct e2d_scan *s, struct ext2dax_mount *m)
+int e2d_scan_open(struct e2d_scan *s)
 {
-    size_t xattrs = 0;
     int error;
 
-    memset(s, 0, sizeof(*s));
-    s->m = m;
-    s->filled = e2d_alloc(m, m->groups * sizeof(*s->filled));
+    s->filled = e2d_alloc(s->m, s->m->groups * sizeof(*s->filled));
     if (!s->filled)
         return -EXT2DAX_ENOMEM;
-    error = check_tables(s, &xattrs);
+    error = check_tables(s);
     if (error == 0)
-        error = get_memory(s, xattrs);
+        error = get_memory(s);
     if (error != 0)
         e2d_scan_close(s);
     return error;
@@ -265,18 +275,28 @@ static int load(struct e2d_scan *s, uint32_t number)
     return e2d_inode_load(s->m, number, false, &s->inode);
 }
 
-static E2D_OUT_OF_LINE void begin(struct e2d_scan *s, bool claims, uint64_t end)
+/* Returns the blocks covered by the size of a file. */
+static E2D_OUT_OF_LINE uint64_t covered(const struct e2d_scan *s)
 {
-    s->claims = claims;
-    s->each_block = NULL;
+    return e2d_blocks_for(s->m, e2d_size(&s->inode));
+}
+
+/* Scans the block tree, if there is one, of the inode, and the xattr block if `xattr` is not 0. */
+static E2D_OUT_OF_LINE int scan_blocks(struct e2d_scan *s, uint64_t end, uint32_t xattr, bool tree)
+{
+    int error = 0;
+
     s->end = end;
     s->next = s->blocks = s->slack = s->dead = s->renamed = 0;
+    if (xattr != 0)
+        error = claim_xattr(s, xattr);
+    return error != 0 || !tree ? error : e2d_walk_tree(s->m, s->inode.disk, visit, s);
 }
 
 /*
  * Some reserved inodes are lists of blocks without a type or a size. Their counts are not checked.
  */
-static int pass1_reserved(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk, bool marked)
+static int pass1_reserved(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk)
 {
     uint32_t type = e2d_get16(disk->mode) & EXT2DAX_S_IFMT;
 
@@ -284,18 +304,9 @@ static int pass1_reserved(struct e2d_scan *s, uint32_t number, struct ext2dax_di
     s->inode.mount = s->m;
     s->inode.number = number;
     s->inode.disk = disk;
-    begin(s, true, UINT64_MAX);
-    if (!marked)
-        return damage(s, "inode bitmap", 0, "marks a reserved inode free");
-    if (e2d_get32(disk->file_acl) != 0 && e2d_get16(disk->links) != 0) {
-        int error = claim_xattr(s, e2d_get32(disk->file_acl));
-
-        if (error != 0)
-            return error;
-    }
     if (type != 0 && type != EXT2DAX_S_IFREG)
         return damage(s, "mode", e2d_get16(disk->mode), "of a reserved inode");
-    return e2d_walk_tree(s->m, disk, visit, s);
+    return scan_blocks(s, UINT64_MAX, e2d_get16(disk->links) != 0 ? e2d_get32(disk->file_acl) : 0, true);
 }
 
 static E2D_OUT_OF_LINE int pass1_dead(struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk,
@@ -369,7 +380,7 @@ static int check_size(struct e2d_scan *s)
     return 0;
 }
 
-static int pass1_live(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk, bool marked)
+static int pass1_live(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk)
 {
     struct ext2dax_inode *inode = &s->inode;
     int error = load(s, number);
@@ -380,19 +391,11 @@ static int pass1_live(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_i
         return damage(s, "mode", inode->mode, "is no file type, of an inode with links");
     if (error != 0)
         return error;
-    if (!marked)
-        return damage(s, "inode bitmap", 0, "marks an inode with links free");
     if (e2d_get32(disk->dtime) != 0)
         return damage(s, "time of deletion", e2d_get32(disk->dtime), "of an inode with links");
     error = check_size(s);
-    if (error != 0)
-        return error;
-
-    begin(s, true, e2d_blocks_for(s->m, e2d_size(inode)));
-    if (e2d_get32(disk->file_acl) != 0)
-        error = claim_xattr(s, e2d_get32(disk->file_acl));
-    if (error == 0 && e2d_has_tree(inode))
-        error = e2d_walk_tree(s->m, disk, visit, s);
+    if (error == 0)
+        error = scan_blocks(s, covered(s), e2d_get32(disk->file_acl), e2d_has_tree(inode));
     if (error == 0 && (inode->mode & EXT2DAX_S_IFMT) == EXT2DAX_S_IFLNK)
         error = check_symlink(s);
     if (error == 0 && e2d_is_directory(inode))
@@ -423,9 +426,8 @@ int e2d_scan_again(struct e2d_scan *s, uint32_t number, int (*each_block)(struct
 
     if (error != 0)
         return error;
-    begin(s, false, e2d_blocks_for(s->m, e2d_size(&s->inode)));
     s->each_block = each_block;
-    return e2d_has_tree(&s->inode) ? e2d_walk_tree(s->m, s->inode.disk, visit, s) : 0;
+    return scan_blocks(s, covered(s), 0, e2d_has_tree(&s->inode));
 }
 
 /* ---- ends of files ---- */
@@ -436,14 +438,11 @@ int e2d_scan_again(struct e2d_scan *s, uint32_t number, int (*each_block)(struct
  */
 static int find_end(struct e2d_scan *s, uint32_t number, struct e2d_removal *removal)
 {
-    struct ext2dax_mount *m = s->m;
     int error = load(s, number);
 
     if (error != 0)
         return error;
-    return e2d_remove_find(removal, &s->inode,
-                           e2d_is_regular(&s->inode) ? e2d_blocks_for(m, e2d_size(&s->inode)) : UINT64_MAX,
-                           m->tree_blocks);
+    return e2d_remove_find(removal, &s->inode, e2d_is_regular(&s->inode) ? covered(s) : UINT64_MAX, s->m->tree_blocks);
 }
 
 static void disown(void *arg, uint32_t block, uint32_t count)
@@ -453,20 +452,22 @@ static void disown(void *arg, uint32_t block, uint32_t count)
     e2d_clear_bits(s->owned, block, block + count);
 }
 
+static int disown_end(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk, uint32_t bit)
+{
+    struct e2d_removal removal;
+    int error;
+
+    (void)disk;
+    (void)bit;
+    if (!e2d_bit(s->differs, number))
+        return 0;
+    error = find_end(s, number, &removal);
+    return error != 0 ? error : e2d_remove_each(&removal, disown, s);
+}
+
 int e2d_scan_ends(struct e2d_scan *s, uint32_t group)
 {
-    uint32_t number = group * s->m->inodes_per_group + 1, end = number + s->filled[group];
-    struct e2d_removal removal;
-    int error = 0;
-
-    for (; number < end && error == 0; number++) {
-        if (!e2d_bit(s->differs, number))
-            continue;
-        error = find_end(s, number, &removal);
-        if (error == 0)
-            error = e2d_remove_each(&removal, disown, s);
-    }
-    return error;
+    return e2d_scan_each(s, group, disown_end);
 }
 
 int e2d_scan_remove_end(struct e2d_scan *s, uint32_t number)
@@ -535,25 +536,27 @@ static int pass1_metadata(struct e2d_scan *s, uint32_t group)
     return error;
 }
 
+static int pass1_inode(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk, uint32_t bit)
+{
+    bool reserved = e2d_is_reserved(s->m, number), marked = e2d_bit(s->marks, bit);
+
+    if (!reserved && e2d_get16(disk->links) == 0)
+        return pass1_dead(s, number, disk, marked);
+    if (!marked)
+        return e2d_scan_damage(s, number, "inode bitmap", 0, "marks the inode in use free");
+    return reserved ? pass1_reserved(s, number, disk) : pass1_live(s, number, disk);
+}
+
 int e2d_scan_pass1(struct e2d_scan *s, uint32_t group)
 {
-    struct ext2dax_mount *m = s->m;
-    const uint8_t *map = e2d_inode_bitmap(m, group);
-    uint32_t filled = s->filled[group];
+    uint32_t filled = s->filled[group], inodes = s->m->inodes_per_group;
     int error = pass1_metadata(s, group);
 
-    for (uint32_t i = 0; i < filled && error == 0; i++) {
-        uint32_t number = group * m->inodes_per_group + i + 1;
-        struct ext2dax_disk_inode *disk = e2d_disk_inode(m, number);
-
-        if (e2d_is_reserved(m, number))
-            error = pass1_reserved(s, number, disk, e2d_bit(map, i));
-        else if (e2d_get16(disk->links) == 0)
-            error = pass1_dead(s, number, disk, e2d_bit(map, i));
-        else
-            error = pass1_live(s, number, disk, e2d_bit(map, i));
-    }
-    s->found.inodes += m->inodes_per_group - filled - e2d_count_clear(map, filled, m->inodes_per_group);
+    s->claims = true;
+    if (error == 0)
+        error = e2d_scan_each(s, group, pass1_inode);
+    if (error == 0)
+        s->found.inodes += inodes - filled - e2d_count_clear(s->marks, filled, inodes);
     return error;
 }
 
@@ -568,10 +571,14 @@ static bool is_empty(const struct ext2dax_disk_inode *disk)
     return any == 0 && (e2d_get16(disk->mode) & EXT2DAX_S_IFMT) == EXT2DAX_S_IFREG;
 }
 
-static int pass2_inode(struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk)
+static int pass2_inode(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk, uint32_t bit)
 {
     uint32_t names = s->names[number], links = e2d_get16(disk->links);
 
+    (void)bit;
+    (void)e2d_scan_stays(s, number, disk); /* only to count it */
+    if (e2d_is_reserved(s->m, number) || links == 0)
+        return 0;
     if (is_directory(disk)) {
         int error = e2d_scan_place(s, number);
 
@@ -587,19 +594,15 @@ static int pass2_inode(struct e2d_scan *s, uint32_t number, const struct ext2dax
     return 0;
 }
 
-static void count_leak(struct e2d_scan *s, uint32_t group, uint32_t bit, uint32_t count, void *arg)
+static void count_leak(struct e2d_scan *s, uint32_t group, uint32_t bit, uint32_t count)
 {
-    uint32_t *leaked = arg;
-
-    (void)s;
     (void)group;
     (void)bit;
-    *leaked += count;
+    s->counts.free_blocks += count;
 }
 
 void e2d_scan_leaks(struct e2d_scan *s, uint32_t group,
-                    void (*each)(struct e2d_scan *s, uint32_t group, uint32_t bit, uint32_t count, void *arg),
-                    void *arg)
+                    void (*each)(struct e2d_scan *s, uint32_t group, uint32_t bit, uint32_t count))
 {
     const uint8_t *map = e2d_block_bitmap(s->m, group);
     uint32_t first = e2d_group_first(s->m, group), blocks = e2d_group_blocks(s->m, group);
@@ -609,7 +612,7 @@ void e2d_scan_leaks(struct e2d_scan *s, uint32_t group,
         /* Every leaked block is a run of its own. */
         for (bit = 0; bit < blocks; bit++) {
             if (e2d_bit(map, bit) && !e2d_bit(s->owned, first + bit))
-                each(s, group, bit, 1, arg);
+                each(s, group, bit, 1);
         }
         return;
     }
@@ -622,16 +625,22 @@ void e2d_scan_leaks(struct e2d_scan *s, uint32_t group,
             uint32_t to = e2d_next_set(s->owned, first + from, first + end) - first;
 
             if (from < to)
-                each(s, group, from, to - from, arg);
+                each(s, group, from, to - from);
             bit = to;
         }
         bit = e2d_next_set(map, end, blocks);
     }
 }
 
-static void pass2_counts(struct e2d_scan *s, uint32_t group, const struct e2d_group_counts *counts)
+void e2d_scan_begin_counts(struct e2d_scan *s)
+{
+    s->counts = (struct e2d_group_counts){0, s->m->inodes_per_group, 0};
+}
+
+static void pass2_counts(struct e2d_scan *s, uint32_t group)
 {
     const struct ext2dax_disk_group *descriptor = e2d_descriptor(s->m, group);
+    const struct e2d_group_counts *counts = &s->counts;
 
     s->found.counts += (unsigned)(e2d_get16(descriptor->free_blocks) != counts->free_blocks) +
                        (e2d_get16(descriptor->free_inodes) != counts->free_inodes) +
@@ -642,28 +651,16 @@ static void pass2_counts(struct e2d_scan *s, uint32_t group, const struct e2d_gr
 
 int e2d_scan_pass2(struct e2d_scan *s, uint32_t group)
 {
-    struct ext2dax_mount *m = s->m;
-    struct e2d_group_counts counts = {0, m->inodes_per_group, 0};
-    uint32_t leaked = 0;
-    int error = 0;
+    int error;
 
-    for (uint32_t i = 0; i < s->filled[group] && error == 0; i++) {
-        uint32_t number = group * m->inodes_per_group + i + 1;
-        const struct ext2dax_disk_inode *disk = e2d_disk_inode(m, number);
-
-        if (!e2d_is_reserved(m, number) && e2d_get16(disk->links) != 0)
-            error = pass2_inode(s, number, disk);
-        if (e2d_scan_stays(s, number, disk)) {
-            counts.free_inodes--;
-            counts.directories += is_directory(disk) && !e2d_is_reserved(m, number);
-        }
-    }
+    e2d_scan_begin_counts(s);
+    error = e2d_scan_each(s, group, pass2_inode);
     if (error != 0)
         return error;
-    e2d_scan_leaks(s, group, count_leak, &leaked);
-    s->found.blocks += leaked;
-    counts.free_blocks = e2d_count_clear(e2d_block_bitmap(m, group), 0, e2d_group_blocks(m, group)) + leaked;
-    pass2_counts(s, group, &counts);
+    e2d_scan_leaks(s, group, count_leak);
+    s->found.blocks += s->counts.free_blocks;
+    s->counts.free_blocks += e2d_count_clear(e2d_block_bitmap(s->m, group), 0, e2d_group_blocks(s->m, group));
+    pass2_counts(s, group);
     return 0;
 }
 
@@ -671,6 +668,7 @@ int e2d_scan_finish(struct e2d_scan *s)
 {
     struct ext2dax_mount *m = s->m;
 
+    s->claims = false;
     for (uint32_t i = 0; i <= s->xattr_mask && s->xattr_mask != UINT32_MAX; i++) {
         const struct e2d_xattr_header *header = e2d_block(m, s->xattr[i].block);
         uint32_t block = s->xattr[i].block;

@@ -30,6 +30,11 @@ struct e2d_repairs {
     uint64_t counts;     /* wrong free and directory counts, of groups and the superblock */
 };
 
+/* Counts of a group. */
+struct e2d_group_counts {
+    uint32_t free_blocks, free_inodes, directories;
+};
+
 struct e2d_scan_xattr {
     uint32_t block; /* 0 for a free slot */
     uint32_t references;
@@ -66,6 +71,11 @@ struct e2d_scan {
     /* called for each checked block of a directory, or NULL */
     int (*each_block)(struct e2d_scan *s, unsigned char *block);
 
+    /* Of the group being scanned. */
+    uint8_t *marks;                 /* the inode bitmap */
+    struct e2d_group_counts counts; /* correct once each inode and block is counted */
+    uint32_t dtime;                 /* which recovery stores where a time of deletion is missing */
+
     struct ext2dax_inode inode; /* being scanned */
     struct e2d_repairs found;
     uint64_t free_blocks, free_inodes; /* after the repair */
@@ -73,21 +83,16 @@ struct e2d_scan {
     size_t bytes;
 };
 
-/* Correct counts of a group. */
-struct e2d_group_counts {
-    uint32_t free_blocks, free_inodes, directories;
-};
-
 /*
- * Opens a scan, and checks that every inode table can be read. Holds nothing after a failure. After
- * success e2d_scan_close() is always due.
+ * Opens a scan, all zeros but for `m`, and checks that every inode table can be read. Holds nothing
+ * after a failure. After success e2d_scan_close() is always due.
  *
  * Returns 0 or a negative errno
  *   ENOMEM  the host has no memory
  *   EIO     an inode table cannot be read
  *   EINTR   the host asked to stop
  */
-int e2d_scan_open(struct e2d_scan *s, struct ext2dax_mount *m);
+int e2d_scan_open(struct e2d_scan *s);
 void e2d_scan_close(struct e2d_scan *s);
 
 /* Pass 1, for every group. Scans metadata, inodes, trees and dirents. Returns 0, EUCLEAN or EIO. */
@@ -120,11 +125,17 @@ int e2d_scan_again(struct e2d_scan *s, uint32_t number, int (*each_block)(struct
  */
 int e2d_scan_remove_end(struct e2d_scan *s, uint32_t number);
 
+/* Called for an inode, with bit `bit` in the bitmap `marks`. Returns 0 or a negative errno. */
+typedef int (*e2d_scan_inode)(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk, uint32_t bit);
+
+/* Calls `each` for the filled inodes of a group, up to the first error. Returns the error or 0. */
+int e2d_scan_each(struct e2d_scan *s, uint32_t group, e2d_scan_inode each);
+
 /*
  * Is the inode in use after the repair? True for a reserved inode, and for an inode with links and
- * a name.
+ * a name. Such an inode is entered in `counts`.
  */
-bool e2d_scan_stays(const struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk);
+bool e2d_scan_stays(struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk);
 
 /*
  * Returns the correct link count of an inode in use, once all names are counted. This is the number
@@ -137,8 +148,10 @@ uint64_t e2d_scan_sectors(const struct e2d_scan *s);
 
 /* Calls `each` for every run of bits of a group that are set for blocks without an owner. */
 void e2d_scan_leaks(struct e2d_scan *s, uint32_t group,
-                    void (*each)(struct e2d_scan *s, uint32_t group, uint32_t bit, uint32_t count, void *arg),
-                    void *arg);
+                    void (*each)(struct e2d_scan *s, uint32_t group, uint32_t bit, uint32_t count));
+
+/* Begins `counts` of a group without any inode in use. */
+void e2d_scan_begin_counts(struct e2d_scan *s);
 
 /* ---- scan_ahead.c ---- */
 
