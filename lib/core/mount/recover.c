@@ -60,43 +60,32 @@ static void progress(struct recovery *r)
         (void)e2d_tell(r->survey.m, 0, "recovery step", r->done, "of", r->all, "done");
 }
 
-/* Kinds of repairs, in the order of struct e2d_repairs, and what recovery does about each. */
+/* Kinds of repairs, in the order of struct e2d_repairs. */
 #define KINDS(_)                                                                                                       \
-    _(blocks, "leaked blocks", "freed")                                                                                \
-    _(inodes, "inodes without links", "freed")                                                                         \
-    _(unnamed, "empty files without a name", "removed")                                                                \
-    _(entries, "dirents of dead inodes", "cleared")                                                                    \
-    _(types, "dirents without a file type", "set")                                                                     \
-    _(links, "wrong link counts", "set")                                                                               \
-    _(sectors, "wrong sector counts", "set")                                                                           \
-    _(sizes, "wrong sizes of directories", "set")                                                                      \
-    _(ends, "files with blocks past their end", "removed")                                                             \
-    _(indexes, "indexes of directories", "dropped")                                                                    \
-    _(times, "missing times of deletion", "set")                                                                       \
-    _(references, "wrong xattr reference counts", "set")                                                               \
-    _(renames, "interrupted renames", "completed")                                                                     \
-    _(counts, "wrong free and directory counts", "set")
-#define KIND_NUMBER(member, what, how) KIND_##member,
-#define KIND_ORDER(member, what, how)                                                                                  \
+    _(blocks, "leaked blocks")                                                                                         \
+    _(inodes, "inodes without links")                                                                                  \
+    _(unnamed, "empty files without a name")                                                                           \
+    _(entries, "dirents of dead inodes")                                                                               \
+    _(types, "dirents without a file type")                                                                            \
+    _(links, "wrong link counts")                                                                                      \
+    _(sectors, "wrong sector counts")                                                                                  \
+    _(sizes, "wrong sizes of directories")                                                                             \
+    _(ends, "files with blocks past their end")                                                                        \
+    _(indexes, "indexes of directories")                                                                               \
+    _(times, "missing times of deletion")                                                                              \
+    _(references, "wrong xattr reference counts")                                                                      \
+    _(renames, "interrupted renames")                                                                                  \
+    _(counts, "wrong free and directory counts")
+#define KIND_NUMBER(member, what) KIND_##member,
+#define KIND_ORDER(member, what)                                                                                       \
     _Static_assert(offsetof(struct e2d_repairs, member) == KIND_##member * sizeof(uint64_t), "another order");
-#ifdef E2D_NO_REPORTS
-#define KIND_TEXT(member, what, how) what "\0"
-#else
-#define KIND_TEXT(member, what, how) what "\0" how "\0"
-#endif
+#define KIND_TEXT(member, what) what "\0"
 enum { KINDS(KIND_NUMBER) KIND_COUNT };
 KINDS(KIND_ORDER)
 _Static_assert(sizeof(struct e2d_repairs) == KIND_COUNT * sizeof(uint64_t), "a kind without a text");
 
 /* All texts in one, because pointers to the texts would need as much room again. */
 static const char kinds[] = KINDS(KIND_TEXT);
-
-static const char *after(const char *text)
-{
-    while (*text++ != '\0') {
-    }
-    return text;
-}
 
 static void tell_what(struct ext2dax_mount *m, const struct e2d_repairs *found)
 {
@@ -105,14 +94,13 @@ static void tell_what(struct ext2dax_mount *m, const struct e2d_repairs *found)
     unsigned told = 0;
 
     for (unsigned i = 0; i < KIND_COUNT; i++) {
-        const char *how = after(what);
-
         if (count[i] != 0)
-            (void)e2d_tell(m, 0, "recovery", ++told, what, count[i], how);
-        what = E2D_REASON_OR_NULL(how) ? after(how) : how;
+            (void)e2d_tell(m, 0, "recovery", ++told, what, count[i], "repaired");
+        while (*what++ != '\0') {
+        }
     }
     if (told == 0)
-        (void)e2d_tell(m, 0, "recovery", 0, "repairs", 0, "not cleanly unmounted, nothing to repair");
+        (void)e2d_tell(m, 0, "recovery", 0, "repairs", 0, "nothing to repair");
 }
 
 /* ---- the first epoch ---- */
@@ -146,15 +134,15 @@ static int repair_inode(struct e2d_scan *s, uint32_t number, struct ext2dax_disk
 
 static void repair_references(struct e2d_scan *s)
 {
-    for (uint32_t i = 0; i <= s->xattr_mask && s->xattr_mask != UINT32_MAX; i++) {
-        struct e2d_xattr_header *header = e2d_block(s->m, s->xattr[i].block);
+    for (const struct e2d_scan_xattr *slot = s->xattr; slot != s->xattr_end; slot++) {
+        struct e2d_xattr_header *header = e2d_block(s->m, slot->block);
 
-        if (s->xattr[i].block != 0 && e2d_get32(header->references) != s->xattr[i].references)
-            e2d_store32(s->m, &header->references, s->xattr[i].references);
+        if (slot->block != 0 && e2d_get32(header->references) != slot->references)
+            e2d_store32(s->m, &header->references, slot->references);
     }
 }
 
-static E2D_OUT_OF_LINE bool inodes_differ(const struct e2d_repairs *found)
+static bool inodes_differ(const struct e2d_repairs *found)
 {
     return (found->unnamed | found->links | found->sectors | found->sizes | found->ends | found->indexes |
             found->references) != 0;
@@ -247,7 +235,7 @@ static int repair_rest(struct e2d_scan *s, uint32_t group)
     return 0;
 }
 
-static E2D_OUT_OF_LINE bool rest_differs(const struct e2d_repairs *found)
+static bool rest_differs(const struct e2d_repairs *found)
 {
     return (found->blocks | found->inodes | found->unnamed | found->entries | found->types | found->times |
             found->counts) != 0;
@@ -311,15 +299,17 @@ static int repair(struct recovery *r)
 {
     struct e2d_scan *s = &r->survey;
     struct ext2dax_mount *m = s->m;
+    bool inodes = inodes_differ(&s->found), rest = rest_differs(&s->found);
     int error = 0;
 
-    if (inodes_differ(&s->found)) {
+    r->all += (uint64_t)m->groups * ((unsigned)inodes + rest);
+    if (inodes) {
         repair_references(s);
         error = each_group(r, repair_inodes);
         if (error == 0)
             error = e2d_order(m, E2D_FENCE_RECOVER_INODES);
     }
-    if (error != 0 || !rest_differs(&s->found))
+    if (error != 0 || !rest)
         return error;
     error = each_group(r, repair_rest);
     if (error != 0)
@@ -334,16 +324,16 @@ static int repair(struct recovery *r)
 /* Refuses remains of other drivers unknown to the scan. */
 static int check_super(struct ext2dax_mount *m)
 {
-    static const char only_e2fsck[] = "must be recovered by e2fsck";
+    static const char run_e2fsck[] = "run e2fsck";
     uint32_t unknown = e2d_get32(m->super->compat) & ~COMPAT_UNDERSTOOD;
     uint32_t orphan = e2d_get32(m->super->last_orphan);
 
     if (unknown != 0)
-        return e2d_super_refuse(m, "compatible features", unknown, only_e2fsck);
+        return e2d_super_refuse(m, "compatible features", unknown, run_e2fsck);
     if (m->hurd)
-        return e2d_super_refuse(m, "creator", EXT2DAX_CREATOR_HURD, only_e2fsck);
+        return e2d_super_refuse(m, "creator", EXT2DAX_CREATOR_HURD, run_e2fsck);
     if (orphan != 0)
-        return e2d_super_refuse(m, "last orphan", orphan, "orphans of another driver, run e2fsck");
+        return e2d_super_refuse(m, "last orphan", orphan, run_e2fsck);
     return 0;
 }
 
@@ -373,8 +363,6 @@ static E2D_OUT_OF_LINE int settle(struct recovery *r)
         return error;
     }
     forget_rename(r);
-    r->all += inodes_differ(&s->found) ? s->m->groups : 0;
-    r->all += rest_differs(&s->found) ? s->m->groups : 0;
     error = repair(r);
     if (error == 0)
         tell_what(s->m, &s->found);

@@ -133,14 +133,15 @@ static int get_memory(struct e2d_scan *s)
 
     while (slots < 2 * s->blocks)
         slots *= 2;
-    slots = s->blocks != 0 ? slots : 0;
     s->bytes = inodes * (sizeof(*s->parent) + sizeof(*s->names)) + slots * sizeof(*s->xattr) + 3 * bits + blocks;
     s->memory = at = e2d_alloc(m, s->bytes);
     if (!at)
         return -EXT2DAX_ENOMEM;
     s->xattr = (void *)at;
     s->xattr_mask = (uint32_t)slots - 1;
-    s->parent = (void *)(at += slots * sizeof(*s->xattr));
+    s->xattr_end = s->xattr + slots;
+    s->parent = (void *)s->xattr_end;
+    at = (void *)s->parent;
     s->names = (void *)(at += inodes * sizeof(*s->parent));
     s->named = at += inodes * sizeof(*s->names);
     s->reached = at += bits;
@@ -190,7 +191,7 @@ static int claim(struct e2d_scan *s, const char *field, uint32_t block)
     if (!e2d_marked_used(m, block))
         return damage(s, field, block, "is marked free");
     if (e2d_bit(s->owned, block))
-        return damage(s, field, block, "belongs to another inode too");
+        return damage(s, field, block, "belongs to another inode");
     e2d_set_bits(s->owned, block, block + 1);
     return 1;
 }
@@ -216,7 +217,7 @@ static int visit(void *arg, uint32_t block, uint64_t logical, unsigned level)
     if (level != 0 || !e2d_is_directory(&s->inode))
         return 1;
     if (logical != s->next)
-        return damage(s, "block", s->next, "of a directory is a hole");
+        return damage(s, "block", s->next, "is a hole of a directory");
     s->next++;
     at = e2d_block(s->m, block);
     answer = e2d_scan_dirents(s, logical, at);
@@ -345,17 +346,17 @@ static E2D_OUT_OF_LINE int check_symlink(struct e2d_scan *s)
     const char *target = slow ? e2d_block(s->m, e2d_get32(disk->block[0])) : (const char *)disk->block;
 
     if (size == 0 || size >= (slow ? s->m->block_size : sizeof(disk->block)))
-        return damage(s, "size", size, "is no length of a symbolic link");
+        return damage(s, "size", size, "of a symbolic link");
     if (slow && s->blocks != 1)
-        return damage(s, "block count", s->blocks, "of a symbolic link is not 1");
+        return damage(s, "block count", s->blocks, "of a symbolic link");
     if (slow && e2d_check(s->m, target, s->m->block_size) != 0)
         return -EXT2DAX_EIO;
     while (length < size && target[length] != '\0')
         length++;
     if (length != size || target[length] != '\0')
-        return damage(s, "size", size, "differs from the length of the target");
+        return damage(s, "size", size, "is not the length of the target");
     if (e2d_get32(disk->sectors) != e2d_scan_sectors(s) && !xattr_block_uncounted(s, slow))
-        return damage(s, "sector count", e2d_get32(disk->sectors), "of a symbolic link is wrong");
+        return damage(s, "sector count", e2d_get32(disk->sectors), "of a symbolic link");
     return 0;
 }
 
@@ -363,7 +364,7 @@ static E2D_OUT_OF_LINE int check_symlink(struct e2d_scan *s)
 static int check_directory(struct e2d_scan *s)
 {
     if (s->next == 0 || s->end - s->next > 1)
-        return damage(s, "size", e2d_size(&s->inode), "is more than the blocks of the directory");
+        return damage(s, "size", e2d_size(&s->inode), "of a directory");
     s->found.sizes += s->next != s->end;
     return 0;
 }
@@ -374,7 +375,7 @@ static int check_size(struct e2d_scan *s)
     bool large = (e2d_get32(s->m->super->ro_compat) & EXT2DAX_RO_COMPAT_LARGE_FILE) != 0;
 
     if (e2d_is_directory(&s->inode) && (size == 0 || size > DIRECTORY_MAX || (size & (s->m->block_size - 1)) != 0))
-        return damage(s, "size", size, "is no size of a directory");
+        return damage(s, "size", size, "of a directory");
     if (e2d_is_regular(&s->inode) && size > 0x7FFFFFFFu && !large)
         return damage(s, "size", size, "without the feature large_file");
     return 0;
@@ -406,9 +407,9 @@ static int pass1_live(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_i
     counted = e2d_scan_sectors(s) == sectors;
     huge = e2d_is_huge(s->m, disk);
     if (!huge && e2d_scan_sectors(s) > UINT32_MAX)
-        return damage(s, "block count", s->blocks, "is more than i_blocks can count");
+        return damage(s, "block count", s->blocks, "exceeds i_blocks");
     if (huge && !counted)
-        return damage(s, "sector count", sectors, "of a huge file is wrong");
+        return damage(s, "sector count", sectors, "of a huge file");
 
     s->found.entries += s->dead;
     s->found.types += s->renamed;
@@ -491,10 +492,9 @@ static int all_used(const struct e2d_scan *s, uint32_t group, const char *field,
 {
     uint32_t at = e2d_next_clear(map, from, end);
 
-    return at == end
-               ? 0
-               : e2d_group_refuse(s->m, group, field, at,
-                                  end == s->m->block_size * 8 ? "clear bit in the padding" : "marks metadata free");
+    return at == end ? 0
+                     : e2d_group_refuse(s->m, group, field, at,
+                                        end == s->m->block_size * 8 ? "clears padding" : "marks metadata free");
 }
 
 /*
@@ -543,7 +543,7 @@ static int pass1_inode(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_
     if (!reserved && e2d_get16(disk->links) == 0)
         return pass1_dead(s, number, disk, marked);
     if (!marked)
-        return e2d_scan_damage(s, number, "inode bitmap", 0, "marks the inode in use free");
+        return e2d_scan_damage(s, number, "inode bitmap", 0, "marks the inode free");
     return reserved ? pass1_reserved(s, number, disk) : pass1_live(s, number, disk);
 }
 
@@ -586,7 +586,7 @@ static int pass2_inode(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_
             return error;
     } else if (names == 0) {
         if (!is_empty(disk))
-            return e2d_scan_damage(s, number, "link count", links, "of a nonempty file without a name");
+            return e2d_scan_damage(s, number, "link count", links, "of a file without a name");
         s->found.unnamed++;
         return 0;
     }
@@ -669,20 +669,20 @@ int e2d_scan_finish(struct e2d_scan *s)
     struct ext2dax_mount *m = s->m;
 
     s->claims = false;
-    for (uint32_t i = 0; i <= s->xattr_mask && s->xattr_mask != UINT32_MAX; i++) {
-        const struct e2d_xattr_header *header = e2d_block(m, s->xattr[i].block);
-        uint32_t block = s->xattr[i].block;
+    for (const struct e2d_scan_xattr *slot = s->xattr; slot != s->xattr_end; slot++) {
+        const struct e2d_xattr_header *header = e2d_block(m, slot->block);
+        uint32_t references = e2d_get32(header->references);
 
-        if (block == 0)
+        if (slot->block == 0)
             continue;
         /*
          * The count is raised before an inode shares the block, and lowered only after. So a crash
          * leaves the count too high, never too low.
          */
-        if (e2d_get32(header->references) < s->xattr[i].references)
-            return e2d_complain(m, -EXT2DAX_EUCLEAN, "block", block, "references", e2d_get32(header->references),
-                                "fewer than the inodes with this block");
-        s->found.references += e2d_get32(header->references) != s->xattr[i].references;
+        if (references < slot->references)
+            return e2d_complain(m, -EXT2DAX_EUCLEAN, "block", slot->block, "references", references,
+                                "fewer than the inodes");
+        s->found.references += references != slot->references;
     }
     s->found.counts += (unsigned)(e2d_get32(m->super->free_blocks) != s->free_blocks) +
                        (e2d_get32(m->super->free_inodes) != s->free_inodes);

@@ -47,8 +47,9 @@ struct e2d_scan {
      * Arrays indexed by inode number, and bitmaps indexed by inode or block number. Elements for
      * the inodes after the filled inodes of a group are never used.
      */
-    uint32_t *parent;             /* of a directory, the directory with its dirent */
-    struct e2d_scan_xattr *xattr; /* hash table with open addressing */
+    uint32_t *parent; /* of a directory, the directory with its dirent */
+    /* hash table with open addressing, and the end of the table */
+    struct e2d_scan_xattr *xattr, *xattr_end;
     uint32_t xattr_mask;
     uint16_t *names; /* number of dirents, "." and ".." included */
     /* per group, inodes at the start of the table, after which all is zeros and is not read */

@@ -8,7 +8,6 @@
  */
 #include "mount/scan.h"
 
-#include "base/divide.h"
 #include "disk/group.h"
 #include "base/persist.h"
 
@@ -28,16 +27,15 @@ static bool is_zero(struct ext2dax_mount *m, const unsigned char *at, size_t byt
  */
 static size_t data_bytes(struct ext2dax_mount *m, const unsigned char *at, size_t bytes)
 {
-    size_t end = 0, from = 0, length = bytes, data = 0;
+    size_t end = 0, from, length, data = 0;
 
     if (!m->memory_ops.next_data)
         return bytes;
-    while (end < bytes && length != 0) {
-        length = m->memory_ops.next_data(m->memory_ctx, at + end, bytes - end, &from);
+    while (end < bytes && (length = m->memory_ops.next_data(m->memory_ctx, at + end, bytes - end, &from)) != 0) {
         if (E2D_MUTANT(HOLE_ENDS_TABLE))
             return from == 0 ? length : 0;
-        end += length != 0 ? from + length : 0;
-        if (length != 0 && (end < bytes || length >= LARGEST_PAGE || !is_zero(m, at + end - length, length)))
+        end += from + length;
+        if (end < bytes || length >= LARGEST_PAGE || !is_zero(m, at + end - length, length))
             data = end;
     }
     return data;
@@ -53,13 +51,15 @@ static void find_filled(struct e2d_scan *s, uint32_t group)
     size_t bytes = data_bytes(m, e2d_block(m, e2d_get32(e2d_descriptor(m, group)->inode_table)),
                               (size_t)e2d_table_blocks(m) << m->block_shift);
     uint32_t inodes = m->inodes_per_group, first = group * inodes + 1;
-    uint32_t reserved = first < m->first_inode ? e2d_min32(m->first_inode - first, inodes) : 0;
+    uint32_t reserved = first < m->first_inode ? m->first_inode - first : 0;
+    unsigned shift = 0;
 
-    if (bytes == 0)
-        inodes = 0;
-    else if (bytes < (size_t)inodes * m->inode_size)
-        inodes = e2d_divide((uint32_t)bytes - 1, m->inode_size, e2d_reciprocal(m->inode_size)) + 1;
-    s->filled[group] = inodes < reserved ? reserved : inodes;
+    /* The size of an inode is a power of two. */
+    while (m->inode_size >> shift > 1)
+        shift++;
+    bytes = (bytes + m->inode_size - 1) >> shift;
+    bytes = bytes < reserved ? reserved : bytes;
+    s->filled[group] = bytes < inodes ? (uint32_t)bytes : inodes;
 }
 
 #if E2D_FOR_SPEED

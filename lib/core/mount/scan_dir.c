@@ -39,7 +39,7 @@ static int place(struct e2d_scan *s, uint32_t number, uint32_t parent)
     if (s->parent[number] == 0)
         s->parent[number] = parent;
     else if (s->parent[number] != parent)
-        return damage(s, number, "names a directory with another parent");
+        return damage(s, number, "has another parent");
     return 0;
 }
 
@@ -50,7 +50,7 @@ static int check_name(const struct e2d_scan *s, struct ext2dax_disk_dirent *dire
 
     for (uint32_t i = 0; i < length; i++) {
         if (name[i] == '/' || name[i] == '\0')
-            return damage(s, e2d_get32(dirent->inode), "has a slash or NUL in the name");
+            return damage(s, e2d_get32(dirent->inode), "has a slash or NUL");
     }
     return dots(s->m, dirent) != 0 ? damage(s, e2d_get32(dirent->inode), "\".\" or \"..\" as a name") : 0;
 }
@@ -112,7 +112,7 @@ static E2D_OUT_OF_LINE int dirent(struct e2d_scan *s, struct ext2dax_disk_dirent
     if (s->names[target] < UINT16_MAX)
         s->names[target]++;
     else if (!m->dir_nlink || (e2d_get16(disk->mode) & EXT2DAX_S_IFMT) != EXT2DAX_S_IFDIR)
-        return damage(s, target, "has more names than a link count holds");
+        return damage(s, target, "has too many names");
     return 0;
 }
 
@@ -131,7 +131,7 @@ int e2d_scan_dirents(struct e2d_scan *s, uint64_t logical, unsigned char *block)
         which = which == 1 ? 2 : 0;
     }
     if (error == 0 && which == 2)
-        error = damage(s, 0, "is the only dirent of the directory");
+        error = damage(s, 0, "is the only dirent");
     return error;
 }
 
