@@ -35,7 +35,8 @@ int e2d_failed(struct ext2dax_mount *m)
 
     if (failed == 0)
         return 0;
-    return e2d_tell(m, -EXT2DAX_EIO, "block", failed - 1, "write-back", 0, "has failed, the filesystem is read-only");
+    return e2d_tell(m, -EXT2DAX_EIO, "block", failed - 1, "write-back", 0,
+                    "has failed, the filesystem is now read-only");
 }
 
 void e2d_write_back(struct ext2dax_mount *m, const void *at, size_t length)

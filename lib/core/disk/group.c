@@ -165,18 +165,16 @@ static bool impossible(const struct ext2dax_mount *m, uint32_t group, struct ext
     if (free_blocks > data_blocks(m, group)) {
         report->field = "free block count";
         report->value = free_blocks;
-        report->reason = E2D_TEXT("more than the data blocks of the group");
     } else if (free_inodes > m->inodes_per_group) {
         report->field = "free inode count";
         report->value = free_inodes;
-        report->reason = E2D_TEXT("more than the group has");
     } else if (directories > m->inodes_per_group) {
         report->field = "directory count";
         report->value = directories;
-        report->reason = E2D_TEXT("more than the inodes of the group");
     } else {
         return false;
     }
+    report->reason = E2D_TEXT("more than fit in the group");
     return true;
 }
 

@@ -384,9 +384,14 @@ static void record_error(struct ext2dax_mount *m, const char *structure, uint64_
                          uint64_t value)
 {
     struct ext2dax_disk_super *super = m->super;
-    uint32_t inode = structure[0] == 'i' || structure[0] == 'd' ? (uint32_t)number : 0;
-    uint32_t block = structure[0] == 'b' ? (uint32_t)number : inode != 0 && field[0] == 'b' ? (uint32_t)value : 0;
+    uint32_t inode = 0, block = 0;
 
+    if (structure[0] == 'b') {
+        block = (uint32_t)number;
+    } else if (structure[0] == 'i' || structure[0] == 'd') {
+        inode = (uint32_t)number;
+        block = field[0] == 'b' ? (uint32_t)value : 0;
+    }
     super->last_error_time = e2d_le32(e2d_load32_relaxed(&m->clock));
     super->last_error_inode = e2d_le32(inode);
     super->last_error_block[0] = e2d_le32(block);
