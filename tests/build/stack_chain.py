@@ -28,7 +28,8 @@ CALLBACKS = {
     ("name.c", "each"): [],
     ("walk.c", "visit"): [], # see OWN
     ("remove.c", "each"): ["disown"],
-    ("recover.c", "pass"): ["pass1", "settle_ends", "pass2", "repair_inodes", "repair_rest"],
+    ("recover.c", "pass"): ["e2d_scan_pass1", "e2d_scan_ends", "e2d_scan_pass2", "repair_inodes", "repair_rest"],
+    ("scan_ahead.c", "each"): ["count_xattr", "pass1_inode", "disown_end", "pass2_inode", "repair_inode", "repair_use"],
     ("scan.c", "each_block"): ["repair_dirents"],
     ("scan.c", "each"): ["free_blocks", "count_leak"],
 }

@@ -39,17 +39,6 @@ static bool is_directory(const struct ext2dax_disk_inode *disk)
     return (e2d_get16(disk->mode) & EXT2DAX_S_IFMT) == EXT2DAX_S_IFDIR;
 }
 
-int e2d_scan_each(struct e2d_scan *s, uint32_t group, e2d_scan_inode each)
-{
-    uint32_t first = group * s->m->inodes_per_group + 1;
-    int error = 0;
-
-    s->marks = e2d_inode_bitmap(s->m, group);
-    for (uint32_t i = 0; i < s->filled[group] && error == 0; i++)
-        error = each(s, first + i, e2d_disk_inode(s->m, first + i), i);
-    return error;
-}
-
 bool e2d_scan_stays(struct e2d_scan *s, uint32_t number, const struct ext2dax_disk_inode *disk)
 {
     if (!e2d_is_reserved(s->m, number)) {

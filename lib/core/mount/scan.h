@@ -126,12 +126,6 @@ int e2d_scan_again(struct e2d_scan *s, uint32_t number, int (*each_block)(struct
  */
 int e2d_scan_remove_end(struct e2d_scan *s, uint32_t number);
 
-/* Called for an inode, with bit `bit` in the bitmap `marks`. Returns 0 or a negative errno. */
-typedef int (*e2d_scan_inode)(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk, uint32_t bit);
-
-/* Calls `each` for the filled inodes of a group, up to the first error. Returns the error or 0. */
-int e2d_scan_each(struct e2d_scan *s, uint32_t group, e2d_scan_inode each);
-
 /*
  * Is the inode in use after the repair? True for a reserved inode, and for an inode with links and
  * a name. Such an inode is entered in `counts`.
@@ -167,6 +161,12 @@ struct e2d_scan_ahead {
  * their bitmaps and tables. Called for each group in turn.
  */
 void e2d_scan_ahead(struct e2d_scan *s, uint32_t group, struct e2d_scan_ahead *ahead);
+
+/* Called for an inode, with bit `bit` in the bitmap `marks`. Returns 0 or a negative errno. */
+typedef int (*e2d_scan_inode)(struct e2d_scan *s, uint32_t number, struct ext2dax_disk_inode *disk, uint32_t bit);
+
+/* Calls `each` for the filled inodes of a group. Returns the first error, or 0. */
+int e2d_scan_each(struct e2d_scan *s, uint32_t group, e2d_scan_inode each);
 
 /* Returns the blocks of a group's inode table up to the last filled inode. */
 static inline uint32_t e2d_scan_filled_blocks(const struct e2d_scan *s, uint32_t group)

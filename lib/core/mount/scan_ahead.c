@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a scan reads of the inode tables, and how early.
+ * What a scan reads of the inode tables, and how early, and the loop over the inodes read.
  *
  * The inodes after the last nonzero byte of a table are free and need not be read, if the memory
  * plug knows the place of this byte. Bitmaps and tables are fetched before the scan reaches the
@@ -9,6 +9,7 @@
 #include "mount/scan.h"
 
 #include "disk/group.h"
+#include "disk/inode.h"
 #include "base/persist.h"
 
 #define LARGEST_PAGE 65536u /* bytes, of any host */
@@ -109,3 +110,14 @@ void e2d_scan_ahead(struct e2d_scan *s, uint32_t group, struct e2d_scan_ahead *a
 }
 
 #endif
+
+int e2d_scan_each(struct e2d_scan *s, uint32_t group, e2d_scan_inode each)
+{
+    uint32_t first = group * s->m->inodes_per_group + 1;
+    int error = 0;
+
+    s->marks = e2d_inode_bitmap(s->m, group);
+    for (uint32_t i = 0; i < s->filled[group] && error == 0; i++)
+        error = each(s, first + i, e2d_disk_inode(s->m, first + i), i);
+    return error;
+}
