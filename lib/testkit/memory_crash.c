@@ -589,7 +589,7 @@ void ext2dax_crash_load(struct ext2dax_crash *crash, const void *image)
 void ext2dax_crash_check(struct ext2dax_crash *crash, int (*check)(void *arg, const struct ext2dax_crash_state *state),
                          void *arg)
 {
-    crash->check = check;
+    crash->check = callback;
     crash->arg = arg;
 }
 

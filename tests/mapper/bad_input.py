@@ -107,7 +107,7 @@ def not_cleanly_unmounted():
     check(digest("image") == before, "reading changed the image")
     patch(16, "<I", lambda value: value - 1)
     said = done("truncate", "image", "/file", "5").err
-    check("image: was not cleanly unmounted, recovered: 1 wrong free and directory counts set\n" in said, said)
+    check("image: was not cleanly unmounted, recovered: 1 wrong free and directory counts repaired\n" in said, said)
     said = done("truncate", "image", "/file", "6").err
     check("recovered" not in said, said)
     fsck("image")

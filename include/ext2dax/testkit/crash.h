@@ -81,8 +81,8 @@ void ext2dax_crash_load(struct ext2dax_crash *crash, const void *image);
  * remaining images of this fence. With NULL fences are only counted. The callback must not call
  * into the library with this memory.
  */
-void ext2dax_crash_check(struct ext2dax_crash *crash, int (*check)(void *arg, const struct ext2dax_crash_state *state),
-                         void *arg);
+void ext2dax_crash_check(struct ext2dax_crash *crash,
+                         int (*callback)(void *arg, const struct ext2dax_crash_state *state), void *arg);
 
 /*
  * Passes the images of a crash at this moment to the callback, as a fence does. Returns the value
