@@ -70,7 +70,7 @@ struct ext2dax_crash {
     uint64_t random;
     uint64_t hash;
     struct crash_set set;
-    int (*check)(void *arg, const struct ext2dax_crash_state *state);
+    int (*callback)(void *arg, const struct ext2dax_crash_state *state);
     void *arg;
     struct poison *poison;
     long checks_left;
