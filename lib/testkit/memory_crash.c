@@ -70,7 +70,7 @@ struct ext2dax_crash {
     uint64_t random;
     uint64_t hash;
     struct crash_set set;
-    int (*callback)(void *arg, const struct ext2dax_crash_state *state);
+    int (*check)(void *arg, const struct ext2dax_crash_state *state);
     void *arg;
     struct poison *poison;
     long checks_left;
@@ -586,8 +586,8 @@ void ext2dax_crash_load(struct ext2dax_crash *crash, const void *image)
     }
 }
 
-void ext2dax_crash_check(struct ext2dax_crash *crash, int (*check)(void *arg, const struct ext2dax_crash_state *state),
-                         void *arg)
+void ext2dax_crash_check(struct ext2dax_crash *crash,
+                         int (*callback)(void *arg, const struct ext2dax_crash_state *state), void *arg)
 {
     crash->check = callback;
     crash->arg = arg;
