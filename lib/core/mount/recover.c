@@ -185,18 +185,22 @@ static void free_blocks(struct e2d_scan *s, uint32_t group, uint32_t bit, uint32
     e2d_written_bits(s->m, map, bit, bit + count);
 }
 
-/* Repairs a dead inode, with bit `bit` in the bitmap of the group. */
-static void repair_dead(struct e2d_scan *s, struct ext2dax_disk_inode *disk, uint32_t bit)
+static void free_inode(struct e2d_scan *s, uint32_t bit)
 {
-    struct ext2dax_mount *m = s->m;
     uint8_t *map = s->marks;
 
-    if (e2d_get16(disk->mode) != 0 && e2d_get32(disk->dtime) == 0)
-        e2d_store32(m, &disk->dtime, s->dtime);
     if (!e2d_bit(map, bit))
         return;
     e2d_clear_bits(map, bit, bit + 1);
-    e2d_written(m, map + (bit >> 3), 1);
+    e2d_written(s->m, map + (bit >> 3), 1);
+}
+
+/* Repairs a dead inode, with bit `bit` in the bitmap of the group. */
+static void repair_dead(struct e2d_scan *s, struct ext2dax_disk_inode *disk, uint32_t bit)
+{
+    if (e2d_get16(disk->mode) != 0 && e2d_get32(disk->dtime) == 0)
+        e2d_store32(s->m, &disk->dtime, s->dtime);
+    free_inode(s, bit);
 }
 
 static E2D_OUT_OF_LINE void store_count(struct ext2dax_mount *m, struct ext2dax_le16 *at, uint32_t count)
@@ -225,8 +229,9 @@ static int repair_rest(struct e2d_scan *s, uint32_t group)
     error = e2d_scan_each(s, group, repair_use);
     if (error != 0)
         return error;
+    /* The rest of the table is zeroes, perhaps without memory on a full filesystem of the host. */
     while ((marked = e2d_next_set(s->marks, marked, inodes)) < inodes)
-        repair_dead(s, e2d_disk_inode(m, group * inodes + marked + 1), marked);
+        free_inode(s, marked);
     e2d_scan_leaks(s, group, free_blocks);
     store_count(m, &descriptor->free_blocks,
                 e2d_count_clear(e2d_block_bitmap(m, group), 0, e2d_group_blocks(m, group)));
