@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 """A port. Everything is cross-compiled, the unit tests run on the emulated machine, and images equal those of this machine.
 
-    port.py SOURCE FOLDER CROSS_FILE MESON [SAME_IMAGE]
+    port.py SOURCE FOLDER CROSS_FILE MESON [SAME_IMAGE [SUITE...]]
 
 Makes a new build in FOLDER. The programs named by the cross file must be installed, otherwise the port is skipped with a
 reason. Of a port without an exe_wrapper only the undefined symbols of the core are checked. Under qemu-user the tests get
 EXT2DAX_UNDER_QEMU, and a test that the emulator cannot run prints the reason. SAME_IMAGE is this machine's program for the
-images.
+images. Without SUITEs, all that can differ between machines run.
 """
 
 import ast
@@ -37,7 +37,8 @@ class Failed(Exception):
 
 
 class Port:
-    def __init__(self, source, folder, cross, meson):
+    def __init__(self, source, folder, cross, meson, suites):
+        self.suites = set(suites) or SUITES
         self.source, self.folder, self.cross, self.meson = source, folder, cross, meson
         self.name = pathlib.Path(cross).stem
         machine = configparser.ConfigParser()
@@ -92,7 +93,7 @@ class Port:
 
     def wanted(self):
         return [test for test in self.introspect("tests")
-                if test["name"] in OTHERS or SUITES & {suite.split(":")[-1] for suite in test["suite"]}]
+                if test["name"] in OTHERS or self.suites & {suite.split(":")[-1] for suite in test["suite"]}]
 
     def targets(self):
         """Returns the targets, all forms of the library and the programs of the wanted tests."""
@@ -164,7 +165,7 @@ def processor_time():
 
 def main():
     source, folder, cross, meson = sys.argv[1:5]
-    port = Port(source, folder, cross, meson)
+    port = Port(source, folder, cross, meson, sys.argv[6:])
     why = port.missing()
     if why:
         print("skipped: %s: %s" % (port.name, why))
