@@ -26,7 +26,7 @@ done
 rm -f "$work/library.a"
 ar rcs "$work/library.a" "$work"/objects/*.o
 
-bodies=(tests/hostile/{fuzz,edit,operate,session,small}.c tests/fuzz/{fail,plugs,told}.c)
+bodies=(tests/hostile/{fuzz,edit,operate,session,small}.c tests/fuzz/{fail,plugs,reports}.c)
 case ${FUZZING_ENGINE:-libfuzzer} in
 libfuzzer) bodies+=(tests/hostile/fuzz_mutator.c) ;; # calls LLVMFuzzerMutate(), which the other engines lack
 esac
