@@ -17,7 +17,7 @@
 #include "../runner.h"
 #include "mutant_scenarios.h"
 
-#define PATIENCE 100 /* seconds for all schedules of a scenario */
+#define PATIENCE 250 /* seconds for all schedules of a scenario */
 #define REPLAYS  3
 
 static int count(const struct mutant_case *list)

@@ -125,7 +125,7 @@
     _(RECOVER_TYPE, "repair_dirents", "&entry->type")                                                                  \
     _(RECOVER_BLOCK_BITS, "free_blocks", "map")                                                                        \
     _(RECOVER_DTIME, "repair_dead", "&disk->dtime")                                                                    \
-    _(RECOVER_INODE_BIT, "repair_dead", "map + (bit >> 3)")                                                            \
+    _(RECOVER_INODE_BIT, "free_inode", "map + (bit >> 3)")                                                             \
     _(RECOVER_GROUP_COUNT, "store_count", "at")                                                                        \
     _(RECOVER_FREE_BLOCKS, "repair", "&m->super->free_blocks")                                                         \
     _(RECOVER_FREE_INODES, "repair", "&m->super->free_inodes")                                                         \
