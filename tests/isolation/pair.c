@@ -95,7 +95,8 @@ static void on_start(void *arg)
                                            .order = pair->durable ? EXT2DAX_ORDERED : EXT2DAX_ORDER_AUTO,
                                            .durable = pair->durable,
                                            .explorer = explorer,
-                                           .blind = pair->blind};
+                                           .blind = pair->blind,
+                                           .discard = true};
 
     ck_assert_int_eq(ext2dax_explorer_remember(explorer, __start_changes, (size_t)(__stop_changes - __start_changes)),
                      0);
