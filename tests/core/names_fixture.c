@@ -136,16 +136,16 @@ static const struct ext2dax_memory_ops memory_ops = {
 
 void fixture_name(struct fixture *f)
 {
-    static unsigned serial;
     struct stat there;
 
     memset(f, 0, sizeof(*f));
     f->fd = -1;
     f->allocs_left = f->fences_left = -1;
-    snprintf(f->path, sizeof(f->path), "%s/ext2dax-names-%ld-%u",
-             getenv("TMPDIR") ? getenv("TMPDIR") : (stat("/dev/shm", &there) == 0 ? "/dev/shm" : "/tmp"),
-             (long)getpid(), serial++);
-    (void)unlink(f->path); /* of a killed process with the same number */
+    /* A killed process leaves its folder, and a later process may have the same number. */
+    snprintf(f->path, sizeof(f->path), "%s/ext2dax-names-XXXXXX",
+             getenv("TMPDIR") ? getenv("TMPDIR") : (stat("/dev/shm", &there) == 0 ? "/dev/shm" : "/tmp"));
+    ck_assert_ptr_nonnull(mkdtemp(f->path));
+    strcat(f->path, "/image");
 }
 
 static void map_file(struct fixture *f)
@@ -191,9 +191,7 @@ void fixture_close(struct fixture *f)
         close(f->fd);
     }
     ck_assert_int_eq(f->allocated, 0);
-    (void)run(f, "rm -rf %s %s.d %s.crash", f->path, f->path, f->path);
-    strcat(f->path, ".out");
-    unlink(f->path);
+    (void)run(f, "path=%s; rm -rf \"${path%%/*}\"", f->path);
 }
 
 void fixture_format(struct fixture *f, uint32_t block_size, uint32_t inodes)

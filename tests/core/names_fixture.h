@@ -15,7 +15,7 @@
 #include "ext2dax/testkit/lock_order.h"
 
 struct fixture {
-    char path[96]; /* the image file, and the prefix of all its scratch files */
+    char path[96]; /* the image file, and the prefix of all its scratch files, in a folder of their own */
     int fd;
     unsigned char *base;
     size_t size;
@@ -57,7 +57,7 @@ void fixture_close(struct fixture *f);
  */
 bool fixture_tools(void);
 
-/* Names the fixture's files without making an image, for a directory to be copied by mke2fs. */
+/* Makes the fixture's folder without an image, for a directory to be copied by mke2fs. */
 void fixture_name(struct fixture *f);
 
 int fixture_try_mount(struct fixture *f, struct ext2dax_locks locks, unsigned flags);

@@ -35,6 +35,17 @@ static void keep_quiet(void *arg, const struct ext2dax_report *report)
 
 static struct ext2dax_report reported;
 
+/* Makes an empty file with a name of its own. */
+static void name_file(const char *folder)
+{
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/ext2dax-use-XXXXXX", folder);
+    fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+}
+
 static void open_image(int where)
 {
     struct ext2dax_host_options options = {.size = sizeof(options), .log = keep_quiet, .log_arg = &reported};
@@ -42,7 +53,7 @@ static void open_image(int where)
     place = where;
     plugs = (struct ext2dax_plugs){.locks = ext2dax_locks_default()};
     ck_assert_int_eq(ext2dax_host_open(&options, &plugs.host), 0);
-    snprintf(path, sizeof(path), "%s/ext2dax-use-%d", where == SHM ? "/dev/shm" : "/tmp", (int)getpid());
+    name_file(where == SHM ? "/dev/shm" : "/tmp");
     if (where == HEAP)
         ck_assert_int_eq(ext2dax_memory_open_heap(SIZE, &plugs.memory), 0);
     else if (where == ANONYMOUS)
@@ -328,7 +339,7 @@ START_TEST(a_childs_descriptor_holds_no_lock)
     pid_t child, closer;
     int ends[2];
 
-    snprintf(path, sizeof(path), "/tmp/ext2dax-use-%d", (int)getpid());
+    name_file("/tmp");
     ck_assert_int_eq(ext2dax_memory_open_file(path, EXT2DAX_FILE_CREATE, SIZE, &plugs.memory), 0);
     ck_assert_int_eq(pipe(ends), 0);
     child = fork();

@@ -328,16 +328,23 @@ int main(void)
 {
     Suite *suite = suite_create("attributes with Linux");
     TCase *turns = add_case(suite, "turns", 120);
+    char folder[] = "/tmp/ext2dax-xattr-XXXXXX";
+    int status = SKIPPED;
 
-    if (!fixture_tools())
-        return SKIPPED;
-    snprintf(mounted, sizeof(mounted), "/tmp/ext2dax-xattr-%ld", (long)getpid());
-    if (!can_mount()) {
-        printf("skipped: needs root and a loop device\n");
-        return SKIPPED;
-    }
     tcase_add_checked_fixture(turns, NULL, close_fixture);
     tcase_add_loop_test(turns, test_turns, 0, (int)(sizeof(images) / sizeof(images[0])));
     tcase_add_test(turns, test_shared);
-    return run_suite(suite);
+    if (!fixture_tools())
+        return SKIPPED;
+    if (!mkdtemp(folder)) {
+        printf("skipped: needs a folder in /tmp\n");
+        return SKIPPED;
+    }
+    snprintf(mounted, sizeof(mounted), "%s/mount", folder);
+    if (can_mount())
+        status = run_suite(suite);
+    else
+        printf("skipped: needs root and a loop device\n");
+    (void)rmdir(folder);
+    return status;
 }

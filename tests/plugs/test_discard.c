@@ -138,8 +138,12 @@ START_TEST(image_file_shrinks)
     const char *directory = getenv("TMPDIR");
     char path[256];
     long full;
+    int fd;
 
-    snprintf(path, sizeof path, "%s/ext2dax-discard-%ld", directory ? directory : "/tmp", (long)getpid());
+    snprintf(path, sizeof path, "%s/ext2dax-discard-XXXXXX", directory ? directory : "/tmp");
+    fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
     ck_assert_int_eq(ext2dax_memory_open_file(path, EXT2DAX_FILE_CREATE, 32 * MIB, &memory), 0);
     if (!memory.ops->discard) {
         printf("%s is on DAX, where nothing is discarded\n", path);
