@@ -301,6 +301,45 @@ static long dirty(void)
     return kilobytes * 1024;
 }
 
+/* Returns whether the kernel reads pages around a page of memory read in. */
+static bool reads_ahead(void)
+{
+    FILE *file = fopen("/proc/self/smaps", "r");
+    char line[512], start[32];
+    bool here = false, ahead = true;
+
+    snprintf(start, sizeof(start), "%08lx-", (unsigned long)memory.base);
+    while (file && fgets(line, sizeof(line), file)) {
+        if (strchr(line, '-') && strchr(line, '-') < strchr(line, ' '))
+            here = strncmp(line, start, strlen(start)) == 0;
+        if (here && strncmp(line, "VmFlags:", 8) == 0)
+            ahead = strstr(line, " rr") == NULL;
+    }
+    if (file)
+        fclose(file);
+    return ahead;
+}
+
+/* Shows that nothing is read ahead during a scan, and during a scan beside an ended one. */
+START_TEST(a_scan_reads_nothing_ahead)
+{
+    if (memory_on_tmpfs(tmp_directory) || left_out_emulated("readahead: its smaps tell nothing"))
+        return;
+    ck_assert_int_eq(memory_open_new(_i, SIZE), 0);
+    if (ext2dax_memory_kind(&memory) == EXT2DAX_FILE_PAGE_CACHE) {
+        ck_assert(reads_ahead());
+        memory.ops->scan(memory.ctx, true);
+        ck_assert(!reads_ahead());
+        memory.ops->scan(memory.ctx, true);
+        memory.ops->scan(memory.ctx, false);
+        ck_assert(!reads_ahead());
+        memory.ops->scan(memory.ctx, false);
+        ck_assert(reads_ahead());
+    }
+    memory_close(_i);
+}
+END_TEST
+
 /*
  * Shows write-back during a scan. The fence writes back, once. Outside a scan each call writes
  * back.
@@ -449,6 +488,7 @@ int main(void)
     tcase_add_loop_test(tcase, holes_of_a_part, SHM, PLACES);
     tcase_add_loop_test(tcase, discards, 0, PLACES);
     tcase_add_loop_test(tcase, a_scan_writes_back_once, TMP, PLACES);
+    tcase_add_loop_test(tcase, a_scan_reads_nothing_ahead, TMP, PLACES);
     tcase_add_test(tcase, foreign_memory);
     tcase_add_test(tcase, line_ranges);
     tcase_add_test(tcase, line_instructions);
