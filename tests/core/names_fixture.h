@@ -15,7 +15,8 @@
 #include "ext2dax/testkit/lock_order.h"
 
 struct fixture {
-    char path[96]; /* the image file, and the prefix of all its scratch files, in a folder of their own */
+    /* The image file, and the prefix of all its scratch files. They have a folder of their own. */
+    char path[96];
     int fd;
     unsigned char *base;
     size_t size;
