@@ -9,7 +9,8 @@
  *
  * A backend must be fair to both sides. A waiting reader gets in although writers keep coming, and
  * a waiting writer although readers keep coming. The core never takes a lock twice in the same
- * thread and never upgrades a lock.
+ * thread and never upgrades a lock. The thread that takes a lock shared releases the lock. Only the
+ * locks of FREEZE_WRITE and FREEZE_FAULT, held exclusively, may be released by another thread.
  */
 #ifndef EXT2DAX_LOCK_H
 #define EXT2DAX_LOCK_H
@@ -30,15 +31,14 @@ struct ext2dax_lock {
 /* Lock classes in the order of acquisition. A thread that holds a lock takes only later classes. */
 enum ext2dax_lock_class {
     EXT2DAX_LOCK_FREEZE_WRITE,  /* per mount. Shared by modifying calls except faults. Exclusive in
-                                 * freeze and remount. Any thread may release the lock */
+                                 * freeze and remount */
     EXT2DAX_LOCK_RENAME,        /* per mount, for renames of directories, taken by no call yet */
     EXT2DAX_LOCK_IO,            /* per inode, numbered by inode. Several are taken parents first,
                                  * directories before files, then by number */
     EXT2DAX_LOCK_ADDRESS_SPACE, /* the embedder's own (mmap lock), never taken by the core */
     EXT2DAX_LOCK_FREEZE_FAULT,  /* two per mount. Number 0 is taken shared to wait for thaw. Number
                                  * 1 is tried shared by write faults and last puts. Freeze and
-                                 * remount take 0, then 1, exclusively. Any thread may release
-                                 * the locks */
+                                 * remount take 0, then 1, exclusively */
     EXT2DAX_LOCK_DAX_SEM,       /* per inode. Shared by faults, fsync and pins. Exclusive in calls
                                  * that remove blocks, and in some growth of a file */
     EXT2DAX_LOCK_RANGE,         /* the range lock, per inode and PMD range, hashed to a fixed number

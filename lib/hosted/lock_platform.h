@@ -26,6 +26,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <stddef.h>
+#include <time.h>
 
 #if defined(__linux__)
 #include <linux/futex.h>
@@ -34,7 +35,7 @@
 #endif
 
 /* Loads of the word before a waiter sleeps, about a microsecond. */
-#define E2DH_LOCK_SPINS 200u
+#define E2DH_LOCK_SPINS        200u
 
 static inline AO_t e2dh_word_load(const volatile AO_t *at)
 {
@@ -57,6 +58,61 @@ static inline bool e2dh_word_swap_release(volatile AO_t *at, AO_t from, AO_t to)
     return AO_compare_and_swap_release(at, from, to);
 }
 
+static inline AO_t e2dh_word_load_acquire(const volatile AO_t *at)
+{
+    return AO_load_acquire(at);
+}
+
+/* ---- the table of readers ---- */
+
+/* A writer loads all entries, some 300 ns. Threads beyond the number of lines share lines. */
+#define E2DH_READER_LINES      64u
+#define E2DH_LINE_ENTRIES      8u
+
+/* Mutants of a test harness. */
+#define E2DH_BIAS_UNCHECKED    false
+#define E2DH_BIAS_UNWAITED     false
+#define E2DH_ENTRIES_FORGOTTEN false
+
+/* TLS model as in host.c, for the same reason. */
+#define E2DH_PER_THREAD        _Thread_local __attribute__((tls_model("initial-exec")))
+
+/*
+ * Takes a free entry. Returns false if another thread was faster. A reader stores an entry and then
+ * loads the word, a writer stores the word and then loads the entries. One of both sees the other,
+ * because each has a full barrier in between.
+ */
+static inline bool e2dh_entry_take(volatile AO_t *at, AO_t lock)
+{
+    bool taken = AO_compare_and_swap_full(at, 0, lock);
+
+#if !defined(__i386__) && !defined(__x86_64__)
+    AO_nop_full();
+#endif
+    return taken;
+}
+static inline void e2dh_entry_leave(volatile AO_t *at)
+{
+    AO_store_release(at, 0);
+}
+static inline AO_t e2dh_entry_load(const volatile AO_t *at)
+{
+    return AO_load_acquire(at);
+}
+/* Orders the store of a word before the loads of the entries. */
+static inline void e2dh_before_entries(void)
+{
+    AO_nop_full();
+}
+
+/* Returns the number of earlier calls. */
+static inline unsigned e2dh_next_line(void)
+{
+    static volatile AO_t calls;
+
+    return (unsigned)AO_fetch_and_add1(&calls);
+}
+
 /* Pauses between two loads of the word. */
 static inline void e2dh_relax(void)
 {
@@ -71,6 +127,25 @@ static inline void e2dh_relax(void)
 static inline void e2dh_give_way(void)
 {
     sched_yield();
+}
+
+/*
+ * Waits for a reader to leave an entry, before load number `turn` of the entry. A reader may hold
+ * the lock for long, and wakes nobody.
+ */
+static inline void e2dh_wait_for_reader(const volatile AO_t *at, unsigned turn)
+{
+    static const struct timespec moment = {.tv_nsec = 50000};
+    int saved = errno;
+
+    (void)at;
+    if (turn < E2DH_LOCK_SPINS)
+        e2dh_relax();
+    else if (turn < 2 * E2DH_LOCK_SPINS)
+        e2dh_give_way();
+    else
+        (void)nanosleep(&moment, NULL);
+    errno = saved;
 }
 
 #if defined(__linux__)

@@ -7,6 +7,7 @@
 #ifndef E2DT_TESTKIT_EXPLORED_LOCK_H
 #define E2DT_TESTKIT_EXPLORED_LOCK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "ext2dax/lock.h"
@@ -21,6 +22,12 @@ struct ext2dax_locks e2dt_explored_locks(void);
  */
 extern void (*e2dt_explored_sleep_hook)(const volatile void *at, uint32_t bits);
 extern void (*e2dt_explored_wake_hook)(const volatile void *at, uint32_t bits);
+
+/*
+ * Returns the memory of the readers outside of the words of the locks, the table for part 0, and
+ * the records of the threads for part 1. A test harness that restores locks restores both.
+ */
+void *e2dt_explored_readers(unsigned part, size_t *bytes);
 
 void e2dt_explored_sleep(const volatile void *at, uint32_t bits);
 void e2dt_explored_wake(const volatile void *at, uint32_t bits);

@@ -12,6 +12,8 @@
 /* Data protected by the lock. Not atomic, so that a race detector checks the lock too. */
 static long left, right;
 static int finished;
+/* A thread writes if these bits of its numbers are 0. */
+static unsigned readers_mask;
 
 #define ROUNDS 4000
 
@@ -21,16 +23,16 @@ static void *store_and_look(void *arg)
 
     for (int i = 0; i < ROUNDS; i++) {
         seed = seed * 1103515245u + 12345u;
-        if (seed >> 16 & 1) {
+        if ((seed >> 16 & readers_mask) == 0) {
             write_lock();
             left++;
-            if ((seed >> 17 & 63) == 0)
+            if ((seed >> 24 & 63) == 0)
                 sched_yield();
             right++;
             write_unlock();
         } else {
             read_lock();
-            if ((seed >> 17 & 63) == 0)
+            if ((seed >> 24 & 63) == 0)
                 nap(1);
             if (left != right)
                 abort();
@@ -42,27 +44,28 @@ static void *store_and_look(void *arg)
 }
 
 /* Starts just before the counts in the lock word wrap, so the counts wrap while threads wait. */
-START_TEST(exclusion)
+static void exclude(int backend, unsigned mask)
 {
     enum { THREADS = 8 };
     pthread_t thread[THREADS];
     unsigned seed[THREADS];
     long writes = 0;
 
-    if (!set_up(_i, true))
+    if (!set_up(backend, true))
         return;
+    readers_mask = mask;
     left = right = 0;
     store(&finished, 0);
     for (int i = 0; i < 65000; i++) {
-        read_lock();
-        read_unlock();
+        write_lock();
+        write_unlock();
     }
     for (unsigned i = 0; i < THREADS; i++) {
         unsigned s = seed[i] = i + 1;
 
         for (int round = 0; round < ROUNDS; round++) {
             s = s * 1103515245u + 12345u;
-            writes += (s >> 16 & 1) != 0;
+            writes += (s >> 16 & mask) == 0;
         }
         thread[i] = start(store_and_look, &seed[i]);
     }
@@ -72,6 +75,18 @@ START_TEST(exclusion)
     ck_assert_int_eq(left, right);
     ck_assert_int_eq(left, writes);
     tear_down();
+}
+
+START_TEST(exclusion)
+{
+    exclude(_i, 1);
+}
+END_TEST
+
+/* Shows exclusion where a lock becomes biased to readers between two writers. */
+START_TEST(exclusion_of_rare_writers)
+{
+    exclude(_i, 63);
 }
 END_TEST
 
@@ -311,6 +326,7 @@ void add_sharing_case(Suite *suite)
     TCase *tcase = add_case(suite, "sharing", 2 * LIMIT);
 
     tcase_add_loop_test(tcase, exclusion, 0, BACKENDS);
+    tcase_add_loop_test(tcase, exclusion_of_rare_writers, 0, BACKENDS);
     tcase_add_loop_test(tcase, readers_together, 0, BACKENDS);
     tcase_add_loop_test(tcase, readers_together_after_writer, 0, BACKENDS);
     tcase_add_loop_test(tcase, unlock_elsewhere, 0, BACKENDS);

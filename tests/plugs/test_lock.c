@@ -180,6 +180,50 @@ START_TEST(states_for_long)
 }
 END_TEST
 
+/* Readers alone use a lock, which then is biased to readers where the backend knows a bias. */
+static void read_for_long(void)
+{
+    for (int i = 0; i < 100; i++) {
+        read_lock();
+        read_unlock();
+    }
+}
+
+/* Shows the states of a lock after many readers, with more holds in a thread than it has records. */
+START_TEST(states_after_readers)
+{
+    if (!set_up(_i, false))
+        return;
+    for (int round = 0; round < 24; round++) {
+        const int holds = 1 + round / 2;
+
+        read_for_long();
+        ck_assert(!shared());
+        for (int i = 0; i < holds; i++) {
+            if (i % 2)
+                read_lock();
+            else
+                ck_assert(try_read_lock());
+        }
+        ck_assert(shared() && !exclusive());
+        for (int i = 0; i < holds; i++) {
+            ck_assert(!try_write_lock());
+            ck_assert(shared() && !exclusive());
+            read_unlock();
+        }
+        ck_assert(!shared());
+        if (round % 2)
+            ck_assert(try_write_lock());
+        else
+            write_lock();
+        ck_assert(exclusive() && !try_read_lock());
+        write_unlock();
+        ck_assert(!shared() && !exclusive());
+    }
+    tear_down();
+}
+END_TEST
+
 START_TEST(many_locks)
 {
     static struct ext2dax_lock many[4096];
@@ -231,6 +275,18 @@ static void destroy_what_is_locked(void)
     read_lock();
     locks.ops->destroy(locks.ctx, &guarded.lock);
 }
+static void destroy_what_is_locked_after_readers(void)
+{
+    read_for_long();
+    destroy_what_is_locked();
+}
+static void unlock_twice_after_readers(void)
+{
+    read_for_long();
+    read_lock();
+    read_unlock();
+    read_unlock();
+}
 static void wait_for_oneself(void)
 {
     write_lock();
@@ -245,6 +301,7 @@ START_TEST(misuse_aborts)
     static void (*const misuses[])(void) = {
         unlock_a_read_lock_nobody_has,          unlock_a_write_lock_nobody_has, unlock_for_reading_what_is_write_locked,
         unlock_for_writing_what_is_read_locked, destroy_what_is_locked,         wait_for_oneself,
+        destroy_what_is_locked_after_readers,   unlock_twice_after_readers,
     };
 
     for (size_t i = 0; i < sizeof(misuses) / sizeof(misuses[0]); i++) {
@@ -280,6 +337,7 @@ int main(void)
     tcase_add_loop_test(alone, registry, 0, BACKENDS);
     tcase_add_loop_test(alone, states, 0, BACKENDS);
     tcase_add_loop_test(alone, states_for_long, 0, BACKENDS);
+    tcase_add_loop_test(alone, states_after_readers, 0, BACKENDS);
     tcase_add_loop_test(alone, many_locks, 0, BACKENDS);
     tcase_add_loop_test(alone, misuse_aborts, 0, BACKENDS);
     add_sharing_case(suite);

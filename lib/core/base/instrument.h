@@ -136,7 +136,10 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
  */
 #define E2D_LOCK_MUTANTS(_)                                                                                            \
     _(LOCK_SLEEPS_UNCHECKED, "a waiter sleeps without a second comparison of the turns")                               \
-    _(LOCK_WAKE_LOST, "passing a turn wakes no waiter")
+    _(LOCK_WAKE_LOST, "passing a turn wakes no waiter")                                                                \
+    _(LOCK_BIAS_UNCHECKED, "a reader with an entry does not check the bias again")                                     \
+    _(LOCK_BIAS_UNWAITED, "a writer does not wait for readers with entries")                                           \
+    _(LOCK_ENTRIES_FORGOTTEN, "a writer that only tried forgets that there are entries")
 
 /*
  * Mutants of the memory order. No schedule of whole steps shows these, only a race detector does.
@@ -144,7 +147,8 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
 #define E2D_RACE_MUTANTS(_)                                                                                            \
     _(PUBLISH_RELAXED, "block pointers are stored without release")                                                    \
     _(LOAD_RELAXED, "block pointers are loaded without acquire")                                                       \
-    _(UNLOCK_RELAXED, "the explored lock is released without release")
+    _(UNLOCK_RELAXED, "the explored lock is released without release")                                                 \
+    _(ENTRY_LEFT_RELAXED, "a reader of the explored lock leaves an entry without release")
 
 /* Mutants that matter on some geometries only. A single thread shows these, in tests/fuzz. */
 #define E2D_GEOMETRY_MUTANTS(_)                                                                                        \
