@@ -101,7 +101,10 @@ static inline bool e2dh_reader_leave(const volatile AO_t *lock)
     return true;
 }
 
-/* Returns an entry with the address of the lock, or NULL. Sees every entry taken before the end of the bias. */
+/*
+ * Returns an entry with the address of the lock, or NULL. Sees every entry taken before the end of
+ * the bias.
+ */
 static inline volatile AO_t *e2dh_reader_inside(const volatile AO_t *lock)
 {
     for (unsigned i = 0; i < E2DH_READER_LINES; i++) {

@@ -189,7 +189,7 @@ static void read_for_long(void)
     }
 }
 
-/* Shows the states of a lock after many readers, with more holds in a thread than it has records. */
+/* Shows the states of a lock after many readers, with up to 12 holds in a thread. */
 START_TEST(states_after_readers)
 {
     if (!set_up(_i, false))

@@ -38,12 +38,12 @@ EXT2DAX_API struct ext2dax_locks ext2dax_locks_none(void);
  * Returns the backend on libatomic_ops. The lock is the word itself, without heap memory. Readers
  * and writers are served first come, first served, so no thread starves. Waiting threads sleep in
  * the kernel where possible (futex), and yield otherwise. On 64-bit targets readers of a lock that
- * only readers use store into a table of the backend instead of the word, so readers on several
+ * only readers use store into a table of the backend instead of the word. So readers on several
  * processors do not wait for the cache line of the lock. A writer waits for the readers in the
  * table. Usable in a signal handler if the interrupted code neither holds nor takes the same lock.
- * The thread that locked for reading unlocks. Any thread may unlock for a writer. `held` is exact. Up
- * to 65535 holders and waiters per lock are served in order (255 on 32-bit targets). Further threads
- * wait out of turn. The ops are NULL in a build without libatomic_ops.
+ * The thread that locked for reading unlocks. Any thread may unlock for a writer. `held` is exact.
+ * Up to 65535 holders and waiters per lock are served in order (255 on 32-bit targets). Further
+ * threads wait out of turn. The ops are NULL in a build without libatomic_ops.
  */
 EXT2DAX_API struct ext2dax_locks ext2dax_locks_atomic_ops(void);
 
