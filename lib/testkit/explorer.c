@@ -326,18 +326,24 @@ void ext2dax_explorer_wake(struct ext2dax_explorer *explorer, const void *at)
 
 /* ---- exploring ---- */
 
-/* Runs the scenario's start function and saves the first state. */
-static bool begin(struct ext2dax_explorer *explorer, const struct ext2dax_scenario *scenario,
-                  struct ext2dax_explorer_result *result)
+static void prepare(struct ext2dax_explorer *explorer, const struct ext2dax_scenario *scenario,
+                    struct ext2dax_explorer_result *result)
 {
     memset(result, 0, sizeof *result);
     result->flags = explorer->options.flags;
     explorer->scenario = scenario;
     explorer->result = result;
     explorer->threads = scenario->threads;
-    explorer->doomed = false;
+    explorer->doomed = explorer->stopped = false;
     if (scenario->threads == 0 || scenario->threads > EXT2DAX_EXPLORER_THREADS)
         ext2dax_explorer_fail(explorer, "a scenario has 1 to %d threads", EXT2DAX_EXPLORER_THREADS);
+}
+
+/* Runs the scenario's start function and saves the first state. */
+static bool begin(struct ext2dax_explorer *explorer, const struct ext2dax_scenario *scenario,
+                  struct ext2dax_explorer_result *result)
+{
+    prepare(explorer, scenario, result);
     if (scenario->start && !explorer->doomed) {
         if (explorer->state.limit != 0)
             ext2dax_explorer_clear(explorer);
@@ -398,6 +404,36 @@ bool ext2dax_explorer_explore(struct ext2dax_explorer *explorer, const struct ex
     }
     end(explorer);
     return !result->failed;
+}
+
+bool ext2dax_explorer_walk(struct ext2dax_explorer *explorer, const struct ext2dax_scenario *scenario, uint64_t seed,
+                           struct ext2dax_explorer_result *result)
+{
+    prepare(explorer, scenario, result);
+    if (scenario->start && !explorer->doomed) {
+        ext2dax_explorer_clear(explorer);
+        scenario->start(scenario->arg);
+    }
+    if (!explorer->doomed) {
+        explorer->exploring = true;
+        e2dt_hook_walk(explorer);
+        e2dt_walk(explorer, seed);
+        e2dt_unhook_walk();
+        explorer->exploring = false;
+    }
+    result->failed = explorer->doomed;
+    explorer->result = NULL;
+    return !result->failed;
+}
+
+void ext2dax_explorer_stop(struct ext2dax_explorer *explorer)
+{
+    explorer->stopped = true;
+}
+
+unsigned ext2dax_explorer_running(const struct ext2dax_explorer *explorer)
+{
+    return explorer->current == E2DT_NOBODY ? EXT2DAX_EXPLORER_THREADS : explorer->current;
 }
 
 bool ext2dax_explorer_replay(struct ext2dax_explorer *explorer, const struct ext2dax_scenario *scenario, const char *id,

@@ -3,7 +3,7 @@
  * Internals of the explorer. Each file builds on the files below.
  *
  *     explorer           public calls for opening, plugs, names and exploring
- *     replay             runs the single schedule named by an id
+ *     replay, walk       run a single schedule, named by an id or drawn from a seed
  *     search             chooses the decision tried next
  *     lock, point        where a thread is suspended
  *     finding, trace     findings and notes, ids and the table
@@ -210,7 +210,8 @@ struct ext2dax_explorer {
     unsigned threads;
     uint32_t current; /* the running thread, or E2DT_NOBODY */
     bool exploring;
-    bool doomed; /* this schedule has a finding */
+    bool doomed;  /* this schedule has a finding */
+    bool stopped; /* this walk ends here, by ext2dax_explorer_stop() */
     const struct ext2dax_scenario *scenario;
     struct ext2dax_explorer_result *result, plain;
 
@@ -280,6 +281,12 @@ void e2dt_access_clear(struct ext2dax_explorer *explorer);
 bool e2dt_enabled(const struct e2dt_thread *thread);
 /* Hooks the explorer into the instrumented core while threads run. NULL removes the hook. */
 void e2dt_hook(struct ext2dax_explorer *explorer);
+/*
+ * The same for a walk. The hook of a crashing memory stays below the hook of the explorer, because
+ * nothing is restored.
+ */
+void e2dt_hook_walk(struct ext2dax_explorer *explorer);
+void e2dt_unhook_walk(void);
 
 /* ---- locks ---- */
 
@@ -312,6 +319,8 @@ bool e2dt_search(struct ext2dax_explorer *explorer, uint32_t preemptions);
  * false if the turns are not a schedule.
  */
 bool e2dt_search_replay(struct ext2dax_explorer *explorer);
+/* Runs a schedule drawn from the seed, from the current state. Restores nothing. */
+void e2dt_walk(struct ext2dax_explorer *explorer, uint64_t seed);
 /* Restores the first state. */
 void e2dt_search_end(struct ext2dax_explorer *explorer);
 /* With SHARED_ONLY, finds most shared addresses before exploring. */

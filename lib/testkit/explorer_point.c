@@ -24,6 +24,8 @@
 #include "instrument.h"
 
 static struct ext2dax_explorer *hooked;
+/* The hook of a crashing memory, which notes the value that a store is about to replace. */
+static void (*hook_below)(enum e2d_yield_kind kind, const volatile void *at);
 
 /* ---- recorded accesses ---- */
 
@@ -175,7 +177,7 @@ bool e2dt_pass(struct ext2dax_explorer *explorer, bool decision)
 
     thread->points++;
     thread->passed++;
-    if (explorer->doomed)
+    if (explorer->doomed || explorer->stopped)
         return true;
     return thread->limit == 0 ? decision || thread->passed > E2DT_ON_AND_ON : thread->points >= thread->limit;
 }
@@ -225,10 +227,28 @@ static void from_core(enum e2d_yield_kind kind, const volatile void *at)
     if (kind == E2D_YIELD_LOCK || kind == E2D_YIELD_CALLBACK)
         return;
     e2dt_point(hooked, kind, (const void *)at, kind != E2D_YIELD_LOAD, what[kind]);
+    /* Another thread may have stored to the address while this thread was suspended. */
+    if (hook_below)
+        hook_below(kind, at);
 }
 
 void e2dt_hook(struct ext2dax_explorer *explorer)
 {
     hooked = explorer;
+    hook_below = NULL;
     e2dt_yield_hook = explorer ? from_core : NULL;
+}
+
+void e2dt_hook_walk(struct ext2dax_explorer *explorer)
+{
+    hooked = explorer;
+    hook_below = e2dt_yield_hook;
+    e2dt_yield_hook = from_core;
+}
+
+void e2dt_unhook_walk(void)
+{
+    hooked = NULL;
+    e2dt_yield_hook = hook_below;
+    hook_below = NULL;
 }

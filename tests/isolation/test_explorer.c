@@ -582,6 +582,93 @@ START_TEST(used_again)
 }
 END_TEST
 
+/* ---- walks ---- */
+
+#define SEEDS 200u
+
+static unsigned decisions_left;
+
+static void stop_soon(void *arg)
+{
+    (void)arg;
+    if (decisions_left-- == 0)
+        ext2dax_explorer_stop(explorer);
+}
+
+static void never_reached(void *arg)
+{
+    (void)arg;
+    ext2dax_explorer_fail(explorer, "a stopped walk has an end");
+}
+
+static void note_thread(void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; i < 10; i++) {
+        lock(0);
+        world.variable[0] = ext2dax_explorer_running(explorer);
+        unlock(0);
+    }
+}
+
+/* Shows walks that find a lost update and a deadlock, and nothing in sound scenarios. */
+START_TEST(walks_find)
+{
+    struct ext2dax_scenario bare = scenario_of("bare", 2, add_one, add_one, NULL),
+                            locked = scenario_of("locked", 2, add_one_locked, add_one_locked, NULL),
+                            crossing = scenario_of("crossing", 2, up, down, NULL);
+    struct ext2dax_explorer_result result, again;
+    unsigned lost = 0, blocked = 0;
+
+    bare.finish = locked.finish = two_were_added;
+    open_explorer(modes[_i].flags);
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        ck_assert(ext2dax_explorer_walk(explorer, &locked, seed, &result));
+        ck_assert_uint_eq(result.schedules, 1);
+        lost += !ext2dax_explorer_walk(explorer, &bare, seed, &result);
+        ck_assert(ext2dax_explorer_walk(explorer, &bare, seed, &again) == !result.failed);
+        ck_assert_uint_eq(again.steps, result.steps);
+        ck_assert_str_eq(again.finding, result.finding);
+        if (!ext2dax_explorer_walk(explorer, &crossing, seed, &result)) {
+            ck_assert_ptr_nonnull(strstr(result.finding, "deadlock:"));
+            blocked++;
+        }
+    }
+    ck_assert_uint_gt(lost, 0);
+    ck_assert_uint_lt(lost, SEEDS);
+    ck_assert_uint_gt(blocked, 0);
+    ck_assert_uint_lt(blocked, SEEDS);
+    close_explorer();
+}
+END_TEST
+
+/* Shows a walk stopped with locks held, and another walk or exploration after the stop. */
+START_TEST(walks_stop)
+{
+    struct ext2dax_scenario crossing = scenario_of("crossing", 2, up, up, NULL),
+                            noting = scenario_of("noting", 3, note_thread, note_thread, note_thread);
+    struct ext2dax_explorer_result result;
+
+    crossing.step = noting.step = stop_soon;
+    crossing.finish = noting.finish = never_reached;
+    open_explorer(modes[_i].flags);
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        decisions_left = 0;
+        ck_assert(ext2dax_explorer_walk(explorer, &crossing, seed, &result));
+        ck_assert_uint_eq(result.schedules, 0);
+        ck_assert_uint_eq(result.steps, 1);
+        decisions_left = 2;
+        ck_assert(ext2dax_explorer_walk(explorer, &noting, seed, &result));
+        ck_assert_uint_lt(world.variable[0], 3);
+        ck_assert_uint_eq(ext2dax_explorer_running(explorer), EXT2DAX_EXPLORER_THREADS);
+    }
+    crossing.step = crossing.finish = NULL;
+    ck_assert(ext2dax_explorer_walk(explorer, &crossing, 0, &result));
+    ck_assert(ext2dax_explorer_explore(explorer, &crossing, &result));
+    close_explorer();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("explorer");
@@ -598,5 +685,7 @@ int main(void)
     tcase_add_loop_test(tcase, ids, 0, MODES);
     tcase_add_loop_test(tcase, bounds, 0, MODES);
     tcase_add_loop_test(tcase, used_again, 0, MODES);
+    tcase_add_loop_test(tcase, walks_find, 0, MODES);
+    tcase_add_loop_test(tcase, walks_stop, 0, MODES);
     return run_suite(suite);
 }

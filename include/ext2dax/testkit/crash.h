@@ -15,8 +15,9 @@
  * next, is missed.
  *
  * Not thread-safe. A single thread uses the library and the crashing memory. Only the crashing
- * memory opened last learns of atomic stores, and no explorer may be exploring at the same time.
- * The program aborts when bookkeeping has no memory.
+ * memory opened last learns of atomic stores. The threads of a walk (explorer.h) count as a single
+ * thread, and no explorer may be exploring otherwise. The program aborts when bookkeeping has no
+ * memory.
  */
 #ifndef EXT2DAX_TESTKIT_CRASH_H
 #define EXT2DAX_TESTKIT_CRASH_H

@@ -288,6 +288,33 @@ bool ext2dax_explorer_explore(struct ext2dax_explorer *explorer, const struct ex
                               struct ext2dax_explorer_result *result);
 
 /*
+ * Runs a single schedule, with every decision drawn from `seed`. For scenarios with too many
+ * schedules to explore. The same program runs the same schedule from the same seed. The mean number
+ * of yield points between two decisions is drawn as well.
+ *
+ * Nothing is restored. Memory is left as the threads leave it, and need not come from the explorer,
+ * except for the locks. `start` runs in a clear explorer. `step` runs at every decision. `finish`
+ * runs after all threads have ended, and not after ext2dax_explorer_stop(). A crashing memory may
+ * be open, and learns of the stores of all threads. Deadlock is a finding, and so is a walk of more
+ * than `most_steps` decisions.
+ *
+ * Returns true without a finding. The result has no id, because the seed is the name of the
+ * schedule. `steps` counts decisions, and `points` the yield points of all threads. `schedules` is
+ * 0 after ext2dax_explorer_stop(), else 1.
+ */
+bool ext2dax_explorer_walk(struct ext2dax_explorer *explorer, const struct ext2dax_scenario *scenario, uint64_t seed,
+                           struct ext2dax_explorer_result *result);
+
+/*
+ * Ends a walk without a finding, as a power failure or a kill does. The threads never continue, and
+ * locks stay held. In a thread the effect is at the next yield point. Not for explorations.
+ */
+void ext2dax_explorer_stop(struct ext2dax_explorer *explorer);
+
+/* Returns the index of the running thread, or EXT2DAX_EXPLORER_THREADS outside of threads. */
+unsigned ext2dax_explorer_running(const struct ext2dax_explorer *explorer);
+
+/*
  * Runs a single schedule by its id. "a17b4a" stands for 17 yield points of the first thread, 4 of
  * the second, the first to its end, and the other threads to their ends. `line`, if not NULL, gets
  * the table line by line. With SHARED_ONLY accesses known to be private are left out. `id` may be
