@@ -98,8 +98,9 @@ void invariants_check_end(const struct invariants *invariants)
 {
     if (!invariants->hostile)
         (void)ext2dax_check_image(invariants->memory->base, invariants->memory->size,
-                                  EXT2DAX_CHECK_MOUNTED | EXT2DAX_CHECK_UNLINKED_OK, finding,
-                                  (void *)(uintptr_t)invariants, NULL);
+                                  EXT2DAX_CHECK_MOUNTED | EXT2DAX_CHECK_UNLINKED_OK |
+                                      (invariants->leaked ? EXT2DAX_CHECK_LEAKS_OK : 0),
+                                  finding, (void *)(uintptr_t)invariants, NULL);
     (void)ext2dax_model_check(invariants->model, bad_mapping, (void *)(uintptr_t)invariants);
     if (ext2dax_model_complaints(invariants->model) != 0)
         ext2dax_explorer_fail(invariants->explorer, "the core broke its side of the address space's contract");

@@ -26,6 +26,7 @@ struct invariants {
     bool unlinked;          /* an inode without a name may still be mapped */
     bool frozen;            /* no page may be writable */
     bool hostile;           /* the image was invalid from the start */
+    bool leaked;            /* a failure may have left blocks or inodes to recovery */
 };
 
 #define INVARIANTS_BLOCKS 256u

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#include "plan.h"
+
+#include <string.h>
+
+uint64_t sim_draw(uint64_t *state)
+{
+    uint64_t z = *state += 0x9E3779B97F4A7C15u;
+
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
+uint32_t sim_below(uint64_t *state, uint32_t bound)
+{
+    return (uint32_t)((sim_draw(state) >> 32) * bound >> 32);
+}
+
+const char *sim_call_name(unsigned kind)
+{
+    static const char *const names[] = {
+#define SIM_CALL_TEXT(name, text) text,
+        SIM_CALLS(SIM_CALL_TEXT)
+#undef SIM_CALL_TEXT
+    };
+
+    return names[kind];
+}
+
+const char *sim_event_name(unsigned kind)
+{
+    static const char *const names[] = {
+#define SIM_EVENT_TEXT(name, text) text,
+        SIM_EVENTS(SIM_EVENT_TEXT)
+#undef SIM_EVENT_TEXT
+    };
+
+    return names[kind];
+}
+
+/* ---- making a plan ---- */
+
+/* A theme of a plan, kinds of calls made more often. */
+struct theme {
+    enum sim_call_kind first, last;
+};
+
+static const struct theme themes[] = {
+    {SIM_CREATE, SIM_SYNC},         {SIM_CREATE, SIM_PUT},           {SIM_WRITE, SIM_GETXATTR},
+    {SIM_COMMON_WRITE, SIM_UNPIN},  {SIM_COMMON_CREATE, SIM_FREEZE}, {SIM_CREATE, SIM_GETXATTR},
+    {SIM_COMMON_STORE, SIM_FREEZE},
+};
+
+static struct sim_call make_call(uint64_t *state, const struct theme *theme, unsigned thread, unsigned number)
+{
+    uint32_t first = theme->first, kinds = theme->last + 1u - first;
+    struct sim_call call = {.value = (uint8_t)(1 + thread * 15 + number % 15)};
+
+    if (sim_below(state, 4) == 0) {
+        first = 0;
+        kinds = SIM_CALL_KINDS;
+    }
+    call.kind = (uint8_t)(first + sim_below(state, kinds));
+    call.a = (uint8_t)sim_below(state, NAMES);
+    call.b = (uint8_t)sim_below(state, NAMES);
+    /* Most calls meet at few places. */
+    call.from = (uint16_t)(sim_below(state, 3) == 0 ? sim_below(state, GRANULES) : sim_below(state, 48));
+    call.length = (uint16_t)(1 + sim_below(state, sim_below(state, 2) == 0 ? 4 : 64));
+    if (call.from + call.length > GRANULES)
+        call.length = (uint16_t)(GRANULES - call.from);
+    call.held = sim_below(state, 4) == 0;
+    return call;
+}
+
+static struct sim_event make_event(uint64_t *state)
+{
+    struct sim_event event = {.kind = (uint8_t)sim_below(state, SIM_EVENT_KINDS), .times = 1};
+
+    switch ((enum sim_event_kind)event.kind) {
+    case SIM_EVENT_CRASH:
+    case SIM_EVENT_KILL:
+    case SIM_EVENT_NO_STORE:
+        event.at = (uint16_t)sim_below(state, 800);
+        break;
+    case SIM_EVENT_RECOVERY_CRASH:
+        event.at = (uint16_t)sim_below(state, 40);
+        break;
+    default:
+        event.at = (uint16_t)sim_below(state, 60);
+        event.times = (uint16_t)(1 + sim_below(state, 3));
+        break;
+    }
+    return event;
+}
+
+void sim_plan_make(struct sim_plan *plan, uint64_t seed)
+{
+    uint64_t state = seed * 0xD1342543DE82EF95u;
+
+    memset(plan, 0, sizeof *plan);
+    plan->seed = seed;
+    plan->schedule = sim_draw(&state);
+    plan->threads = 2 + sim_below(&state, THREADS - 1);
+    plan->lives = 2 + sim_below(&state, LIVES - 1);
+    plan->large_inodes = sim_below(&state, 2) == 0;
+    for (unsigned i = 0; i < plan->lives; i++) {
+        struct sim_life *life = &plan->life[i];
+        const struct theme *theme = &themes[sim_below(&state, sizeof themes / sizeof themes[0])];
+
+        life->end = (uint8_t)sim_below(&state, 3);
+        life->discard = sim_below(&state, 2) == 0;
+        for (unsigned thread = 0; thread < plan->threads; thread++) {
+            for (unsigned k = 0; k < CALLS; k++)
+                life->call[thread][k] = make_call(&state, theme, thread, i * CALLS + k);
+        }
+        for (unsigned k = 0; k < EVENTS; k++) {
+            life->event[k] = make_event(&state);
+            life->event[k].dropped = sim_below(&state, 2) == 0;
+        }
+    }
+}
+
+/* ---- printing ---- */
+
+static void print_call(const struct sim_call *call, unsigned thread, FILE *output)
+{
+    bool content = call->kind >= SIM_WRITE && call->kind <= SIM_PIN;
+
+    fprintf(output, "    thread %u: %s", thread, sim_call_name(call->kind));
+    if (call->kind <= SIM_GETXATTR && call->held && call->kind >= SIM_LINK)
+        fprintf(output, ", of the inode held");
+    if (!content || call->kind <= SIM_GETXATTR)
+        fprintf(output, ", name %u", call->a);
+    if ((call->kind >= SIM_LINK && call->kind <= SIM_EXCHANGE) || call->kind >= SIM_COMMON_LINK)
+        fprintf(output, ", name %u", call->b);
+    if (content)
+        fprintf(output, ", bytes %u to %u", call->from * GRANULE, (call->from + call->length) * GRANULE);
+    fprintf(output, ", value %u\n", call->value);
+}
+
+void sim_plan_print(const struct sim_plan *plan, FILE *output)
+{
+    static const char *const ends[] = {"unmount", "power failure", "kill"};
+
+    fprintf(output, "seed %llu: inodes of %d bytes, schedule %llu\n", (unsigned long long)plan->seed,
+            plan->large_inodes ? 256 : 128, (unsigned long long)plan->schedule);
+    for (unsigned i = 0; i < plan->lives; i++) {
+        const struct sim_life *life = &plan->life[i];
+
+        fprintf(output, "  mount%s\n", life->discard ? " that discards" : "");
+        for (unsigned k = 0; k < EVENTS; k++) {
+            if (!life->event[k].dropped)
+                fprintf(output, "    event: %s, at callback %u, %u times\n", sim_event_name(life->event[k].kind),
+                        life->event[k].at, life->event[k].times);
+        }
+        for (unsigned thread = 0; thread < plan->threads; thread++) {
+            for (unsigned k = 0; k < CALLS; k++) {
+                if (!life->call[thread][k].dropped)
+                    print_call(&life->call[thread][k], thread, output);
+            }
+        }
+        fprintf(output, "  %s\n", ends[life->end]);
+    }
+}
