@@ -181,8 +181,11 @@ static const struct ext2dax_lock_ops lock_ops = {sizeof(lock_ops), init,       d
 static int zero(void *ctx, void *at, size_t length)
 {
     (void)ctx;
-    if (fails(FAIL_ZERO))
+    if (fails(FAIL_ZERO)) {
+        /* Old bytes, which no caller may take for pointers. */
+        memset(at, 0x5A, length);
         return -EXT2DAX_EIO;
+    }
     memset(at, 0, length);
     return 0;
 }

@@ -268,7 +268,11 @@ static int new_tree_block(struct e2d_plan *plan, uint32_t *block)
     e2d_zero(m, e2d_block(m, extent.block), m->block_size);
     plan->tree[plan->tree_blocks++] = extent.block;
     *block = extent.block;
-    return 0;
+    /*
+     * A block not zeroed holds old bytes. Taken for pointers, these would make every later attempt
+     * find blocks in the place.
+     */
+    return e2d_failed(m);
 }
 
 /* Returns the value of a pointer-block slot once the plan is published. */
