@@ -73,24 +73,20 @@ static struct sim_call make_call(uint64_t *state, const struct theme *theme, uns
     return call;
 }
 
+/* Returns an event at some callback. A life has about so many callbacks of each kind. */
 static struct sim_event make_event(uint64_t *state)
 {
+    static const uint16_t callbacks[] = {
+        [SIM_EVENT_CRASH] = 800,    [SIM_EVENT_KILL] = 800,      [SIM_EVENT_NO_MEMORY] = 30,
+        [SIM_EVENT_POISON] = 60,    [SIM_EVENT_NO_TABLE] = 8,    [SIM_EVENT_NO_MAPPING] = 8,
+        [SIM_EVENT_NO_TRY] = 12,    [SIM_EVENT_SHORT_COPY] = 16, [SIM_EVENT_NO_DISCARD] = 3,
+        [SIM_EVENT_NO_STORE] = 800, [SIM_EVENT_CLOCK] = 60,      [SIM_EVENT_RECOVERY_CRASH] = 12,
+    };
     struct sim_event event = {.kind = (uint8_t)sim_below(state, SIM_EVENT_KINDS), .times = 1};
 
-    switch ((enum sim_event_kind)event.kind) {
-    case SIM_EVENT_CRASH:
-    case SIM_EVENT_KILL:
-    case SIM_EVENT_NO_STORE:
-        event.at = (uint16_t)sim_below(state, 800);
-        break;
-    case SIM_EVENT_RECOVERY_CRASH:
-        event.at = (uint16_t)sim_below(state, 40);
-        break;
-    default:
-        event.at = (uint16_t)sim_below(state, 60);
+    event.at = (uint16_t)sim_below(state, callbacks[event.kind]);
+    if (event.kind > SIM_EVENT_KILL && event.kind != SIM_EVENT_RECOVERY_CRASH)
         event.times = (uint16_t)(1 + sim_below(state, 3));
-        break;
-    }
     return event;
 }
 
