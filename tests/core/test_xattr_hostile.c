@@ -364,6 +364,55 @@ static void all_calls(void)
     free(before);
 }
 
+/* Returns how many names the attributes in the inode and the attributes in the block share. */
+static unsigned names_in_both(void)
+{
+    unsigned shared = 0;
+
+    for (const unsigned char *here = inode_bytes() + AREA; here[0] | here[1]; here += 16 + ((here[0] + 3u) & ~3u)) {
+        const unsigned char *there = f.base + (size_t)raw32(raw_inode(&f, number)->file_acl) * BLOCK + 32;
+
+        for (; there[0] | there[1]; there += 16 + ((there[0] + 3u) & ~3u))
+            shared += memcmp(here, there, 2) == 0 && memcmp(here + 16, there + 16, here[0]) == 0;
+    }
+    return shared;
+}
+
+/*
+ * A crash between the pointer to a new block and the cut of the entries in the inode leaves
+ * attributes in both places. The next change of any attribute drops the values in the block. A
+ * driver that removes an attribute from the inode alone would bring them back.
+ */
+START_TEST(test_hidden)
+{
+    static const char *const next[] = {"user.a", "user.second", "user.new", "trusted.block"};
+    unsigned char tail[INODE - 128];
+    struct ext2dax_inode *inode;
+    char value[64];
+
+    fixture_mount(&f);
+    ck_assert_int_eq(ext2dax_inode_get(f.mount, number, &inode), 0);
+    memcpy(tail, inode_bytes() + 128, sizeof(tail));
+    ck_assert_int_eq(set(inode, "user.a", "a longer value", 14), 0);
+    memcpy(inode_bytes() + 128, tail, sizeof(tail));
+    ck_assert_uint_eq(names_in_both(), 3);
+    ck_assert_int_eq(ext2dax_getxattr(inode, "user.a", 6, value, sizeof(value)), 5);
+    ck_assert_mem_eq(value, "value", 5);
+    if (_i < 4)
+        ck_assert_int_eq(set(inode, next[_i], "other", 5), 0);
+    else
+        ck_assert_int_eq(ext2dax_removexattr(inode, "user.block", 10), 0);
+    ck_assert_int_eq(ext2dax_getxattr(inode, "user.a", 6, value, sizeof(value)), 5);
+    ck_assert_mem_eq(value, _i == 0 ? "other" : "value", 5);
+    ck_assert_int_eq(ext2dax_getxattr(inode, "user.second", 11, value, sizeof(value)), _i == 1 ? 5 : 9);
+    ck_assert_mem_eq(value, _i == 1 ? "other" : "value two", 5);
+    ck_assert_uint_eq(names_in_both(), 0);
+    ext2dax_inode_put(inode);
+    fixture_unmount(&f);
+    check_clean(&f);
+}
+END_TEST
+
 START_TEST(test_bytes)
 {
     static const unsigned char values[] = {0, 1, 2, 3, 0x10, 0x7F, 0x80, 0xC0, 0xFE, 0xFF};
@@ -409,6 +458,7 @@ int main(void)
     tcase_add_loop_test(damage, test_fields, 0, (int)(sizeof(fields) / sizeof(fields[0])));
     tcase_add_test(damage, test_marked_free);
     tcase_add_test(damage, test_bad_acl);
+    tcase_add_loop_test(damage, test_hidden, 0, 5);
     tcase_add_test(damage, test_bytes);
     tcase_add_test(damage, test_noise);
     return run_suite(suite);

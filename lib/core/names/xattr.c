@@ -214,6 +214,66 @@ int64_t ext2dax_listxattr(struct ext2dax_inode *inode, char *buffer, size_t size
 
 /* ---- changing ---- */
 
+/* Returns whether the area has an attribute of the same name. */
+static bool has_name(const struct e2d_xattr_area *area, const struct e2d_xattr_entry *entry)
+{
+    const struct e2d_xattr_name name = {e2d_xattr_name(entry), entry->name_length, entry->index};
+
+    return entry->index != E2D_XATTR_NONE && e2d_xattr_find(area, &name) != NULL;
+}
+
+/*
+ * Replaces the block by a block without the attributes which attributes of the inode hide. Without
+ * room for another block nothing changes.
+ */
+static int drop_hidden(struct change *c)
+{
+    struct ext2dax_mount *m = c->inode->mount;
+    struct e2d_xattr_area content, *old = &c->x.in_block;
+    const struct e2d_xattr_entry *entry;
+    void *buffer = e2d_alloc(m, m->block_size);
+    int rc = 0;
+
+    if (!buffer)
+        return -EXT2DAX_ENOMEM;
+    e2d_xattr_begin(&content, buffer, m->block_size);
+    for (uint32_t at = old->first; at < old->end && rc == 0; at += e2d_xattr_length(entry->name_length)) {
+        struct e2d_xattr_name name;
+
+        entry = e2d_xattr_at(old, at);
+        name = (struct e2d_xattr_name){e2d_xattr_name(entry), entry->name_length, entry->index};
+        if (!has_name(&c->x.in_inode, entry) &&
+            !e2d_xattr_insert(&content, &name, old->base + e2d_get16(entry->value_offset),
+                              e2d_get32(entry->value_size)))
+            rc = -EXT2DAX_ENOSPC;
+    }
+    if (rc == 0) {
+        e2d_xattr_seal(&content);
+        rc = e2d_xattr_block_set(c->inode, content.end > content.first ? buffer : NULL, c->now);
+    }
+    e2d_release(m, buffer, m->block_size);
+    if (rc == 0)
+        rc = e2d_xattr_block_open(c->inode, &c->x);
+    return rc == -EXT2DAX_ENOSPC ? 0 : rc;
+}
+
+/*
+ * Drops hidden attributes, which a crash has left, before the change. Otherwise a driver that
+ * removes the attribute from the inode alone would bring the hidden value back.
+ */
+static int settle(struct change *c)
+{
+    const struct e2d_xattr_area *area = &c->x.in_inode;
+    const struct e2d_xattr_entry *entry;
+
+    for (uint32_t at = area->first; at < area->end; at += e2d_xattr_length(entry->name_length)) {
+        entry = e2d_xattr_at(area, at);
+        if (has_name(&c->x.in_block, entry))
+            return drop_hidden(c);
+    }
+    return 0;
+}
+
 /* Begins the change, and checks what the change relies on. */
 static int begin(struct change *c)
 {
@@ -229,6 +289,8 @@ static int begin(struct change *c)
         rc = open_both(inode, &c->x);
     if (rc == 0)
         rc = e2d_xattr_block_freeable(inode);
+    if (rc == 0)
+        rc = settle(c);
     if (rc != 0) {
         e2d_change_end(inode);
         return rc;
