@@ -5,7 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ext2dax/name.h"
 #include "ext2dax/ondisk.h"
+
+uint8_t call_counted(const struct call *call)
+{
+    bool is_other = call->kind == CALL_RENAME && (call->flags & EXT2DAX_RENAME_EXCHANGE) == 0;
+
+    return is_other ? call->other : call->slot;
+}
 
 const char *call_name(enum call_kind kind)
 {

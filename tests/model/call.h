@@ -91,7 +91,14 @@ struct call {
     int64_t seconds; /* mtime. The other times follow by a second each. */
     uint32_t nanoseconds;
     struct call_path path;
+    uint16_t more_links; /* links beside its own that call_counted() has during the call, or 0 */
 };
+
+/*
+ * Returns the slot of the inode which gains a link by the call. Calls with `more_links` reach the
+ * most links that an inode can have, without tens of thousands of names.
+ */
+uint8_t call_counted(const struct call *call);
 
 const char *call_name(enum call_kind kind);
 

@@ -356,6 +356,17 @@ static void draw_names(struct generator *generator, const struct model *model, s
         call->other_name = old_name(generator, model, call->other, one_in(generator, 5) ? !directories : directories);
 }
 
+/* Lets the call meet the most links of an inode now and then, or one link less. */
+static void draw_links(struct generator *generator, const struct model *model, struct call *call)
+{
+    const struct node *counted = model->slot[call_counted(call)];
+    bool gains = call->kind == CALL_MKDIR || call->kind == CALL_CREATE_AS || call->kind == CALL_LINK ||
+                 call->kind == CALL_RENAME;
+
+    if (gains && one_in(generator, 16) && counted && counted->links != 0 && counted->links < EXT2DAX_LINKS_MAX)
+        call->more_links = (uint16_t)(EXT2DAX_LINKS_MAX - counted->links - noise(generator, 2));
+}
+
 /* Calls with their weights. A theme doubles some. */
 static const struct weight {
     uint8_t kind;
@@ -403,8 +414,10 @@ static struct call draw(struct generator *generator, const struct model *model)
 
     if (call.kind <= CALL_SYMLINK) {
         draw_creation(generator, model, &call);
+        draw_links(generator, model, &call);
     } else if (call.kind <= CALL_LOOKUP) {
         draw_names(generator, model, &call);
+        draw_links(generator, model, &call);
     } else if (call.kind == CALL_LOOKUP_PATH) {
         draw_path(generator, model, &call.path);
         call.into = (uint8_t)noise(generator, SLOTS);

@@ -85,6 +85,8 @@ static bool can_xattr(const struct call *call)
 
 bool host_can(const struct call *call)
 {
+    if (call->more_links != 0)
+        return false;
     switch ((enum call_kind)call->kind) {
     case CALL_CREATE:
     case CALL_CREATE_AS:

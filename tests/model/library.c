@@ -464,6 +464,32 @@ static int64_t play_mount(struct player *player, const struct call *call, struct
     }
 }
 
+/* Adds to the link count of an inode, beside the library. */
+static void add_links(struct ext2dax_inode *inode, int more)
+{
+    unsigned char *at = (unsigned char *)&inode->disk->links;
+    int links = (at[0] | at[1] << 8) + more;
+
+    at[0] = (unsigned char)links;
+    at[1] = (unsigned char)(links >> 8);
+}
+
+static int64_t play_names(struct player *player, const struct call *call, struct ext2dax_inode **got)
+{
+    struct ext2dax_inode *counted = player->slot[call_counted(call)];
+    struct ext2dax_stat stat;
+    int more = 0;
+    int64_t result;
+
+    ext2dax_stat(counted, &stat, sizeof(stat));
+    if (stat.links != 0)
+        more = call->more_links;
+    add_links(counted, more);
+    result = call->kind <= CALL_SYMLINK ? create(player, call, got) : change_names(player, call);
+    add_links(counted, -more);
+    return result;
+}
+
 static void library_play(struct player *player, const struct call *call, struct outcome *outcome)
 {
     struct ext2dax_inode *got = NULL;
@@ -478,10 +504,8 @@ static void library_play(struct player *player, const struct call *call, struct 
     outcome->result = 0;
     if (outcome->nothing)
         return;
-    if (call->kind <= CALL_SYMLINK)
-        result = create(player, call, &got);
-    else if (call->kind <= CALL_RENAME)
-        result = change_names(player, call);
+    if (call->kind <= CALL_RENAME)
+        result = play_names(player, call, &got);
     else if (call->kind <= CALL_LOOKUP_PATH)
         result = look_up(player, call, &got);
     else if (call->kind <= CALL_READDIR_PART)

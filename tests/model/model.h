@@ -29,7 +29,9 @@
     _(CREATE_ERASES_XATTR, "setxattr with CREATE replaces the value")                                                  \
     _(LONG_NAME, "a name of 256 bytes is an invalid argument")                                                         \
     _(CLAMP_WRAPS, "a time past 2038 wraps in a small inode")                                                          \
-    _(DEAD_DIRECTORY, "a removed directory accepts names")
+    _(DEAD_DIRECTORY, "a removed directory accepts names")                                                             \
+    _(LINKS_UNBOUNDED, "an inode has any number of links")                                                             \
+    _(DIRECTORIES_UNBOUNDED, "a directory has any number of subdirectories")
 
 enum model_mistake {
 #define MISTAKE_ENUM(name, text) MISTAKE_##name,

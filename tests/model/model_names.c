@@ -167,7 +167,8 @@ static struct node *make_node(struct model *model, struct node *directory, const
 
 static bool links_full(const struct model *model, const struct node *directory)
 {
-    return directory->links >= EXT2DAX_LINKS_MAX && !strstr(model->kind->features, "dir_nlink");
+    return !mistaken(MISTAKE_DIRECTORIES_UNBOUNDED) && directory->links >= EXT2DAX_LINKS_MAX &&
+           !strstr(model->kind->features, "dir_nlink");
 }
 
 static int64_t create(struct model *model, const struct call *call, const struct outcome *seen)
@@ -220,7 +221,7 @@ static int64_t link_inode(struct model *model, const struct call *call, const st
         return -EXT2DAX_ENOENT;
     if ((node->flags & (EXT2DAX_FL_IMMUTABLE | EXT2DAX_FL_APPEND)) != 0)
         return -EXT2DAX_EPERM;
-    if (node->links >= EXT2DAX_LINKS_MAX)
+    if (node->links >= EXT2DAX_LINKS_MAX && !mistaken(MISTAKE_LINKS_UNBOUNDED))
         return -EXT2DAX_EMLINK;
     if (seen->result == -EXT2DAX_ENOSPC && model_full(model, seen, NEW_NAME_BLOCKS))
         return -EXT2DAX_ENOSPC;
@@ -479,10 +480,8 @@ static int64_t rename_name(struct model *model, const struct call *call, const s
     return 0;
 }
 
-int64_t model_play_names(struct model *model, const struct call *call, const struct outcome *seen,
-                         struct outcome *expected)
+static int64_t change_names(struct model *model, const struct call *call, const struct outcome *seen)
 {
-    (void)expected;
     switch (call->kind) {
     case CALL_LINK:
         return link_inode(model, call, seen);
@@ -495,4 +494,18 @@ int64_t model_play_names(struct model *model, const struct call *call, const str
     default:
         return create(model, call, seen);
     }
+}
+
+int64_t model_play_names(struct model *model, const struct call *call, const struct outcome *seen,
+                         struct outcome *expected)
+{
+    struct node *counted = model->slot[call_counted(call)];
+    uint32_t more = counted->links != 0 ? call->more_links : 0;
+    int64_t result;
+
+    (void)expected;
+    counted->links += more;
+    result = change_names(model, call, seen);
+    counted->links -= more;
+    return result;
 }

@@ -280,6 +280,9 @@ static void print_call(FILE *output, const struct call *call, int64_t expected)
     default:
         break;
     }
+    if (call->more_links != 0)
+        (void)fprintf(output, "    /* with %u more links in the inode of slot[%u], for this call only */\n",
+                      call->more_links, call_counted(call));
     (void)fputs("    ck_assert(", output);
     if (call->kind <= CALL_SYMLINK)
         print_create(output, call);
