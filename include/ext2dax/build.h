@@ -145,6 +145,7 @@ struct ext2dax_image_plan {
  *
  * Returns 0 or a negative errno
  *
+ *   EINVAL      aligned extents in groups of a single PMD range, which the metadata breaks
  *   EOVERFLOW   more than 2^32 - 1 blocks or inodes, or descriptors that do not fit a group
  */
 EXT2DAX_API int ext2dax_tally_plan(const struct ext2dax_tally *tally, uint64_t room, struct ext2dax_image_plan *plan);

@@ -558,6 +558,13 @@ START_TEST(what_cannot_be_is_refused)
     ck_assert_int_eq(ext2dax_tally_plan(&tally, (uint64_t)1000 << 30, &plan), 0);
     ck_assert_uint_ge(plan.free, (uint64_t)1000 << 30);
     ck_assert_uint_le(plan.free, ((uint64_t)1000 << 30) + (8 << 20));
+    /* Groups of a single range suffice for packed blocks alone. */
+    format.blocks_per_group = 256;
+    ck_assert_int_eq(ext2dax_tally_begin(&tally, &format, 0), 0);
+    ck_assert_int_eq(ext2dax_tally_file(&tally, 3 << 20, NULL, 0, true), 0);
+    ck_assert_int_eq(ext2dax_tally_plan(&tally, 0, &plan), 0);
+    ck_assert_int_eq(ext2dax_tally_file(&tally, 3 << 20, NULL, 0, false), 0);
+    ck_assert_int_eq(ext2dax_tally_plan(&tally, 0, &plan), -EXT2DAX_EINVAL);
 }
 END_TEST
 

@@ -144,6 +144,9 @@ int ext2dax_tally_plan(const struct ext2dax_tally *tally, uint64_t room, struct 
     if (inodes > UINT32_MAX || room >> tally->block_shift > UINT32_MAX || tally->ranges > UINT32_MAX ||
         tally->packed > UINT32_MAX)
         return -EXT2DAX_EOVERFLOW;
+    /* The metadata of a group takes a part of the only range, and no number of groups suffices. */
+    if (tally->ranges != 0 && tally->group_blocks >> tally->pmd_shift < 2)
+        return -EXT2DAX_EINVAL;
     s.tally = tally;
     s.room = (room + tally->block_size - 1) >> tally->block_shift;
     s.options.block_size = tally->block_size;
