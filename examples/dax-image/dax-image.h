@@ -146,6 +146,9 @@ void tree_set_root(struct tree *tree, struct inode *inode);
 bool tree_whiteout(struct tree *tree, struct node *parent, const char *name);
 bool tree_keep_descriptor(struct tree *tree, int descriptor);
 struct node *node_next(const struct node *node, const struct node *root);
+
+/* Returns whether the node has the place of the directory that every new image has. */
+bool is_lost_and_found(const struct node *node);
 bool is_excluded(const struct options *options, const char *path);
 
 struct inode *inode_new(void);

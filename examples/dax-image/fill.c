@@ -221,11 +221,10 @@ static int open_node(const struct building *building, const struct node *node, s
                                         .device_minor = from->device_minor,
                                         .target = from->target,
                                         .target_length = from->target ? (size_t)from->size : 0};
-    bool is_directory = inode_type(from) == EXT2DAX_S_IFDIR;
 
     if (!node->parent)
         return ext2dax_lookup_path(building->mount, "/", 1, 0, inode);
-    if (!node->parent->parent && is_directory && !strcmp(node->name, "lost+found"))
+    if (is_lost_and_found(node))
         return ext2dax_lookup(node->parent->handle, node->name, strlen(node->name), inode);
     return ext2dax_create_as(node->parent->handle, node->name, strlen(node->name), &creation, inode);
 }

@@ -27,6 +27,8 @@ static int tally_inode(struct ext2dax_tally *tally, struct node *node, bool pack
     const struct inode *inode = node->inode;
     int error = 0;
 
+    if (is_lost_and_found(node) && inode_type(inode) != EXT2DAX_S_IFDIR)
+        return failed(node_path(node), "has to be a directory, because every image has it for e2fsck");
     switch (inode_type(inode)) {
     case EXT2DAX_S_IFREG:
         error = tally_data(tally, inode, packed);
@@ -90,12 +92,40 @@ static int plan(struct building *building, uint64_t inodes)
     return error ? library_failed(building->path, error, "the size of the image") : 0;
 }
 
+/*
+ * Plans again with smaller groups, as long as that makes a smaller image. A group holds a bounded
+ * number of inodes. So many empty files take many groups, which would be mostly empty too.
+ */
+static int plan_smaller_groups(struct building *building, uint64_t inodes)
+{
+    uint32_t kept = building->format.blocks_per_group;
+    uint32_t blocks = building->tally.group_blocks / 2;
+
+    while (blocks >> building->tally.pmd_shift >= 2) {
+        struct ext2dax_image_plan least = building->plan;
+        building->format.blocks_per_group = blocks;
+        int code = plan(building, inodes);
+        if (code)
+            return code;
+        if (building->plan.size >= least.size)
+            break;
+        kept = blocks;
+        blocks /= 2;
+    }
+    building->format.blocks_per_group = kept;
+    return plan(building, inodes);
+}
+
 int plan_image(struct building *building)
 {
     const struct options *o = building->options;
     uint64_t block, room;
 
     int code = plan(building, o->inodes);
+    /* Larger groups break fewer aligned extents, and stay where they cost little. */
+    if (!code && building->plan.groups > 1 && (!o->size || o->size < building->plan.size) &&
+        building->plan.free - o->free_bytes > building->plan.size / 4)
+        code = plan_smaller_groups(building, o->inodes);
     if (code)
         return code;
     if (o->size && o->size < building->plan.size)

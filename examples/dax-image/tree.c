@@ -143,6 +143,11 @@ struct node *tree_find(const struct tree *tree, const struct node *parent, const
     return node && !node->dead ? node : NULL;
 }
 
+bool is_lost_and_found(const struct node *node)
+{
+    return node->parent && !node->parent->parent && !strcmp(node->name, "lost+found");
+}
+
 /* ---- layers ---- */
 
 struct node *node_next(const struct node *node, const struct node *root)

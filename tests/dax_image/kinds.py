@@ -100,5 +100,38 @@ def attributes():
     refused("/0: user.third: the attributes do not fit a block", "build", "--block-size", "1024", "source", "none")
 
 
+def inodes():
+    """Many inodes without blocks take groups as small as they need, and not groups that are mostly empty."""
+    os.mkdir("source")
+    for i in range(10000):
+        write("source/%d" % i, b"")
+    figures = build("--block-size", "1024", "source", "image")
+    fsck("image")
+    done("verify", "image", "source")
+    check(figures["size"] < 10000 * 256 + figures["content"] + (1 << 20), figures)
+    figures = build("--force", "--block-size", "1024", "--size", "64M", "source", "image")
+    fsck("image")
+    check(figures["size"] == 64 << 20, figures)
+
+
+def lost_and_found():
+    """A tree read from a mounted image has lost+found, whose content joins the lost+found of the new image."""
+    for source in ("source", "layer"):
+        os.makedirs(source + "/lost+found/#12")
+        write(source + "/lost+found/#12/" + source, source.encode())
+        os.chmod(source + "/lost+found", 0o700)
+        os.utime(source + "/lost+found", ns=(10**18 + 7, 10**18 + 7))
+    os.mkdir("source/dir")
+    os.mkdir("source/dir/lost+found")
+    build("source", "layer", "image")
+    fsck("image")
+    done("verify", "image", "source", "layer")
+    subprocess.run("cp -a layer/. source", shell=True, check=True)
+    done("verify", "image", "source")
+    os.rename("source/lost+found", "source/other")
+    write("source/lost+found", b"")
+    refused("/lost+found: has to be a directory", "build", "source", "none")
+
+
 need("e2fsck", "tar", "setfattr")
-main(directory, archives, differences, attributes)
+main(directory, archives, differences, attributes, inodes, lost_and_found)
