@@ -107,22 +107,6 @@ static struct ext2dax_attributes wanted_attributes(const struct stat *wanted, in
     return attributes;
 }
 
-/*
- * Takes setgid off a file whose size or owner changes. The kernel does so only for a file that the
- * group may execute.
- */
-static void keep_setgid(fuse_req_t req, const struct ext2dax_inode *inode, struct ext2dax_attributes *attributes)
-{
-    struct ext2dax_stat figures;
-
-    ext2dax_stat(inode, &figures, sizeof(figures));
-    unsigned mode = attributes->set & EXT2DAX_SET_MODE ? attributes->mode : figures.mode & 07777u;
-    if (!S_ISREG(figures.mode) || setgid_mode(req, mode, figures.gid) == mode)
-        return;
-    attributes->set |= EXT2DAX_SET_MODE;
-    attributes->mode = (uint16_t)setgid_mode(req, mode, figures.gid);
-}
-
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *wanted, int set, struct fuse_file_info *file)
 {
     struct server *server;
@@ -133,10 +117,10 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *wanted, int set, st
     if (!inode)
         return;
     struct ext2dax_attributes attributes = wanted_attributes(wanted, set);
-    if (set & (FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
-        keep_setgid(req, inode, &attributes);
+    if (!attributes.set || set & (FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+        error = setid_change(req, inode, &attributes);
     change_begin(server);
-    if (set & FUSE_SET_ATTR_SIZE) {
+    if (!error && set & FUSE_SET_ATTR_SIZE) {
         pthread_rwlock_wrlock(read_gate(server, ino));
         error = ext2dax_truncate(inode, (uint64_t)wanted->st_size);
         pthread_rwlock_unlock(read_gate(server, ino));

@@ -53,7 +53,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, of
     change_begin(server);
     int64_t put = ext2dax_write(inode, (uint64_t)offset, bytes, size);
     if (put > 0)
-        setgid_drop(req, server, inode);
+        setid_drop(req, server, inode, wire_asks_setid());
     change_end(server);
     if (put < 0) {
         request_end(req, (int)put);
@@ -114,7 +114,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
         error = zero_range(inode, from, bytes, (mode & FALLOC_FL_KEEP_SIZE) != 0);
     pthread_rwlock_unlock(read_gate(server, ino));
     if (!error)
-        setgid_drop(req, server, inode);
+        setid_drop(req, server, inode, SETID_ASK_PROC);
     change_end(server);
     request_end(req, error);
 }
@@ -157,7 +157,7 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_offset, stru
     }
     if (copied) {
         change_begin(server);
-        setgid_drop(req, server, target);
+        setid_drop(req, server, target, SETID_ASK_PROC);
         change_end(server);
     }
     if (part < 0 && !copied)

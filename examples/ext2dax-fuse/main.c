@@ -29,8 +29,8 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
         wanted |= FUSE_CAP_WRITEBACK_CACHE;
     connection->want |= wanted & connection->capable;
     /*
-     * The kernel clears setuid, setgid and capabilities by requests of its own, because only the
-     * kernel knows the privileges of the caller. This includes the truncation by an open.
+     * The kernel clears capabilities by requests of its own, and asks for the removal of setuid and
+     * setgid, see wire.c. This includes the truncation by an open, which is a request of its own.
      */
     connection->want &= ~(unsigned)(FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA);
 }
@@ -120,6 +120,9 @@ static int session_open(struct server *server)
         return failed(server->options->image, "start the session: libfuse refuses the options");
     if (fuse_session_mount(server->session, server->mountpoint))
         return failed(server->options->image, "mount on %s: FUSE cannot mount there", server->options->mountpoint);
+    int error = wire_open(server->session);
+    if (error)
+        return failed(server->options->image, "start the session: %s", strerror(-error));
     return 0;
 }
 

@@ -189,12 +189,34 @@ void change_begin(struct server *server);
 void change_end(struct server *server);
 
 /*
- * setgid.c. Returns the mode without setgid, or with setgid if the user of the request may keep
+ * setid.c. Returns the mode without setgid, or with setgid if the user of the request may keep
  * the bit, as the superuser and members of `group` may.
  */
 unsigned setgid_mode(fuse_req_t req, unsigned mode, gid_t group);
-/* Takes setgid off a file that the user of the request has changed, inside a change. */
-void setgid_drop(fuse_req_t req, struct server *server, struct ext2dax_inode *inode);
+/*
+ * As setgid_mode(). If `asked`, also takes off setuid, and setgid of a file that the group may
+ * execute.
+ */
+unsigned setid_mode(fuse_req_t req, unsigned mode, gid_t group, bool asked);
+/*
+ * Takes setuid and setgid off the mode of a file whose size or owner is about to change, or in a
+ * chown without an owner and a group. Returns 0, or -EPERM if such a chown is not by the owner.
+ */
+int setid_change(fuse_req_t req, const struct ext2dax_inode *inode, struct ext2dax_attributes *attributes);
+/* Whether the kernel asks for the removal of setuid and setgid, for setid_drop(). */
+enum setid_asked { SETID_NOT_ASKED, SETID_ASKED, SETID_ASK_PROC };
+/* Takes setuid and setgid off a file changed by the user of the request, inside a change. */
+void setid_drop(fuse_req_t req, struct server *server, struct ext2dax_inode *inode, enum setid_asked asked);
+
+/*
+ * wire.c. Sends the replies of libfuse, after fuse_session_mount(). libfuse 3.14 does not know
+ * FUSE_HANDLE_KILLPRIV_V2, which is added to the first reply. Returns 0 or a negative errno.
+ */
+int wire_open(struct fuse_session *session);
+/* Notes the request that the calling thread is about to pass to libfuse. */
+void wire_note(const void *request, size_t size);
+/* Does the request of the calling thread ask for the removal of setuid and setgid? */
+enum setid_asked wire_asks_setid(void);
 
 /* attributes.c. Fills the attributes of an inode. */
 void attributes_fill(const struct server *server, const struct ext2dax_inode *inode, struct stat *to);

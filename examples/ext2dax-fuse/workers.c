@@ -93,6 +93,7 @@ static void serve_request(const struct fuse_buf *buffer)
         release_if_short();
         pthread_mutex_unlock(&workers.lock);
     }
+    wire_note(buffer->mem, buffer->size);
     fuse_session_process_buf(workers.server->session, buffer);
 }
 

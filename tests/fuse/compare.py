@@ -296,9 +296,21 @@ def setuid_and_setgid():
         os.write(handle, b"x")
         os.close(handle)
 
+    def allocate():
+        handle = os.open("f", os.O_WRONLY)
+        os.posix_fallocate(handle, 0, 9000)
+        os.close(handle)
+
+    def copy():
+        handle = os.open("f", os.O_RDWR)
+        os.copy_file_range(handle, handle, 2, 0, 2)
+        os.close(handle)
+
     for bits in (0o6777, 0o4777, 0o2777, 0o2767, 0o6666, 0o7777):
         for call in (write, lambda: os.truncate("f", 1), lambda: os.close(os.open("f", os.O_WRONLY | os.O_TRUNC)),
-                     lambda: os.chown("f", -1, GROUP), lambda: os.chown("f", USER, -1), lambda: os.chmod("f", 0o6755)):
+                     allocate, copy,
+                     lambda: os.chown("f", -1, GROUP), lambda: os.chown("f", USER, -1), lambda: os.chmod("f", 0o6755),
+                     lambda: tried(os.chown, "f", -1, -1)):
             result.append(cleared(call, bits))
             result.append(cleared(lambda: as_user(USER, [GROUP], call), bits))
             result.append(cleared(lambda: as_user(OTHER, [OTHER], call), bits))
@@ -317,6 +329,42 @@ def setuid_and_setgid():
 
     result.append(as_user(USER, [USER], inside))
     return result + [shape("d/" + name) for name in ("file", "dir", "link", "fifo")]
+
+
+@check
+def privileges_given_between_writes():
+    """A file without setuid and capabilities is written to first, so that the kernel remembers this of the file."""
+    result = []
+    make("f", b"data", 0o777)
+    os.chown("f", USER, GROUP)
+    handle = os.open("f", os.O_WRONLY)
+    capability = struct.pack("<5I", 0x02000000, 1 << 10, 0, 0, 0)
+
+    def as_other():
+        return os.write(handle, b"x"), oct(os.fstat(handle).st_mode), os.access("f", os.X_OK)
+
+    for step in (lambda: None, lambda: os.chmod("f", 0o6777), lambda: os.setxattr("f", "security.capability", capability),
+                 lambda: os.chmod("f", 0o2767), lambda: os.link("f", "g") or os.chmod("g", 0o4777)):
+        for call in (as_other, lambda: as_user(OTHER, [OTHER], as_other)):
+            os.write(handle, b"y")
+            step()
+            result += [oct(os.stat("f").st_mode), call(), oct(os.stat("f").st_mode), os.listxattr("f")]
+            tried(os.unlink, "g")
+    os.close(handle)
+    # The kernel runs a program with the mode that the kernel remembers.
+    make("id", open("/usr/bin/id", "rb").read(), 0o4777)
+    os.chmod(".", 0o777)
+    size = os.path.getsize("id")
+    for call in (lambda: None, lambda: os.truncate("id", size), lambda: write_start("id", b"\x7fELF")):
+        os.chmod("id", 0o4777)
+        result.append(as_user(USER, [USER], lambda: call() or os.popen("./id -u").read()))
+    return result
+
+
+def write_start(path, data):
+    handle = os.open(path, os.O_WRONLY)
+    os.write(handle, data)
+    os.close(handle)
 
 
 @check
