@@ -51,7 +51,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, of
     if (!inode)
         return;
     change_begin(server);
-    int64_t put = ext2dax_write(inode, (uint64_t)offset, bytes, size);
+    int64_t put = copy_result(ext2dax_write(inode, (uint64_t)offset, bytes, size));
     if (put > 0)
         setid_drop(req, server, inode, wire_asks_setid());
     change_end(server);
@@ -130,7 +130,7 @@ static int64_t copy_part(struct server *server, struct ext2dax_inode *from, uint
     if (got <= 0)
         return got;
     change_begin(server);
-    got = ext2dax_write(to, to_offset, bytes, (size_t)got);
+    got = copy_result(ext2dax_write(to, to_offset, bytes, (size_t)got));
     change_end(server);
     return got;
 }

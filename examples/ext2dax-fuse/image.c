@@ -119,6 +119,7 @@ int image_open(struct server *server)
     server->host_open = true;
     memcpy(&server->host_ops, server->host.ops, sizeof(server->host_ops));
     server->host_ops.may_use_reserved = may_use_reserved;
+    copy_open(server);
 
     /*
      * Through the page cache, the memory of hosted/ makes zeroes durable at once. Nothing of an

@@ -133,6 +133,11 @@ int image_close(struct server *server, int code);
 /* Stores whether the request of the calling thread may use reserved blocks. */
 void image_privileged(bool is);
 
+/* copy.c. Chooses the copies of file data for the open memory of the server. */
+void copy_open(struct server *server);
+/* Returns the result of a write, with the error of a copy of the calling thread for EFAULT. */
+int64_t copy_result(int64_t put);
+
 /*
  * signals.c. Blocks the signals of the server in the calling thread and in later threads. Starts
  * the thread that receives the signals. Returns 0 or a positive errno.

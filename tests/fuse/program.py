@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The command line, messages, signals, the second mount, a read-only mount and the statistics."""
 
+import errno
 import json
 import mmap
 import os
@@ -154,11 +155,35 @@ def discard(place):
     expect(kept["nodiscard"] > 0.9 and kept["discard"] < 0.2, kept)
 
 
+def full_host(place):
+    """The image is sparse, and the host filesystem lacks the space for the data."""
+    host = place.point("host")
+    mounts.must("mount", "-t", "tmpfs", "-o", "size=12M", "tmpfs", host)
+    place.mounts.append(host)
+    image = place.image("host/i10", "64M")
+    point = place.fuse(image, "p10")
+    result = 0
+    with open(point / "f", "wb", buffering=0) as file:
+        try:
+            for _ in range(40):
+                result += file.write(b"x" * (1 << 20))
+        except OSError as error:
+            expect(error.errno == errno.ENOSPC and result > 4 << 20, "a full host: %s after %d bytes" % (error, result))
+            result = -result
+    expect(result < 0, "no error of a full host")
+    expect((point / "f").read_bytes() == b"x" * -result, "the data written before")
+    mounts.must("mount", "-o", "remount,size=80M", host)
+    (point / "f").write_bytes(b"y" * (20 << 20))
+    place.unmount(point, image)
+    mounts.check(image)
+
+
 def main():
     mounts.wanted()
     with mounts.Place() as place:
         os.chdir(place.path)
-        for part in (command_line, second_mount, read_only, signals, statistics, foreground, recovery, offset, discard):
+        for part in (command_line, second_mount, read_only, signals, statistics, foreground, recovery, offset, discard,
+                     full_host):
             part(place)
             print(part.__name__)
 
