@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/internal.h"
 #include "ext2dax/hosted/lock.h"
 #include "ext2dax/testkit/checker.h"
 
@@ -227,6 +228,66 @@ START_TEST(test_hard_links)
     ext2dax_inode_put(root);
     check_clean(&f);
     fixture_close(&tree);
+}
+END_TEST
+
+/* ---- many inodes in core ---- */
+
+enum { MANY = 3000 };
+
+/*
+ * Creates a file and keeps a reference. Around the first growth of the table of inodes, a single
+ * allocation fails at first.
+ */
+static struct ext2dax_inode *create_held(struct ext2dax_inode *root, unsigned i)
+{
+    const size_t growth = 2 * E2D_CACHE_CHAINS;
+    struct ext2dax_inode *made;
+    char name[16];
+    int rc;
+
+    snprintf(name, sizeof(name), "f%u", i);
+    f.allocs_left = i > growth - 8 && i < growth + 8 ? (long)(i % 4) : -1;
+    rc = ext2dax_create(root, name, strlen(name), EXT2DAX_S_IFREG | 0644, 0, 0, &made);
+    f.allocs_left = -1;
+    if (rc == -EXT2DAX_ENOMEM)
+        rc = ext2dax_create(root, name, strlen(name), EXT2DAX_S_IFREG | 0644, 0, 0, &made);
+    ck_assert_int_eq(rc, 0);
+    return made;
+}
+
+START_TEST(test_many_in_core)
+{
+    static struct ext2dax_inode *held[MANY];
+    struct ext2dax_inode *root, *again;
+    char name[16];
+
+    fixture_open(&f, 8192, "-b 1024 -N 4096");
+    fixture_mount(&f);
+    root = find(&f, "/");
+    for (unsigned i = 0; i < MANY; i++) {
+        held[i] = create_held(root, i);
+        if (i % 100 == 0)
+            ck_assert_int_eq(ext2dax_sync(f.mount), 0);
+    }
+    ck_assert_uint_eq(f.mount->cached, MANY + 1);
+    ck_assert_uint_gt(f.mount->cache_chains, E2D_FOR_SPEED ? MANY / 4 : 0);
+    ck_assert_uint_eq(f.mount->cache_walks, 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        ck_assert_int_eq(ext2dax_inode_get(f.mount, held[i]->number, &again), 0);
+        ck_assert_ptr_eq(again, held[i]);
+        ext2dax_inode_put(again);
+    }
+    ck_assert_int_eq(ext2dax_unmount(f.mount), -EXT2DAX_EBUSY);
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(name, sizeof(name), "f%u", i);
+        if (i % 2 == 0)
+            ck_assert_int_eq(try_unlink(root, name), 0);
+        ext2dax_inode_put(held[i]);
+    }
+    ck_assert_uint_eq(f.mount->cached, 1);
+    ext2dax_inode_put(root);
+    check_clean(&f);
 }
 END_TEST
 
@@ -499,6 +560,7 @@ int main(void)
     tcase_add_loop_test(changing, test_every_length, 0, 6);
     tcase_add_test(changing, test_generation);
     tcase_add_test(changing, test_hard_links);
+    tcase_add_test(changing, test_many_in_core);
     tcase_add_checked_fixture(refused, NULL, close_fixture);
     tcase_add_test(refused, test_refusals);
     tcase_add_test(refused, test_no_inodes);

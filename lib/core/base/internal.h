@@ -53,7 +53,7 @@
 
 #define E2D_RANGE_LOCKS   64  /* a power of two */
 #define E2D_CHUNK_SHIFT   5   /* log2 of the blocks per bit of data_chunks */
-#define E2D_CACHE_CHAINS  256 /* a power of two */
+#define E2D_CACHE_CHAINS  256 /* at first, a power of two */
 #define E2D_COUNTER_SLOTS 8   /* a power of two */
 #define E2D_LINE          64  /* bytes of a cache line */
 #define E2D_THAWED        0u
@@ -250,7 +250,10 @@ struct ext2dax_mount {
     struct e2d_aligned_extent *aligned;
 
     /* guarded by icache_lock */
-    struct ext2dax_inode *cache[E2D_CACHE_CHAINS];
+    struct ext2dax_inode **cache; /* chains of objects, first_cache or memory of the host */
+    struct ext2dax_inode *first_cache[E2D_CACHE_CHAINS];
+    uint32_t cache_chains, cached;   /* chains, and objects in all chains */
+    uint32_t cache_walks;            /* walks over all chains, which keep the chains in place */
     struct ext2dax_inode *put_queue; /* last puts that found the filesystem frozen */
     uint32_t held;                   /* references, sum over all inodes */
     /* both ends of the list of name tables */

@@ -4,6 +4,10 @@
  * chains, reference counts and states. An inode is read from the image under this lock. Any thread
  * about to free the inode or reuse the number holds an object, so an inode without an object does
  * not change.
+ *
+ * A mount begins with few chains. A driver may hold an object for each inode that the kernel knows,
+ * and long chains cost a cache miss per object. So the chains are widened as objects come. Without
+ * memory the chains stay, and only get longer. A core compiled for size never widens.
  */
 #include "file/icache.h"
 
@@ -16,9 +20,12 @@
 #include "file/name_table.h"
 #include "base/skips.h"
 
+/* More bits than the hash has gain nothing. */
+#define MOST_CHAINS 65536u
+
 static E2D_OUT_OF_LINE struct ext2dax_inode **chain_of(struct ext2dax_mount *m, uint32_t number)
 {
-    return &m->cache[(number * 0x9E3779B1u >> 16) & (E2D_CACHE_CHAINS - 1)];
+    return &m->cache[(number * 0x9E3779B1u >> 16) & (m->cache_chains - 1)];
 }
 
 static E2D_OUT_OF_LINE struct ext2dax_inode *find(struct ext2dax_mount *m, uint32_t number)
@@ -72,10 +79,58 @@ static E2D_OUT_OF_LINE int found(struct ext2dax_inode *inode)
     return 0;
 }
 
+/*
+ * Moves all objects to `chains` chains, unless the chains are as many already or a walk needs the
+ * chains in place. Takes the cache lock.
+ */
+static void widen(struct ext2dax_mount *m, uint32_t chains)
+{
+    struct ext2dax_inode **spare = e2d_alloc(m, chains * sizeof *spare), **old, **chain, *at, *next;
+    uint32_t spares = chains;
+
+    if (!spare)
+        return;
+    memset(spare, 0, chains * sizeof *spare);
+    e2d_write_lock(m, &m->icache_lock);
+    if (m->cache_chains < chains && m->cache_walks == 0) {
+        old = m->cache;
+        spares = m->cache_chains;
+        m->cache = spare;
+        m->cache_chains = chains;
+        for (uint32_t i = 0; i < spares; i++) {
+            for (at = old[i]; at; at = next) {
+                next = at->next;
+                chain = chain_of(m, at->number);
+                at->next = *chain;
+                *chain = at;
+            }
+        }
+        spare = old;
+    }
+    e2d_write_unlock(m, &m->icache_lock);
+    if (spare != m->first_cache)
+        e2d_release(m, spare, spares * sizeof *spare);
+}
+
+/* Returns the number of chains to widen to, or 0. The caller holds the cache lock. */
+static uint32_t chains_wanted(const struct ext2dax_mount *m)
+{
+    return E2D_FOR_SPEED && m->cache_chains < MOST_CHAINS && m->cached > 2 * m->cache_chains && m->cache_walks == 0
+               ? m->cache_chains * 4
+               : 0;
+}
+
+void e2d_icache_close(struct ext2dax_mount *m)
+{
+    if (m->cache != m->first_cache)
+        e2d_release(m, m->cache, m->cache_chains * sizeof m->cache[0]);
+}
+
 static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *storage,
                void (*free_nameless)(struct ext2dax_inode *inode), struct ext2dax_inode **inode)
 {
-    struct ext2dax_inode *made, **chain = chain_of(m, number), *there;
+    struct ext2dax_inode *made, **chain, *there;
+    uint32_t wanted = 0;
     int rc;
 
     *inode = NULL;
@@ -111,10 +166,13 @@ static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *s
             made->state = (storage ? 0 : E2D_INODE_OWNED) | (free_nameless ? E2D_INODE_NAMELESS : 0);
             if (free_nameless)
                 m->free_nameless = free_nameless;
+            chain = chain_of(m, number);
             made->next = *chain;
             E2D_GUARDED_STORE(chain);
             *chain = made;
             hold(made);
+            m->cached++;
+            wanted = chains_wanted(m);
         }
     }
     e2d_write_unlock(m, &m->icache_lock);
@@ -122,8 +180,11 @@ static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *s
         e2d_super_error(m, "inode", number, "inode", 0); /* not under the cache lock */
     if (rc == 0)
         *inode = there ? there : made;
-    if (rc == 0 && !there)
+    if (rc == 0 && !there) {
+        if (E2D_FOR_SPEED && wanted != 0)
+            widen(m, wanted);
         return 0;
+    }
 
     locks_destroy(m, made);
 out_release:
@@ -189,6 +250,7 @@ static E2D_OUT_OF_LINE void unchain(struct ext2dax_mount *m, struct ext2dax_inod
     while (*at != inode)
         at = &(*at)->next;
     *at = inode->next;
+    m->cached--;
 }
 
 struct ext2dax_inode *e2d_icache_victim(struct ext2dax_mount *m)
@@ -298,18 +360,24 @@ void ext2dax_inode_put(struct ext2dax_inode *inode)
 
 int(e2d_icache_each)(struct ext2dax_mount *m, int (*each)(struct ext2dax_inode *inode, void *arg), void *arg)
 {
+    uint32_t chains = 0; /* constant until the end of the walk, 0 before the walk */
     int rc = 0;
 
-    for (unsigned i = 0; i < E2D_CACHE_CHAINS && rc == 0; i++) {
+    for (uint32_t i = 0; i == 0 || (i < chains && rc == 0); i++) {
         struct ext2dax_inode *inode, *done = NULL;
 
         do {
             e2d_write_lock(m, &m->icache_lock);
+            if (chains == 0)
+                m->cache_walks++;
+            chains = m->cache_chains;
             inode = done ? done->next : m->cache[i];
             while (inode && (inode->state & E2D_INODE_DYING) != 0)
                 inode = inode->next;
             if (inode)
                 hold(inode);
+            else if (i + 1 == chains)
+                m->cache_walks--;
             e2d_write_unlock(m, &m->icache_lock);
             if (done)
                 ext2dax_inode_put(done);
@@ -317,8 +385,12 @@ int(e2d_icache_each)(struct ext2dax_mount *m, int (*each)(struct ext2dax_inode *
             if (inode)
                 rc = each(inode, arg);
         } while (inode && rc == 0);
-        if (done && rc != 0)
+        if (done && rc != 0) {
             ext2dax_inode_put(done);
+            e2d_write_lock(m, &m->icache_lock);
+            m->cache_walks--;
+            e2d_write_unlock(m, &m->icache_lock);
+        }
     }
     return rc;
 }
@@ -328,7 +400,7 @@ bool e2d_icache_unlinked(struct ext2dax_mount *m)
     bool any = false;
 
     e2d_write_lock(m, &m->icache_lock);
-    for (unsigned i = 0; i < E2D_CACHE_CHAINS && !any; i++) {
+    for (uint32_t i = 0; i < m->cache_chains && !any; i++) {
         for (const struct ext2dax_inode *at = m->cache[i]; at && !any; at = at->next)
             any = (at->state & E2D_INODE_NAMELESS) != 0;
     }

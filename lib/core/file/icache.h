@@ -40,6 +40,9 @@ struct ext2dax_inode *e2d_icache_victim(struct ext2dax_mount *m);
 /* Is an inode without a name still in core? Takes the cache lock. */
 bool e2d_icache_unlinked(struct ext2dax_mount *m);
 
+/* Releases the memory of the chains. No inode is in core. */
+void e2d_icache_close(struct ext2dax_mount *m);
+
 /* Frees the inodes of last puts queued while frozen. The caller holds no freeze lock. */
 void e2d_icache_drain(struct ext2dax_mount *m);
 
