@@ -70,41 +70,56 @@ static uint64_t mapped_block(const struct bench *b, uint32_t logical)
 
 static void random_map(struct bench *b)
 {
+    uint64_t sum = 0;
+
     for (uint32_t i = 0; i < CALLS; i++)
-        b->sum += mapped_block(b, b->order[i]);
+        sum += mapped_block(b, b->order[i]);
+    b->sum = sum;
 }
 
 static void random_floor(struct bench *b)
 {
+    uint64_t sum = 0;
+
     for (uint32_t i = 0; i < CALLS; i++)
-        b->sum += floor_block(b, b->order[i]);
+        sum += floor_block(b, b->order[i]);
+    b->sum = sum;
 }
 
 static void sequential_map(struct bench *b)
 {
+    uint64_t sum = 0;
+
     for (uint32_t i = 0; i < b->blocks; i++)
-        b->sum += mapped_block(b, i);
+        sum += mapped_block(b, i);
+    b->sum = sum;
 }
 
 static void sequential_floor(struct bench *b)
 {
+    uint64_t sum = 0;
+
     for (uint32_t i = 0; i < b->blocks; i++)
-        b->sum += floor_block(b, i);
+        sum += floor_block(b, i);
+    b->sum = sum;
 }
 
 static void runs_map(struct bench *b)
 {
+    uint64_t sum = 0;
     struct ext2dax_run run;
 
     for (uint64_t at = 0; at < b->blocks; at += run.length) {
         if (ext2dax_map(b->file, at, b->blocks - at, &run) != 0)
             return;
-        b->sum += run.physical + run.length;
+        sum += run.physical + run.length;
     }
+    b->sum = sum;
 }
 
 static void runs_floor(struct bench *b)
 {
+    uint64_t sum = 0;
     uint32_t at = 0;
 
     while (at < b->blocks) {
@@ -112,9 +127,10 @@ static void runs_floor(struct bench *b)
 
         while (at + length < b->blocks && floor_block(b, at + length) == first + length)
             length++;
-        b->sum += first + length;
+        sum += first + length;
         at += length;
     }
+    b->sum = sum;
 }
 
 static int compare(const void *a, const void *b)

@@ -124,25 +124,56 @@ int e2d_map_past_end(struct ext2dax_inode *inode, uint64_t from, uint64_t end)
     return 0;
 }
 
-int ext2dax_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct ext2dax_run *run)
+static bool has_blocks(const struct ext2dax_inode *inode)
+{
+    return e2d_is_regular(inode) || e2d_is_directory(inode);
+}
+
+/* As ext2dax_map(). The caller holds io. */
+static E2D_APART int map_in_file(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct ext2dax_run *run)
 {
     struct ext2dax_mount *m = inode->mount;
-    uint64_t end;
+    uint64_t end = e2d_blocks_for(m, e2d_size(inode));
     int rc = 0;
 
-    if (!e2d_is_regular(inode) && !e2d_is_directory(inode))
-        return -EXT2DAX_EINVAL;
-    e2d_read_lock(m, &inode->io);
-    end = e2d_blocks_for(m, e2d_size(inode));
     if (logical < end || max == 0 || logical >= m->tree_blocks) {
         rc = e2d_map_short(inode, logical, logical < end ? e2d_min64(max, end - logical) : max, run);
     } else {
         run->logical = logical;
         run->physical = run->length = 0;
     }
-    e2d_read_unlock(m, &inode->io);
     /* All blocks after the last hole are holes too. */
     if (rc == 0 && run->physical == 0 && logical + run->length >= end)
         run->length = e2d_min64(max, m->tree_blocks - logical);
+    return rc;
+}
+
+/* Returns whether the file ends after the first byte of block `logical`. */
+static inline bool covers(const struct ext2dax_inode *inode, uint64_t logical)
+{
+    uint64_t size = e2d_size(inode);
+
+    return size != 0 && logical <= (size - 1) >> inode->mount->block_shift;
+}
+
+int ext2dax_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct ext2dax_run *run)
+{
+    struct ext2dax_mount *m = inode->mount;
+    uint32_t block = 0;
+    int rc = 0;
+
+    if (!has_blocks(inode))
+        return -EXT2DAX_EINVAL;
+    e2d_read_lock(m, &inode->io);
+    if (E2D_FOR_SPEED && max == 1 && covers(inode, logical))
+        block = e2d_quick_block(inode, logical);
+    if (block == 0)
+        rc = map_in_file(inode, logical, max, run);
+    e2d_read_unlock(m, &inode->io);
+    if (block != 0) {
+        run->logical = logical;
+        run->physical = block;
+        run->length = 1;
+    }
     return rc;
 }

@@ -54,6 +54,19 @@ static inline const struct ext2dax_le32 *e2d_quick_slots(const struct ext2dax_in
     return &slots[index];
 }
 
+/* Finds the block of `logical`, as e2d_map(). Returns 0 for the general way. */
+static inline uint32_t e2d_quick_block(const struct ext2dax_inode *inode, uint64_t logical)
+{
+    const struct ext2dax_le32 *slots;
+    uint32_t left, block;
+
+    slots = e2d_quick_slots(inode, logical, &left);
+    if (!slots)
+        return 0;
+    block = e2d_load_le32(slots);
+    return e2d_zone_data(inode->mount, block, 1) ? block : 0;
+}
+
 /*
  * Finds a run of at most `max` blocks, as e2d_map(). Returns its length and sets *physical, or
  * returns 0 for the general way.
