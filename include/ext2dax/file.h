@@ -57,6 +57,34 @@ struct ext2dax_run {
 EXT2DAX_API int ext2dax_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct ext2dax_run *run);
 
 /*
+ * Remembers the run found by the last ext2dax_map_block(). In storage of the caller, who zeroes the
+ * hint before the first use. A hint may be used with any inode of a mount, and for blocks in any
+ * order. Every use checks the hint, so the caller need not know of truncates, and may release and
+ * get inodes between two uses. A hint ends with the mount. Only a single thread may use a hint at a
+ * time. All members belong to the core.
+ */
+struct ext2dax_map_hint {
+    const struct ext2dax_inode *inode; /* NULL in an empty hint */
+    struct ext2dax_run run;            /* the blocks known */
+    uint64_t removals;                 /* of the inode when the run was found */
+};
+
+/*
+ * Returns the block of the image that backs block `logical` of a file, or 0 for a hole. As
+ * ext2dax_map() with a `max` of 1, for callers which look up block after block. A block known by
+ * the hint needs no lookup and no lock. The answer is the block of the file at some time during the
+ * call. Changes nothing but *hint.
+ *
+ * Takes the io lock shared for a block unknown to the hint. Errors
+ *
+ *   EINVAL    neither a regular file nor a directory
+ *   EFBIG     `logical` is past the reach of the block tree
+ *   EUCLEAN   an impossible pointer, named in the log
+ *   EIO       a pointer block holds poison
+ */
+EXT2DAX_API int64_t ext2dax_map_block(struct ext2dax_inode *inode, uint64_t logical, struct ext2dax_map_hint *hint);
+
+/*
  * Reads bytes. Returns the number of bytes read, 0 at or past the end of the file. The number is
  * short at the end of the file, where the buffer is not accessible, or where a later block fails.
  * Returns an error only if not a single byte was read. Never changes the access time.

@@ -71,6 +71,11 @@ struct ext2dax_inode {
     uint32_t dirty[EXT2DAX_DIRTY_SLOTS];
     uint32_t scanned;       /* blocks of a directory searched since the last name table, atomic */
     uint32_t names_refused; /* name tables without memory since the last name table, atomic */
+    /*
+     * Changes before blocks of the inode are freed, and differs between objects. Stored under the
+     * io lock.
+     */
+    struct ext2dax_word64 removals;
 };
 
 /*

@@ -95,6 +95,16 @@ static void sequential_map(struct bench *b)
     b->sum = sum;
 }
 
+static void hinted_map(struct bench *b)
+{
+    uint64_t sum = 0;
+    struct ext2dax_map_hint hint = {NULL, {0, 0, 0}, 0};
+
+    for (uint32_t i = 0; i < b->blocks; i++)
+        sum += (uint64_t)ext2dax_map_block(b->file, i, &hint);
+    b->sum = sum;
+}
+
 static void sequential_floor(struct bench *b)
 {
     uint64_t sum = 0;
@@ -222,6 +232,7 @@ static int bench_with(const char *locks, const struct ext2dax_memory *memory, ui
     }
     error = measure(&b, locks, "random, one block a call", CALLS, random_map, random_floor);
     error |= measure(&b, locks, "in order, one block a call", b.blocks, sequential_map, sequential_floor);
+    error |= measure(&b, locks, "in order, one block, hint", b.blocks, hinted_map, sequential_floor);
     error |= measure(&b, locks, "in order, whole runs", b.blocks, runs_map, runs_floor);
 
     free(b.order);

@@ -166,6 +166,74 @@ START_TEST(seek_finds_data_and_holes)
 }
 END_TEST
 
+/* Looks up blocks 40 to 47 by the hint, upwards or downwards, and compares with ext2dax_map(). */
+static void look_up_by(struct ext2dax_map_hint *hint, bool downwards)
+{
+    struct ext2dax_run run;
+
+    for (uint64_t i = 0; i < 8; i++) {
+        uint64_t logical = downwards ? 47 - i : 40 + i;
+
+        ck_assert_int_eq(ext2dax_map(file, logical, 1, &run), 0);
+        ck_assert_int_eq(ext2dax_map_block(file, logical, hint), (int64_t)run.physical);
+    }
+}
+
+/* Moves the object of the file to a fixed address, if no other reference keeps the object. */
+static void move_object(struct ext2dax_inode *storage)
+{
+    uint32_t number = file->number;
+
+    ext2dax_inode_put(file);
+    ck_assert_int_eq(ext2dax_inode_get_in(fixture.mount, number, storage, &file), 0);
+    ck_assert_ptr_eq(file, storage);
+}
+
+/*
+ * A lookup by hint names the same block as a lookup without, whatever happened to the file in
+ * between. The file made in the last turn has the inode of a removed file.
+ */
+START_TEST(a_hint_is_of_the_file_of_now)
+{
+    struct ext2dax_map_hint hint = {NULL, {0, 0, 0}, 0}, before;
+    uint64_t bytes = 64 * 4096;
+    struct ext2dax_inode storage;
+    uint32_t number;
+
+    open_with(4096);
+    move_object(&storage);
+    for (unsigned turn = 0; turn < 4; turn++) {
+        ck_assert_int_eq(ext2dax_allocate(file, 0, bytes, false), 0);
+        look_up_by(&hint, false);
+        ck_assert_uint_gt(hint.run.length, 1);
+        if (turn == 0)
+            ck_assert_int_eq(ext2dax_truncate(file, bytes / 2), 0);
+        if (turn == 1)
+            ck_assert(ext2dax_truncate(file, 0) == 0 && ext2dax_truncate(file, bytes) == 0);
+        if (turn == 2)
+            ck_assert_int_eq(ext2dax_punch(file, 40 * 4096, 8 * 4096), 0);
+        if (turn == 3) {
+            number = file->number;
+            ext2dax_inode_put(file);
+            core_fixture_unlink(&fixture, "file");
+            file = core_fixture_create(&fixture, "file");
+            ck_assert_uint_eq(file->number, number);
+            move_object(&storage);
+        }
+        before = hint;
+        look_up_by(&hint, true);
+    }
+    /* The new object has the address of the old, and after some turns as many removals. */
+    for (unsigned removals = 0; removals < 20; removals++) {
+        hint = before;
+        look_up_by(&hint, true);
+        ck_assert(ext2dax_allocate(file, 0, 4096, false) == 0 && ext2dax_truncate(file, 0) == 0);
+    }
+    ck_assert_int_eq(ext2dax_map_block(file, UINT64_MAX, &hint), -EXT2DAX_EFBIG);
+    close_all();
+}
+END_TEST
+
 START_TEST(what_is_refused)
 {
     struct ext2dax_run run;
@@ -515,6 +583,7 @@ int main(void)
     tcase_add_loop_test(all, the_largest_file, 0, sizes);
     tcase_add_test(all, around_two_gib);
     tcase_add_test(all, seek_finds_data_and_holes);
+    tcase_add_test(all, a_hint_is_of_the_file_of_now);
     tcase_add_test(all, what_is_refused);
     tcase_add_test(all, lengths_at_the_edge);
     tcase_add_test(all, no_bytes_change_nothing);

@@ -394,6 +394,12 @@ static int64_t run_map(void)
 
     return error != 0 ? error : (int64_t)run.length;
 }
+static int64_t run_map_block(void)
+{
+    struct ext2dax_map_hint hint = {NULL, {0, 0, 0}, 0};
+
+    return REPORTED_COUNT(ext2dax_map_block(r.inode, 12, &hint));
+}
 static int64_t run_read(void)
 {
     return REPORTED_COUNT(ext2dax_read(r.inode, 3, bytes, 50 * (size_t)block_size() < sizeof(bytes) ? 50000 : 1000));
@@ -623,6 +629,7 @@ const struct call calls[] = {
     {"rename, directory", "ext2dax_rename", with_empty_directory, run_rename_directory, 0},
     {"rename, exchange", "ext2dax_rename", with_empty_directory, run_rename_exchange, 0},
     {"map", "ext2dax_map", on_single, run_map, READS},
+    {"map_block", "ext2dax_map_block", on_single, run_map_block, READS},
     {"read", "ext2dax_read", on_single, run_read, PARTIAL | READS},
     {"write", "ext2dax_write", on_single, run_write, PARTIAL},
     {"append", "ext2dax_write", on_direct, run_append, PARTIAL},

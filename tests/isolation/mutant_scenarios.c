@@ -20,6 +20,7 @@ static const unsigned char *pinned_bytes CHANGES;
 static struct ext2dax_lock address_space CHANGES;
 static uint32_t number CHANGES;
 static struct ext2dax_inode *sharer CHANGES;
+static struct ext2dax_map_hint hint CHANGES;
 
 /* ---- the fixture ---- */
 
@@ -129,6 +130,14 @@ static void start_read_only_pin(void)
     ck_assert_int_eq(ext2dax_pin(file, 9 * PAGE, PAGE, false, &pins[0]), 0);
     ck_assert_int_eq(ext2dax_pin_pointer(&pins[0], 9 * PAGE, &at, &length), 0);
     pinned_bytes = at;
+}
+/* A hint with page 13. */
+static void start_hinted(void)
+{
+    fill(0, 20);
+    memset(&hint, 0, sizeof hint);
+    ck_assert(ext2dax_map_block(file, 13, &hint) > 0);
+    ck_assert(hint.inode == file && hint.run.length > 0);
 }
 static void start_not_in_core(void)
 {
@@ -484,6 +493,18 @@ static int is_known(void *arg, const struct ext2dax_entry *entry)
     complain("a name that no file ever had was listed");
     return 0;
 }
+/* Looks up page 13, which another call removes. The answer is the block before, or a hole. */
+static void map_by_hint(void)
+{
+    int64_t before = (int64_t)hint.run.physical, block = ext2dax_map_block(file, 13, &hint);
+
+    expect(block == 0 || block == before, "a lookup named a block which the file never had");
+}
+/* Removes page 13 and extends the file again over a hole. */
+static void truncate_down_and_up(void)
+{
+    expect(ext2dax_truncate(file, 4 * PAGE) == 0 && ext2dax_truncate(file, 20 * PAGE) == 0, "a truncate failed");
+}
 static void list_names(void)
 {
     expect(ext2dax_readdir(fixture.root, 0, is_known, NULL) == 0, "a listing failed");
@@ -529,6 +550,14 @@ static void copy_kept(void)
 
     expect(ext2dax_model_read(private_map, 9 * PAGE, &byte, 1, false, true) == EXT2DAX_FAULT_NOPAGE && byte == 1,
            "a store into a private copy was lost");
+}
+/* The hint may be of either time, but no lookup by it names a block removed since. */
+static void hint_is_of_now(void)
+{
+    struct ext2dax_run run;
+
+    expect(ext2dax_map(file, 13, 1, &run) == 0, "a lookup failed");
+    expect(ext2dax_map_block(file, 13, &hint) == (int64_t)run.physical, "a hint named a block that the file has lost");
 }
 static void rest_kept(void)
 {
@@ -622,6 +651,7 @@ SCENARIO(zero__fsync_durable, start_mapped, zero_pages, fsync_file, fsync_and_lo
 SCENARIO(zero__look, start_hole_between, zero_pages, look_at_both_ends, NULL);
 SCENARIO(write_from_itself__fsync, start_read_only_pin, write_from_itself, fsync_file, moved_as_by_a_copy);
 SCENARIO(read__truncate, start_mapped, read_page, truncate_and_reuse, NULL);
+SCENARIO(map_by_hint__truncate, start_hinted, map_by_hint, truncate_down_and_up, hint_is_of_now);
 SCENARIO(write__truncate, start_mapped, write_one, truncate_and_reuse, victim_is_whole);
 SCENARIO(write_other__truncate, start_entered, reuse, truncate_to_nothing, victim_is_whole);
 SCENARIO(setattr__setattr, start_hole, set_owner_one, set_owner_two, owner_is_whole);
@@ -682,6 +712,7 @@ const struct mutant_case mutant_cases[] = {
     {"DISCARD_LATE", &write_other__truncate, false, false},
     {"ERROR_TRUNCATES", &store__full, false, false},
     {"POINTER_UNCHECKED", &wild_pointer__read, false, true},
+    {"HINT_UNCHECKED", &map_by_hint__truncate, false, false},
     {"GROUP_UNCHECKED", &truncate_bad_group__read, false, true},
     {"GROUP_UNCHECKED_INODES", &unlink_bad_inodes__read, false, true},
     {"UNLINK_UNCHECKED", &unlink_bad_group__read, false, true},

@@ -91,6 +91,7 @@ struct worker {
     uint64_t noise;
     uint16_t turn;
     struct ext2dax_inode *inode;
+    struct ext2dax_map_hint hint;
     void *map, *copy; /* a shared and a private mapping */
     uint16_t id;
     uint64_t words[WORDS];
@@ -310,6 +311,8 @@ static void look(struct worker *w)
     struct ext2dax_statfs all;
 
     EXPECT(ext2dax_map(w->inode, noise(w, space->pages), 1 + noise(w, 100), &run), EXT2DAX_EFBIG);
+    for (uint64_t page = noise(w, space->pages), end = page + 20; page < end; page++)
+        EXPECT(ext2dax_map_block(w->inode, page, &w->hint), EXT2DAX_EFBIG);
     EXPECT(ext2dax_seek(w->inode, noise(w, space->pages) * space->page,
                         noise(w, 2) ? EXT2DAX_SEEK_DATA : EXT2DAX_SEEK_HOLE),
            EXT2DAX_ENXIO);

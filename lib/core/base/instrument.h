@@ -66,6 +66,7 @@ enum e2d_yield_kind { E2D_YIELD_LOAD, E2D_YIELD_STORE, E2D_YIELD_LOCK, E2D_YIELD
     _(DISCARD_LATE, "freed blocks are discarded after the bits are cleared")                                           \
     _(ERROR_TRUNCATES, "a failed write fault truncates the file at the page of the fault")                             \
     _(POINTER_UNCHECKED, "a block pointer is used without a check")                                                    \
+    _(HINT_UNCHECKED, "a lookup hint is used after pointers were removed")                                             \
     _(GROUP_UNCHECKED, "blocks are freed in a group with different bitmap and count")                                  \
     _(GROUP_UNCHECKED_INODES, "inodes are allocated and freed in a group with different bitmap and count")             \
     _(UNLINK_UNCHECKED, "unlink removes the last name before the check of the blocks to be freed")                     \

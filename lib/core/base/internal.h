@@ -256,6 +256,7 @@ struct ext2dax_mount {
     uint32_t cache_walks;            /* walks over all chains, which keep the chains in place */
     struct ext2dax_inode *put_queue; /* last puts that found the filesystem frozen */
     uint32_t held;                   /* references, sum over all inodes */
+    uint32_t inodes_made;            /* objects made since mount */
     /* both ends of the list of name tables */
     struct e2d_name_table *newest_names, *oldest_names;
     size_t name_bytes; /* of all name tables, at most name_budget */
@@ -452,12 +453,14 @@ _Noreturn void e2d_panic(const struct ext2dax_mount *m, const char *file, int li
 
 /*
  * Keep a general way from slowing down the short way beside it. Inlined, the general way would make
- * the short way save registers.
+ * the short way save registers. E2D_RARELY marks a condition for the general way.
  */
 #ifdef __GNUC__
-#define E2D_APART __attribute__((noinline))
+#define E2D_APART             __attribute__((noinline))
+#define E2D_RARELY(condition) __builtin_expect((condition), 0)
 #else
 #define E2D_APART
+#define E2D_RARELY(condition) (condition)
 #endif
 
 /*

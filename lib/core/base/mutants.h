@@ -222,6 +222,7 @@
     _(ZERO_NOT_DIRTY, "zero_run", "e2d_dirty_mark")                                                                    \
     _(FAULT_NOT_DIRTY, "write_page", "e2d_dirty_mark")                                                                 \
     _(PFN_NOT_DIRTY, "make_writable", "e2d_dirty_mark")                                                                \
+    _(HINT_UNCHECKED, "ext2dax_map_block", "hint_stale")                                                               \
     _(PINS_IGNORED, "e2d_shrink", "e2d_pinned")                                                                        \
     _(PINS_IGNORED_PUNCH, "punch", "e2d_pinned")                                                                       \
     _(PINS_IGNORED_FREEZE, "e2d_quiesce", "pinned_writable")                                                           \

@@ -106,6 +106,7 @@
 #define has_no_name(...)     E2D_SKIPPABLE("has_no_name(" #__VA_ARGS__ ")", false, has_no_name(__VA_ARGS__))
 #define doubtful(...)        E2D_SKIPPABLE("doubtful(" #__VA_ARGS__ ")", false, doubtful(__VA_ARGS__))
 #define continues(...)       E2D_SKIPPABLE("continues(" #__VA_ARGS__ ")", false, continues(__VA_ARGS__))
+#define hint_stale(...)      E2D_SKIPPABLE("hint_stale(" #__VA_ARGS__ ")", false, hint_stale(__VA_ARGS__))
 #define e2d_aliases(...)     E2D_SKIPPABLE("e2d_aliases(" #__VA_ARGS__ ")", false, e2d_aliases(__VA_ARGS__))
 
 #endif

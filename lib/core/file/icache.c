@@ -163,6 +163,7 @@ static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *s
     } else {
         rc = e2d_inode_load(m, number, !free_nameless, made);
         if (rc == 0) {
+            e2d_set64(&made->removals, (uint64_t)++m->inodes_made << 32);
             made->state = (storage ? 0 : E2D_INODE_OWNED) | (free_nameless ? E2D_INODE_NAMELESS : 0);
             if (free_nameless)
                 m->free_nameless = free_nameless;

@@ -11,6 +11,7 @@
 #include "disk/inode.h"
 #include "base/lock.h"
 #include "disk/super.h"
+#include "base/skips.h"
 
 /*
  * Returns the number of slots from `at` on, at most `max`, which continue the run starting with
@@ -99,7 +100,7 @@ static int map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, bool
     return needed ? e2d_pointer_check(inode, block, 1) : -EXT2DAX_EUCLEAN;
 }
 
-int e2d_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct ext2dax_run *run)
+int(e2d_map)(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, struct ext2dax_run *run)
 {
     return map(inode, logical, max, true, run);
 }
@@ -109,7 +110,7 @@ int e2d_map_hint(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, st
     return map(inode, logical, max, false, run);
 }
 
-int e2d_map_past_end(struct ext2dax_inode *inode, uint64_t from, uint64_t end)
+int(e2d_map_past_end)(struct ext2dax_inode *inode, uint64_t from, uint64_t end)
 {
     struct ext2dax_run run;
     int rc;
@@ -176,4 +177,53 @@ int ext2dax_map(struct ext2dax_inode *inode, uint64_t logical, uint64_t max, str
         run->length = 1;
     }
     return rc;
+}
+
+/* ---- a block at a time ---- */
+
+/* Most blocks of a hint. */
+#define HINT_MAX 1024u
+
+/*
+ * Returns whether pointers were removed from the file since the hint was filled. A pointer changes
+ * only by removal, and a removal changes the number before any block is freed. So the run of a hint
+ * with the current number is the run of the file at the time of the load.
+ */
+static inline bool(hint_stale)(const struct ext2dax_map_hint *hint, const struct ext2dax_inode *inode)
+{
+    return hint->removals != e2d_load64(&inode->removals);
+}
+
+/*
+ * Maps by the general way and fills the hint. Follows twice the blocks of the last run where the
+ * lookups are in order, and a single block otherwise. So a lookup never pays for blocks which no
+ * lookup wants.
+ */
+static E2D_APART int64_t map_and_hint(struct ext2dax_inode *inode, uint64_t logical, struct ext2dax_map_hint *hint)
+{
+    struct ext2dax_mount *m = inode->mount;
+    bool in_order = hint->inode == inode && logical - hint->run.logical == hint->run.length;
+    uint64_t most = in_order ? e2d_min64(2 * hint->run.length, HINT_MAX) : 1;
+    int rc;
+
+    if (!has_blocks(inode))
+        return -EXT2DAX_EINVAL;
+    e2d_read_lock(m, &inode->io);
+    hint->inode = inode;
+    hint->removals = e2d_load64(&inode->removals);
+    rc = map_in_file(inode, logical, most, &hint->run);
+    e2d_read_unlock(m, &inode->io);
+    /* A fault may fill a hole at any time, so a hole is not remembered. */
+    if (rc != 0 || hint->run.physical == 0)
+        hint->inode = NULL;
+    return rc != 0 ? rc : (int64_t)hint->run.physical;
+}
+
+int64_t ext2dax_map_block(struct ext2dax_inode *inode, uint64_t logical, struct ext2dax_map_hint *hint)
+{
+    uint64_t index = logical - hint->run.logical;
+
+    if (E2D_RARELY(hint->inode != inode || index >= hint->run.length || hint_stale(hint, inode)))
+        return map_and_hint(inode, logical, hint);
+    return (int64_t)(hint->run.physical + index);
 }

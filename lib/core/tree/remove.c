@@ -241,6 +241,9 @@ int e2d_remove_prepare(struct e2d_removal *removal)
 
 void e2d_remove_detach(struct e2d_removal *removal)
 {
+    struct ext2dax_inode *inode = removal->inode;
+
+    e2d_set64(&inode->removals, e2d_load64(&inode->removals) + 1);
     for (unsigned i = 0; i < removal->runs; i++) {
         for (uint32_t k = 0; k < removal->run[i].count; k++)
             e2d_put32(&removal->run[i].slots[k], 0);

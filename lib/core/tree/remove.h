@@ -60,7 +60,7 @@ int e2d_remove_look(struct e2d_removal *removal, struct ext2dax_inode *inode, ui
  */
 int e2d_remove_prepare(struct e2d_removal *removal);
 
-/* Clears the topmost pointers. Does not fence. */
+/* Clears the topmost pointers, and makes hints of ext2dax_map_block() stale. Does not fence. */
 void e2d_remove_detach(struct e2d_removal *removal);
 
 /*
