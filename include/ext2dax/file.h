@@ -326,7 +326,7 @@ EXT2DAX_API int ext2dax_fsync(struct ext2dax_inode *inode);
  * no error, and no limit of the file's size applies.
  *
  * On an ordered mount the call takes a fence per dirty PMD range covered, or a single fence if none
- * is dirty. After stores to more PMD ranges than an inode has marks for (EXT2DAX_DIRTY_SLOTS), and
+ * is dirty. After stores to more PMD ranges than the file has marks for (EXT2DAX_DIRTY_SLOTS), and
  * until the next ext2dax_fsync(), every covered PMD range with blocks counts as dirty. On an
  * unordered mount the call writes back the whole image, as ext2dax_fsync() does.
  *

@@ -25,7 +25,10 @@ struct ext2dax_mount;
 struct ext2dax_pin;
 struct ext2dax_disk_inode;
 
-/* Dirty PMD ranges recorded singly per inode. With more, all PMD ranges count as dirty. */
+/*
+ * Dirty PMD ranges recorded in the inode. More are recorded in memory of the host. Without this
+ * memory, and in a core compiled for size, all PMD ranges count as dirty then.
+ */
 #define EXT2DAX_DIRTY_SLOTS 8
 
 /*
@@ -76,6 +79,8 @@ struct ext2dax_inode {
      * io lock.
      */
     struct ext2dax_word64 removals;
+    /* Maps of dirty PMD ranges without a slot, or 0. Atomic, stored under the lock of the cache. */
+    uintptr_t dirty_maps;
 };
 
 /*

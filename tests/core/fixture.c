@@ -54,6 +54,8 @@ static void *host_alloc(void *ctx, size_t bytes)
 {
     struct core_fixture *fixture = ctx;
 
+    if (fixture->no_memory)
+        return NULL;
     if (fixture->allocs_left >= 0 && fixture->allocs_left-- == 0)
         return NULL;
     return fixture->explorer ? ext2dax_explorer_alloc(fixture->explorer, bytes) : take(fixture, bytes);
@@ -339,6 +341,7 @@ void core_fixture_open(struct core_fixture *fixture, const struct core_fixture_o
     memset(fixture, 0, sizeof *fixture);
     pthread_mutex_init(&fixture->given_mutex, NULL);
     fixture->allocs_left = -1;
+    fixture->no_memory = false;
     fixture->explorer = options->explorer;
     fixture->copy_left = SIZE_MAX;
     fixture->present.seconds = 1700000000;

@@ -30,6 +30,7 @@ struct core_fixture {
     uint32_t block_size, page_size;
     unsigned pmd_pages;
     long allocs_left; /* allocations before a single one fails, negative for never */
+    bool no_memory;   /* every allocation fails */
     /* bytes a write may still read from the caller's buffer, SIZE_MAX for no limit */
     size_t copy_left;
     unsigned reports;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/endian.h"
+#include "base/internal.h"
 #include "../runner.h"
 #include "fixture.h"
 #include "ext2dax/hosted/host.h"
@@ -18,11 +19,13 @@
 #define B          1024u    /* a block and a page */
 #define W          (8u * B) /* a PMD range */
 #define PMD_RANGES 12u      /* more PMD ranges than an inode has dirty marks */
+#define MANY       100u     /* PMD ranges whose marks need more than a word of bits */
 #define OLD        0x55
 #define NEW        0xAA
 
 static struct core_fixture fixture;
 static struct ext2dax_inode *file;
+static bool fixture_without_memory; /* in the next open_with() */
 
 static void put_bytes(struct ext2dax_inode *inode, uint64_t at, size_t length, int byte)
 {
@@ -40,6 +43,8 @@ static void open_with(enum ext2dax_order order, unsigned ranges)
 
     core_fixture_open(&fixture, &options);
     file = core_fixture_create(&fixture, "file");
+    fixture.no_memory = fixture_without_memory;
+    fixture_without_memory = false;
     put_bytes(file, 0, (size_t)ranges * W, OLD);
     ck_assert_int_eq(ext2dax_fsync(file), 0);
 }
@@ -102,9 +107,61 @@ START_TEST(only_the_covered_pmd_ranges_become_durable)
 }
 END_TEST
 
-/* With more dirty PMD ranges than marks, the file as a whole counts as dirty. */
+/*
+ * fsync takes a fence per dirty PMD range. Without memory for the marks every PMD range counts as
+ * dirty. A file which grows in steps gets its marks in several maps.
+ */
+START_TEST(fsync_visits_what_is_dirty)
+{
+    static const unsigned last[] = {EXT2DAX_DIRTY_SLOTS + 1, EXT2DAX_DIRTY_SLOTS + 2, 40, 64, 65, MANY};
+    struct core_fixture_options options = {
+        .size = 2 << 20, .block_size = B, .page_shift = 10, .huge_order = 3, .order = EXT2DAX_ORDERED, .durable = true};
+    bool memory = _i == 0 && E2D_FOR_SPEED;
+    uintptr_t fences;
+
+    core_fixture_open(&fixture, &options);
+    file = core_fixture_create(&fixture, "file");
+    fixture.no_memory = _i != 0;
+    for (unsigned i = 0; i < sizeof last / sizeof last[0]; i++)
+        ck_assert_int_eq(ext2dax_allocate(file, 0, last[i] * W, false), 0);
+    for (unsigned turn = 0; turn < 3; turn++) {
+        unsigned dirty = 0;
+
+        ck_assert_int_eq(ext2dax_fsync(file), 0);
+        for (unsigned range = 0; range < MANY; range += 1 + 3 * (range % 4), dirty++)
+            put_bytes(file, range * W + 5, 1, (int)(turn + 1));
+        /* The first bit of a word, and the last of all. */
+        put_bytes(file, 96 * W, 1, (int)(turn + 1));
+        put_bytes(file, (MANY - 1) * W, 1, (int)(turn + 1));
+        ck_assert_uint_gt(dirty, EXT2DAX_DIRTY_SLOTS + 2);
+        fences = core_fixture_fences(&fixture);
+        if (turn == 1) {
+            ck_assert_int_eq(ext2dax_fsync_range(file, 30 * W, 40 * W), 0);
+            ck_assert_uint_lt(core_fixture_fences(&fixture) - fences, memory ? 14 : 42);
+            ck_assert_int_eq(durable_byte(5), (int)turn);
+        }
+        ck_assert_int_eq(ext2dax_fsync(file), 0);
+        if (memory)
+            ck_assert_uint_le(core_fixture_fences(&fixture) - fences, dirty + 2);
+        else
+            ck_assert_uint_ge(core_fixture_fences(&fixture) - fences, MANY);
+        for (unsigned range = 0; range < MANY; range += 1 + 3 * (range % 4))
+            ck_assert_int_eq(durable_byte(range * W + 5), (int)(turn + 1));
+        ck_assert_int_eq(durable_byte(96 * W), (int)(turn + 1));
+        ck_assert_int_eq(durable_byte((MANY - 1) * W), (int)(turn + 1));
+        fences = core_fixture_fences(&fixture);
+        ck_assert_int_eq(ext2dax_fsync(file), 0);
+        ck_assert_uint_eq(core_fixture_fences(&fixture) - fences, 1); /* nothing is dirty */
+    }
+    fixture.no_memory = false;
+    close_all();
+}
+END_TEST
+
+/* Without memory for marks of many dirty PMD ranges, the file as a whole counts as dirty. */
 START_TEST(only_the_covered_pmd_ranges_of_many)
 {
+    fixture_without_memory = _i != 0;
     open_with(EXT2DAX_ORDERED, PMD_RANGES);
     for (int turn = 0; turn < 2; turn++) {
         int old = turn == 0 ? OLD : NEW, new = turn == 0 ? NEW : OLD;
@@ -125,6 +182,7 @@ START_TEST(only_the_covered_pmd_ranges_of_many)
         ck_assert_int_eq(durable_bytes(0, PMD_RANGES * W), new);
     }
     /* The walk skips holes, and ends at the end of the file and of the range. */
+    fixture.no_memory = false;
     ck_assert_int_eq(ext2dax_punch(file, W, 6 * W), 0);
     put_bytes(file, 0, W, NEW);
     put_bytes(file, 7 * W, 5 * W, NEW);
@@ -186,11 +244,12 @@ START_TEST(a_writable_pin_stays_dirty)
     size_t length;
     void *at;
 
+    fixture_without_memory = _i != 0;
     open_with(EXT2DAX_ORDERED, PMD_RANGES);
     ck_assert_int_eq(ext2dax_pin(file, W, B, true, &pin), 0);
     ck_assert_int_eq(ext2dax_pin_pointer(&pin, W, &at, &length), 0);
     for (int turn = 1; turn < 4; turn++) {
-        /* In the last turn the file as a whole counts as dirty. */
+        /* In the last turn many PMD ranges are dirty. */
         if (turn == 3)
             put_bytes(file, 2 * W, (PMD_RANGES - 2) * W, NEW);
         memset(at, turn, B);
@@ -360,6 +419,7 @@ START_TEST(mappings_of_other_pmd_ranges_stay_writable)
 {
     struct ext2dax_model_map *map;
 
+    fixture_without_memory = _i != 0;
     open_with(EXT2DAX_ORDERED, PMD_RANGES);
     map = ext2dax_model_map(fixture.model, file, 0, PMD_RANGES * W / B, true, true);
     for (int turn = 0; turn < 2; turn++) {
@@ -525,16 +585,17 @@ int main(void)
     TCase *all = add_case(suite, "range", 60);
 
     tcase_add_test(all, only_the_covered_pmd_ranges_become_durable);
-    tcase_add_test(all, only_the_covered_pmd_ranges_of_many);
+    tcase_add_loop_test(all, fsync_visits_what_is_dirty, 0, 2);
+    tcase_add_loop_test(all, only_the_covered_pmd_ranges_of_many, 0, 2);
     tcase_add_loop_test(all, new_blocks_can_be_read, 0, 2);
     tcase_add_test(all, arguments_of_fsync_range);
-    tcase_add_test(all, a_writable_pin_stays_dirty);
+    tcase_add_loop_test(all, a_writable_pin_stays_dirty, 0, 2);
     tcase_add_test(all, blocks_stay_and_holes_stay);
     tcase_add_loop_test(all, zeroes_become_durable_with_fsync, 0, 2);
     tcase_add_test(all, pins_see_the_zeroes);
     tcase_add_test(all, refusals_of_zero_range);
 #if BENCH_FAULTS
-    tcase_add_test(all, mappings_of_other_pmd_ranges_stay_writable);
+    tcase_add_loop_test(all, mappings_of_other_pmd_ranges_stay_writable, 0, 2);
     tcase_add_test(all, mappings_show_the_zeroes);
 #endif
     tcase_add_test(all, a_crash_at_every_point);

@@ -2,9 +2,13 @@
 /*
  * Dirty marks: the PMD ranges of a file with stores possibly not durable yet.
  *
- * An inode has a few slots, each with the number of a PMD range, and an "all" flag for the case
- * that no slot is free. A PMD range is marked and cleared under the range lock, so no two threads
- * work on the same PMD range. Threads with different PMD ranges meet in the slots, through
+ * An inode has a few slots, each with the number of a PMD range. With all slots in use a bit in a
+ * map counts, of which a large file has a list in memory of the host. A fault must not allocate, so
+ * calls which extend a file, take a reference or flush allocate the maps beforehand. An "all" flag
+ * is for the case that no map has the PMD range, because the host had no memory.
+ *
+ * A PMD range is marked and cleared under the range lock, so no two threads work on the same PMD
+ * range. Threads with different PMD ranges meet in the slots and in the words of a map, through
  * compare-and-swap.
  *
  * A flush of "all" first clears the flag and counts itself as a walker, then visits every PMD range
@@ -29,6 +33,106 @@
 
 #define DIRTY_ALL    1u
 #define DIRTY_WALKER 2u
+
+/* Bits of the PMD ranges [first, first + ranges). Maps of a file follow each other without gaps. */
+struct map {
+    uintptr_t next; /* atomic, stored under icache_lock */
+    uint32_t first, ranges;
+    uint32_t marked; /* bits set, atomic */
+    uint32_t bits[];
+};
+
+/* Returns the map at a link. A core for size has no maps. */
+static struct map *map_at(const uintptr_t *link)
+{
+    return E2D_FOR_SPEED ? (struct map *)e2d_load_word(link) : NULL;
+}
+
+static size_t map_bytes(const struct map *map)
+{
+    return sizeof *map + map->ranges / 8;
+}
+
+static struct map *map_of(const struct ext2dax_inode *inode, uint64_t range)
+{
+    struct map *map = map_at(&inode->dirty_maps);
+
+    while (map && range - map->first >= map->ranges)
+        map = map_at(&map->next);
+    return map;
+}
+
+/* Sets or clears the bit of a PMD range. Returns false if no map has the PMD range. */
+static bool set_bit(struct ext2dax_inode *inode, uint64_t range, bool set)
+{
+    struct map *map = map_of(inode, range);
+    uint32_t was, bit, *word;
+
+    if (!map)
+        return false;
+    word = &map->bits[(range - map->first) >> 5];
+    bit = 1u << ((range - map->first) & 31);
+    do {
+        was = e2d_load32(word);
+        if (((was & bit) != 0) == set)
+            return true;
+    } while (!e2d_swap32(word, was, was ^ bit));
+    (void)e2d_add32(&map->marked, set ? 1u : UINT32_MAX);
+    return true;
+}
+
+#if E2D_FOR_SPEED
+
+/* Links a map for the PMD ranges up to `end`, or releases the map if another thread was faster. */
+static void add_map(struct ext2dax_inode *inode, uint32_t first, struct map *map)
+{
+    struct ext2dax_mount *m = inode->mount;
+    uintptr_t *link = &inode->dirty_maps;
+    struct map *last;
+
+    e2d_write_lock(m, &m->icache_lock);
+    for (; (last = map_at(link)) != NULL; link = &last->next)
+        first = last->first + last->ranges;
+    if (first == map->first)
+        e2d_set_word(link, (uintptr_t)map);
+    e2d_write_unlock(m, &m->icache_lock);
+    if (first != map->first)
+        e2d_release(m, map, map_bytes(map));
+}
+
+void e2d_dirty_map(struct ext2dax_inode *inode, uint64_t size)
+{
+    struct ext2dax_mount *m = inode->mount;
+    uint64_t end = e2d_pmd_range_of(m, e2d_blocks_for(m, size) + m->pmd_blocks - 1);
+    uint32_t first = 0, ranges;
+    struct map *map, *last;
+
+    for (last = map_at(&inode->dirty_maps); last; last = map_at(&last->next))
+        first = last->first + last->ranges;
+    if (end <= first)
+        return;
+    /* At least doubles the bits, so that a file which grows has few maps. */
+    ranges = ((uint32_t)e2d_max64(end - first, first) + 31) & ~31u;
+    map = e2d_alloc(m, sizeof *map + ranges / 8);
+    if (!map)
+        return;
+    memset(map, 0, sizeof *map + ranges / 8);
+    map->first = first;
+    map->ranges = ranges;
+    add_map(inode, 0, map);
+}
+
+void e2d_dirty_unmap(struct ext2dax_inode *inode)
+{
+    struct map *map = map_at(&inode->dirty_maps), *next;
+
+    for (; map; map = next) {
+        next = map_at(&map->next);
+        e2d_release(inode->mount, map, map_bytes(map));
+    }
+}
+
+#endif
 
 static void raise_all(struct ext2dax_inode *inode)
 {
@@ -58,21 +162,26 @@ void(e2d_dirty_mark)(struct ext2dax_inode *inode, uint64_t range)
         if (e2d_load32(&inode->dirty[i]) == 0 && e2d_swap32(&inode->dirty[i], 0, mark))
             return;
     }
-    raise_all(inode);
+    if (!set_bit(inode, range, true))
+        raise_all(inode);
 }
 
 static void clear_mark(struct ext2dax_inode *inode, uint64_t range)
 {
     for (unsigned i = 0; i < EXT2DAX_DIRTY_SLOTS; i++)
         (void)e2d_swap32(&inode->dirty[i], (uint32_t)range + 1, 0);
+    (void)set_bit(inode, range, false);
 }
 
 bool e2d_dirty(const struct ext2dax_inode *inode)
 {
     bool any = e2d_load32(&inode->dirty_all) != 0;
+    const struct map *map;
 
     for (unsigned i = 0; i < EXT2DAX_DIRTY_SLOTS && !any; i++)
         any = e2d_load32(&inode->dirty[i]) != 0;
+    for (map = map_at(&inode->dirty_maps); map && !any; map = map_at(&map->next))
+        any = e2d_load32(&map->marked) != 0;
     return any;
 }
 
@@ -150,6 +259,7 @@ static int flush_all(struct ext2dax_inode *inode, bool *fenced)
     uint32_t was;
     int rc;
 
+    e2d_dirty_room(inode, e2d_size(inode));
     do {
         was = e2d_load32(&inode->dirty_all);
     } while (!e2d_swap32(&inode->dirty_all, was, (was & ~DIRTY_ALL) + DIRTY_WALKER));
@@ -160,9 +270,34 @@ static int flush_all(struct ext2dax_inode *inode, bool *fenced)
     return rc;
 }
 
-/* Visits the PMD ranges [first, last] with a mark in a slot. */
+/* Visits the PMD ranges [first, last] with a bit in a map. */
+static int flush_map(struct ext2dax_inode *inode, const struct map *map, uint64_t first, uint64_t last, bool *fenced)
+{
+    uint64_t range = e2d_max64(first, map->first), next, met = 0;
+    uint64_t end = last - map->first < map->ranges ? last + 1 : (uint64_t)map->first + map->ranges;
+    int rc = 0;
+
+    if (last < map->first || e2d_load32(&map->marked) == 0)
+        return 0;
+    while (range < end && rc == 0) {
+        uint32_t at = (uint32_t)(range - map->first), bits = e2d_load32(&map->bits[at >> 5]) >> (at & 31);
+
+        if (bits == 0) {
+            range += 32 - (at & 31);
+        } else if ((bits & 1) == 0) {
+            range++;
+        } else {
+            rc = visit(inode, range++, &next, &met);
+            *fenced = true;
+        }
+    }
+    return rc;
+}
+
+/* Visits the PMD ranges [first, last] with a mark in a slot or in a map. */
 static int flush_marked(struct ext2dax_inode *inode, uint64_t first, uint64_t last, bool *fenced)
 {
+    const struct map *map;
     uint64_t next, met = 0;
     uint32_t mark;
     int rc = 0;
@@ -174,6 +309,8 @@ static int flush_marked(struct ext2dax_inode *inode, uint64_t first, uint64_t la
         rc = visit(inode, mark - 1, &next, &met);
         *fenced = true;
     }
+    for (map = map_at(&inode->dirty_maps); map && rc == 0; map = map_at(&map->next))
+        rc = flush_map(inode, map, first, last, fenced);
     return rc;
 }
 

@@ -13,6 +13,25 @@ void e2d_dirty_mark(struct ext2dax_inode *inode, uint64_t range);
 bool e2d_dirty(const struct ext2dax_inode *inode);
 
 /*
+ * Allocates memory for marks of all PMD ranges of a file of `size` bytes. Without memory of the
+ * host many dirty PMD ranges count as the whole file. Takes icache_lock. Not for faults.
+ */
+void e2d_dirty_map(struct ext2dax_inode *inode, uint64_t size);
+static inline void e2d_dirty_room(struct ext2dax_inode *inode, uint64_t size)
+{
+    if (E2D_FOR_SPEED && size >> inode->mount->block_shift >> inode->mount->pmd_shift >= EXT2DAX_DIRTY_SLOTS)
+        e2d_dirty_map(inode, size);
+}
+
+/* Releases the memory. No other thread uses the inode. */
+void e2d_dirty_unmap(struct ext2dax_inode *inode);
+static inline void e2d_dirty_drop(struct ext2dax_inode *inode)
+{
+    if (E2D_FOR_SPEED && inode->dirty_maps != 0)
+        e2d_dirty_unmap(inode);
+}
+
+/*
  * Write-protects, writes back and clears every dirty PMD range, in this order, each under dax_sem
  * shared and the range lock. *fenced is set if any range was dirty, and then all earlier
  * write-backs are durable too.

@@ -6,6 +6,7 @@
 #include "base/persist.h"
 #include "disk/inode.h"
 #include "disk/super.h"
+#include "file/dirty.h"
 #include "file/mappings.h"
 #include "file/truncate_mutants.h"
 #include "tree/map.h"
@@ -54,6 +55,7 @@ int e2d_publish_size(struct ext2dax_inode *inode, uint64_t size, enum e2d_fence 
     uint64_t pages = e2d_pages_for(m, e2d_size(inode)), now = e2d_pages_for(m, size);
     int rc;
 
+    e2d_dirty_room(inode, size);
     rc = e2d_store_size(inode, size);
     if (rc == 0)
         rc = e2d_order(m, step);

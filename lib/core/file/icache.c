@@ -223,6 +223,8 @@ void ext2dax_inode_hold(struct ext2dax_inode *inode)
     E2D_ASSERT(m, inode->references != 0);
     hold(inode);
     e2d_write_unlock(m, &m->icache_lock);
+    if (e2d_is_regular(inode))
+        e2d_dirty_room(inode, e2d_size(inode)); /* a mapping holds a reference */
 }
 
 void(e2d_inode_named)(struct ext2dax_inode *inode)
@@ -276,6 +278,7 @@ static void discard(struct ext2dax_mount *m, struct ext2dax_inode *inode)
 
     if (e2d_load_word(&inode->names) != 0)
         m->drop_names(inode);
+    e2d_dirty_drop(inode);
     locks_destroy(m, inode);
     if (owned)
         e2d_release(m, inode, sizeof *inode);
