@@ -270,7 +270,7 @@ START_TEST(test_many_in_core)
         if (i % 100 == 0)
             ck_assert_int_eq(ext2dax_sync(f.mount), 0);
     }
-    ck_assert_uint_eq(f.mount->cached, MANY + 1);
+    ck_assert_uint_eq(f.mount->cached, E2D_FOR_SPEED ? MANY + 1 : 0);
     ck_assert_uint_gt(f.mount->cache_chains, E2D_FOR_SPEED ? MANY / 4 : 0);
     ck_assert_uint_eq(f.mount->cache_walks, 0);
     for (unsigned i = 0; i < MANY; i++) {
@@ -285,7 +285,7 @@ START_TEST(test_many_in_core)
             ck_assert_int_eq(try_unlink(root, name), 0);
         ext2dax_inode_put(held[i]);
     }
-    ck_assert_uint_eq(f.mount->cached, 1);
+    ck_assert_uint_eq(f.mount->cached, E2D_FOR_SPEED);
     ext2dax_inode_put(root);
     check_clean(&f);
 }

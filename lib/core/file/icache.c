@@ -23,9 +23,19 @@
 /* More bits than the hash has gain nothing. */
 #define MOST_CHAINS 65536u
 
+/* Constants in a core compiled for size. */
+static inline uint32_t chains_of(const struct ext2dax_mount *m)
+{
+    return E2D_FOR_SPEED ? m->cache_chains : E2D_CACHE_CHAINS;
+}
+static inline struct ext2dax_inode **cache_of(struct ext2dax_mount *m)
+{
+    return E2D_FOR_SPEED ? m->cache : m->first_cache;
+}
+
 static E2D_OUT_OF_LINE struct ext2dax_inode **chain_of(struct ext2dax_mount *m, uint32_t number)
 {
-    return &m->cache[(number * 0x9E3779B1u >> 16) & (m->cache_chains - 1)];
+    return &cache_of(m)[(number * 0x9E3779B1u >> 16) & (chains_of(m) - 1)];
 }
 
 static E2D_OUT_OF_LINE struct ext2dax_inode *find(struct ext2dax_mount *m, uint32_t number)
@@ -122,7 +132,7 @@ static uint32_t chains_wanted(const struct ext2dax_mount *m)
 
 void e2d_icache_close(struct ext2dax_mount *m)
 {
-    if (m->cache != m->first_cache)
+    if (cache_of(m) != m->first_cache)
         e2d_release(m, m->cache, m->cache_chains * sizeof m->cache[0]);
 }
 
@@ -172,7 +182,7 @@ static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *s
             E2D_GUARDED_STORE(chain);
             *chain = made;
             hold(made);
-            m->cached++;
+            m->cached += E2D_FOR_SPEED;
             wanted = chains_wanted(m);
         }
     }
@@ -253,7 +263,7 @@ static E2D_OUT_OF_LINE void unchain(struct ext2dax_mount *m, struct ext2dax_inod
     while (*at != inode)
         at = &(*at)->next;
     *at = inode->next;
-    m->cached--;
+    m->cached -= E2D_FOR_SPEED;
 }
 
 struct ext2dax_inode *e2d_icache_victim(struct ext2dax_mount *m)
@@ -362,6 +372,14 @@ void ext2dax_inode_put(struct ext2dax_inode *inode)
     e2d_icache_drain(m);
 }
 
+/* Ends a walk stopped by an error. */
+static void end_walk(struct ext2dax_mount *m)
+{
+    e2d_write_lock(m, &m->icache_lock);
+    m->cache_walks--;
+    e2d_write_unlock(m, &m->icache_lock);
+}
+
 int(e2d_icache_each)(struct ext2dax_mount *m, int (*each)(struct ext2dax_inode *inode, void *arg), void *arg)
 {
     uint32_t chains = 0; /* constant until the end of the walk, 0 before the walk */
@@ -373,15 +391,15 @@ int(e2d_icache_each)(struct ext2dax_mount *m, int (*each)(struct ext2dax_inode *
         do {
             e2d_write_lock(m, &m->icache_lock);
             if (chains == 0)
-                m->cache_walks++;
-            chains = m->cache_chains;
-            inode = done ? done->next : m->cache[i];
+                m->cache_walks += E2D_FOR_SPEED;
+            chains = chains_of(m);
+            inode = done ? done->next : cache_of(m)[i];
             while (inode && (inode->state & E2D_INODE_DYING) != 0)
                 inode = inode->next;
             if (inode)
                 hold(inode);
             else if (i + 1 == chains)
-                m->cache_walks--;
+                m->cache_walks -= E2D_FOR_SPEED;
             e2d_write_unlock(m, &m->icache_lock);
             if (done)
                 ext2dax_inode_put(done);
@@ -391,9 +409,8 @@ int(e2d_icache_each)(struct ext2dax_mount *m, int (*each)(struct ext2dax_inode *
         } while (inode && rc == 0);
         if (done && rc != 0) {
             ext2dax_inode_put(done);
-            e2d_write_lock(m, &m->icache_lock);
-            m->cache_walks--;
-            e2d_write_unlock(m, &m->icache_lock);
+            if (E2D_FOR_SPEED)
+                end_walk(m);
         }
     }
     return rc;
@@ -404,8 +421,8 @@ bool e2d_icache_unlinked(struct ext2dax_mount *m)
     bool any = false;
 
     e2d_write_lock(m, &m->icache_lock);
-    for (uint32_t i = 0; i < m->cache_chains && !any; i++) {
-        for (const struct ext2dax_inode *at = m->cache[i]; at && !any; at = at->next)
+    for (uint32_t i = 0; i < chains_of(m) && !any; i++) {
+        for (const struct ext2dax_inode *at = cache_of(m)[i]; at && !any; at = at->next)
             any = (at->state & E2D_INODE_NAMELESS) != 0;
     }
     e2d_write_unlock(m, &m->icache_lock);

@@ -142,8 +142,10 @@ E2D_APART static struct ext2dax_mount *obtain(const struct ext2dax_plugs *plugs,
     m = host_ops.alloc(plugs->host.ctx, sizeof(*m));
     if (m) {
         memset(m, 0, sizeof(*m));
-        m->cache = m->first_cache;
-        m->cache_chains = E2D_CACHE_CHAINS;
+        if (E2D_FOR_SPEED) {
+            m->cache = m->first_cache;
+            m->cache_chains = E2D_CACHE_CHAINS;
+        }
         m->host_ops = host_ops;
     }
     return m;
@@ -484,7 +486,8 @@ int ext2dax_unmount(struct ext2dax_mount *m)
         if (!error)
             error = e2d_super_mark(m, true);
     }
-    e2d_icache_close(m);
+    if (E2D_FOR_SPEED)
+        e2d_icache_close(m);
     destroy_locks(m, lock_count(m));
     release_groups(m);
     (void)change_claim(m, EXT2DAX_CLAIM_NONE);
