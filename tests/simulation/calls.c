@@ -254,7 +254,9 @@ static void check_read(unsigned thread, const struct node *node, const struct si
     }
 }
 
-/* A write or an allocation has done a part. Adopts the size, and the bytes that count as written. */
+/*
+ * A write or an allocation has done a part. Adopts the size, and the bytes that count as written.
+ */
 static void adopt_part(struct ext2dax_inode *inode, struct node *node, const struct sim_call *call, int64_t result)
 {
     uint32_t written = call->kind == SIM_WRITE && result > 0 ? (uint32_t)(result / GRANULE) : 0, size;

@@ -12,6 +12,7 @@
  *     simulation --twice 50          plays so many seeds twice, and compares
  *     simulation --mutant NAME       with a broken protection
  *     simulation --mutants [NAME…]   with each of several broken protections, which must be found
+ *     simulation --shrink NAME       finds the broken protection, and shrinks the seed
  *
  * A broken library may do anything, so seeds are played in a child process.
  */
@@ -31,6 +32,7 @@
 #define STUCK        60u /* seconds of a processor for a seed */
 #define MUTANT_LIMIT 60u /* seconds of a processor for a mutant */
 #define SCHEDULES    12u /* other schedules tried for a shrunk plan */
+#define MOST_SHRUNK  12u /* calls left of a mutant's seed */
 #define FIRST_SEED   1u
 #define SLOWER       20u        /* under valgrind */
 #define LARGEST      (64 << 20) /* bytes of an allocation kept in the heap */
@@ -174,7 +176,10 @@ static bool *dropped_of(struct sim_plan *plan, unsigned number)
                            : &life->call[(number - EVENTS) / CALLS][(number - EVENTS) % CALLS].dropped;
 }
 
-/* Drops parts of the calls and events as long as the plan fails. Returns true if a part was dropped. */
+/*
+ * Drops parts of the calls and events as long as the plan fails. Returns true if a part was
+ * dropped.
+ */
 static bool drop_parts(struct sim_plan *plan, const char *mutant)
 {
     unsigned all = plan->lives * (THREADS * CALLS + EVENTS);
@@ -236,7 +241,8 @@ static unsigned count_calls(struct sim_plan *plan)
     return count;
 }
 
-static void report(uint64_t seed, const char *mutant)
+/* Shrinks a failing seed and prints the rest. Returns the number of calls left. */
+static unsigned report(uint64_t seed, const char *mutant)
 {
     static struct sim_plan plan;
 
@@ -246,6 +252,7 @@ static void report(uint64_t seed, const char *mutant)
     shrink(&plan, mutant);
     printf("shrunk to %u calls: %s\n", count_calls(&plan), verdict->finding);
     sim_plan_print(&plan, stdout);
+    return count_calls(&plan);
 }
 
 /* ---- output ---- */
@@ -345,6 +352,28 @@ static int find_mutants(char **names, int count)
     return found == all ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/*
+ * Shows the way from a finding to its cause. The seed alone has the same finding again, and shrinks
+ * to few calls.
+ */
+static int shrink_mutant(const char *name)
+{
+    struct run run = {.seeds = 1, .mutant = name};
+    char finding[sizeof verdict->finding];
+    unsigned calls;
+
+    if (!find_mutant(name))
+        return EXIT_FAILURE;
+    memcpy(finding, verdict->finding, sizeof finding);
+    run.first = verdict->seed;
+    if (run_seeds(&run) || strcmp(finding, verdict->finding) != 0) {
+        printf("the seed alone has another finding: %s\n", verdict->finding);
+        return EXIT_FAILURE;
+    }
+    calls = report(run.first, name);
+    return calls != 0 && calls <= MOST_SHRUNK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     struct run run = {.first = FIRST_SEED, .seconds = 3};
@@ -364,6 +393,8 @@ int main(int argc, char **argv)
 
         if (strcmp(argv[i], "--mutants") == 0)
             return find_mutants(argv + i + 1, argc - i - 1);
+        if (strcmp(argv[i], "--shrink") == 0)
+            return shrink_mutant(value);
         if (strcmp(argv[i], "--seed") == 0) {
             single = true;
             run.first = strtoull(value, NULL, 10);
@@ -390,7 +421,7 @@ int main(int argc, char **argv)
     if (slow && !single && run.seeds != 0)
         run.seeds = run.seeds / SLOWER + 1;
     if (!run_seeds(&run)) {
-        report(verdict->seed, run.mutant);
+        (void)report(verdict->seed, run.mutant);
         return EXIT_FAILURE;
     }
     return single || run.twice || slow || is_varied() ? EXIT_SUCCESS : EXIT_FAILURE;

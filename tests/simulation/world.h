@@ -78,8 +78,8 @@ struct world {
     bool store_failed; /* the mount changes nothing any more */
     bool recovering;   /* a mount runs recovery */
     /*
-     * A last put may have met poison or a lack of memory, and then leaves the inode or blocks to the
-     * next recovery.
+     * A last put may have met poison or a lack of memory, and then leaves the inode or blocks to
+     * the next recovery.
      */
     bool leaked;
     bool is_cut; /* the life has ended by an event, `image` is what it left */
