@@ -13,17 +13,6 @@
 
 /* ---- the common file ---- */
 
-/* Returns the granule of the thread in the first pages. */
-static uint32_t own_granule(unsigned thread, const struct sim_call *call)
-{
-    return call->from % (KEPT / THREADS) * THREADS + thread;
-}
-
-static uint32_t far_granule(const struct sim_call *call)
-{
-    return KEPT + call->from % (GRANULES - KEPT);
-}
-
 /* The value may be found from now on, in the granules from `from` on. */
 static void announce(uint32_t from, uint32_t length, uint8_t value)
 {
@@ -49,7 +38,7 @@ static int64_t access_mapped(unsigned thread, uint32_t at, const struct sim_call
 
 static int64_t store_own(unsigned thread, const struct sim_call *call)
 {
-    uint32_t at = own_granule(thread, call);
+    uint32_t at = sim_own_granule(thread, call);
     int64_t result;
 
     announce(at, 1, call->value);
@@ -85,7 +74,7 @@ static void check_granule(unsigned thread, uint32_t at, const unsigned char *byt
 
 static int64_t load_common(unsigned thread, const struct sim_call *call)
 {
-    uint32_t at = call->value % 3 == 0 ? call->from : own_granule(thread, call);
+    uint32_t at = call->value % 3 == 0 ? call->from : sim_own_granule(thread, call);
     int64_t result;
 
     if (call->kind == SIM_COMMON_LOAD) {
@@ -108,7 +97,7 @@ static void settle_own(unsigned thread)
 
 static int64_t play_far(unsigned thread, const struct sim_call *call)
 {
-    uint32_t at = far_granule(call), length = call->length < GRANULES - at ? call->length : GRANULES - at;
+    uint32_t at = sim_far_granule(call), length = call->length < GRANULES - at ? call->length : GRANULES - at;
     uint64_t from = (uint64_t)at * GRANULE, bytes = (uint64_t)length * GRANULE;
     int64_t result;
 

@@ -119,19 +119,39 @@ void sim_plan_make(struct sim_plan *plan, uint64_t seed)
 
 /* ---- printing ---- */
 
+static void print_range(const struct sim_call *call, unsigned thread, FILE *output)
+{
+    uint32_t from = call->from, length = call->length;
+
+    if (call->kind == SIM_COMMON_WRITE || call->kind == SIM_COMMON_STORE) {
+        from = sim_own_granule(thread, call);
+        length = 1;
+    } else if (call->kind >= SIM_FAR_WRITE && call->kind <= SIM_FAR_ZERO) {
+        from = sim_far_granule(call);
+    }
+    if (call->kind == SIM_TRUNCATE || call->kind == SIM_FAR_TRUNCATE)
+        fprintf(output, " to byte %u", from * GRANULE);
+    else if (call->kind == SIM_STORE || call->kind == SIM_LOAD || call->kind == SIM_FAR_STORE || call->kind == SIM_PIN)
+        fprintf(output, ", byte %u", from * GRANULE);
+    else
+        fprintf(output, ", bytes %u to %u", from * GRANULE, (from + length) * GRANULE);
+}
+
 static void print_call(const struct sim_call *call, unsigned thread, FILE *output)
 {
-    bool content = call->kind >= SIM_WRITE && call->kind <= SIM_PIN;
+    unsigned kind = call->kind;
+    bool ranges = (kind >= SIM_WRITE && kind <= SIM_LOAD) || (kind >= SIM_COMMON_WRITE && kind <= SIM_PIN);
 
-    fprintf(output, "    thread %u: %s", thread, sim_call_name(call->kind));
-    if (call->kind <= SIM_GETXATTR && call->held && call->kind >= SIM_LINK)
-        fprintf(output, ", of the inode held");
-    if (!content || call->kind <= SIM_GETXATTR)
+    fprintf(output, "    thread %u: %s", thread, sim_call_name(kind));
+    if (kind <= SIM_GETXATTR && kind != SIM_PUT)
+        fprintf(output, kind >= SIM_LINK && call->held ? ", name %u or the inode held" : ", name %u", call->a);
+    else if (kind >= SIM_COMMON_CREATE && kind <= SIM_COMMON_SETXATTR)
         fprintf(output, ", name %u", call->a);
-    if ((call->kind >= SIM_LINK && call->kind <= SIM_EXCHANGE) || call->kind >= SIM_COMMON_LINK)
+    if ((kind >= SIM_RENAME && kind <= SIM_EXCHANGE) || kind == SIM_LINK ||
+        (kind >= SIM_COMMON_LINK && kind <= SIM_COMMON_EXCHANGE))
         fprintf(output, ", name %u", call->b);
-    if (content)
-        fprintf(output, ", bytes %u to %u", call->from * GRANULE, (call->from + call->length) * GRANULE);
+    if (ranges && kind != SIM_COMMON_FSYNC)
+        print_range(call, thread, output);
     fprintf(output, ", value %u\n", call->value);
 }
 

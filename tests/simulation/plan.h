@@ -21,6 +21,7 @@
 #define GRANULE  64u  /* bytes */
 #define GRANULES 320u /* of the largest file */
 #define NAMES    8u   /* of a thread, in two directories */
+#define KEPT     128u /* granules of the common file, owned by threads in turn */
 
 /* Names of the thread, files of the thread, the common file, common names, the whole mount. */
 #define SIM_CALLS(_)                                                                                                   \
@@ -137,6 +138,18 @@ struct sim_plan {
     bool large_inodes;
     struct sim_life life[LIVES];
 };
+
+/* Returns the granule of the thread in the first pages of the common file. */
+static inline uint32_t sim_own_granule(unsigned thread, const struct sim_call *call)
+{
+    return call->from % (KEPT / THREADS) * THREADS + thread;
+}
+
+/* Returns the first granule of a call about the end of the common file. */
+static inline uint32_t sim_far_granule(const struct sim_call *call)
+{
+    return KEPT + call->from % (GRANULES - KEPT);
+}
 
 uint64_t sim_draw(uint64_t *state);
 uint32_t sim_below(uint64_t *state, uint32_t bound);

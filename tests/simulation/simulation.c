@@ -388,7 +388,7 @@ int main(int argc, char **argv)
     verdict = mmap(NULL, sizeof *verdict, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (verdict == MAP_FAILED)
         return EXIT_FAILURE;
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; i < argc; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
 
         if (strcmp(argv[i], "--mutants") == 0)
@@ -416,7 +416,6 @@ int main(int argc, char **argv)
             fprintf(stderr, "unknown option %s\n", argv[i]);
             return EXIT_FAILURE;
         }
-        i++;
     }
     if (slow && !single && run.seeds != 0)
         run.seeds = run.seeds / SLOWER + 1;

@@ -22,9 +22,8 @@
 #define IMAGE_BYTES (256u << 10)
 #define FILE_BYTES  (GRANULES * GRANULE)
 #define FILE_PAGES  (FILE_BYTES / PAGE)
-#define KEPT        128u /* granules of the common file, owned by threads in turn */
-#define DIRECTORIES 2u   /* of a thread, and common */
-#define LOW         64u  /* free blocks at which ENOSPC is expected */
+#define DIRECTORIES 2u  /* of a thread, and common */
+#define LOW         64u /* free blocks at which ENOSPC is expected */
 
 struct sim_stats {
     uint64_t seeds, lives, calls, failed_calls, points, decisions, recoveries;
