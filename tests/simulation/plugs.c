@@ -12,6 +12,14 @@
 
 static struct ext2dax_memory_ops memory_ops;
 
+/* May the call of the thread drop the last reference to an unlinked inode, or undo a create? */
+static bool may_put_last(unsigned thread)
+{
+    const struct sim_call *call = world.pending[thread];
+
+    return !call || !(is_file_call(call->kind) || (call->kind >= SIM_COMMON_WRITE && call->kind <= SIM_UNPIN));
+}
+
 /* Counts a callback. Returns true if the callback fails. */
 static bool fails(enum sim_event_kind kind)
 {
@@ -33,7 +41,8 @@ static bool fails(enum sim_event_kind kind)
     if (failed) {
         world.injected[thread]++;
         world.stats->event[kind]++;
-        world.leaked = world.leaked || kind == SIM_EVENT_POISON || kind == SIM_EVENT_NO_MEMORY;
+        world.leaked =
+            world.leaked || (may_put_last(thread) && (kind == SIM_EVENT_POISON || kind == SIM_EVENT_NO_MEMORY));
     }
     return failed;
 }

@@ -322,6 +322,7 @@ static const char *const mutants[] = {
     "FAULT_NOT_RECHECKED",     /* a recheck skipped */
     "WRITE_BLOCK_LEAKED",      /* a block leaked */
     "PINS_IGNORED",            /* a pin ignored */
+    "PINS_IGNORED_FREEZE",     /* a check skipped */
     "FREEZE_WRITE_SKIPPED",    /* a change while frozen */
     "FENCE_RENAME_RECORD",     /* names after a crash */
     "IO_SKIPPED_RENAME",       /* names without a lock */
