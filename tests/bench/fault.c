@@ -19,6 +19,8 @@
 #include "ext2dax/hosted/lock.h"
 #include "ext2dax/hosted/memory.h"
 
+#include "result.h"
+
 #define ROUNDS     9
 #define CALLS      200000u
 #define MEBIBYTES  256u
@@ -185,7 +187,8 @@ static double together(struct work *works)
     return (now() - begun) / (CALLS * THREADS);
 }
 
-static void row(const char *locks, const char *what, struct work *works, bool threads)
+/* `bar` as in result_row(). */
+static void row(const char *locks, const char *what, struct work *works, bool threads, double bar)
 {
     double ours[ROUNDS], theirs[ROUNDS], ratio[ROUNDS];
 
@@ -201,6 +204,7 @@ static void row(const char *locks, const char *what, struct work *works, bool th
         }
     }
     printf("%-10s  %-46s %8.1f %8.1f %8.1f\n", locks, what, median(ours), median(theirs), median(ratio));
+    result_row(what, locks, "ns", median(ours), median(theirs), median(ratio), bar, ROUNDS);
 }
 
 static void rows(const char *locks, struct work *work, struct ext2dax_inode *other, bool threads)
@@ -208,14 +212,14 @@ static void rows(const char *locks, struct work *work, struct ext2dax_inode *oth
     struct work both[THREADS];
 
     work->mapping_count = 16;
-    row(locks, "read, mapping of 16 pages", work, false);
+    row(locks, "read, mapping of 16 pages", work, false, 2.5);
     work->mapping_count = PAGES;
-    row(locks, "read, whole file mapped", work, false);
+    row(locks, "read, whole file mapped", work, false, 2.5);
     work->pages_wanted = UINT64_MAX;
-    row(locks, "read, whole file mapped, all pages wanted", work, false);
+    row(locks, "read, whole file mapped, all pages wanted", work, false, 0);
     work->pages_wanted = 0;
     work->write = true;
-    row(locks, "write", work, false);
+    row(locks, "write", work, false, 0);
     if (!threads)
         return;
     for (unsigned i = 0; i < THREADS; i++) {
@@ -224,14 +228,14 @@ static void rows(const char *locks, struct work *work, struct ext2dax_inode *oth
         both[i].first = i * (PAGES / THREADS);
         both[i].pages = PAGES / THREADS;
     }
-    row(locks, "read, two threads, one file", both, true);
+    row(locks, "read, two threads, one file", both, true, 0);
     for (unsigned i = 0; i < THREADS; i++)
         both[i].write = true;
-    row(locks, "write, two threads, one file, ranges apart", both, true);
+    row(locks, "write, two threads, one file, ranges apart", both, true, 0);
     both[1].file = other;
     for (unsigned i = 0; i < THREADS; i++)
         both[i].write = false;
-    row(locks, "read, two threads, two files", both, true);
+    row(locks, "read, two threads, two files", both, true, 0);
 }
 
 static int bench_with(const char *locks, const struct ext2dax_memory *memory)
@@ -285,10 +289,12 @@ int main(void)
         fprintf(stderr, "no memory\n");
         return 2;
     }
+    if (!result_begin("fault"))
+        return 2;
     printf("ns a fault on a mapped block, median of %d rounds\n", ROUNDS);
     printf("%-10s  %-46s %8s %8s %8s\n", "locks", "fault", "library", "floor", "ratio");
     for (size_t i = 0; i < sizeof(locks) / sizeof(locks[0]); i++)
         failed |= bench_with(locks[i], &memory);
     ext2dax_memory_close_heap(&memory);
-    return failed;
+    return failed || !result_end();
 }

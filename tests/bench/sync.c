@@ -13,6 +13,8 @@
 #include "ext2dax/hosted/lock.h"
 #include "ext2dax/hosted/memory.h"
 
+#include "result.h"
+
 #define ROUNDS    9
 #define TURNS     100
 #define MEBIBYTES 1000u
@@ -59,6 +61,7 @@ static double dirty_and_sync(struct ext2dax_inode *file, unsigned ranges)
 
 static void row(struct ext2dax_inode *file, unsigned ranges)
 {
+    char what[64];
     double ours[ROUNDS], theirs[ROUNDS], ratio[ROUNDS];
 
     for (int i = -1; i < ROUNDS; i++) { /* the first round is not counted */
@@ -72,6 +75,8 @@ static void row(struct ext2dax_inode *file, unsigned ranges)
         }
     }
     printf("%2u dirty PMD ranges  %10.0f %10.0f %8.2f\n", ranges, median(ours), median(theirs), median(ratio));
+    (void)snprintf(what, sizeof(what), "%u dirty PMD ranges", ranges);
+    result_row(what, "none", "ns", median(ours), median(theirs), median(ratio), 1.2, ROUNDS);
 }
 
 int main(void)
@@ -95,6 +100,8 @@ int main(void)
         fprintf(stderr, "%s\n", ext2dax_strerror(error));
         return 1;
     }
+    if (!result_begin("sync"))
+        return 2;
     printf("fsync of %u MiB, ns, median of %d rounds\n", MEBIBYTES, ROUNDS);
     printf("%-19s  %10s %10s %8s\n", "", "library", "floor", "ratio");
     row(file, EXT2DAX_DIRTY_SLOTS);
@@ -104,5 +111,5 @@ int main(void)
     ext2dax_inode_put(root);
     error = ext2dax_unmount(mount);
     ext2dax_memory_close_heap(&plugs.memory);
-    return error != 0;
+    return error != 0 || !result_end();
 }
