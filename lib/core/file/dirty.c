@@ -48,11 +48,6 @@ static struct map *map_at(const uintptr_t *link)
     return E2D_FOR_SPEED ? (struct map *)e2d_load_word(link) : NULL;
 }
 
-static size_t map_bytes(const struct map *map)
-{
-    return sizeof *map + map->ranges / 8;
-}
-
 static struct map *map_of(const struct ext2dax_inode *inode, uint64_t range)
 {
     struct map *map = map_at(&inode->dirty_maps);
@@ -82,6 +77,11 @@ static bool set_bit(struct ext2dax_inode *inode, uint64_t range, bool set)
 }
 
 #if E2D_FOR_SPEED
+
+static size_t map_bytes(const struct map *map)
+{
+    return sizeof *map + map->ranges / 8;
+}
 
 /* Links a map for the PMD ranges up to `end`, or releases the map if another thread was faster. */
 static void add_map(struct ext2dax_inode *inode, uint32_t first, struct map *map)
