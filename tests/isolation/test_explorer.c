@@ -584,7 +584,7 @@ END_TEST
 
 /* ---- walks ---- */
 
-#define SEEDS 200u
+#define SEEDS 60u
 
 static unsigned decisions_left;
 

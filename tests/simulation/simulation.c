@@ -31,7 +31,7 @@
 
 #define STUCK        60u /* seconds of a processor for a seed */
 #define MUTANT_LIMIT 60u /* seconds of a processor for a mutant */
-#define SCHEDULES    12u /* other schedules tried for a shrunk plan */
+#define SCHEDULES    5u  /* other schedules tried for a shrunk plan */
 #define MOST_SHRUNK  12u /* calls left of a mutant's seed */
 #define FIRST_SEED   1u
 #define SLOWER       20u        /* under valgrind */
