@@ -170,7 +170,8 @@ static bool is_node(const struct ext2dax_inode *inode, const struct node *node, 
     struct ext2dax_stat figures;
 
     ext2dax_stat(inode, &figures, sizeof figures);
-    return (figures.mode & EXT2DAX_S_IFMT) == types[node->type] &&
+    return (node->number == 0 || node->number == figures.number) &&
+           (figures.mode & EXT2DAX_S_IFMT) == types[node->type] &&
            figures.links == (node->type == NODE_DIRECTORY ? 2 : links);
 }
 
@@ -210,6 +211,7 @@ static void compare_node(unsigned thread, unsigned name, struct node *node)
 
     snprintf(who, sizeof who, "name %u of thread %u", name, thread);
     ext2dax_stat(inode, &figures, sizeof figures);
+    node->number = figures.number;
     figures.mode &= 07777;
     if (node->type != NODE_DIRECTORY && figures.mode != node->mode && figures.mode != node->mode_maybe)
         complain("%s has the mode %o, expected %o or %o", who, figures.mode, node->mode, node->mode_maybe);

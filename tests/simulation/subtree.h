@@ -37,6 +37,7 @@ void contents_settle(struct contents *contents);
 
 struct node {
     enum node_type type;
+    uint32_t number;           /* of the inode, 0 if not known */
     uint16_t mode, mode_maybe; /* permissions. The second may be found after a crash too. */
     uint8_t target;            /* of a symbolic link */
     uint8_t xattr, xattr_maybe;

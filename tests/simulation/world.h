@@ -65,6 +65,7 @@ struct world {
 
     struct subtree tree[THREADS], after[THREADS];
     const struct sim_call *pending[THREADS]; /* the call being played, or cut off */
+    uint32_t made[THREADS];                  /* number of the inode made last */
     bool done[THREADS];                      /* `after` is a possible outcome of the pending call */
     struct contents common;
     struct pinned pinned[THREADS];
