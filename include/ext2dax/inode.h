@@ -26,8 +26,9 @@ struct ext2dax_pin;
 struct ext2dax_disk_inode;
 
 /*
- * Dirty PMD ranges recorded in the inode. More are recorded in memory of the host. Without this
- * memory, and in a core compiled for size, all PMD ranges count as dirty then.
+ * Dirty PMD ranges recorded in the inode. The ranges of a larger file are recorded in memory of the
+ * host. Without this memory, and in a core compiled for size, all PMD ranges count as dirty if more
+ * are dirty.
  */
 #define EXT2DAX_DIRTY_SLOTS 8
 
@@ -79,7 +80,7 @@ struct ext2dax_inode {
      * io lock.
      */
     struct ext2dax_word64 removals;
-    /* Maps of dirty PMD ranges without a slot, or 0. Atomic, stored under the lock of the cache. */
+    /* Maps of dirty PMD ranges, or 0. Atomic, stored under the lock of the cache. */
     uintptr_t dirty_maps;
 };
 

@@ -2,10 +2,10 @@
 /*
  * Dirty marks: the PMD ranges of a file with stores possibly not durable yet.
  *
- * An inode has a few slots, each with the number of a PMD range. With all slots in use a bit in a
- * map counts, of which a large file has a list in memory of the host. A fault must not allocate, so
- * calls which extend a file, take a reference or flush allocate the maps beforehand. An "all" flag
- * is for the case that no map has the PMD range, because the host had no memory.
+ * A large file has a bit for each PMD range, in a list of maps in memory of the host. A fault must
+ * not allocate, so calls which extend a file, take a reference or flush allocate the maps
+ * beforehand. For PMD ranges without a bit an inode has a few slots, each with the number of a PMD
+ * range. An "all" flag is for the case that no slot is free, because the host had no memory.
  *
  * A PMD range is marked and cleared under the range lock, so no two threads work on the same PMD
  * range. Threads with different PMD ranges meet in the slots and in the words of a map, through
@@ -152,7 +152,7 @@ void(e2d_dirty_mark)(struct ext2dax_inode *inode, uint64_t range)
      * when clearing "all" afterwards.
      */
     e2d_barrier_full();
-    if ((e2d_load32(&inode->dirty_all) & DIRTY_ALL) != 0)
+    if ((e2d_load32(&inode->dirty_all) & DIRTY_ALL) != 0 || set_bit(inode, range, true))
         return;
     for (unsigned i = 0; i < EXT2DAX_DIRTY_SLOTS; i++) {
         if (e2d_load32(&inode->dirty[i]) == mark)
@@ -162,8 +162,7 @@ void(e2d_dirty_mark)(struct ext2dax_inode *inode, uint64_t range)
         if (e2d_load32(&inode->dirty[i]) == 0 && e2d_swap32(&inode->dirty[i], 0, mark))
             return;
     }
-    if (!set_bit(inode, range, true))
-        raise_all(inode);
+    raise_all(inode);
 }
 
 static void clear_mark(struct ext2dax_inode *inode, uint64_t range)
