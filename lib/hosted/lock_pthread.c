@@ -11,11 +11,10 @@
  * lock is first come, first served, no thread enters past the queue, and only threads in turn are
  * woken. Any thread may release, and held() is exact.
  *
- * Lock and unlock each take the mutex, so a shared pair costs two pairs of the mutex and the count
- * between. Measured on x86-64 in one run, a pair of a single thread takes 34 ns, of which the two
- * mutex pairs are 23, and a pair of pthread_rwlock_t takes 17. With two threads on one lock the
- * pairs take 59 and 16 ns, because the mutex of the state is a second word written by both threads.
- * Programs for which the cost matters use `atomic_ops`.
+ * Lock and unlock each take the mutex, so a shared pair costs two pairs of the mutex. Measured on
+ * x86-64 in one run, a pair of a single thread costs 2.2 times a pair of pthread_rwlock_t, and 1.7
+ * of these are the mutex. With two threads on one lock the pair costs 2 to 4 times as much as the
+ * pair of pthread_rwlock_t. Programs for which the cost matters use `atomic_ops`.
  *
  * A fault handler takes such locks too, though POSIX lists no mutex function as async-signal-safe.
  * The POSIX rule concerns handlers interrupting such a function half-way. The handler here runs for
