@@ -29,7 +29,7 @@
 #include <time.h>
 
 enum { DEFAULT_THREADS = 10, WATCH_NANOSECONDS = 2 * 1000 * 1000, QUIET_WATCHES = 50 };
-enum { LINGER_NANOSECONDS = 50 * 1000, MOST_MISSES = 12, BUSY_RESTS = 32 };
+enum { LINGER_NANOSECONDS = 50 * 1000, MOST_MISSES = 12, BUSY_RESTS = 4 };
 
 /* Whether a thread lingers before it sleeps. */
 struct lingering {
