@@ -33,6 +33,12 @@ static inline struct ext2dax_inode **cache_of(struct ext2dax_mount *m)
     return E2D_FOR_SPEED ? m->cache : m->first_cache;
 }
 
+/* Returns the bytes of the heads of chains, a pointer each. */
+static size_t chain_bytes(uint32_t chains)
+{
+    return chains * sizeof(void *);
+}
+
 static E2D_OUT_OF_LINE struct ext2dax_inode **chain_of(struct ext2dax_mount *m, uint32_t number)
 {
     return &cache_of(m)[(number * 0x9E3779B1u >> 16) & (chains_of(m) - 1)];
@@ -95,12 +101,12 @@ static E2D_OUT_OF_LINE int found(struct ext2dax_inode *inode)
  */
 static void widen(struct ext2dax_mount *m, uint32_t chains)
 {
-    struct ext2dax_inode **spare = e2d_alloc(m, chains * sizeof *spare), **old, **chain, *at, *next;
+    struct ext2dax_inode **spare = e2d_alloc(m, chain_bytes(chains)), **old, **chain, *at, *next;
     uint32_t spares = chains;
 
     if (!spare)
         return;
-    memset(spare, 0, chains * sizeof *spare);
+    memset(spare, 0, chain_bytes(chains));
     e2d_write_lock(m, &m->icache_lock);
     if (m->cache_chains < chains && m->cache_walks == 0) {
         old = m->cache;
@@ -119,7 +125,7 @@ static void widen(struct ext2dax_mount *m, uint32_t chains)
     }
     e2d_write_unlock(m, &m->icache_lock);
     if (spare != m->first_cache)
-        e2d_release(m, spare, spares * sizeof *spare);
+        e2d_release(m, spare, chain_bytes(spares));
 }
 
 /* Returns the number of chains to widen to, or 0. The caller holds the cache lock. */
@@ -133,7 +139,7 @@ static uint32_t chains_wanted(const struct ext2dax_mount *m)
 void e2d_icache_close(struct ext2dax_mount *m)
 {
     if (cache_of(m) != m->first_cache)
-        e2d_release(m, m->cache, m->cache_chains * sizeof m->cache[0]);
+        e2d_release(m, m->cache, chain_bytes(m->cache_chains));
 }
 
 static int get(struct ext2dax_mount *m, uint32_t number, struct ext2dax_inode *storage,
