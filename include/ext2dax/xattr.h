@@ -106,8 +106,8 @@ EXT2DAX_API int ext2dax_setxattr(struct ext2dax_inode *inode, const char *name, 
  *   EOPNOTSUPP   an unknown prefix, a value of the inode in an inode of its own, or a new block is
  *                needed and the image counts blocks of the inode as only huge_file allows
  *   ENODATA      no such attribute
- *   ENOSPC       no free block. Attributes which remain in a block shared with other inodes go to a
- *                new block
+ *   ENOSPC       no free block. Attributes which remain in a block go to a new block, so that a
+ *                crash leaves all of the old or all of the new
  *   EFBIG        i_blocks would overflow
  *   EROFS        mounted read-only
  *   EPERM        the inode is immutable or append-only

@@ -157,6 +157,8 @@ static const struct difference {
     {ANY, EXT2DAX_EPERM, ENOENT, "Linux looks for the name before the flags of the directory"},
     {ANY, EXT2DAX_ENAMETOOLONG, ENOTDIR, "Linux looks at the directory before the length of a name"},
     {ANY, EXT2DAX_ENAMETOOLONG, ENOENT, "Linux looks for the first name before the length of the second"},
+    {CALL_SYMLINK, EXT2DAX_ENAMETOOLONG, EEXIST, "Linux looks for the name before the length of a target"},
+    {CALL_CREATE_AS, EXT2DAX_ENAMETOOLONG, EEXIST, "Linux looks for the name before the length of a target"},
     {ANY, EXT2DAX_ENAMETOOLONG, EROFS, "Linux looks at the mount before the length of a name"},
     {CALL_RENAME, EXT2DAX_EINVAL, ENOTDIR, "Linux looks at the directories before the names \".\" and \"..\""},
     {CALL_RENAME, EXT2DAX_EINVAL, ENAMETOOLONG, "Linux looks at the length before the names \".\" and \"..\""},

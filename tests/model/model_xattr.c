@@ -154,7 +154,7 @@ static int64_t list(struct model *model, const struct call *call, struct outcome
     return (int64_t)length;
 }
 
-static int64_t remove_attribute(struct model *model, const struct call *call)
+static int64_t remove_attribute(struct model *model, const struct call *call, const struct outcome *seen)
 {
     struct node *node = model->slot[call->slot];
     struct node_attribute *attribute;
@@ -169,6 +169,11 @@ static int64_t remove_attribute(struct model *model, const struct call *call)
     attribute = node_attribute(node, name, length);
     if (!attribute)
         return -EXT2DAX_ENODATA;
+    /* The attributes which remain in a block go to a new block. */
+    if (seen->result == -EXT2DAX_ENOSPC && node->attribute_count > 1) {
+        (void)model_full(model, seen, XATTR_BLOCKS);
+        return -EXT2DAX_ENOSPC;
+    }
     node_drop_attribute(node, attribute);
     model_set_times(model, node, false);
     return 0;
@@ -185,6 +190,6 @@ int64_t model_play_xattr(struct model *model, const struct call *call, const str
     case CALL_LISTXATTR:
         return list(model, call, expected);
     default:
-        return remove_attribute(model, call);
+        return remove_attribute(model, call, seen);
     }
 }

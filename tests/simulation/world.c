@@ -35,6 +35,15 @@ static void break_protection(bool broken)
 
 /* ---- the begin of a life ---- */
 
+static bool is_marked_clean(void)
+{
+    const struct ext2dax_disk_super *super =
+        (const void *)((const unsigned char *)world.medium.base + EXT2DAX_SUPER_OFFSET);
+    const unsigned char *state = (const unsigned char *)&super->state;
+
+    return (state[0] & EXT2DAX_STATE_VALID) != 0;
+}
+
 static bool mount_image(void)
 {
     struct ext2dax_mount_options options = {.size = sizeof options,
@@ -49,7 +58,8 @@ static bool mount_image(void)
 
     if (!plugs_open(&plugs))
         abort();
-    world.recovering = world.is_formatted && world.end != SIM_END_UNMOUNT;
+    /* A kill or a power failure right after a freeze leaves a clean image, which is not scanned. */
+    world.recovering = world.is_formatted && world.end != SIM_END_UNMOUNT && !is_marked_clean();
     world.stats->recoveries += world.recovering;
     rc = ext2dax_mount(&plugs, &options, &world.mount);
     if (world.recovering)
