@@ -60,7 +60,7 @@ static const char *directory_close(struct player *player)
     return NULL;
 }
 
-/* The kernel does not know the flags of a directory mounted by FUSE, and looks at the kind first. */
+/* The kernel does not know the flags of a directory mounted by FUSE, and looks at the kind. */
 static bool directory_differs(enum call_kind kind, int64_t expected, int64_t seen)
 {
     return host_differs(kind, expected, seen) ||
