@@ -15,8 +15,10 @@
 #include "base/caller.h"
 #include "base/internal.h"
 #include "base/lock.h"
+#include "base/persist.h"
 #include "disk/inode.h"
 #include "disk/super.h"
+#include "disk/times.h"
 #include "file/write_access.h"
 #include "names/xattr.h"
 #include "base/skips.h"
@@ -331,19 +333,32 @@ static int change_block(struct change *c, const struct e2d_xattr_entry *from)
 
 /*
  * Moves an attribute from the block to the inode, for lack of space in the block. On failure
- * nothing has changed.
+ * nothing has changed, and unused bytes between the attributes have their old content too.
  */
 static int move_to_inode(struct change *c, uint32_t offset)
 {
+    struct ext2dax_mount *m = c->inode->mount;
+    const struct e2d_xattr_area *area = &c->x.in_inode;
+    const struct e2d_time changed = e2d_time_encode(e2d_load_time(m, c->inode->disk, E2D_CTIME));
     const struct e2d_xattr_value value = c->value;
-    int rc = e2d_xattr_inode_add(c->inode, &c->x, &c->name, &value, offset, c->now);
+    const bool used = c->x.used;
+    void *saved = e2d_alloc(m, area->size);
+    int rc;
 
-    if (rc != 0)
-        return rc;
-    c->value = (struct e2d_xattr_value){NULL, 0};
-    rc = change_block(c, NULL);
-    if (rc != 0)
-        (void)e2d_xattr_inode_cut(c->inode, &c->x, c->x.in_inode.last, c->now);
+    if (!saved)
+        return -EXT2DAX_ENOMEM;
+    memcpy(saved, area->base, area->size);
+    rc = e2d_xattr_inode_add(c->inode, &c->x, &c->name, &value, offset, c->now);
+    if (rc == 0) {
+        c->value = (struct e2d_xattr_value){NULL, 0};
+        rc = change_block(c, NULL);
+        /* The cut is durable before the bytes after the end of the entries are stored. */
+        if (rc != 0 && e2d_xattr_inode_cut(c->inode, &c->x, area->last, c->now) == 0 && used) {
+            e2d_copy(m, area->base, saved, area->size);
+            e2d_store_time(c->inode, E2D_CTIME, changed);
+        }
+    }
+    e2d_release(m, saved, area->size);
     return rc;
 }
 
