@@ -47,6 +47,7 @@ struct change {
     struct e2d_xattr_value value;
     struct e2d_xattrs x;
     struct e2d_time now;
+    bool hides; /* before the change */
 };
 
 static bool is_acl(const struct e2d_xattr_name *name)
@@ -226,54 +227,47 @@ static bool has_name(const struct e2d_xattr_area *area, const struct e2d_xattr_e
 
 /*
  * Replaces the block by a block without the attributes which attributes of the inode hide. Without
- * room for another block nothing changes.
+ * memory, or room for another block, nothing changes.
  */
-static int drop_hidden(struct change *c)
+static void drop_hidden(struct change *c)
 {
     struct ext2dax_mount *m = c->inode->mount;
     struct e2d_xattr_area content, *old = &c->x.in_block;
     const struct e2d_xattr_entry *entry;
     void *buffer = e2d_alloc(m, m->block_size);
-    int rc = 0;
+    bool fits = true;
 
     if (!buffer)
-        return -EXT2DAX_ENOMEM;
+        return;
     e2d_xattr_begin(&content, buffer, m->block_size);
-    for (uint32_t at = old->first; at < old->end && rc == 0; at += e2d_xattr_length(entry->name_length)) {
+    for (uint32_t at = old->first; at < old->end && fits; at += e2d_xattr_length(entry->name_length)) {
         struct e2d_xattr_name name;
 
         entry = e2d_xattr_at(old, at);
         name = (struct e2d_xattr_name){e2d_xattr_name(entry), entry->name_length, entry->index};
-        if (!has_name(&c->x.in_inode, entry) &&
-            !e2d_xattr_insert(&content, &name, old->base + e2d_get16(entry->value_offset),
-                              e2d_get32(entry->value_size)))
-            rc = -EXT2DAX_ENOSPC;
+        fits =
+            has_name(&c->x.in_inode, entry) ||
+            e2d_xattr_insert(&content, &name, old->base + e2d_get16(entry->value_offset), e2d_get32(entry->value_size));
     }
-    if (rc == 0) {
+    if (fits) {
         e2d_xattr_seal(&content);
-        rc = e2d_xattr_block_set(c->inode, content.end > content.first ? buffer : NULL, c->now);
+        (void)e2d_xattr_block_set(c->inode, content.end > content.first ? buffer : NULL, c->now);
     }
     e2d_release(m, buffer, m->block_size);
-    if (rc == 0)
-        rc = e2d_xattr_block_open(c->inode, &c->x);
-    return rc == -EXT2DAX_ENOSPC ? 0 : rc;
 }
 
-/*
- * Drops hidden attributes, which a crash has left, before the change. Otherwise a driver that
- * removes the attribute from the inode alone would bring the hidden value back.
- */
-static int settle(struct change *c)
+/* Returns whether an attribute of the inode hides one of the block, as a crash leaves them. */
+static bool hides(const struct e2d_xattrs *x)
 {
-    const struct e2d_xattr_area *area = &c->x.in_inode;
+    const struct e2d_xattr_area *area = &x->in_inode;
     const struct e2d_xattr_entry *entry;
 
     for (uint32_t at = area->first; at < area->end; at += e2d_xattr_length(entry->name_length)) {
         entry = e2d_xattr_at(area, at);
-        if (has_name(&c->x.in_block, entry))
-            return drop_hidden(c);
+        if (has_name(&x->in_block, entry))
+            return true;
     }
-    return 0;
+    return false;
 }
 
 /* Begins the change, and checks what the change relies on. */
@@ -291,12 +285,11 @@ static int begin(struct change *c)
         rc = open_both(inode, &c->x);
     if (rc == 0)
         rc = e2d_xattr_block_freeable(inode);
-    if (rc == 0)
-        rc = settle(c);
     if (rc != 0) {
         e2d_change_end(inode);
         return rc;
     }
+    c->hides = hides(&c->x);
     if (c->x.in_block.base)
         e2d_share_remember(m, e2d_get32(((struct e2d_xattr_header *)(void *)c->x.in_block.base)->hash),
                            e2d_load_le32(&inode->disk->file_acl));
@@ -456,6 +449,19 @@ static int remove_attribute(struct change *c)
     return e2d_xattr_inode_cut(c->inode, &c->x, (uint32_t)((unsigned char *)entry - area->base), c->now);
 }
 
+/*
+ * Ends the change. A change made also drops the hidden attributes. Otherwise a driver that removes
+ * the attribute from the inode alone would bring the hidden value back. The caller's change is
+ * durable by then, so a failure leaves the hidden attributes for the next change.
+ */
+static int finish(struct change *c, int rc)
+{
+    if (rc == 0 && c->hides && open_both(c->inode, &c->x) == 0 && hides(&c->x))
+        drop_hidden(c);
+    e2d_change_end(c->inode);
+    return rc;
+}
+
 /* Sets the value given in the form of the image. */
 static int set_value(struct change *c, unsigned flags)
 {
@@ -463,9 +469,7 @@ static int set_value(struct change *c, unsigned flags)
 
     if (rc != 0)
         return rc;
-    rc = set(c, flags);
-    e2d_change_end(c->inode);
-    return rc;
+    return finish(c, set(c, flags));
 }
 
 /*
@@ -525,7 +529,5 @@ int ext2dax_removexattr(struct ext2dax_inode *inode, const char *name, size_t na
         rc = begin(&c);
     if (rc != 0)
         return rc;
-    rc = remove_attribute(&c);
-    e2d_change_end(inode);
-    return rc;
+    return finish(&c, remove_attribute(&c));
 }
